@@ -1,0 +1,255 @@
+"""What a log means: the vocabulary in which every data set of MTFX is described.
+
+A :class:`DatasetSpec` is plain data. It says which files hold the interaction log, how their
+columns map to the canonical impression (user, item, time, feedback, context), which side tables
+join to it, how impressions are grouped into sessions, which columns a model may see and which
+feedback it has to predict. Nothing here reads a file; see ``datasets.readers`` for that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Dtype = Literal["int64", "string", "float32"]
+Role = Literal["user", "item", "timestamp", "session", "label", "watch_time", "context", "event"]
+
+#: Columns that sessionisation adds to every impression; a spec may list them as features.
+DERIVED_COLUMNS = ("hour", "day_of_week", "step", "step_bucket")
+
+#: The canonical names of the columns that every log must have, by role.
+CANONICAL_KEYS: dict[Role, str] = {
+    "user": "user_id",
+    "item": "item_id",
+    "timestamp": "timestamp_ms",
+}
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of the log and the canonical name under which it goes on.
+
+    Attributes:
+      name: Canonical name, lower snake case.
+      source: The column's name in the file.
+      role: What the column means. ``label`` must be 0 or 1; ``watch_time`` and ``timestamp`` must
+        not be negative; ``user``, ``item`` and ``timestamp`` must be present in every row.
+      dtype: Type of the canonical column.
+      required: Whether a file without this column is refused. A missing optional column is
+        reported and filled with ``default``.
+      default: Value of an empty cell or of a missing optional column.
+      allowed: The only values a string column may hold, where these are known.
+    """
+
+    name: str
+    source: str
+    role: Role
+    dtype: Dtype = "int64"
+    required: bool = True
+    default: int | float | str | None = None
+    allowed: tuple[str, ...] = ()
+
+    @property
+    def fill(self) -> int | float | str:
+        """The value of an empty cell: ``default``, or the zero of the column's type."""
+        if self.default is not None:
+            return self.default
+        return {"int64": 0, "string": "", "float32": 0.0}[self.dtype]
+
+
+@dataclasses.dataclass(frozen=True)
+class SideTable:
+    """A table joined to the log by user or item.
+
+    Attributes:
+      files: Glob patterns below the data directory. No match is reported, not fatal.
+      key: Name of the key column in the file.
+      on: The impression's column it joins to: ``user_id`` or ``item_id``.
+      columns: The columns taken from it (their role is ``context``).
+      time: For a table of time-stamped values, the file's time column in ms: each impression
+        takes the last value at or before its own time (an as-of join, no look-ahead).
+      property_column, value_column: For a table in long form ``(time, key, property, value)``, the
+        columns that hold the property's name and its value; ``Column.source`` then names the
+        property.
+      same_version: Join only files whose version tag (the ``pure`` of ``..._pure.csv``) equals the
+        log's, because ids are numbered anew in each version.
+    """
+
+    files: tuple[str, ...]
+    key: str
+    on: Literal["user_id", "item_id"]
+    columns: tuple[Column, ...]
+    time: str | None = None
+    property_column: str | None = None
+    value_column: str | None = None
+    same_version: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Feature:
+    """A model input.
+
+    Attributes:
+      name: Canonical column.
+      kind: ``categorical`` is looked up in a vocabulary learned from the training split;
+        ``numeric`` is normalised with the training split's mean and variance.
+      level: ``session`` if the value is the same for all impressions of a session (user
+        attributes), ``impression`` otherwise.
+      dtype: ``int64`` or ``string`` for categorical, ``float32`` for numeric features.
+      max_vocabulary: The most frequent values that get an embedding of their own.
+      oov_buckets: Hash buckets shared by all other values.
+      log_scale: Take log(1 + x) of a numeric feature before normalising it.
+    """
+
+    name: str
+    kind: Literal["categorical", "numeric"]
+    level: Literal["session", "impression"] = "impression"
+    dtype: Dtype = "int64"
+    max_vocabulary: int = 100_000
+    oov_buckets: int = 8
+    log_scale: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A feedback to predict.
+
+    Attributes:
+      name: Canonical label column and name of the model's output.
+      kind: ``binary`` (probability) or ``regression`` (expected value in the label's unit).
+      parent: For a feedback that can only follow another (pay after click), that feedback: ESMM
+        multiplies the conditional probability with the parent's.
+      unit: For regression, the divisor that brings the label to a handy unit (1000: ms to s).
+    """
+
+    name: str
+    kind: Literal["binary", "regression"] = "binary"
+    parent: str | None = None
+    unit: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class SessionRule:
+    """How a user's impressions are cut into sessions.
+
+    Attributes:
+      kind: ``explicit`` uses the session column, ``gap`` cuts where the user was away for longer
+        than ``gap_minutes``, ``user`` takes the whole history as one session (RMTL's own
+        published code does so).
+      gap_minutes: Only for ``gap``.
+      max_length: A longer session is split into consecutive ones of at most this many
+        impressions; none is ever dropped.
+    """
+
+    kind: Literal["explicit", "gap", "user"] = "gap"
+    gap_minutes: float = 30.0
+    max_length: int = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class KnownFile:
+    """Published size and digest of a file, to check what somebody brings."""
+
+    name: str
+    algorithm: Literal["sha256", "md5"]
+    digest: str
+    size: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetSpec:
+    """Everything MTFX needs to know about a data set.
+
+    Attributes:
+      name: Registry name.
+      title: One line for ``mtfx datasets``.
+      log_files: Glob patterns of the interaction log (``.csv``, ``.csv.gz`` or ``.parquet``).
+      columns: The log's columns.
+      features: Model inputs, from ``columns``, ``side_tables`` or ``DERIVED_COLUMNS``.
+      tasks: Every feedback the data set can predict.
+      default_tasks: Those trained when the user names none.
+      session_rule: How sessions are cut.
+      side_tables: User, item and item-property tables.
+      to_impressions: For logs of events rather than impressions: a function from one bucket's
+        events (whole users, in session order, with ``session_id`` and every canonical column) to
+        impressions with label columns. It must keep ``session_id`` and not move a row in time.
+      slices: Columns by which the evaluation is broken down.
+      utc_offset_hours: Local time of the users, for ``hour`` and ``day_of_week``.
+      known_files: Published digests.
+      source: Where to get it, and its licence.
+
+    Raises:
+      ValueError: at construction, naming the field, if the parts do not fit together.
+    """
+
+    name: str
+    title: str
+    log_files: tuple[str, ...]
+    columns: tuple[Column, ...]
+    features: tuple[Feature, ...]
+    tasks: tuple[Task, ...]
+    default_tasks: tuple[str, ...] = ()
+    session_rule: SessionRule = SessionRule()
+    side_tables: tuple[SideTable, ...] = ()
+    to_impressions: Callable[[pl.DataFrame], pl.DataFrame] | None = None
+    slices: tuple[str, ...] = ("hour",)
+    utc_offset_hours: float = 0.0
+    known_files: tuple[KnownFile, ...] = ()
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        names = [column.name for column in self.all_columns]
+        for name in names + [task.name for task in self.tasks]:
+            if not _NAME.match(name):
+                raise ValueError(f"data set {self.name!r}: {name!r} is not lower snake case")
+        if duplicates := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"data set {self.name!r}: columns named twice: {sorted(duplicates)}")
+        for role, canonical in CANONICAL_KEYS.items():
+            if [column.name for column in self.columns_of(role)] != [canonical]:
+                raise ValueError(
+                    f"data set {self.name!r} needs exactly one column of role {role!r}, "
+                    f"named {canonical!r}"
+                )
+        if self.session_rule.kind == "explicit" and not self.columns_of("session"):
+            raise ValueError(f"data set {self.name!r}: the explicit rule needs a session column")
+        known = {*names, *DERIVED_COLUMNS, *(task.name for task in self.tasks)}
+        labels = {task.name for task in self.tasks}
+        for feature in self.features:
+            if feature.name not in known:
+                raise ValueError(f"data set {self.name!r}: no column for feature {feature.name!r}")
+            if feature.name in labels:
+                raise ValueError(f"data set {self.name!r}: feature {feature.name!r} is a label")
+        for name in self.default_tasks:
+            self.task(name)
+        for task in self.tasks:
+            if task.parent is not None:
+                self.task(task.parent)
+
+    @property
+    def all_columns(self) -> tuple[Column, ...]:
+        """The log's columns followed by those of the side tables."""
+        return self.columns + tuple(c for table in self.side_tables for c in table.columns)
+
+    def columns_of(self, role: Role) -> tuple[Column, ...]:
+        """The log's columns with this role, in order."""
+        return tuple(column for column in self.columns if column.role == role)
+
+    def task(self, name: str) -> Task:
+        """The task of this name; raises ValueError naming the known ones."""
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        known = ", ".join(task.name for task in self.tasks)
+        raise ValueError(f"data set {self.name!r} has no task {name!r}; it has: {known}")
+
+    def select_tasks(self, names: tuple[str, ...] = ()) -> tuple[Task, ...]:
+        """The tasks to train: those named, else ``default_tasks``, else all of them."""
+        chosen = names or self.default_tasks or tuple(task.name for task in self.tasks)
+        return tuple(self.task(name) for name in chosen)
