@@ -30,7 +30,13 @@ ITEM_PROPERTIES = SideTable(
         Column("available", "available", "context", dtype="string", required=False),
         Column("category_id", "categoryid", "context", dtype="string", required=False),
     ),
+)CATEGORY_TREE = SideTable(
+    files=("category_tree.csv*", "category_tree.parquet"),
+    key="categoryid",
+    on="category_id",
+    columns=(Column("parent_category_id", "parentid", "context", dtype="string", required=False),),
 )
+
 
 def impressions_from_events(events: pl.DataFrame) -> pl.DataFrame:
     """Turns sessions of events into impressions with the labels ``click`` and ``pay``.
@@ -87,12 +93,13 @@ SPEC = DatasetSpec(
         *(Feature(f"property_{p}", "categorical", dtype="string") for p in _PROPERTIES),
         Feature("available", "categorical", dtype="string"),
         Feature("category_id", "categorical", dtype="string"),
+        Feature("parent_category_id", "categorical", dtype="string"),
         Feature("hour", "categorical"),
         Feature("day_of_week", "categorical"),
         Feature("step_bucket", "categorical", dtype="string"),
     ),
     tasks=(Task("click"), Task("pay", parent="click")),
-    side_tables=(ITEM_PROPERTIES,),
+    side_tables=(ITEM_PROPERTIES, CATEGORY_TREE),
     to_impressions=impressions_from_events,
     slices=("step_bucket", "hour", "day_of_week"),
     known_files=(

@@ -71,7 +71,8 @@ class SideTable:
     Attributes:
       files: Glob patterns below the data directory. No match is reported, not fatal.
       key: Name of the key column in the file.
-      on: The impression's column it joins to: ``user_id`` or ``item_id``.
+      on: The impression's column it joins to. Tables on ``user_id`` and ``item_id`` may be of any
+        size (they are shuffled); one on another column, such as a category, is broadcast.
       columns: The columns taken from it (their role is ``context``).
       time: For a table of time-stamped values, the file's time column in ms: each impression
         takes the last value at or before its own time (an as-of join, no look-ahead).
@@ -84,7 +85,7 @@ class SideTable:
 
     files: tuple[str, ...]
     key: str
-    on: Literal["user_id", "item_id"]
+    on: str
     columns: tuple[Column, ...]
     time: str | None = None
     property_column: str | None = None
