@@ -26,11 +26,15 @@ ITEM_PROPERTIES = SideTable(
     property_column="property",
     value_column="value",
     columns=(
-        *(Column(f"property_{p}", p, "context", dtype="string", required=False) for p in _PROPERTIES),
+        *(
+            Column(f"property_{p}", p, "context", dtype="string", required=False)
+            for p in _PROPERTIES
+        ),
         Column("available", "available", "context", dtype="string", required=False),
         Column("category_id", "categoryid", "context", dtype="string", required=False),
     ),
-)CATEGORY_TREE = SideTable(
+)
+CATEGORY_TREE = SideTable(
     files=("category_tree.csv*", "category_tree.parquet"),
     key="categoryid",
     on="category_id",
@@ -83,9 +87,7 @@ SPEC = DatasetSpec(
         Column("user_id", "visitorid", "user"),
         Column("item_id", "itemid", "item"),
         Column("timestamp_ms", "timestamp", "timestamp"),
-        Column(
-            "event", "event", "event", dtype="string", allowed=(VIEW, ADD_TO_CART, TRANSACTION)
-        ),
+        Column("event", "event", "event", dtype="string", allowed=(VIEW, ADD_TO_CART, TRANSACTION)),
     ),
     features=(
         Feature("user_id", "categorical", level="session"),
