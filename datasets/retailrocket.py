@@ -52,8 +52,8 @@ def impressions_from_events(events: pl.DataFrame) -> pl.DataFrame:
     the first one becomes an impression at its own time, marked in ``implied``.
 
     Args:
-      events: Whole sessions with ``session_id, item_id, timestamp_ms, event`` and context columns,
-        in any order.
+      events: Whole sessions with ``session, item_id, timestamp_ms, event`` and context columns, in
+        any order.
 
     Returns:
       One row per impression with the input's columns but ``event``, and ``click`` (int64), ``pay``
@@ -62,7 +62,7 @@ def impressions_from_events(events: pl.DataFrame) -> pl.DataFrame:
     rank = pl.col("event").replace_strict(
         {VIEW: 0, ADD_TO_CART: 1, TRANSACTION: 2}, return_dtype=pl.Int8
     )
-    group = ["session_id", "item_id"]
+    group = ["session", "item_id"]
     is_view = pl.col("event") == VIEW
     return (
         events.with_columns(_rank=rank)

@@ -46,6 +46,7 @@ class Column:
         reported and filled with ``default``.
       default: Value of an empty cell or of a missing optional column.
       allowed: The only values a string column may hold, where these are known.
+      unit: Unit of a ``timestamp`` column in the file (canonical times are in ms).
     """
 
     name: str
@@ -55,6 +56,7 @@ class Column:
     required: bool = True
     default: int | float | str | None = None
     allowed: tuple[str, ...] = ()
+    unit: Literal["s", "ms", "us"] = "ms"
 
     @property
     def fill(self) -> int | float | str:
@@ -179,8 +181,8 @@ class DatasetSpec:
       session_rule: How sessions are cut.
       side_tables: User, item and item-property tables.
       to_impressions: For logs of events rather than impressions: a function from one bucket's
-        events (whole users, in session order, with ``session_id`` and every canonical column) to
-        impressions with label columns. It must keep ``session_id`` and not move a row in time.
+        events (whole users, with an integer ``session`` and every canonical column) to impressions
+        with label columns. It must keep ``session`` and not move a row to another time.
       slices: Columns by which the evaluation is broken down.
       utc_offset_hours: Local time of the users, for ``hour`` and ``day_of_week``.
       known_files: Published digests.

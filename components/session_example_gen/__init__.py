@@ -1,0 +1,1 @@
+"""SessionExampleGen: a recommender's raw logs to session examples."""

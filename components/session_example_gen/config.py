@@ -1,0 +1,65 @@
+"""Configuration of SessionExampleGen, carried as JSON in the component's execution properties."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from datasets.registry import load_dataset
+from datasets.spec import DatasetSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class SessionExampleGenConfig:
+    """How a log becomes session examples.
+
+    Attributes:
+      dataset: Registry name or ``module:ATTRIBUTE`` of the data set.
+      quarantine_dir: Where the rejected rows are written, one CSV per run.
+      split_fractions: Shares of sessions in train, eval and test, by session start time (RMTL
+        §3.1.1: 6:2:2).
+      max_bad_rows: Share of a file's rows that may be quarantined before the run fails.
+      gap_minutes: Overrides the session rule's gap.
+      max_session_length: Overrides the session rule's longest session, in impressions.
+      shards: Files per split; 0 derives it from the size of the log.
+      code_version: Recorded, and part of the cache key: new code makes new examples.
+    """
+
+    dataset: str
+    quarantine_dir: str
+    split_fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    max_bad_rows: float = 0.01
+    gap_minutes: float | None = None
+    max_session_length: int | None = None
+    shards: int = 0
+    code_version: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.split_fractions) != 3 or any(f <= 0 for f in self.split_fractions):
+            raise ValueError("split fractions must be three positive shares: train, eval, test")
+        if abs(sum(self.split_fractions) - 1) > 1e-6:
+            raise ValueError(f"split fractions sum to {sum(self.split_fractions)}, not 1")
+        if not 0 <= self.max_bad_rows <= 1:
+            raise ValueError(f"max_bad_rows is a share from 0 to 1, not {self.max_bad_rows}")
+
+    def spec(self) -> DatasetSpec:
+        """The data set with this configuration's session rule."""
+        spec = load_dataset(self.dataset)
+        changes: dict = {}
+        if self.gap_minutes is not None:
+            changes.update(kind="gap", gap_minutes=self.gap_minutes)
+        if self.max_session_length is not None:
+            changes["max_length"] = self.max_session_length
+        rule = dataclasses.replace(spec.session_rule, **changes)
+        return dataclasses.replace(spec, session_rule=rule)
+
+    def to_json(self) -> str:
+        """Canonical JSON."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> SessionExampleGenConfig:
+        """The inverse of :meth:`to_json`."""
+        values = json.loads(text)
+        values["split_fractions"] = tuple(values["split_fractions"])
+        return cls(**values)

@@ -1,0 +1,250 @@
+"""Executor of SessionExampleGen: finds the files, runs the Beam pipeline, checks its counts."""
+
+from __future__ import annotations
+
+import csv
+import os
+from typing import Any
+
+import apache_beam as beam
+import polars as pl
+import tensorflow as tf
+from google.protobuf import wrappers_pb2
+from tfx.components.example_gen import utils as example_gen_utils
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_executor
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils, standard_component_specs
+from tfx.utils import proto_utils
+
+from components.session_example_gen import summary, transforms
+from components.session_example_gen.config import SessionExampleGenConfig
+from components.session_example_gen.counts import Counts, MergeCounts
+from datasets import joins, readers
+from datasets.errors import DataError, data_error_in
+from datasets.sessions import SPLITS
+from datasets.spec import DatasetSpec, SideTable
+
+_LOG_BYTES_PER_SHARD = 32 << 20
+_COMPRESSION = {".gz": 4, ".parquet": 4}
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """See the component."""
+
+    def Do(  # noqa: N802 (TFX's name)
+        self,
+        input_dict: dict[str, list],
+        output_dict: dict[str, list],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes ``Split-train``, ``Split-eval``, ``Split-test`` and ``ingestion.json``.
+
+        Args:
+          input_dict: Empty.
+          output_dict: ``examples``: one Examples artifact.
+          exec_properties: Those of ``FileBasedExampleGen``; ``custom_config`` holds the
+            configuration.
+
+        Raises:
+          DataError: if the data cannot be used; the message says which file and why.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        config = config_from(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
+        input_config = example_gen_pb2.Input()
+        proto_utils.json_to_proto(
+            exec_properties[standard_component_specs.INPUT_CONFIG_KEY], input_config
+        )
+        pattern = input_config.splits[0].pattern
+        directory = os.path.join(
+            exec_properties[standard_component_specs.INPUT_BASE_KEY], os.path.dirname(pattern)
+        )
+        artifact = artifact_utils.get_single_instance(output_dict["examples"])
+        span = exec_properties.get(example_gen_utils.SPAN_PROPERTY_NAME) or 0
+        quarantine = os.path.join(config.quarantine_dir, f"span-{span}.csv")
+        try:
+            with self._make_beam_pipeline() as pipeline:
+                plan = _Plan(config, directory)
+                plan.build(pipeline, artifact.uri, quarantine)
+        except Exception as error:
+            if (data_error := data_error_in(error)) is not None:
+                raise data_error from error
+            raise
+        result = summary.summarise(plan.read_counts(artifact.uri), config, plan.notes)
+        summary.check_bad_rows(result, config.max_bad_rows, quarantine)
+        result.write(artifact.uri)
+        artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        artifact.set_string_custom_property("code_version", config.code_version)
+        if result.data_span_ms is not None:
+            artifact.set_int_custom_property("first_impression_ms", result.data_span_ms[0])
+            artifact.set_int_custom_property("last_impression_ms", result.data_span_ms[1])
+        examples_utils.set_payload_format(artifact, example_gen_pb2.FORMAT_TF_EXAMPLE)
+        examples_utils.set_file_format(artifact, "tfrecords_gzip")
+
+
+def config_from(custom_config: str) -> SessionExampleGenConfig:
+    """Reads the configuration out of the execution property that the component packed it in."""
+    packed = example_gen_pb2.CustomConfig()
+    proto_utils.json_to_proto(custom_config, packed)
+    text = wrappers_pb2.StringValue()
+    packed.custom_config.Unpack(text)
+    return SessionExampleGenConfig.from_json(text.value)
+
+
+class _Plan:
+    """The Beam pipeline for the files found in a directory."""
+
+    def __init__(self, config: SessionExampleGenConfig, directory: str):
+        self._config = config
+        self._spec: DatasetSpec = config.spec()
+        self._directory = directory
+        self.notes: list[str] = []
+        self._log = readers.match_files(directory, self._spec.log_files)
+        if not self._log:
+            raise DataError(
+                f"no log file in {directory}: data set {self._spec.name!r} reads "
+                f"{', '.join(self._spec.log_files)}"
+            )
+        self._check_headers(self._log, self._spec.columns)
+        self._dtypes = {column.name: column.dtype for column in self._spec.all_columns}
+        self._tables: dict[str, SideTable] = {}
+        self._item_tables: dict[str, SideTable] = {}
+        self._user_tables: dict[str, SideTable] = {}
+        self._broadcast_tables: dict[str, SideTable] = {}
+        self._files: dict[str, list[str]] = {}
+        for table in self._spec.side_tables:
+            self._add_table(table)
+        self._shards = config.shards or self._default_shards()
+
+    def build(self, pipeline: beam.Pipeline, uri: str, quarantine: str) -> None:
+        """Adds the whole pipeline: log and side tables in, shards, rejects and counts out."""
+        spec, shards = self._spec, self._shards
+        key = "item_id" if self._item_tables else "user_id"
+        log = pipeline | "Log" >> transforms.ReadChecked(self._log, spec.columns, key, shards)
+        tables = {name: self._read_table(pipeline, name) for name in self._files}
+        events = log[transforms.ROWS]
+        if self._item_tables:
+            parts = {name: tables[name][transforms.ROWS] for name in self._item_tables}
+            events = (
+                {transforms.ROWS: events, **parts}
+                | "GroupByItem" >> beam.CoGroupByKey()
+                | "JoinByItem"
+                >> beam.FlatMap(transforms.join_by_item, self._item_tables, self._dtypes, shards)
+            )
+        parts = {name: tables[name][transforms.ROWS] for name in self._user_tables}
+        broadcast = tuple(
+            tables[name][transforms.ROWS] | f"Name {name}" >> beam.Map(_named, name)
+            for name in self._broadcast_tables
+        ) | "FlattenBroadcast" >> beam.Flatten(pipeline=pipeline)
+        built = (
+            {transforms.ROWS: events, **parts}
+            | "GroupByUser" >> beam.CoGroupByKey()
+            | "BuildSessions"
+            >> beam.ParDo(
+                transforms.BuildSessions(
+                    spec,
+                    {n: t for n, t in self._tables.items() if n not in self._item_tables},
+                    self._dtypes,
+                ),
+                beam.pvalue.AsList(broadcast),
+            ).with_outputs(transforms.COUNTS, "starts", main=transforms.ROWS)
+        )
+        boundaries = (
+            built["starts"]
+            | "MergeStarts" >> beam.CombineGlobally(transforms.MergeStarts())
+            | "Boundaries" >> beam.Map(transforms.boundaries_from, self._config.split_fractions)
+        )
+        written = built[transforms.ROWS] | "WriteSplits" >> beam.ParDo(
+            transforms.WriteSplits(spec, uri, shards), beam.pvalue.AsSingleton(boundaries)
+        )
+        counts = [log[transforms.COUNTS], built[transforms.COUNTS], written]
+        counts += [table[transforms.COUNTS] for table in tables.values()]
+        _ = (
+            counts
+            | "FlattenCounts" >> beam.Flatten()
+            | "MergeCounts" >> beam.CombineGlobally(MergeCounts())
+            | "WriteCounts" >> beam.Map(_write_counts, uri)
+        )
+        rejects = [log[transforms.REJECTS], *(t[transforms.REJECTS] for t in tables.values())]
+        _ = (
+            rejects
+            | "FlattenRejects" >> beam.Flatten()
+            | "GatherRejects" >> beam.combiners.ToList()
+            | "Quarantine" >> beam.Map(_write_quarantine, quarantine)
+        )
+
+    def read_counts(self, uri: str) -> Counts:
+        """The counts that the pipeline left, which are removed."""
+        path = _counts_path(uri)
+        with tf.io.gfile.GFile(path, "rb") as file:
+            counts = beam.coders.registry.get_coder(Counts).decode(file.read())
+        tf.io.gfile.rmtree(os.path.dirname(path))
+        return counts
+
+    def _read_table(self, pipeline: beam.Pipeline, name: str) -> beam.pvalue.DoOutputsTuple:
+        table = self._tables[name]
+        columns = joins.raw_columns(table, self._dtypes[table.on])
+        shards = 1 if name in self._broadcast_tables else self._shards
+        return pipeline | f"Table {name}" >> transforms.ReadChecked(
+            self._files[name], columns, table.on, shards, table
+        )
+
+    def _add_table(self, table: SideTable) -> None:
+        files = joins.matching_files(self._directory, table, self._log)
+        name = table.files[0].split("*")[0].split(".")[0].rstrip("_")
+        self._tables[name] = table
+        if files:
+            kinds = {"item_id": self._item_tables, "user_id": self._user_tables}
+            kinds.get(table.on, self._broadcast_tables)[name] = table
+            self._files[name] = files
+            self._check_headers(files, joins.raw_columns(table, self._dtypes[table.on]))
+            return
+        columns = ", ".join(column.name for column in table.columns)
+        found = readers.match_files(self._directory, table.files)
+        why = "is of another version than the log, whose ids differ" if found else "not found"
+        self.notes.append(f"{' or '.join(table.files)} {why}; left at their defaults: {columns}")
+
+    def _check_headers(self, files: list[str], columns: tuple) -> None:
+        for path in files:
+            missing = joins.missing_columns(path, readers.read_header(path), columns)
+            if missing:
+                self.notes.append(
+                    f"{os.path.basename(path)} lacks optional columns, left at their defaults: "
+                    + ", ".join(missing)
+                )
+
+    def _default_shards(self) -> int:
+        size = sum(
+            readers.file_bytes([path]) * _COMPRESSION.get(os.path.splitext(path)[1], 1)
+            for path in self._log
+        )
+        return max(1, min(1000, -(-size // _LOG_BYTES_PER_SHARD)))
+
+
+def _named(element: tuple[int, bytes], name: str) -> tuple[str, bytes]:
+    return name, element[1]
+
+
+def _counts_path(uri: str) -> str:
+    return os.path.join(uri, ".temporary", "counts")
+
+
+def _write_counts(counts: Counts, uri: str) -> None:
+    path = _counts_path(uri)
+    tf.io.gfile.makedirs(os.path.dirname(path))
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(beam.coders.registry.get_coder(Counts).encode(counts))
+
+
+def _write_quarantine(parts: list[bytes], path: str) -> None:
+    if tf.io.gfile.exists(path):
+        tf.io.gfile.remove(path)
+    if not parts:
+        return
+    rejects = pl.concat([readers.from_ipc(part) for part in parts]).sort("file", "row")
+    tf.io.gfile.makedirs(os.path.dirname(path))
+    with tf.io.gfile.GFile(path + ".partial", "w") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(rejects.columns)
+        writer.writerows(rejects.iter_rows())
+    tf.io.gfile.rename(path + ".partial", path, overwrite=True)

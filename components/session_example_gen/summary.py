@@ -1,0 +1,112 @@
+"""What SessionExampleGen did with a log, as a JSON file beside the examples."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+
+import tensorflow as tf
+
+from components.session_example_gen.config import SessionExampleGenConfig
+from components.session_example_gen.counts import Counts
+from datasets.errors import DataError
+from datasets.sessions import SPLITS
+
+FILE_NAME = "ingestion.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class IngestionSummary:
+    """Counts of one run of SessionExampleGen.
+
+    Attributes:
+      dataset: The data set.
+      files: Rows read and quarantined of each file: ``{path: {rows, quarantined}}``.
+      quarantined: Rows quarantined by reason.
+      duplicates: Identical rows dropped.
+      split_sessions: Sessions split because of their length.
+      implied: Impressions known only by a later event of theirs.
+      sessions: Sessions by split.
+      impressions: Impressions by split.
+      daily: Rows of ``{day, split, impressions, <task>: sum of its labels}``.
+      data_span_ms: First and last impression, Unix time in ms.
+      notes: What was missing or left out, in words.
+      config: The component's configuration.
+    """
+
+    dataset: str
+    files: dict[str, dict[str, int]]
+    quarantined: dict[str, int]
+    duplicates: int
+    split_sessions: int
+    implied: int
+    sessions: dict[str, int]
+    impressions: dict[str, int]
+    daily: list[dict]
+    data_span_ms: tuple[int, int] | None
+    notes: list[str]
+    config: dict
+
+    def write(self, uri: str) -> None:
+        """Writes the summary below an artifact's URI."""
+        with tf.io.gfile.GFile(os.path.join(uri, FILE_NAME), "w") as file:
+            file.write(json.dumps(dataclasses.asdict(self), indent=1))
+
+    @classmethod
+    def read(cls, uri: str) -> IngestionSummary:
+        """Reads the summary of an Examples artifact."""
+        with tf.io.gfile.GFile(os.path.join(uri, FILE_NAME)) as file:
+            return cls(**json.loads(file.read()))
+
+
+def summarise(
+    counts: Counts, config: SessionExampleGenConfig, notes: list[str]
+) -> IngestionSummary:
+    """Arranges the workers' counts."""
+    files: dict[str, dict[str, int]] = {}
+    quarantined: dict[str, int] = {}
+    daily: dict[tuple[str, str], dict] = {}
+    by_split = {kind: dict.fromkeys(SPLITS, 0) for kind in ("sessions", "impressions")}
+    for key, number in sorted(counts.sums.items()):
+        kind, *rest = key
+        if kind == "rows":
+            files.setdefault(rest[0], {"rows": 0, "quarantined": 0})["rows"] += number
+        elif kind == "quarantined":
+            files.setdefault(rest[0], {"rows": 0, "quarantined": 0})["quarantined"] += number
+            quarantined[rest[1]] = quarantined.get(rest[1], 0) + number
+        elif kind in by_split:
+            by_split[kind][rest[0]] = number
+        elif kind == "daily":
+            day, split, column = rest
+            daily.setdefault((day, split), {"day": day, "split": split})[column] = number
+    span = None
+    if counts.first_ms is not None and counts.last_ms is not None:
+        span = (counts.first_ms, counts.last_ms)
+    return IngestionSummary(
+        dataset=config.dataset,
+        files=files,
+        quarantined=quarantined,
+        duplicates=counts.sums[("duplicates",)],
+        split_sessions=counts.sums[("split_sessions",)],
+        implied=counts.sums[("implied",)],
+        sessions=by_split["sessions"],
+        impressions=by_split["impressions"],
+        daily=list(daily.values()),
+        data_span_ms=span,
+        notes=notes,
+        config=dataclasses.asdict(config),
+    )
+
+
+def check_bad_rows(summary: IngestionSummary, limit: float, quarantine: str) -> None:
+    """Raises DataError if a file's share of quarantined rows exceeds ``limit``."""
+    for path, numbers in summary.files.items():
+        share = numbers["quarantined"] / max(numbers["rows"], 1)
+        if share > limit:
+            reasons = ", ".join(f"{n} x {reason}" for reason, n in summary.quarantined.items())
+            raise DataError(
+                f"{path}: {numbers['quarantined']} of {numbers['rows']} rows ({share:.1%}) are "
+                f"bad, more than --max-bad-rows {limit:.1%} allows. Reasons in all "
+                f"files: {reasons}. The rows are in {quarantine}"
+            )

@@ -1,0 +1,243 @@
+"""The Beam pipeline of SessionExampleGen: read, check, join, sessionise, split, write.
+
+Rows travel as Arrow blocks keyed by a bucket of items or users rather than one by one, so that
+each shuffle moves a few large elements and each step is a vectorised operation on a frame.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+import numpy as np
+import polars as pl
+from apache_beam import pvalue
+
+from components.session_example_gen import encoding
+from components.session_example_gen.counts import Counts
+from datasets import joins, readers, sessions, validation
+from datasets.errors import DataError, FencedDataError
+from datasets.spec import Column, DatasetSpec, SideTable
+
+ROWS, REJECTS, COUNTS = "rows", "rejects", "counts"
+
+
+def bucket_of(keys: pl.Series, buckets: int) -> np.ndarray:
+    """A stable bucket in ``[0, buckets)`` for each key, whatever machine or release computes it."""
+    if keys.dtype == pl.String:
+        unique = keys.unique()
+        codes = {key: zlib.crc32(key.encode()) for key in unique}
+        hashed = keys.replace_strict(codes, return_dtype=pl.UInt64).to_numpy()
+    else:
+        # splitmix64's finaliser
+        hashed = keys.cast(pl.Int64).to_numpy().astype(np.uint64)
+        hashed = (hashed ^ (hashed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        hashed = (hashed ^ (hashed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        hashed = hashed ^ (hashed >> np.uint64(31))
+    return (hashed % np.uint64(buckets)).astype(np.int64)
+
+
+def by_bucket(frame: pl.DataFrame, key: str, buckets: int) -> Iterator[tuple[int, bytes]]:
+    """Splits a frame into ``(bucket, Arrow IPC)`` elements by a key column."""
+    parts = frame.with_columns(_bucket=pl.Series(bucket_of(frame[key], buckets)))
+    for part in parts.partition_by("_bucket", maintain_order=True):
+        yield int(part["_bucket"][0]), readers.to_ipc(part.drop("_bucket"))
+
+
+class ReadChecked(beam.PTransform):
+    """Reads files of one table into checked rows, keyed by bucket.
+
+    Args:
+      paths: The files.
+      columns: The canonical columns to produce.
+      key: The column whose bucket keys the rows.
+      buckets: Number of buckets.
+      table: For a side table in long form, to drop unused properties early.
+
+    Returns:
+      A dict of PCollections: ``rows`` of ``(bucket, Arrow IPC)``, ``rejects`` of Arrow IPC and
+      ``counts`` of :class:`Counts`.
+    """
+
+    def __init__(
+        self,
+        paths: list[str],
+        columns: tuple[Column, ...],
+        key: str,
+        buckets: int,
+        table: SideTable | None = None,
+    ):
+        super().__init__()
+        self._paths = paths
+        self._check = _CheckBlock(columns, key, buckets, table)
+
+    def expand(self, pbegin: pvalue.PBegin) -> pvalue.DoOutputsTuple:
+        """See the class."""
+        return (
+            pbegin
+            | "Files" >> readers.ReadBlocks(self._paths)
+            | "Check" >> beam.ParDo(self._check).with_outputs(REJECTS, COUNTS, main=ROWS)
+        )
+
+
+class _CheckBlock(beam.DoFn):
+    def __init__(self, columns, key, buckets, table):
+        self._columns: tuple[Column, ...] = columns
+        self._key: str = key
+        self._buckets: int = buckets
+        self._table: SideTable | None = table
+
+    def process(self, block: readers.Block) -> Iterator:
+        raw, invalid = readers.parse_block(block, tuple(c.source for c in self._columns))
+        good, bad = validation.canonicalise(raw, self._columns, block.path)
+        rejects = pl.concat([invalid, bad])
+        counts = Counts()
+        counts.add(("rows", block.path), raw.height + invalid.height)
+        for reason, number in rejects.group_by("reason").len().iter_rows():
+            counts.add(("quarantined", block.path, reason), number)
+        yield pvalue.TaggedOutput(COUNTS, counts)
+        if rejects.height:
+            yield pvalue.TaggedOutput(REJECTS, readers.to_ipc(rejects))
+        if self._table is not None:
+            good = joins.keep_known_properties(good, self._table)
+        if good.height:
+            yield from by_bucket(good, self._key, self._buckets)
+
+
+def join_by_item(
+    grouped: tuple[int, dict[str, Iterable[bytes]]],
+    tables: dict[str, SideTable],
+    dtypes: dict[str, str],
+    buckets: int,
+) -> Iterator[tuple[int, bytes]]:
+    """Joins the item tables within one item bucket and re-keys the rows by user bucket."""
+    _, parts = grouped
+    events = _concat(parts[ROWS])
+    if events is None:
+        return
+    for name, table in tables.items():
+        rows = _concat(parts[name])
+        events = joins.join_side_table(events, table, _or_empty(rows, table, dtypes))
+    yield from by_bucket(events, "user_id", buckets)
+
+
+class BuildSessions(beam.DoFn):
+    """Joins the user tables of one user bucket, then sessionises it."""
+
+    def __init__(self, spec: DatasetSpec, tables: dict[str, SideTable], dtypes: dict[str, str]):
+        self._spec = spec
+        self._tables = tables
+        self._dtypes = dtypes
+
+    def process(
+        self, grouped: tuple[int, dict[str, Iterable[bytes]]], broadcast: list[tuple[str, bytes]]
+    ) -> Iterator:
+        """Yields ``(bucket, Arrow IPC)`` of impressions, session starts and counts."""
+        bucket, parts = grouped
+        events = _concat(parts[ROWS])
+        if events is None:
+            return
+        for name, table in self._tables.items():
+            everywhere = (rows for key, rows in broadcast if key == name)
+            rows = _concat(parts.get(name, everywhere))
+            events = joins.join_side_table(events, table, _or_empty(rows, table, self._dtypes))
+        impressions, dropped = sessions.build_sessions(events, self._spec)
+        counts = Counts()
+        counts.add(("duplicates",), dropped.duplicates)
+        counts.add(("split_sessions",), dropped.split_sessions)
+        counts.add(("implied",), dropped.implied)
+        yield pvalue.TaggedOutput(COUNTS, counts)
+        starts = impressions.group_by("session_id").agg(pl.col("session_start_ms").first())
+        seconds, number = np.unique(
+            starts["session_start_ms"].to_numpy() // 1000, return_counts=True
+        )
+        yield pvalue.TaggedOutput("starts", (seconds, number))
+        yield bucket, readers.to_ipc(impressions)
+
+
+class MergeStarts(beam.CombineFn):
+    """Merges ``(seconds, counts)`` pairs of arrays into one with ascending distinct seconds."""
+
+    def create_accumulator(self) -> list:
+        """Nothing yet."""
+        return []
+
+    def add_input(self, accumulator: list, element) -> list:
+        """Keeps the pair for the merge."""
+        return [*accumulator, element]
+
+    def merge_accumulators(self, accumulators) -> list:
+        """Merges partial results."""
+        return [self._merge([pair for part in accumulators for pair in part])]
+
+    def extract_output(self, accumulator: list) -> tuple[np.ndarray, np.ndarray]:
+        """Distinct seconds and their counts."""
+        return self._merge(accumulator)
+
+    @staticmethod
+    def _merge(pairs):
+        if not pairs:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        seconds, inverse = np.unique(np.concatenate([p[0] for p in pairs]), return_inverse=True)
+        counts = np.zeros(len(seconds), np.int64)
+        np.add.at(counts, inverse, np.concatenate([p[1] for p in pairs]))
+        return seconds, counts
+
+
+def boundaries_from(starts, fractions: tuple[float, float, float]) -> tuple[int, int]:
+    """The split boundaries of ``datasets.sessions.split_boundaries``, fit to raise in a worker."""
+    try:
+        return sessions.split_boundaries(*starts, fractions)
+    except DataError as error:
+        raise FencedDataError(str(error)) from error
+
+
+class WriteSplits(beam.DoFn):
+    """Writes one bucket's sessions as one shard of each split and yields counts."""
+
+    def __init__(self, spec: DatasetSpec, uri: str, shards: int):
+        self._spec = spec
+        self._uri = uri
+        self._shards = shards
+
+    def process(self, element: tuple[int, bytes], boundaries: tuple[int, int]) -> Iterator[Counts]:
+        """Shards are named after their bucket, so that a retried bundle writes the same file."""
+        bucket, payload = element
+        frame = readers.from_ipc(payload)
+        split = sessions.split_of(frame["session_start_ms"].to_numpy(), boundaries)
+        for index, name in enumerate(sessions.SPLITS):
+            part = frame.filter(pl.Series(split == index))
+            examples = encoding.encode_sessions(part, self._spec)
+            if not examples:
+                continue
+            shard = f"data_tfrecord-{bucket:05d}-of-{self._shards:05d}.gz"
+            temporary = f"{self._uri}/.temporary/{name}-{shard}"
+            encoding.write_examples(examples, f"{self._uri}/Split-{name}/{shard}", temporary)
+            yield self._count(part, name, len(examples))
+
+    def _count(self, part: pl.DataFrame, split: str, number: int) -> Counts:
+        counts = Counts()
+        counts.add(("sessions", split), number)
+        counts.add(("impressions", split), part.height)
+        times = part["timestamp_ms"]
+        counts.span(int(times.min()), int(times.max()))  # type: ignore[arg-type]
+        day = pl.from_epoch("timestamp_ms", time_unit="ms").dt.strftime("%Y-%m-%d")
+        labels = [task.name for task in self._spec.tasks]
+        daily = part.group_by(day=day).agg(pl.len().alias("impressions"), pl.col(labels).sum())
+        for row in daily.iter_rows(named=True):
+            for name in ("impressions", *labels):
+                counts.add(("daily", row["day"], split, name), row[name])
+        return counts
+
+
+def _concat(parts: Iterable[bytes]) -> pl.DataFrame | None:
+    frames = [readers.from_ipc(part) for part in parts]
+    return pl.concat(frames) if frames else None
+
+
+def _or_empty(rows: pl.DataFrame | None, table: SideTable, dtypes: dict[str, str]) -> pl.DataFrame:
+    if rows is not None:
+        return rows
+    columns = joins.raw_columns(table, dtypes[table.on])
+    return pl.DataFrame(schema={c.name: validation.POLARS_TYPES[c.dtype] for c in columns})

@@ -1,0 +1,106 @@
+"""Joins of side tables to impressions; a value from the future is never seen."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import polars as pl
+
+from datasets.readers import check_columns, match_files
+from datasets.spec import Column, SideTable
+from datasets.validation import POLARS_TYPES
+
+_ID_TYPES = {"user_id": "user", "item_id": "item"}
+TIME = "_time"
+_PROPERTY = "_property"
+
+
+def raw_columns(table: SideTable, on_dtype: str) -> tuple[Column, ...]:
+    """The columns to read from a side table's files, keys first."""
+    role = _ID_TYPES.get(table.on, "item")
+    columns = [Column(table.on, table.key, role, dtype=on_dtype)]  # type: ignore[arg-type]
+    if table.time is not None:
+        columns.append(Column(TIME, table.time, "timestamp"))
+    if table.property_column is None:
+        return (*columns, *table.columns)
+    value = Column("_value", table.value_column or "value", "context", dtype="string")
+    return (*columns, Column(_PROPERTY, table.property_column, "event", dtype="string"), value)
+
+
+def matching_files(directory: str, table: SideTable, log_files: list[str]) -> list[str]:
+    """The table's files, only those of the log's version where the table asks for that."""
+    files = match_files(directory, table.files)
+    if not table.same_version:
+        return files
+    logs = {token for path in log_files for token in _tokens(path)}
+    return [path for path in files if _tokens(path)[-1] in logs]
+
+
+def join_side_table(events: pl.DataFrame, table: SideTable, rows: pl.DataFrame) -> pl.DataFrame:
+    """Adds a side table's columns to events.
+
+    Args:
+      events: Events with ``table.on`` and ``timestamp_ms``.
+      table: How to join.
+      rows: The table's rows of the same keys, with the columns of :func:`raw_columns`.
+
+    Returns:
+      ``events`` with ``table.columns`` added; where nothing matches (for a time-stamped table:
+      nothing at or before the event's time), with each column's default.
+    """
+    if table.time is None:
+        joined = events.join(
+            rows.sort(rows.columns).unique(table.on, keep="first"), on=table.on, how="left"
+        )
+    elif table.property_column is None:
+        joined = _as_of(events, rows, table.on)
+    else:
+        joined = events
+        for column in table.columns:
+            of_property = rows.filter(pl.col(_PROPERTY) == column.source)
+            values = of_property.select(table.on, TIME, pl.col("_value").alias(column.name))
+            joined = _as_of(joined, values, table.on)
+    return joined.with_columns(
+        pl.col(column.name).cast(POLARS_TYPES[column.dtype], strict=False).fill_null(column.fill)
+        for column in table.columns
+    )
+
+
+def keep_known_properties(rows: pl.DataFrame, table: SideTable) -> pl.DataFrame:
+    """Drops the properties of a long table that no column asks for, before they are shuffled."""
+    if table.property_column is None:
+        return rows
+    return rows.filter(pl.col(_PROPERTY).is_in([column.source for column in table.columns]))
+
+
+def missing_columns(path: str, header: tuple[str, ...], columns: tuple[Column, ...]) -> list[str]:
+    """Optional columns that a file lacks.
+
+    Raises:
+      DataError: if it lacks a required one.
+    """
+    check_columns(path, header, tuple(c.source for c in columns if c.required))
+    return [column.source for column in columns if column.source not in header]
+
+
+def _as_of(events: pl.DataFrame, values: pl.DataFrame, key: str) -> pl.DataFrame:
+    # Sorting by value as well makes the choice among equal times independent of file order.
+    ordered = values.sort([TIME, *sorted(set(values.columns) - {TIME})])
+    return (
+        events.sort("timestamp_ms", maintain_order=True)
+        .join_asof(
+            ordered,
+            left_on="timestamp_ms",
+            right_on=TIME,
+            by=key,
+            strategy="backward",
+            check_sortedness=False,
+        )
+        .drop(TIME, strict=False)
+    )
+
+
+def _tokens(path: str) -> list[str]:
+    stem = os.path.basename(path).split(".")[0]
+    return re.sub(r"_part\d+\Z", "", stem).split("_")
