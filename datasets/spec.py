@@ -107,7 +107,9 @@ class Feature:
         attributes), ``impression`` otherwise.
       dtype: ``int64`` or ``string`` for categorical, ``float32`` for numeric features.
       max_vocabulary: The most frequent values that get an embedding of their own.
-      oov_buckets: Hash buckets shared by all other values.
+      min_count: A value seen less often than this in training shares an out-of-vocabulary bucket,
+        so that the buckets are trained and an unseen value is read as a rare one.
+      oov_buckets: Hash buckets shared by all values without an embedding of their own.
       log_scale: Take log(1 + x) of a numeric feature before normalising it.
     """
 
@@ -116,6 +118,7 @@ class Feature:
     level: Literal["session", "impression"] = "impression"
     dtype: Dtype = "int64"
     max_vocabulary: int = 100_000
+    min_count: int = 2
     oov_buckets: int = 8
     log_scale: bool = False
 
