@@ -1,0 +1,41 @@
+"""Which code made a result: part of every cache key, so that changed code never reuses results."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from importlib import metadata
+from pathlib import Path
+
+_PACKAGES = ("components", "datasets", "evaluation", "models", "pipelines", "trainers")
+
+
+@functools.cache
+def code_version() -> str:
+    """The package's version and a digest of its source, such as ``0.1.0+3f1c9a20b7d4``.
+
+    The digest covers every ``.py`` file of MTFX's packages by path and content, so it needs no
+    version control and changes with any edit.
+    """
+    root = Path(__file__).resolve().parent.parent
+    return f"{package_version()}+{digest_of(root)}"
+
+
+def package_version() -> str:
+    """The installed version, or ``0`` for a source tree that is not installed."""
+    try:
+        return metadata.version("mtfx")
+    except metadata.PackageNotFoundError:
+        return "0"
+
+
+def digest_of(root: Path) -> str:
+    """First 12 hexadecimal digits of the SHA-256 over the packages' sources below ``root``."""
+    digest = hashlib.sha256()
+    for package in _PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            content = path.read_bytes()
+            name = path.relative_to(root).as_posix()
+            digest.update(f"{name}\0{len(content)}\0".encode())
+            digest.update(content)
+    return digest.hexdigest()[:12]
