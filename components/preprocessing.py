@@ -6,6 +6,7 @@ graph is part of the served model, so training and serving cannot differ.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -30,27 +31,60 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
     """
     spec = load_dataset(custom_config["dataset"])
     outputs: dict[str, Any] = {}
+    sharing: dict[str, list[Feature]] = {}
     for feature in spec.features:
-        value = inputs[feature.name]
-        if feature.kind == "categorical":
-            outputs[feature.name] = tft.compute_and_apply_vocabulary(
-                value,
-                top_k=feature.max_vocabulary,
-                frequency_threshold=feature.min_count,
-                num_oov_buckets=feature.oov_buckets,
-                vocab_filename=feature.name,
-            )
+        if feature.kind == "numeric":
+            outputs[feature.name] = _normalise(inputs[feature.name], feature)
         else:
-            outputs[feature.name] = _normalise(value, feature)
+            sharing.setdefault(feature.vocabulary or feature.name, []).append(feature)
+    for name, features in sharing.items():
+        outputs.update(_look_up(name, features, inputs))
     for task in spec.select_tasks(tuple(custom_config["tasks"])):
         outputs[task.name] = tf.cast(inputs[task.name], tf.float32)
     return outputs
 
 
+def _look_up(name: str, features: list[Feature], inputs: dict[str, Any]) -> dict[str, Any]:
+    """Learns the vocabulary that some features share and looks their values up in it."""
+    values = {feature.name: inputs[feature.name] for feature in features}
+    if features[0].vocabulary:
+        values = {key: _map_flat(_named_value(key), value) for key, value in values.items()}
+    flat = [tf.reshape(_flat(value), [-1]) for value in values.values()]
+    vocabulary = tft.vocabulary(
+        tf.concat(flat, axis=0),
+        top_k=features[0].max_vocabulary,
+        frequency_threshold=features[0].min_count,
+        vocab_filename=name,
+    )
+    return {
+        key: tft.apply_vocabulary(value, vocabulary, num_oov_buckets=features[0].oov_buckets)
+        for key, value in values.items()
+    }
+
+
+def _named_value(name: str) -> Callable[[tf.Tensor], tf.Tensor]:
+    def named(flat: tf.Tensor) -> tf.Tensor:
+        text = flat if flat.dtype == tf.string else tf.strings.as_string(flat)
+        return tf.strings.join([name + "=", text])
+
+    return named
+
+
 def _normalise(value: Any, feature: Feature) -> Any:
-    flat = value.flat_values if isinstance(value, tf.RaggedTensor) else value
-    flat = tf.cast(flat, tf.float32)
-    if feature.log_scale:
-        flat = tf.math.log1p(tf.maximum(flat, 0.0))
-    flat = tft.scale_to_z_score(flat)
-    return value.with_flat_values(flat) if isinstance(value, tf.RaggedTensor) else flat
+    def normalised(flat: tf.Tensor) -> tf.Tensor:
+        flat = tf.cast(flat, tf.float32)
+        if feature.log_scale:
+            flat = tf.math.log1p(tf.maximum(flat, 0.0))
+        return tft.scale_to_z_score(flat)
+
+    return _map_flat(normalised, value)
+
+
+def _flat(value: Any) -> tf.Tensor:
+    return value.flat_values if isinstance(value, tf.RaggedTensor) else value
+
+
+def _map_flat(function: Callable[[tf.Tensor], tf.Tensor], value: Any) -> Any:
+    if isinstance(value, tf.RaggedTensor):
+        return value.with_flat_values(function(value.flat_values))
+    return function(value)

@@ -78,15 +78,15 @@ SPEC = DatasetSpec(
         Feature("item_id", "categorical"),
         Feature("author_id", "categorical"),
         Feature("tag", "categorical", dtype="string"),
-        Feature("video_type", "categorical", dtype="string"),
-        Feature("upload_type", "categorical", dtype="string"),
-        Feature("music_type", "categorical", dtype="string"),
-        Feature("tab", "categorical"),
-        Feature("hour", "categorical"),
-        Feature("step_bucket", "categorical", dtype="string"),
+        Feature("video_type", "categorical", dtype="string", vocabulary="context"),
+        Feature("upload_type", "categorical", dtype="string", vocabulary="context"),
+        Feature("music_type", "categorical", dtype="string", vocabulary="context"),
+        Feature("tab", "categorical", vocabulary="context"),
+        Feature("hour", "categorical", vocabulary="context"),
+        Feature("step_bucket", "categorical", dtype="string", vocabulary="context"),
         Feature("duration_ms", "numeric", dtype="float32", log_scale=True),
         *(
-            Feature(name, "categorical", level="session", dtype="string")
+            Feature(name, "categorical", level="session", dtype="string", vocabulary="profile")
             for name in _USER_RANGES + _USER_CATEGORIES
         ),
     ),

@@ -92,13 +92,16 @@ SPEC = DatasetSpec(
     features=(
         Feature("user_id", "categorical", level="session"),
         Feature("item_id", "categorical"),
-        *(Feature(f"property_{p}", "categorical", dtype="string") for p in _PROPERTIES),
-        Feature("available", "categorical", dtype="string"),
-        Feature("category_id", "categorical", dtype="string"),
-        Feature("parent_category_id", "categorical", dtype="string"),
-        Feature("hour", "categorical"),
-        Feature("day_of_week", "categorical"),
-        Feature("step_bucket", "categorical", dtype="string"),
+        *(
+            Feature(f"property_{p}", "categorical", dtype="string", vocabulary="property")
+            for p in _PROPERTIES
+        ),
+        Feature("available", "categorical", dtype="string", vocabulary="property"),
+        Feature("category_id", "categorical", dtype="string", vocabulary="property"),
+        Feature("parent_category_id", "categorical", dtype="string", vocabulary="property"),
+        Feature("hour", "categorical", vocabulary="context"),
+        Feature("day_of_week", "categorical", vocabulary="context"),
+        Feature("step_bucket", "categorical", dtype="string", vocabulary="context"),
     ),
     tasks=(Task("click"), Task("pay", parent="click")),
     side_tables=(ITEM_PROPERTIES, CATEGORY_TREE),

@@ -111,6 +111,10 @@ class Feature:
         so that the buckets are trained and an unseen value is read as a rare one.
       oov_buckets: Hash buckets shared by all values without an embedding of their own.
       log_scale: Take log(1 + x) of a numeric feature before normalising it.
+      vocabulary: Name of a vocabulary that several small categorical features share (their values
+        are told apart by the feature's name); empty for one of its own. Each vocabulary costs
+        Transform some seconds and the model a table, whatever its size. The first feature's
+        ``max_vocabulary``, ``min_count`` and ``oov_buckets`` hold for all that share it.
     """
 
     name: str
@@ -121,6 +125,7 @@ class Feature:
     min_count: int = 2
     oov_buckets: int = 8
     log_scale: bool = False
+    vocabulary: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             io_utils.get_only_uri_in_dir(artifact_utils.get_single_uri(input_dict["schema"]))
         )
         splits: list[str] = json_utils.loads(exec_properties["splits"])
+        flattened.split_names = artifact_utils.encode_split_names(splits)
         with self._make_beam_pipeline() as pipeline:
             for split in splits:
                 pattern = os.path.join(artifact_utils.get_split_uri([examples], split), "*")
@@ -51,7 +52,6 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                         os.path.join(target, "data_tfrecord"), file_name_suffix=".gz"
                     )
                 )
-        flattened.split_names = artifact_utils.encode_split_names(splits)
         flattened.span = examples.span
         examples_utils.set_payload_format(flattened, example_gen_pb2.FORMAT_TF_EXAMPLE)
         examples_utils.set_file_format(flattened, "tfrecords_gzip")
