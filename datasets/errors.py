@@ -14,11 +14,9 @@ _BEGIN, _END = "<<data error: ", " :data error>>"
 _FENCED = re.compile(re.escape(_BEGIN) + "(.*?)" + re.escape(_END), re.DOTALL)
 
 
-class FencedDataError(DataError):
-    """A :class:`DataError` raised inside a Beam worker."""
-
-    def __init__(self, message: str):
-        super().__init__(f"{_BEGIN}{message}{_END}")
+def fenced(error: DataError) -> DataError:
+    """The same error, fit to be raised inside a Beam worker."""
+    return DataError(f"{_BEGIN}{error}{_END}")
 
 
 def data_error_in(error: BaseException) -> DataError | None:

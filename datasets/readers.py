@@ -24,7 +24,7 @@ import pyarrow.parquet
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from datasets.errors import DataError, FencedDataError
+from datasets.errors import DataError, fenced
 
 BLOCK_BYTES = 16 << 20
 #: Column of the parsed frames that holds the row's number in its file (the header is row 1).
@@ -212,16 +212,16 @@ class ReadBlocks(beam.PTransform):
         return (
             pbegin
             | "Paths" >> beam.Create(self._paths, reshuffle=True)
-            | "Read" >> beam.FlatMap(lambda path: _fenced(read_blocks(path, block_bytes)))
+            | "Read" >> beam.FlatMap(lambda path: _raise_fenced(read_blocks(path, block_bytes)))
             | "Spread" >> beam.Reshuffle()
         )
 
 
-def _fenced(blocks: Iterator[Block]) -> Iterator[Block]:
+def _raise_fenced(blocks: Iterator[Block]) -> Iterator[Block]:
     try:
         yield from blocks
     except DataError as error:
-        raise FencedDataError(str(error)) from error
+        raise fenced(error) from error
 
 
 def _parse_lines(block: Block, columns: tuple[str, ...]) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -17,7 +17,7 @@ from apache_beam import pvalue
 from components.session_example_gen import encoding
 from components.session_example_gen.counts import Counts
 from datasets import joins, readers, sessions, validation
-from datasets.errors import DataError, FencedDataError
+from datasets.errors import DataError, fenced
 from datasets.spec import Column, DatasetSpec, SideTable
 
 ROWS, REJECTS, COUNTS = "rows", "rejects", "counts"
@@ -190,7 +190,7 @@ def boundaries_from(starts, fractions: tuple[float, float, float]) -> tuple[int,
     try:
         return sessions.split_boundaries(*starts, fractions)
     except DataError as error:
-        raise FencedDataError(str(error)) from error
+        raise fenced(error) from error
 
 
 class WriteSplits(beam.DoFn):

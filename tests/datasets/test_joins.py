@@ -1,0 +1,80 @@
+"""Joins of side tables: no value from the future, whatever the order of the rows."""
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datasets import joins
+from datasets.retailrocket import CATEGORY_TREE, ITEM_PROPERTIES
+from datasets.spec import Column, SideTable
+
+WIDE = SideTable(
+    files=("prices_*.csv",),
+    key="item",
+    on="item_id",
+    time="time",
+    columns=(Column("price", "price", "context", dtype="float32"),),
+)
+CHANGES = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 20), st.sampled_from(["0", "1", "2"])), max_size=30
+)
+
+
+def properties(changes, name="available"):
+    rows = [(item, time, name, value) for item, time, value in changes]
+    schema = {
+        "item_id": pl.Int64,
+        joins.TIME: pl.Int64,
+        "_property": pl.String,
+        "_value": pl.String,
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+@settings(deadline=None)
+@given(CHANGES, st.lists(st.tuples(st.integers(0, 3), st.integers(0, 20)), max_size=30))
+def test_an_as_of_join_takes_the_last_value_not_after_the_event(changes, events):
+    frame = pl.DataFrame(
+        events, schema={"item_id": pl.Int64, "timestamp_ms": pl.Int64}, orient="row"
+    )
+    joined = joins.join_side_table(frame, ITEM_PROPERTIES, properties(changes))
+    assert joined.height == len(events)
+    for item, time, value in joined.select("item_id", "timestamp_ms", "available").iter_rows():
+        past = [(t, v) for i, t, v in changes if i == item and t <= time]
+        assert value == (max(past)[1] if past else "")
+
+
+def test_a_wide_table_with_times_joins_as_of_too():
+    rows = pl.DataFrame({"item_id": [1, 1], joins.TIME: [10, 20], "price": [5.0, 9.0]})
+    events = pl.DataFrame({"item_id": [1, 1, 2], "timestamp_ms": [15, 5, 30]})
+    joined = joins.join_side_table(events, WIDE, rows).sort("timestamp_ms")
+    assert joined["price"].to_list() == [0.0, 5.0, 0.0]
+
+
+def test_a_static_table_joins_once_even_with_double_keys():
+    rows = pl.DataFrame({"category_id": ["7", "7", "8"], "parent_category_id": ["1", "1", "2"]})
+    events = pl.DataFrame({"category_id": ["8", "7", "9"], "timestamp_ms": [1, 2, 3]})
+    joined = joins.join_side_table(events, CATEGORY_TREE, rows).sort("timestamp_ms")
+    assert joined["parent_category_id"].to_list() == ["2", "1", ""]
+
+
+def test_unused_properties_are_dropped_early():
+    rows = pl.concat([properties([(1, 1, "1")]), properties([(1, 1, "x")], name="999")])
+    assert joins.keep_known_properties(rows, ITEM_PROPERTIES).height == 1
+
+
+@pytest.mark.parametrize(
+    ("log", "table", "joins_it"),
+    [
+        ("log_standard_4_08_to_4_21_pure.csv", "video_features_basic_pure.csv", True),
+        ("log_standard_4_08_to_4_21_27k_part1.csv", "video_features_basic_27k.csv", True),
+        ("log_standard_4_08_to_4_21_27k_sample.csv", "video_features_basic_pure.csv", False),
+    ],
+)
+def test_ids_of_another_version_are_not_joined(tmp_path, log, table, joins_it):
+    from datasets.kuairand import VIDEO_TABLE
+
+    (tmp_path / table).write_text("video_id\n")
+    found = joins.matching_files(str(tmp_path), VIDEO_TABLE, [str(tmp_path / log)])
+    assert bool(found) == joins_it

@@ -1,0 +1,70 @@
+import dataclasses
+
+import pytest
+
+from datasets.registry import DATASETS, load_dataset
+from datasets.spec import Column, DatasetSpec, Feature, Task
+
+KEYS = (
+    Column("user_id", "u", "user"),
+    Column("item_id", "i", "item"),
+    Column("timestamp_ms", "t", "timestamp"),
+)
+
+
+def make(**changes):
+    values = {
+        "name": "mine",
+        "title": "",
+        "log_files": ("log.csv",),
+        "columns": (*KEYS, Column("click", "click", "label")),
+        "features": (Feature("item_id", "categorical"),),
+        "tasks": (Task("click"),),
+    }
+    return DatasetSpec(**{**values, **changes})
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_registered_data_sets_load(name):
+    spec = load_dataset(name)
+    assert spec.tasks
+    assert spec.features
+
+
+def test_module_attribute_loads():
+    assert load_dataset("datasets.kuairand:SPEC").name == "kuairand"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("nothing", "kuairand"), ("no.module:SPEC", "no.module"), ("datasets.spec:Task", "type")],
+)
+def test_unknown_data_set_says_what_is_known(name, words):
+    with pytest.raises(ValueError, match=words):
+        load_dataset(name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"columns": KEYS[:2]}, "timestamp"),
+        ({"columns": (*KEYS, Column("Click", "c", "label"))}, "snake case"),
+        ({"columns": (*KEYS, KEYS[0])}, "twice"),
+        ({"columns": (Column("visitor", "u", "user"), *KEYS[1:])}, "'user_id'"),
+        ({"features": (Feature("nope", "categorical"),)}, "'nope'"),
+        ({"features": (Feature("click", "categorical"),)}, "is a label"),
+        ({"default_tasks": ("buy",)}, "'buy'.*has: click"),
+        ({"tasks": (Task("click", parent="view"),)}, "'view'"),
+    ],
+)
+def test_parts_that_do_not_fit_are_named(changes, words):
+    with pytest.raises(ValueError, match=words):
+        make(**changes)
+
+
+def test_tasks_are_those_named_or_the_defaults_or_all():
+    spec = load_dataset("kuairand")
+    assert [t.name for t in spec.select_tasks()] == ["click", "long_view"]
+    assert [t.name for t in spec.select_tasks(("like",))] == ["like"]
+    everything = dataclasses.replace(spec, default_tasks=()).select_tasks()
+    assert len(everything) == 8
