@@ -125,8 +125,9 @@ def split_boundaries(
     bounds = []
     for share in np.cumsum(fractions)[:2]:
         index = int(np.argmin(np.abs(before - share * total)))
-        bounds.append(min(max(index, len(bounds) + 1), len(start_seconds) - 2 + len(bounds)))
-    if len(start_seconds) < 3 or not 0 < bounds[0] < bounds[1] < len(start_seconds):
+        earliest = bounds[-1] + 1 if bounds else 1
+        bounds.append(min(max(index, earliest), len(start_seconds) - 2 + len(bounds)))
+    if len(start_seconds) < 3:
         raise DataError(
             f"{total} session(s) with {len(start_seconds)} distinct start time(s) cannot be split "
             "by time into train, eval and test: bring more data"

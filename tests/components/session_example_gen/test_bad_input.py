@@ -1,0 +1,137 @@
+"""What people bring: each is refused with a message, or quarantined and counted."""
+
+import csv
+import gzip
+import os
+import resource
+from pathlib import Path
+
+import pytest
+
+from datasets.errors import DataError
+
+
+def append(directory, *lines):
+    with open(directory / "events.csv", "a") as file:
+        file.writelines(line + "\n" for line in lines)
+
+
+def rejected(generated):
+    with open(generated.quarantine) as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("-5,1,view,10,", "timestamp: negative"),
+        ("17,1,view,10,", "before 2000"),
+        ("1430600000000,1,steal,10,", "not one of view, addtocart, transaction"),
+        ("1430600000000,,view,10,", "visitorid: missing"),
+        ("1430600000000,NaN,view,10,", "visitorid: not an integer"),
+        ("1430600000000,1,view", "3 fields where the header has 5"),
+    ],
+)
+def test_a_bad_row_is_quarantined_with_file_row_and_reason(generate, shop, line, reason):
+    append(shop, line)
+    rows = len((shop / "events.csv").read_text().splitlines())
+    generated = generate(shop)
+    [reject] = rejected(generated)
+    assert reject["file"].endswith("events.csv")
+    assert int(reject["row"]) == rows
+    assert reason in reject["reason"]
+    assert sum(generated.summary.quarantined.values()) == 1
+    assert sum(generated.summary.impressions.values()) == 120
+
+
+def test_a_label_of_two_is_quarantined(generate, tmp_path):
+    header = "user_id,video_id,time_ms,is_click,long_view,is_like,is_follow,is_comment,"
+    header += "is_forward,is_hate,play_time_ms,duration_ms"
+    rows = [f"{i % 3},7,{1650000000000 + i * 3600000},1,0,0,0,0,0,0,100,200" for i in range(200)]
+    rows[50] = rows[50].replace(",1,0,0", ",2,0,0", 1)
+    (tmp_path / "log_standard_x_pure.csv").write_text("\n".join([header, *rows]) + "\n")
+    generated = generate(tmp_path, "kuairand")
+    assert generated.summary.quarantined == {"is_click: label is not 0 or 1": 1}
+    assert rejected(generated)[0]["row"] == "52"
+
+
+def test_too_many_bad_rows_stop_the_run_and_are_kept(generate, shop, tmp_path):
+    append(shop, *["x,1,view,10,"] * 5)
+    with pytest.raises(DataError, match=r"5 of 135 rows \(3\.7%\) are bad.*max-bad-rows") as caught:
+        generate(shop)
+    quarantine = Path(str(caught.value).rpartition(" in ")[2])
+    assert len(quarantine.read_text().splitlines()) == 6
+    assert generate(shop, max_bad_rows=0.05).summary.files
+
+
+def test_bytes_that_are_not_utf8_are_quarantined(generate, shop):
+    with open(shop / "events.csv", "ab") as file:
+        file.write(b"1430600000000,1,vi\xffew,10,\n")
+    [reject] = rejected(generate(shop))
+    assert "UTF-8" in reject["reason"]
+
+
+def test_duplicated_rows_are_dropped_and_counted(generate, shop):
+    text = (shop / "events.csv").read_text().splitlines()
+    append(shop, *text[1:11])
+    summary = generate(shop).summary
+    assert summary.duplicates == 10
+    assert sum(summary.impressions.values()) == 120
+
+
+def test_one_user_with_100_000_impressions(generate, shop):
+    append(shop, *[f"{1430600000000 + i * 100},77,view,{i % 91}," for i in range(100_000)])
+    generated = generate(shop)
+    assert sum(generated.summary.impressions.values()) == 100_120
+    assert generated.summary.split_sessions == 1
+    longest = max(len(s["step"]) for s in generated.sessions("train"))
+    assert longest == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"timestamp,visitorid,event\n", "missing column 'itemid'"),
+        (b"timestamp;visitorid;event;itemid\n1;2;view;3\n", "semicolons"),
+        (b"timestamp,visitorid,event,itemid\n", "more data"),
+        (b"\xff\xfe,visitorid\n", "not UTF-8"),
+    ],
+)
+def test_a_useless_file_is_refused_by_name(generate, tmp_path, content, words):
+    (tmp_path / "events.csv").write_bytes(content)
+    with pytest.raises(DataError, match=words):
+        generate(tmp_path)
+
+
+def test_a_truncated_gzip_is_refused(generate, shop):
+    data = gzip.compress((shop / "events.csv").read_bytes())
+    (shop / "events.csv").unlink()
+    (shop / "events.csv.gz").write_bytes(data[: len(data) - 40])
+    with pytest.raises(DataError, match=r"events\.csv\.gz is a damaged or truncated gzip"):
+        generate(shop)
+
+
+def test_no_log_at_all_names_the_patterns(generate, tmp_path):
+    (tmp_path / "other.txt").write_text("x")
+    with pytest.raises(DataError, match=r"no log file.*events\.csv"):
+        generate(tmp_path)
+
+
+def test_a_full_disk_leaves_no_file_that_looks_whole(generate, shop):
+    append(shop, *[f"{1430600000000 + i * 60_000},{i},view,{i * 7}," for i in range(20_000)])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, before[1]))
+    try:
+        with pytest.raises(Exception, match=r"(?i)file too large|resource ?exhausted|FSIZE"):
+            generate(shop)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    parts = [
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(shop.parent / "run-0")
+        for name in names
+    ]
+    assert not [path for path in parts if "Split-" in path]
+    assert not [path for path in parts if path.endswith("ingestion.json")]
+    assert sum(generate(shop).summary.impressions.values()) == 20_120

@@ -1,0 +1,137 @@
+"""The real executor on a small shop: what it writes, and that nothing leaks between splits."""
+
+import gzip
+import os
+
+import polars as pl
+import pytest
+
+from datasets.sessions import SPLITS
+
+VIEWS_START = 1_430_600_000_000
+HOUR = 3_600_000
+
+
+def _session_id(session):
+    return session["session_id"]
+
+
+def all_sessions(generated):
+    return {split: generated.sessions(split) for split in SPLITS}
+
+
+def test_sessions_are_whole_ordered_and_labelled(generate, shop):
+    generated = generate(shop)
+    sessions = [s for split in SPLITS for s in generated.sessions(split)]
+    assert len(sessions) == 40
+    for session in sessions:
+        assert session["timestamp_ms"] == sorted(session["timestamp_ms"])
+        assert session["item_id"] == [10, 11, 12]
+        assert session["step"] == [0, 1, 2]
+        assert len(session["user_id"]) == len(session["session_id"]) == 1
+    assert sum(session["click"] == [0, 1, 0] for session in sessions) == 10
+    assert generated.summary.sessions == {"train": 24, "eval": 8, "test": 8}
+    assert generated.summary.impressions == {"train": 72, "eval": 24, "test": 24}
+    assert generated.summary.data_span_ms == [VIEWS_START, VIEWS_START + 39 * HOUR + 2000]
+
+
+def test_no_session_is_in_two_splits_and_splits_follow_in_time(generate, shop):
+    splits = all_sessions(generate(shop))
+    ids = {name: {s["session_id"][0] for s in found} for name, found in splits.items()}
+    assert not ids["train"] & ids["eval"]
+    assert not ids["eval"] & ids["test"]
+    assert not ids["train"] & ids["test"]
+    starts = {name: [s["session_start_ms"][0] for s in found] for name, found in splits.items()}
+    assert max(starts["train"]) < min(starts["eval"])
+    assert max(starts["eval"]) < min(starts["test"])
+
+
+def test_a_session_across_the_boundary_stays_whole(generate, shop):
+    # The session that starts last in train is made to run on beyond the first of eval.
+    last_train = VIEWS_START + 23 * HOUR
+    with open(shop / "events.csv", "a") as file:
+        for minutes in range(20, 121, 20):
+            file.write(f"{last_train + minutes * 60_000},3,view,99,\n")
+    splits = all_sessions(generate(shop))
+    [crossing] = [s for s in splits["train"] if 99 in s["item_id"]]
+    assert max(crossing["timestamp_ms"]) > min(s["session_start_ms"][0] for s in splits["eval"])
+    assert crossing["item_id"].count(99) == 6
+    assert not any(99 in s["item_id"] for s in splits["eval"] + splits["test"])
+
+
+def test_no_item_property_from_the_future_is_seen(generate, shop):
+    lines = ["timestamp,itemid,property,value"]
+    lines += [
+        f"{VIEWS_START + hour * HOUR + 500},{item},categoryid,{hour}"
+        for hour in range(-1, 40)
+        for item in (10, 11, 12)
+    ]
+    (shop / "item_properties_part1.csv").write_text("\n".join(lines[:60]) + "\n")
+    (shop / "item_properties_part2.csv").write_text("\n".join(lines[:1] + lines[60:]) + "\n")
+    (shop / "category_tree.csv").write_text("categoryid,parentid\n5,1\n6,\n")
+    generated = generate(shop)
+    seen = 0
+    for split in SPLITS:
+        for session in generated.sessions(split):
+            for time, category in zip(session["timestamp_ms"], session["category_id"], strict=True):
+                expected = (time - VIEWS_START - 500) // HOUR
+                assert category == str(expected).encode()
+                seen += 1
+            parents = set(session["parent_category_id"])
+            assert parents <= {b"1", b""}
+            if b"5" in session["category_id"]:
+                assert b"1" in parents
+    assert seen == 120
+    assert not [note for note in generated.summary.notes if "item_properties" in note]
+
+
+def test_two_runs_write_the_same_examples_and_many_shards_the_same_sessions(generate, shop):
+    first, second, sharded = generate(shop), generate(shop), generate(shop, shards=4)
+    for split in SPLITS:
+        # In file order; the bytes differ, since protobuf does not order the features of a map.
+        assert first.sessions(split) == second.sessions(split)
+        by_id = [sorted(run.sessions(split), key=_session_id) for run in (first, sharded)]
+        assert by_id[0] == by_id[1]
+    assert len(os.listdir(f"{sharded.uri}/Split-train")) > 1
+
+
+def test_worker_processes_give_the_same_sessions(generate, shop):
+    single = generate(shop, shards=3)
+    workers = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
+    parallel = generate(shop, beam_args=("--runner=DirectRunner", *workers), shards=3)
+    for split in SPLITS:
+        assert single.sessions(split) == parallel.sessions(split)
+    assert single.summary.daily == parallel.summary.daily
+
+
+def test_daily_counts_add_up(generate, shop):
+    summary = generate(shop).summary
+    assert sum(day["impressions"] for day in summary.daily) == 120
+    assert sum(day["click"] for day in summary.daily) == 10
+    assert {day["split"] for day in summary.daily} == set(SPLITS)
+
+
+def test_gz_and_parquet_give_the_same_sessions(generate, shop, tmp_path):
+    expected = all_sessions(generate(shop))
+    frame = pl.read_csv(shop / "events.csv")
+    for name in ("events.csv.gz", "events.parquet"):
+        directory = tmp_path / name
+        directory.mkdir()
+        if name.endswith("parquet"):
+            frame.write_parquet(directory / name)
+        else:
+            (directory / name).write_bytes(gzip.compress((shop / "events.csv").read_bytes()))
+        assert all_sessions(generate(directory)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "impressions", "sessions"),
+    [("retailrocket", 71_461, 14_365), ("kuairand", 38_987, 19_212)],
+)
+def test_all_of_the_real_rows(generate, shared_data, name, impressions, sessions):
+    summary = generate(shared_data / name, name).summary
+    assert sum(summary.impressions.values()) == impressions
+    assert sum(summary.sessions.values()) == sessions
+    assert not summary.quarantined
+    shares = [summary.sessions[split] / sessions for split in SPLITS]
+    assert shares == pytest.approx([0.6, 0.2, 0.2], abs=0.001)
