@@ -1,0 +1,59 @@
+# Everything runs in .venv, which is made from uv.lock on first use.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint bench requirements clean
+
+BIN := .venv/bin
+STAMP := .venv/.synced
+
+# Size of the demonstration: under six minutes on two cores.
+DEMO_DIR ?= mtfx_demo
+DEMO_PROFILE ?= video
+DEMO_IMPRESSIONS ?= 100000
+DEMO_BACKBONE ?= mmoe
+DEMO_EPOCHS ?= 3
+
+# Benchmarks take these sizes; larger ones give steadier figures.
+BENCH_ARGUMENTS ?= --small
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP) ## Make the environment in .venv.
+
+$(STAMP): pyproject.toml uv.lock .python-version
+	@.ci/setup
+
+demo: $(STAMP) ## Synthesize a small data set and run the ranking pipeline on it.
+	$(BIN)/mtfx synthesize --profile $(DEMO_PROFILE) --impressions $(DEMO_IMPRESSIONS) \
+		--seed 1 --output-dir $(DEMO_DIR)/data
+	$(BIN)/mtfx ranking --dataset synthetic-$(DEMO_PROFILE) --data-dir $(DEMO_DIR)/data \
+		--output-dir $(DEMO_DIR)/run --backbone $(DEMO_BACKBONE) --model-size small \
+		--epochs $(DEMO_EPOCHS) --seed 1
+
+test: $(STAMP) ## Run the default tests (under ten minutes on two cores).
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP) ## Run the tests marked slow, every documented command among them.
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP) ## Check format, style, types, Dockerfile, hooks and requirements.txt.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/shellcheck --severity=warning .ci/find-uv .ci/requirements .ci/run .ci/setup
+	$(BIN)/pre-commit validate-config
+	@.ci/requirements --check
+
+requirements: $(STAMP) ## Export requirements.txt from uv.lock.
+	@.ci/requirements
+
+bench: $(STAMP) ## Measure speed in small sizes.
+	@set -e; for benchmark in benchmarks/*.py; do \
+		case $$benchmark in */__init__.py) continue ;; esac; \
+		echo "== $$benchmark"; $(BIN)/python "$$benchmark" $(BENCH_ARGUMENTS); \
+	done
+
+clean: ## Remove the environment and caches.
+	rm -rf .venv .bootstrap .bootstrap.log .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,27 @@
+"""What every test needs: Keras 2, quiet libraries, and the real data where it is."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import datasets  # noqa: E402, F401  (selects Keras 2, before anything imports TensorFlow)
+import pytest  # noqa: E402
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The root of the checkout."""
+    return _ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real rows of the public data sets; not part of the repository."""
+    path = _ROOT.parent / "shared" / "data"
+    if not path.is_dir():
+        pytest.skip("no real data in ../shared/data beside the checkout")
+    return path
