@@ -1,0 +1,97 @@
+"""The flattener's batches against a walk over the sessions, and the real executor."""
+
+import os
+
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+from google.protobuf import text_format
+from tfx.dsl.components.base import base_beam_executor
+from tfx.types import standard_artifacts
+
+from components.session_flattener.executor import Executor, flatten_batch
+from components.session_schema import build_schema
+from datasets.registry import load_dataset
+
+SPEC = load_dataset("retailrocket")
+SCHEMA = build_schema(SPEC)
+SESSIONS = [
+    {"user_id": [7], "timestamp_ms": [1, 2, 3], "item_id": [4, 5, 6], "step_bucket": [b"1"] * 3},
+    {"user_id": [8], "timestamp_ms": [9], "item_id": [3], "step_bucket": [b"1"]},
+]
+
+
+def values(serialized):
+    features = tf.train.Example.FromString(serialized).features.feature
+    return {k: list(getattr(v, v.WhichOneof("kind")).value) for k, v in features.items()}
+
+
+def test_each_impression_becomes_an_example_with_its_sessions_length():
+    names = list(SESSIONS[0])
+    batch = pa.RecordBatch.from_arrays(
+        [pa.array([session[name] for session in SESSIONS]) for name in names], names
+    )
+    found = [values(example) for example in flatten_batch(batch, SCHEMA)]
+    expected = [
+        {
+            "user_id": session["user_id"],
+            "timestamp_ms": [session["timestamp_ms"][step]],
+            "item_id": [session["item_id"][step]],
+            "step_bucket": [session["step_bucket"][step]],
+            "session_length": [len(session["item_id"])],
+        }
+        for session in SESSIONS
+        for step in range(len(session["item_id"]))
+    ]
+    assert found == expected
+
+
+def test_the_executor_flattens_the_named_split(tmp_path):
+    rng = np.random.default_rng(0)
+    examples = standard_artifacts.Examples()
+    examples.uri, examples.split_names, examples.span = str(tmp_path / "in"), '["train","test"]', 3
+    total = 0
+    for split in ("train", "test"):
+        os.makedirs(tmp_path / "in" / f"Split-{split}")
+        path = str(tmp_path / "in" / f"Split-{split}" / "data.gz")
+        with tf.io.TFRecordWriter(path, "GZIP") as writer:
+            for user in range(50):
+                length = int(rng.integers(1, 6))
+                total += length if split == "test" else 0
+                writer.write(example_of(user, length))
+    schema = standard_artifacts.Schema()
+    schema.uri = str(tmp_path / "schema")
+    os.makedirs(schema.uri)
+    (tmp_path / "schema" / "schema.pbtxt").write_text(text_format.MessageToString(SCHEMA))
+    out = standard_artifacts.Examples()
+    out.uri = str(tmp_path / "out")
+    context = base_beam_executor.BaseBeamExecutor.Context(
+        beam_pipeline_args=["--runner=DirectRunner"], tmp_dir=str(tmp_path / "tmp"), unique_id="1"
+    )
+    Executor(context).Do(
+        {"examples": [examples], "schema": [schema]},
+        {"impressions": [out]},
+        {"splits": '["test"]'},
+    )
+    files = tf.io.gfile.glob(f"{out.uri}/Split-test/*")
+    found = [values(r.numpy()) for r in tf.data.TFRecordDataset(files, compression_type="GZIP")]
+    assert len(found) == total
+    assert all(len(value) == 1 for example in found for value in example.values())
+    # Each session's weights 1 / length add up to one.
+    assert np.isclose(sum(1 / example["session_length"][0] for example in found), 50)
+    assert out.span == 3
+    assert not tf.io.gfile.exists(f"{out.uri}/Split-train")
+
+
+def example_of(user, length):
+    example = tf.train.Example()
+    for feature in SCHEMA.feature:
+        values = example.features.feature[feature.name]
+        count = 1 if feature.value_count.max == 1 else length
+        if feature.type == 1:
+            values.bytes_list.value.extend([b"x"] * count)
+        elif feature.type == 2:
+            values.int64_list.value.extend([user] * count)
+        else:
+            values.float_list.value.extend([1.0] * count)
+    return example.SerializeToString()
