@@ -27,3 +27,9 @@ class StageError(Exception):
     def __init__(self, stage: str, message: str):
         super().__init__(message)
         self.stage = stage
+
+
+def require(holds: bool, message: str, hint: str = "") -> None:
+    """Raises :class:`UserError` unless ``holds``."""
+    if not holds:
+        raise UserError(message, hint)

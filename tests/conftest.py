@@ -6,8 +6,9 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
-import datasets  # noqa: E402, F401  (selects Keras 2, before anything imports TensorFlow)
-import pytest  # noqa: E402
+import pytest
+
+import datasets  # noqa: F401  (selects Keras 2, before anything imports TensorFlow)
 
 _ROOT = Path(__file__).resolve().parents[1]
 

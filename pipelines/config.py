@@ -1,0 +1,155 @@
+"""Configuration of the ranking pipeline: everything that decides what a run produces."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import require
+from pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+
+if TYPE_CHECKING:
+    from evaluation.eval_config import Thresholds
+    from models.config import ModelConfig
+    from trainers.config import TrainingConfig
+
+_MAX_SEED = 2**31 - 1
+# Where and with how many processes a run happens decides nothing about its result.
+_PLACES = ("output_dir", "beam_pipeline_args", "enable_cache")
+
+
+@dataclasses.dataclass(frozen=True)
+class RankingPipelineConfig:
+    """A run of the ranking pipeline.
+
+    Attributes:
+      data: The log and how it becomes sessions.
+      output_dir: Where artifacts, metadata, logs and the report go.
+      model_options: Which model.
+      training_options: How it is trained.
+      blessing_options: What it must reach.
+      seed: Seed of everything random.
+      beam_pipeline_args: Passed to Beam, for example ``--direct_num_workers=2``.
+      enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.
+    """
+
+    data: DataOptions
+    output_dir: str
+    model_options: ModelOptions = dataclasses.field(default_factory=ModelOptions)
+    training_options: TrainingOptions = dataclasses.field(default_factory=TrainingOptions)
+    blessing_options: BlessingOptions = dataclasses.field(default_factory=BlessingOptions)
+    seed: int = 0
+    beam_pipeline_args: tuple[str, ...] = ()
+    enable_cache: bool = True
+
+    def __post_init__(self) -> None:
+        require(
+            0 <= self.seed <= _MAX_SEED, f"--seed must be from 0 to {_MAX_SEED}, got {self.seed}"
+        )
+        require(
+            os.path.abspath(self.output_dir) != os.path.abspath(self.data.data_dir),
+            f"--output-dir and --data-dir are the same directory: {self.output_dir}",
+            "outputs must not mix with the input files",
+        )
+        for argument in self.beam_pipeline_args:
+            require(
+                argument.startswith("--"),
+                f"--beam-arg {argument!r} does not begin with --",
+                "write --beam-arg=--runner=FlinkRunner",
+            )
+
+    def check(self) -> None:
+        """Checks data set, tasks and directories on this machine, before anything slow starts.
+
+        Raises:
+          UserError: naming the flag and what is wrong with it.
+        """
+        tasks = {task.name: task for task in self.data.selected_tasks()}
+        for name, _ in self.model_options.task_weights:
+            require(
+                name in tasks,
+                f"--task-weight names {name!r}, which is not trained; tasks: {', '.join(tasks)}",
+            )
+        if self.model_options.backbone == "esmm":
+            for task in tasks.values():
+                require(
+                    task.parent is None or task.parent in tasks,
+                    f"--backbone esmm needs task {task.parent!r}, because {task.name!r} can only "
+                    "follow it",
+                    f"add {task.parent} to --tasks",
+                )
+        self.data.check_files()
+        output = Path(self.output_dir)
+        require(
+            not output.exists() or output.is_dir(), f"--output-dir {output} is a file, not a folder"
+        )
+
+    @property
+    def metadata_path(self) -> Path:
+        """The SQLite file of ML Metadata."""
+        return Path(self.output_dir, "metadata.db")
+
+    @property
+    def log_path(self) -> Path:
+        """The log of every run in this output directory."""
+        return Path(self.output_dir, "logs", "mtfx.log")
+
+    @property
+    def report_dir(self) -> Path:
+        """Where ``summary.json`` and ``index.html`` go."""
+        return Path(self.output_dir, "report")
+
+    @property
+    def config_digest(self) -> str:
+        """Twelve hexadecimal digits that change with whatever changes the model."""
+        values = dataclasses.asdict(self)
+        for name in _PLACES:
+            del values[name]
+        text = json.dumps(values, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def model(self) -> ModelConfig:
+        """The model's configuration. Imports TensorFlow."""
+        return self.model_options.build(self.seed)
+
+    @property
+    def training(self) -> TrainingConfig:
+        """The trainer's configuration. Imports TensorFlow."""
+        return self.training_options.build(self.seed)
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The evaluation's thresholds. Imports TensorFlow."""
+        return self.blessing_options.build()
+
+    def to_json(self) -> str:
+        """Every value, as JSON with sorted keys."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> RankingPipelineConfig:
+        """The inverse of :meth:`to_json`."""
+        values = _tuples(json.loads(text))
+        return cls(
+            **{
+                **values,
+                "data": DataOptions(**values["data"]),
+                "model_options": ModelOptions(**values["model_options"]),
+                "training_options": TrainingOptions(**values["training_options"]),
+                "blessing_options": BlessingOptions(**values["blessing_options"]),
+            }
+        )
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as tuples, at any depth."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    return value

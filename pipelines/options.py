@@ -1,0 +1,276 @@
+"""What the command line may set, checked before anything slow is imported.
+
+Building models, trainers and evaluations needs TensorFlow, which takes seconds to import; a wrong
+flag must be answered at once. These classes therefore hold plain values, where None stands for the
+default of the layer below, and make that layer's own configuration when asked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from datasets.registry import load_dataset
+from datasets.spec import DatasetSpec, Task
+from models.mtl.config import BackboneConfig, MmoeConfig, PleConfig
+from pipelines.errors import UserError, require
+
+if TYPE_CHECKING:
+    from evaluation.eval_config import Thresholds
+    from models.config import ModelConfig
+    from trainers.config import TrainingConfig
+
+ModelSize = Literal["paper", "small"]
+MODEL_SIZES: tuple[ModelSize, ...] = get_args(ModelSize)
+
+#: Sizes of each backbone for data sets of some 100,000 impressions; the paper's are the defaults.
+SMALL_BACKBONES: dict[str, BackboneConfig] = {
+    "single_task": BackboneConfig(bottom_units=(64, 32), tower_units=(16,)),
+    "shared_bottom": BackboneConfig(bottom_units=(64, 32), tower_units=(16,)),
+    "esmm": BackboneConfig(bottom_units=(64, 32), tower_units=(16,)),
+    "mmoe": MmoeConfig(bottom_units=(64, 32), tower_units=(16,), num_experts=4),
+    "ple": PleConfig(
+        bottom_units=(64, 32), tower_units=(16,), num_shared_experts=2, num_task_experts=2
+    ),
+}
+BACKBONE_NAMES = tuple(SMALL_BACKBONES)
+
+_DATASET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z|[a-z][a-z0-9-]*\Z")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataOptions:
+    """Which log is read, and how it becomes sessions.
+
+    Attributes:
+      dataset: Registry name, or ``module:ATTRIBUTE`` of a ``DatasetSpec``.
+      data_dir: Directory of the data set's files.
+      tasks: Names of the tasks to train; empty takes the data set's defaults.
+      pattern: Files below ``data_dir`` that count as input; ``{SPAN}`` in a directory's name
+        stands for the number of a delivery, for example ``day-{SPAN}/*``.
+      span: The delivery to read, where ``pattern`` has ``{SPAN}``.
+      split_fractions: Shares of sessions in train, eval and test, by start time (RMTL §3.1.1).
+      gap_minutes: Overrides the session rule's gap, in minutes.
+      max_session_length: Overrides the longest session, in impressions.
+      max_bad_rows: Share of rows that may be quarantined before the run fails.
+      schema_file: A curated TFX schema (text protobuf) instead of the one made from the data set's
+        description.
+    """
+
+    dataset: str
+    data_dir: str
+    tasks: tuple[str, ...] = ()
+    pattern: str = "*"
+    span: int = 1
+    split_fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    gap_minutes: float | None = None
+    max_session_length: int | None = None
+    max_bad_rows: float = 0.01
+    schema_file: str | None = None
+
+    def __post_init__(self) -> None:
+        require(
+            _DATASET.match(self.dataset) is not None,
+            f"--dataset {self.dataset!r} is neither a name nor module:ATTRIBUTE",
+            "`mtfx datasets` lists the names",
+        )
+        require(
+            len(set(self.tasks)) == len(self.tasks),
+            f"--tasks names a task twice: {', '.join(self.tasks)}",
+        )
+        require(self.span >= 0, f"--span must not be negative, got {self.span}")
+        shares = self.split_fractions
+        require(
+            len(shares) == 3
+            and all(0 < share < 1 for share in shares)
+            and abs(sum(shares) - 1) < 1e-6,
+            "--split must be three shares between 0 and 1 that sum to 1, got "
+            + ",".join(f"{share:g}" for share in shares),
+            "for example --split 0.6,0.2,0.2 (train, eval, test)",
+        )
+        require(
+            self.gap_minutes is None or self.gap_minutes > 0,
+            f"--gap-minutes must be positive, got {self.gap_minutes}",
+        )
+        require(
+            self.max_session_length is None or self.max_session_length >= 1,
+            f"--max-session-length must be at least 1, got {self.max_session_length}",
+        )
+        require(
+            0 <= self.max_bad_rows <= 1,
+            f"--max-bad-rows is a share from 0 to 1, got {self.max_bad_rows:g}",
+            "0.01 allows one row in a hundred to be quarantined",
+        )
+
+    def spec(self) -> DatasetSpec:
+        """The data set's description, without the overrides.
+
+        Raises:
+          UserError: if there is no such data set.
+        """
+        try:
+            return load_dataset(self.dataset)
+        except ValueError as error:
+            hint = (
+                "a module is looked for in the current directory too; `mtfx datasets` lists names"
+            )
+            raise UserError(f"--dataset: {error}", hint) from error
+
+    def selected_tasks(self) -> tuple[Task, ...]:
+        """The tasks to train.
+
+        Raises:
+          UserError: if the data set lacks one of them.
+        """
+        try:
+            return self.spec().select_tasks(self.tasks)
+        except ValueError as error:
+            raise UserError(f"--tasks: {error}") from error
+
+    def check_files(self) -> None:
+        """Checks that the directory holds a log of the data set.
+
+        Raises:
+          UserError: naming the flag and the directory.
+        """
+        directory = Path(self.data_dir)
+        require(
+            directory.is_dir(),
+            f"--data-dir {directory} is not a directory",
+            "`mtfx synthesize` makes a data set to start with",
+        )
+        patterns = self.spec().log_files
+        require(
+            any(True for pattern in patterns for _ in directory.rglob(pattern)),
+            f"--data-dir {directory} has no log of data set {self.dataset}, "
+            f"which reads {', '.join(patterns)}",
+            "check --dataset, or unpack the files there",
+        )
+        require(
+            self.schema_file is None or Path(self.schema_file).is_file(),
+            f"--schema {self.schema_file} is not a file",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelOptions:
+    """Which model is trained.
+
+    Attributes:
+      backbone: Name of the backbone.
+      size: ``paper`` has RMTL's layer sizes, ``small`` suits some 100,000 impressions.
+      task_weights: Weight of a task's loss, by name; 1 for a task that is not named.
+    """
+
+    backbone: str = "mmoe"
+    size: ModelSize = "paper"
+    task_weights: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        require(
+            self.backbone in BACKBONE_NAMES,
+            f"--backbone {self.backbone!r} is unknown; there are: {', '.join(BACKBONE_NAMES)}",
+            "`mtfx backbones` describes them",
+        )
+        require(
+            self.size in MODEL_SIZES,
+            f"--model-size {self.size!r} is not one of {', '.join(MODEL_SIZES)}",
+        )
+        for name, weight in self.task_weights:
+            require(weight >= 0, f"--task-weight {name}={weight:g} must not be negative")
+
+    def build(self, seed: int) -> ModelConfig:
+        """The model's configuration, with ``seed`` as its backbone's. Imports TensorFlow."""
+        from models.config import ModelConfig
+        from models.features import StateConfig
+        from models.mtl.registry import backbone_entry
+
+        if self.size == "small":
+            sizes = dataclasses.replace(SMALL_BACKBONES[self.backbone], seed=seed)
+            state = StateConfig(embedding_dim=16, hidden_units=(), state_dim=64)
+        else:
+            sizes, state = backbone_entry(self.backbone).config(seed=seed), StateConfig()
+        return ModelConfig(
+            backbone=self.backbone, sizes=sizes, state=state, task_weights=self.task_weights
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingOptions:
+    """How the model is trained; None is the trainer's default.
+
+    Attributes:
+      epochs: Passes over the training sessions, at most.
+      batch_size: Impressions per step.
+      learning_rate: Adam's.
+      patience: Epochs without a better validation AUC after which training stops.
+      mixed_precision: Compute in bfloat16 where that is safe.
+      strategy: Name of the ``tf.distribute`` strategy.
+      jit_compile: Compile the training step with XLA.
+    """
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    patience: int | None = None
+    mixed_precision: bool | None = None
+    strategy: str | None = None
+    jit_compile: bool | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            flag = "--" + name.replace("_", "-")
+            require(value is None or value >= 1, f"{flag} must be at least 1, got {value}")
+        require(
+            self.learning_rate is None or 0 < self.learning_rate < 1,
+            f"--learning-rate must lie between 0 and 1, got {self.learning_rate}",
+            "RMTL uses 0.001",
+        )
+        require(
+            self.patience is None or self.patience >= 0,
+            f"--patience must not be negative, got {self.patience}",
+        )
+
+    def build(self, seed: int) -> TrainingConfig:
+        """The trainer's configuration. Imports TensorFlow."""
+        from trainers.config import TrainingConfig
+
+        return TrainingConfig(seed=seed, **given(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class BlessingOptions:
+    """What a model must reach on the test split to be blessed; None is the evaluation's default.
+
+    Attributes:
+      min_auc: Lower bound of every binary task's AUC.
+      max_auc_drop: How far an AUC may fall below the latest blessed model's.
+    """
+
+    min_auc: float | None = None
+    max_auc_drop: float | None = None
+
+    def __post_init__(self) -> None:
+        require(
+            self.min_auc is None or 0 <= self.min_auc <= 1,
+            f"--min-auc lies between 0 and 1, got {self.min_auc}",
+        )
+        require(
+            self.max_auc_drop is None or 0 <= self.max_auc_drop <= 1,
+            f"--max-auc-drop lies between 0 and 1, got {self.max_auc_drop}",
+        )
+
+    def build(self) -> Thresholds:
+        """The evaluation's thresholds. Imports TensorFlow."""
+        from evaluation.eval_config import Thresholds
+
+        return Thresholds(**given(self))
+
+
+def given(options: object) -> dict:
+    """The fields of a dataclass that are not None, by name."""
+    values = vars(options)
+    return {name: value for name, value in values.items() if value is not None}

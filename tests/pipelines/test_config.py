@@ -1,0 +1,169 @@
+"""The pipeline's configuration: validation, digest, round trip, and agreement with other layers."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.code_version import code_version, digest_of
+from pipelines.config import RankingPipelineConfig
+from pipelines.errors import UserError
+from pipelines.options import (
+    BACKBONE_NAMES,
+    MODEL_SIZES,
+    BlessingOptions,
+    DataOptions,
+    ModelOptions,
+    TrainingOptions,
+)
+
+
+def config(**changes):
+    data = DataOptions("retailrocket", "logs")
+    return dataclasses.replace(RankingPipelineConfig(data, "out"), **changes)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: DataOptions("no such", "d"), "--dataset 'no such' is neither"),
+        (lambda: DataOptions("a", "d", tasks=("click", "click")), "--tasks names a task twice"),
+        (lambda: DataOptions("a", "d", span=-1), "--span must not be negative"),
+        (lambda: DataOptions("a", "d", split_fractions=(0.5, 0.2, 0.2)), "--split must be"),
+        (lambda: DataOptions("a", "d", split_fractions=(0.8, 0.2)), "--split must be"),
+        (lambda: DataOptions("a", "d", split_fractions=(1.0, 0.2, -0.2)), "--split must be"),
+        (lambda: DataOptions("a", "d", gap_minutes=0), "--gap-minutes must be positive"),
+        (lambda: DataOptions("a", "d", max_session_length=0), "--max-session-length"),
+        (lambda: DataOptions("a", "d", max_bad_rows=1.5), "--max-bad-rows is a share"),
+        (lambda: DataOptions("a", "d", max_bad_rows=float("nan")), "--max-bad-rows is a share"),
+        (lambda: ModelOptions(backbone="moe"), "--backbone 'moe' is unknown; there are: single"),
+        (lambda: ModelOptions(size="big"), "--model-size 'big' is not one of paper, small"),
+        (lambda: ModelOptions(task_weights=(("pay", -1.0),)), "--task-weight pay=-1"),
+        (lambda: TrainingOptions(epochs=0), "--epochs must be at least 1, got 0"),
+        (lambda: TrainingOptions(batch_size=0), "--batch-size must be at least 1"),
+        (lambda: TrainingOptions(learning_rate=0.0), "--learning-rate must lie between"),
+        (lambda: TrainingOptions(patience=-1), "--patience must not be negative"),
+        (lambda: BlessingOptions(min_auc=1.1), "--min-auc lies between 0 and 1"),
+        (lambda: BlessingOptions(max_auc_drop=-0.1), "--max-auc-drop lies between"),
+        (lambda: config(seed=-1), "--seed must be from 0"),
+        (lambda: config(output_dir="./logs"), "--output-dir and --data-dir are the same"),
+        (lambda: config(beam_pipeline_args=("runner",)), "--beam-arg 'runner' does not begin"),
+    ],
+)
+def test_a_wrong_value_names_its_flag(make, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        make()
+
+
+def test_check_names_what_is_missing(tmp_path):
+    def check(**data):
+        values = {"dataset": "retailrocket", "data_dir": str(tmp_path), **data}
+        config(data=DataOptions(**values), output_dir=str(tmp_path / "out")).check()
+
+    with pytest.raises(UserError, match=r"--dataset: unknown data set 'nothing'; known: kuairand"):
+        check(dataset="nothing")
+    with pytest.raises(UserError, match=r"--dataset: cannot load data set 'no_module:SPEC'"):
+        check(dataset="no_module:SPEC")
+    with pytest.raises(UserError, match=r"--tasks: .* has no task 'like'; it has: click, pay"):
+        check(tasks=("like",))
+    with pytest.raises(UserError, match=r"--data-dir .*absent is not a directory"):
+        check(data_dir=str(tmp_path / "absent"))
+    with pytest.raises(UserError, match=r"has no log of data set retailrocket.*events\.csv"):
+        check()
+    (tmp_path / "events.csv").touch()
+    check()
+    with pytest.raises(UserError, match=r"--schema .*absent is not a file"):
+        check(schema_file=str(tmp_path / "absent"))
+    (tmp_path / "out").touch()
+    with pytest.raises(UserError, match=r"--output-dir .* is a file"):
+        check()
+
+
+def test_check_knows_what_the_model_needs(tmp_path):
+    (tmp_path / "events.csv").touch()
+
+    def check(model, tasks):
+        data = DataOptions("retailrocket", str(tmp_path), tasks=tasks)
+        config(data=data, model_options=model).check()
+
+    with pytest.raises(UserError, match="--backbone esmm needs task 'click'"):
+        check(ModelOptions("esmm"), ("pay",))
+    check(ModelOptions("esmm"), ("pay", "click"))
+    with pytest.raises(UserError, match="--task-weight names 'pay', which is not trained"):
+        check(ModelOptions(task_weights=(("pay", 2.0),)), ("click",))
+
+
+@given(
+    st.sampled_from(BACKBONE_NAMES),
+    st.sampled_from(MODEL_SIZES),
+    st.lists(st.sampled_from(["click", "pay"]), unique=True).map(tuple),
+    st.floats(0, 1),
+    st.none() | st.integers(1, 100),
+    st.integers(0, 2**31 - 1),
+)
+def test_json_round_trip(backbone, size, tasks, max_bad_rows, epochs, seed):
+    original = config(
+        data=DataOptions("retailrocket", "logs", tasks=tasks, max_bad_rows=max_bad_rows),
+        model_options=ModelOptions(backbone, size, tuple((task, 2.0) for task in tasks)),
+        training_options=TrainingOptions(epochs=epochs),
+        seed=seed,
+    )
+    assert RankingPipelineConfig.from_json(original.to_json()) == original
+
+
+def test_the_digest_covers_what_decides_the_model_and_nothing_else():
+    base = config().config_digest
+    assert re.fullmatch("[0-9a-f]{12}", base)
+    assert config(output_dir="elsewhere", beam_pipeline_args=("--x",)).config_digest == base
+    others = [
+        config(seed=1),
+        config(data=DataOptions("retailrocket", "logs", gap_minutes=5.0)),
+        config(model_options=ModelOptions("ple")),
+        config(training_options=TrainingOptions(epochs=7)),
+        config(blessing_options=BlessingOptions(min_auc=0.6)),
+    ]
+    assert len({base, *(other.config_digest for other in others)}) == len(others) + 1
+
+
+def test_the_configuration_needs_no_tensorflow():
+    code = (
+        "import sys, pipelines.config\n"
+        "heavy = {'tensorflow', 'tfx', 'apache_beam', 'tf_keras'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_names_and_fields_agree_with_the_layers_below():
+    from evaluation.eval_config import Thresholds
+    from models.mtl.registry import BACKBONES, backbone_entry
+    from trainers.config import TrainingConfig
+
+    assert tuple(BACKBONES) == BACKBONE_NAMES
+    for name in BACKBONE_NAMES:
+        for size in MODEL_SIZES:
+            model = config(model_options=ModelOptions(name, size), seed=3).model
+            assert isinstance(model.sizes, backbone_entry(name).config)
+            assert model.sizes.seed == 3
+    assert config().thresholds == Thresholds()
+    assert config(blessing_options=BlessingOptions(min_auc=0.6)).thresholds.min_auc == 0.6
+    assert config(seed=3).training == TrainingConfig(seed=3)
+    assert config(training_options=TrainingOptions(epochs=7, batch_size=64)).training == (
+        TrainingConfig(epochs=7, batch_size=64)
+    )
+
+
+def test_the_code_version_changes_with_any_source_file(tmp_path):
+    assert re.fullmatch(r"\d+\.\d+\.\d+\+[0-9a-f]{12}", code_version())
+    source = tmp_path / "models" / "deep" / "new.py"
+    source.parent.mkdir(parents=True)
+    source.write_text("a = 1\n")
+    first = digest_of(tmp_path)
+    source.write_text("a = 2\n")
+    second = digest_of(tmp_path)
+    source.rename(source.with_name("renamed.py"))
+    assert len({first, second, digest_of(tmp_path)}) == 3
