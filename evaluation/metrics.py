@@ -178,7 +178,7 @@ def _computations_of(
         )
         key = key_type(name=name, model_name=model_name, output_name=output_name)
 
-        def result(metrics: dict[metric_types.MetricKey, Any]) -> metric_types.MetricsDict:
+        def result(metrics: dict[metric_types.MetricKey, Any]) -> dict[metric_types.MetricKey, Any]:
             return {key: statistic(metrics[source])}
 
         return [
@@ -223,7 +223,10 @@ class _ScoreStatisticsCombiner(beam.CombineFn):
     ) -> _Accumulator:
         features = element.features or {}
         if SESSION_LENGTH not in features:
-            raise ValueError(f"the examples to evaluate have no feature {SESSION_LENGTH!r}")
+            raise ValueError(
+                f"the examples to evaluate have no feature {SESSION_LENGTH!r}; if the Evaluator is "
+                "given a schema, the schema must list it too"
+            )
         length = float(np.asarray(features[SESSION_LENGTH]).item())
         for label, prediction, _ in metric_util.to_label_prediction_example_weight(
             element,
@@ -246,7 +249,7 @@ class _ScoreStatisticsCombiner(beam.CombineFn):
         accumulator.flush()
         return accumulator
 
-    def extract_output(self, accumulator: _Accumulator) -> metric_types.MetricsDict:
+    def extract_output(self, accumulator: _Accumulator) -> dict[metric_types.MetricKey, Any]:
         accumulator.flush()
         return {self._key: accumulator.statistics}
 

@@ -13,11 +13,6 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import proto_utils
 
-from datasets.spec import Task
-
-CLICK, PAY = Task("click"), Task("pay", parent="click")
-WATCH = Task("watch_time_ms", kind="regression", unit=1000.0)
-
 
 @dataclasses.dataclass(frozen=True)
 class Impressions:
