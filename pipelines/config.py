@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.beam_args import local_beam_args
 from pipelines.errors import require
 from pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
 
@@ -33,7 +34,7 @@ class RankingPipelineConfig:
       training_options: How it is trained.
       blessing_options: What it must reach.
       seed: Seed of everything random.
-      beam_pipeline_args: Passed to Beam, for example ``--direct_num_workers=2``.
+      beam_pipeline_args: Passed to Beam; see ``pipelines.beam_args``.
       enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.
     """
 
@@ -43,7 +44,7 @@ class RankingPipelineConfig:
     training_options: TrainingOptions = dataclasses.field(default_factory=TrainingOptions)
     blessing_options: BlessingOptions = dataclasses.field(default_factory=BlessingOptions)
     seed: int = 0
-    beam_pipeline_args: tuple[str, ...] = ()
+    beam_pipeline_args: tuple[str, ...] = dataclasses.field(default_factory=local_beam_args)
     enable_cache: bool = True
 
     def __post_init__(self) -> None:

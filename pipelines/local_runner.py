@@ -13,11 +13,10 @@ import datetime
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, cast
 
 from ml_metadata.proto import metadata_store_pb2
-from tfx.dsl.compiler import compiler, constants
-from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.pipeline import Pipeline
@@ -239,10 +238,7 @@ def run(
       StageError: if a stage fails; ``__cause__`` is what it raised.
       UserError: if another run is using the same metadata database.
     """
-    for component in pipeline.components:
-        if isinstance(component, BaseComponent):
-            component._resolve_pip_dependencies(pipeline.pipeline_info.pipeline_root)
-    return LocalRunner(observer, row_counters).run_with_ir(compiler.Compiler().compile(pipeline))
+    return cast(RunResult, LocalRunner(observer, row_counters).run(pipeline))
 
 
 def _published(

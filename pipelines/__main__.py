@@ -1,0 +1,89 @@
+"""The command line: ``mtfx``, or ``python -m pipelines``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from pipelines.code_version import package_version
+from pipelines.commands.backbones import backbones_command
+from pipelines.commands.datasets import datasets_command
+from pipelines.commands.failures import append_traceback, explain
+from pipelines.commands.invocation import Invocation, debug_option
+from pipelines.commands.ranking import ranking_command
+from pipelines.commands.synthesize import synthesize_command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_version(), prog_name="mtfx")
+@debug_option
+def cli() -> None:
+    """Multi-task ranking for recommenders: from interaction logs to a served model."""
+
+
+for _command in (synthesize_command, ranking_command, datasets_command, backbones_command):
+    cli.add_command(_command)
+
+
+def make_modules_importable() -> None:
+    """Lets this process and Beam's worker processes import modules of the current directory.
+
+    It comes last, and MTFX first, so that nobody's ``models.py`` or ``datasets/`` takes the place
+    of ours.
+    """
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+    ours = str(Path(__file__).resolve().parent.parent)
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    paths = dict.fromkeys(path for path in (ours, *given, here) if path)
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command.
+
+    Args:
+      arguments: The command line without the program's name; None takes the process's.
+
+    Returns:
+      The exit code: 0, 1 for an error, 2 for wrong usage, 130 when interrupted.
+    """
+    make_modules_importable()
+    invocation = Invocation()
+    try:
+        result = cli.main(args=arguments, prog_name="mtfx", standalone_mode=False, obj=invocation)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort as error:
+        return _fail(error.__cause__ or KeyboardInterrupt(), invocation)
+    except (Exception, KeyboardInterrupt) as error:
+        return _fail(error, invocation)
+    return result if isinstance(result, int) else 0
+
+
+def _fail(error: BaseException, invocation: Invocation) -> int:
+    if isinstance(error, EOFError):
+        error = KeyboardInterrupt()
+    failure = explain(error, invocation.output_dir, invocation.log_file)
+    if invocation.log_file is not None:
+        append_traceback(error, invocation.log_file)
+    console = Console(stderr=True, highlight=False)
+    if invocation.debug:
+        console.print("".join(traceback.format_exception(error)), markup=False, soft_wrap=True)
+    console.print("[bold red]error:[/] ", end="")
+    console.print(failure.message, markup=False, soft_wrap=True)
+    if failure.hint:
+        console.print("[bold]hint:[/] ", end="")
+        console.print(failure.hint, markup=False, soft_wrap=True)
+    return failure.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

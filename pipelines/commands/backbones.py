@@ -1,0 +1,48 @@
+"""``mtfx backbones``: the models that can be trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from models.mtl.config import BackboneConfig
+from pipelines.options import SMALL_BACKBONES
+
+
+@click.command("backbones")
+def backbones_command() -> None:
+    """List the multi-task backbones and their sizes."""
+    # Nothing is computed here: the registry's descriptions are all that is wanted of TensorFlow.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from models.mtl.registry import BACKBONES
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "what it is", "--model-size paper", "--model-size small"):
+        table.add_column(heading, overflow="fold")
+    for name, entry in BACKBONES.items():
+        table.add_row(
+            name,
+            entry.description,
+            describe_sizes(entry.config()),
+            describe_sizes(SMALL_BACKBONES[name]),
+        )
+    Console().print(table)
+
+
+def describe_sizes(config: BackboneConfig) -> str:
+    """Layer sizes in one line, such as ``bottom 512-256, tower 128-64, 8 experts``."""
+    parts = [
+        "bottom " + "-".join(map(str, config.bottom_units)),
+        "tower " + "-".join(map(str, config.tower_units)),
+    ]
+    common = {field.name for field in dataclasses.fields(BackboneConfig)}
+    parts += [
+        f"{value} {name.removeprefix('num_').replace('_', ' ')}"
+        for name, value in dataclasses.asdict(config).items()
+        if name not in common
+    ]
+    return ", ".join(parts)
