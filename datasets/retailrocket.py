@@ -10,6 +10,7 @@ published code feeds its models; each is taken as of the time of the impression.
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from datasets.spec import Column, DatasetSpec, Feature, KnownFile, SideTable, Task
@@ -62,20 +63,22 @@ def impressions_from_events(events: pl.DataFrame) -> pl.DataFrame:
     rank = pl.col("event").replace_strict(
         {VIEW: 0, ADD_TO_CART: 1, TRANSACTION: 2}, return_dtype=pl.Int8
     )
-    group = ["session", "item_id"]
-    is_view = pl.col("event") == VIEW
+    ordered = events.with_columns(_rank=rank).sort("session", "item_id", "timestamp_ms", "_rank")
+    ranks = ordered["_rank"].to_numpy()
+    group = ordered.select(
+        first=(pl.col("session") != pl.col("session").shift(1))
+        | (pl.col("item_id") != pl.col("item_id").shift(1))
+    )
+    first = group["first"].fill_null(True).to_numpy()
+    starts = (ranks == 0) | first
+    impression = np.cumsum(starts) - 1
+    click, pay = np.zeros((2, int(starts.sum())), np.int64)
+    click[impression[ranks > 0]] = 1
+    pay[impression[ranks == 2]] = 1
     return (
-        events.with_columns(_rank=rank)
-        .sort([*group, "timestamp_ms", "_rank"])
-        .with_columns(_impression=is_view.cum_sum().over(group))
-        .group_by([*group, "_impression"], maintain_order=True)
-        .agg(
-            pl.exclude("event", "_rank", "_impression", *group).first(),
-            click=(pl.col("_rank") > 0).any().cast(pl.Int64),
-            pay=(pl.col("_rank") == 2).any().cast(pl.Int64),
-            implied=~is_view.first(),
-        )
-        .drop("_impression")
+        ordered.filter(pl.Series(starts))
+        .with_columns(click=click, pay=pay, implied=pl.col("_rank") > 0)
+        .drop("event", "_rank")
     )
 
 

@@ -72,7 +72,7 @@ def build_sessions(events: pl.DataFrame, spec: DatasetSpec) -> tuple[pl.DataFram
       spec: The data set.
 
     Returns:
-      Impressions sorted by ``session_start_ms``, ``session_id`` and time, with the canonical
+      Impressions sorted by ``session_start_ms``, session and time, with the canonical
       columns, ``session_id`` (string), ``session_start_ms`` and ``datasets.spec.DERIVED_COLUMNS``;
       and counts of what was dropped or split.
     """
@@ -90,6 +90,8 @@ def build_sessions(events: pl.DataFrame, spec: DatasetSpec) -> tuple[pl.DataFram
     frame = frame.with_columns(_part=position // limit, step=position % limit)
     split_sessions = frame.filter(pl.col("_part") > 0)["session"].n_unique()
     key = "session_id" if spec.session_rule.kind == "explicit" else "session_start_ms"
+    # The ordinals follow user and time, so this order is the ids' without comparing text.
+    frame = frame.sort(["session_start_ms", "session", "_part", "step"])
     part = pl.when(pl.col("_part") > 0).then(pl.format(".{}", "_part")).otherwise(pl.lit(""))
     local_ms = pl.col("timestamp_ms") + round(spec.utc_offset_hours * 3_600_000)
     frame = frame.with_columns(
@@ -99,7 +101,6 @@ def build_sessions(events: pl.DataFrame, spec: DatasetSpec) -> tuple[pl.DataFram
         day_of_week=(local_ms // 86_400_000 + 3) % 7,
         step_bucket=_step_bucket(pl.col("step")),
     ).drop("session", "_part")
-    frame = frame.sort(["session_start_ms", "session_id", "step"])
     return frame, SessionCounts(events.height - unique.height, split_sessions, implied)
 
 
