@@ -8,6 +8,7 @@ default of the layer below, and make that layer's own configuration when asked.
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -36,6 +37,17 @@ SMALL_BACKBONES: dict[str, BackboneConfig] = {
     ),
 }
 BACKBONE_NAMES = tuple(SMALL_BACKBONES)
+
+Strategy = Literal["default", "mirrored", "multi_worker_mirrored"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+
+#: The trainer's defaults, for the help texts; a test holds them to the trainer's own.
+TRAINER_DEFAULTS: dict[str, float] = {
+    "epochs": 10,
+    "batch_size": 2048,
+    "learning_rate": 0.001,
+    "patience": 2,
+}
 
 _DATASET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z|[a-z][a-z0-9-]*\Z")
 
@@ -135,22 +147,25 @@ class DataOptions:
         Raises:
           UserError: naming the flag and the directory.
         """
+        require(
+            self.schema_file is None or Path(self.schema_file).is_file(),
+            f"--schema {self.schema_file} is not a file",
+        )
+        if "://" in self.data_dir:  # Beam reads it; a look from here could take long.
+            return
         directory = Path(self.data_dir)
         require(
             directory.is_dir(),
             f"--data-dir {directory} is not a directory",
             "`mtfx synthesize` makes a data set to start with",
         )
-        patterns = self.spec().log_files
+        folder = os.path.dirname(self.pattern).replace("{SPAN}", "*").replace("{VERSION}", "*")
+        logs = [os.path.join(folder, name) for name in self.spec().log_files]
         require(
-            any(True for pattern in patterns for _ in directory.rglob(pattern)),
+            any(True for log in logs for _ in directory.glob(log)),
             f"--data-dir {directory} has no log of data set {self.dataset}, "
-            f"which reads {', '.join(patterns)}",
-            "check --dataset, or unpack the files there",
-        )
-        require(
-            self.schema_file is None or Path(self.schema_file).is_file(),
-            f"--schema {self.schema_file} is not a file",
+            f"which reads {', '.join(logs)}",
+            "check --dataset, unpack the files there, or name their folder with --pattern",
         )
 
 
@@ -207,8 +222,10 @@ class TrainingOptions:
       learning_rate: Adam's.
       patience: Epochs without a better validation AUC after which training stops.
       mixed_precision: Compute in bfloat16 where that is safe.
-      strategy: Name of the ``tf.distribute`` strategy.
+      strategy: Name of the ``tf.distribute`` strategy: one device, all local ones, or those of the
+        cluster in ``TF_CONFIG``.
       jit_compile: Compile the training step with XLA.
+      deterministic: Repeat every sum in the same order, at a cost in speed.
     """
 
     epochs: int | None = None
@@ -216,11 +233,12 @@ class TrainingOptions:
     learning_rate: float | None = None
     patience: int | None = None
     mixed_precision: bool | None = None
-    strategy: str | None = None
+    strategy: Strategy | None = None
     jit_compile: bool | None = None
+    deterministic: bool | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "batch_size", "patience"):
             value = getattr(self, name)
             flag = "--" + name.replace("_", "-")
             require(value is None or value >= 1, f"{flag} must be at least 1, got {value}")
@@ -230,8 +248,8 @@ class TrainingOptions:
             "RMTL uses 0.001",
         )
         require(
-            self.patience is None or self.patience >= 0,
-            f"--patience must not be negative, got {self.patience}",
+            self.strategy is None or self.strategy in STRATEGIES,
+            f"--strategy {self.strategy!r} is not one of {', '.join(STRATEGIES)}",
         )
 
     def build(self, seed: int) -> TrainingConfig:

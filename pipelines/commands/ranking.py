@@ -16,6 +16,8 @@ from pipelines.logs import output_to_log
 from pipelines.options import (
     BACKBONE_NAMES,
     MODEL_SIZES,
+    STRATEGIES,
+    TRAINER_DEFAULTS,
     BlessingOptions,
     DataOptions,
     ModelOptions,
@@ -76,6 +78,10 @@ class _Weight(click.ParamType):
             self.fail(f"{value!r} is not of the form click=0.5", param, ctx)
 
 
+def _default(name: str, text: str) -> str:
+    return f"{text}  [default: {TRAINER_DEFAULTS[name]:g}]"
+
+
 @click.command("ranking")
 @click.option("--dataset", required=True, help=f"{_NAMES}, or your own as module:ATTRIBUTE.")
 @click.option("--data-dir", required=True, help="Directory of the log's files.")
@@ -97,10 +103,20 @@ class _Weight(click.ParamType):
     show_default=True,
     help="RMTL's layer sizes, or small ones for some 100,000 impressions.",
 )
-@click.option("--epochs", type=int, help="Passes over the training sessions, at most.")
-@click.option("--batch-size", type=int, help="Impressions per training step.")
-@click.option("--learning-rate", type=float, help="Adam's learning rate.")
-@click.option("--patience", type=int, help="Epochs without a better AUC before stopping.")
+@click.option(
+    "--epochs", type=int, help=_default("epochs", "Passes over the training sessions, at most.")
+)
+@click.option(
+    "--batch-size", type=int, help=_default("batch_size", "Impressions per training step.")
+)
+@click.option(
+    "--learning-rate", type=float, help=_default("learning_rate", "Adam's learning rate.")
+)
+@click.option(
+    "--patience",
+    type=int,
+    help=_default("patience", "Stop after this many epochs without a better AUC."),
+)
 @click.option(
     "--task-weight",
     "task_weights",
@@ -109,8 +125,15 @@ class _Weight(click.ParamType):
     help="Weight of a task's loss; may be given for several tasks.",
 )
 @click.option("--mixed-precision/--full-precision", default=None, help="Compute in bfloat16.")
-@click.option("--strategy", help="tf.distribute strategy.")
+@click.option(
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    help="tf.distribute strategy: one device, all local ones, or the cluster in TF_CONFIG.",
+)
 @click.option("--jit-compile/--no-jit-compile", default=None, help="Compile steps with XLA.")
+@click.option(
+    "--deterministic/--fast", default=None, help="Repeat every sum in the same order; slower."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
 @click.option(
     "--split",
@@ -158,6 +181,7 @@ def ranking_command(
     mixed_precision: bool | None,
     strategy: str | None,
     jit_compile: bool | None,
+    deterministic: bool | None,
     seed: int,
     split: tuple[float, float, float],
     gap_minutes: float | None,
@@ -199,8 +223,9 @@ def ranking_command(
             learning_rate=learning_rate,
             patience=patience,
             mixed_precision=mixed_precision,
-            strategy=strategy,
+            strategy=strategy,  # type: ignore[arg-type]
             jit_compile=jit_compile,
+            deterministic=deterministic,
         ),
         blessing_options=BlessingOptions(min_auc=min_auc, max_auc_drop=max_auc_drop),
         seed=seed,

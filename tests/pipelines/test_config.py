@@ -4,11 +4,13 @@ import dataclasses
 import re
 import subprocess
 import sys
+import typing
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines import options
 from pipelines.code_version import code_version, digest_of
 from pipelines.config import RankingPipelineConfig
 from pipelines.errors import UserError
@@ -46,7 +48,8 @@ def config(**changes):
         (lambda: TrainingOptions(epochs=0), "--epochs must be at least 1, got 0"),
         (lambda: TrainingOptions(batch_size=0), "--batch-size must be at least 1"),
         (lambda: TrainingOptions(learning_rate=0.0), "--learning-rate must lie between"),
-        (lambda: TrainingOptions(patience=-1), "--patience must not be negative"),
+        (lambda: TrainingOptions(patience=0), "--patience must be at least 1"),
+        (lambda: TrainingOptions(strategy="tpu"), "--strategy 'tpu' is not one of default"),
         (lambda: BlessingOptions(min_auc=1.1), "--min-auc lies between 0 and 1"),
         (lambda: BlessingOptions(max_auc_drop=-0.1), "--max-auc-drop lies between"),
         (lambda: config(seed=-1), "--seed must be from 0"),
@@ -78,9 +81,16 @@ def test_check_names_what_is_missing(tmp_path):
     check()
     with pytest.raises(UserError, match=r"--schema .*absent is not a file"):
         check(schema_file=str(tmp_path / "absent"))
+    check(data_dir="gs://bucket/logs")
+    day = tmp_path / "day-1"
+    day.mkdir()
+    (tmp_path / "events.csv").rename(day / "events.csv")
+    with pytest.raises(UserError, match=r"name their folder|has no log"):
+        check()
+    check(pattern="day-{SPAN}/*")
     (tmp_path / "out").touch()
     with pytest.raises(UserError, match=r"--output-dir .* is a file"):
-        check()
+        check(pattern="day-{SPAN}/*")
 
 
 def test_check_knows_what_the_model_needs(tmp_path):
@@ -151,6 +161,9 @@ def test_names_and_fields_agree_with_the_layers_below():
             assert model.sizes.seed == 3
     assert config().thresholds == Thresholds()
     assert config(blessing_options=BlessingOptions(min_auc=0.6)).thresholds.min_auc == 0.6
+    assert typing.get_type_hints(TrainingConfig)["strategy"] == options.Strategy
+    defaults = dataclasses.asdict(TrainingConfig())
+    assert {name: defaults[name] for name in options.TRAINER_DEFAULTS} == options.TRAINER_DEFAULTS
     assert config(seed=3).training == TrainingConfig(seed=3)
     assert config(training_options=TrainingOptions(epochs=7, batch_size=64)).training == (
         TrainingConfig(epochs=7, batch_size=64)
