@@ -132,8 +132,8 @@ def read_evaluation(evaluation_uri: str, tasks: Sequence[Task]) -> EvaluationSum
     records = list(tfma.load_metrics(evaluation_uri))
     if not records:
         raise ValueError(
-            f"no evaluation can be read from {evaluation_uri}: it does not exist, or the split that "
-            "was evaluated is empty"
+            f"no evaluation can be read from {evaluation_uri}: it does not exist, or the split "
+            "that was evaluated is empty"
         )
     overall: dict[str, TaskMetrics] = {}
     baseline: dict[str, TaskMetrics] = {}
