@@ -1,0 +1,170 @@
+"""The state representation network: from features to the state of RMTL's MDP."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from typing import Literal
+
+import tensorflow as tf
+
+from models.initializers import glorot_uniform, seed_for
+from models.keras import keras
+
+
+@dataclasses.dataclass(frozen=True)
+class InputFeature:
+    """A feature as TFX Transform hands it to the model.
+
+    Attributes:
+      name: Key in the model's input dictionary.
+      kind: ``categorical``: int64 ids in `[0, vocabulary_size)`; ``numeric``: float32, normalised.
+      vocabulary_size: Number of ids, out-of-vocabulary buckets included; 0 for numeric features.
+      vocabulary: Name of a vocabulary, and so an embedding table, that several features share;
+        empty for one of its own.
+
+    Raises:
+      ValueError: at construction, if a categorical feature has no vocabulary size.
+    """
+
+    name: str
+    kind: Literal["categorical", "numeric"]
+    vocabulary_size: int = 0
+    vocabulary: str = ""
+
+    @property
+    def table(self) -> str:
+        """Name of the embedding table."""
+        return self.vocabulary or self.name
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("categorical", "numeric"):
+            raise ValueError(
+                f"feature {self.name!r}: kind is 'categorical' or 'numeric', not {self.kind!r}"
+            )
+        if self.kind == "categorical" and self.vocabulary_size < 1:
+            raise ValueError(
+                f"categorical feature {self.name!r} needs a vocabulary size of at least 1, "
+                f"got {self.vocabulary_size}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class StateConfig:
+    """Sizes of the state representation network.
+
+    Attributes:
+      embedding_dim: Width of every embedding and of every projected numeric feature (RMTL: 128).
+      hidden_units: Hidden layers between the concatenated features and the state.
+      state_dim: Width of the state, the input of every backbone (RMTL: 128).
+      output_activation: Activation of the state. RMTL's equation (4) has a sigmoid, which squeezes
+        all states into (0, 1), centred on 0.5, and scales the gradient of every embedding by at
+        most 1/4; ``relu`` keeps the gradient of the active units whole, and backbones follow whose
+        first layer is linear in the state anyway. ``sigmoid`` gives the paper's form.
+    """
+
+    embedding_dim: int = 128
+    hidden_units: tuple[int, ...] = (256,)
+    state_dim: int = 128
+    output_activation: Literal["relu", "sigmoid", "tanh", "linear"] = "relu"
+
+
+class StateRepresentation(keras.layers.Layer):
+    """RMTL section 2.4.1: embeddings and linear projections, concatenated, then an MLP (4).
+
+    Without dropout, so that a state does not depend on who asks for it: the critics of RMTL learn
+    from the same states that the actor sees.
+    """
+
+    def __init__(
+        self,
+        inputs: tuple[InputFeature, ...],
+        config: StateConfig,
+        *,
+        seed: int = 0,
+        dtype: str = "float32",
+    ) -> None:
+        """Builds the layers.
+
+        Args:
+          inputs: The model's features; their order decides the order of concatenation.
+          config: Sizes.
+          seed: Seed of the weights.
+          dtype: Keras dtype policy, ``float32`` or ``mixed_bfloat16``.
+
+        Raises:
+          ValueError: if there are no features or a name occurs twice.
+        """
+        super().__init__(name="state_representation", dtype=dtype)
+        if not inputs:
+            raise ValueError("the model has no input features")
+        names = [feature.name for feature in inputs]
+        if duplicates := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"input features named twice: {duplicates}")
+        self.inputs = inputs
+        self.config = config
+        self._seed = seed
+        self._categorical = tuple(f for f in inputs if f.kind == "categorical")
+        self._numeric = tuple(f.name for f in inputs if f.kind == "numeric")
+        self.embeddings = {
+            table: keras.layers.Embedding(
+                size,
+                config.embedding_dim,
+                embeddings_initializer=keras.initializers.RandomUniform(
+                    -0.05, 0.05, seed=seed_for(seed, f"embedding/{table}")
+                ),
+                name=f"embedding_{table}",
+                dtype=dtype,
+            )
+            for table, size in {f.table: f.vocabulary_size for f in self._categorical}.items()
+        }
+        # tfrs.layers.blocks.MLP takes no initializer, hence no seed, so its layers are made here.
+        widths = [len(inputs) * config.embedding_dim, *config.hidden_units, config.state_dim]
+        self.mlp = [
+            keras.layers.Dense(
+                fan_out,
+                activation="relu" if index < len(config.hidden_units) else config.output_activation,
+                kernel_initializer=glorot_uniform(
+                    fan_in, fan_out, seed_for(seed, f"state_mlp/{index}")
+                ),
+                name=f"state_mlp_{index}",
+                dtype=dtype,
+            )
+            for index, (fan_in, fan_out) in enumerate(itertools.pairwise(widths))
+        ]
+
+    def build(self, input_shape: dict[str, tf.TensorShape]) -> None:
+        """Creates the projections of the numeric features, `[numeric, embedding_dim]`."""
+        if self._numeric:
+            shape = (len(self._numeric), self.config.embedding_dim)
+            self.projection = self.add_weight(
+                name="numeric_projection",
+                shape=shape,
+                initializer=glorot_uniform(1, shape[1], seed_for(self._seed, "numeric")),
+            )
+            self.projection_bias = self.add_weight(
+                name="numeric_bias", shape=shape, initializer="zeros"
+            )
+        super().build(input_shape)
+
+    def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Maps features to states.
+
+        Args:
+          inputs: For every feature, `[batch]`: int64 ids or float32 values. Other keys are ignored.
+
+        Returns:
+          States `[batch, state_dim]` in the compute dtype.
+        """
+        parts = [self.embeddings[f.table](inputs[f.name]) for f in self._categorical]
+        if self._numeric:
+            values = tf.stack(
+                [tf.cast(inputs[name], self.compute_dtype) for name in self._numeric], axis=1
+            )
+            projected = values[:, :, None] * self.projection + self.projection_bias
+            width = len(self._numeric) * self.config.embedding_dim
+            parts.append(tf.reshape(projected, [-1, width]))
+        state = tf.concat(parts, axis=1)
+        for layer in self.mlp:
+            state = layer(state)
+        return state

@@ -1,0 +1,26 @@
+"""Seeded weight initialisation."""
+
+from __future__ import annotations
+
+import math
+import zlib
+
+from models.keras import keras
+
+
+def seed_for(seed: int, name: str) -> int:
+    """The seed of one variable: a function of the model's seed and the variable's name.
+
+    Each variable then starts the same whatever else the model holds or in which order it is built.
+    """
+    return zlib.crc32(f"{seed}/{name}".encode()) & 0x7FFFFFFF
+
+
+def glorot_uniform(fan_in: int, fan_out: int, seed: int) -> keras.initializers.Initializer:
+    """Uniform in ±sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010).
+
+    Keras infers the fans from a variable's shape, which is wrong for kernels stacked as
+    `[expert, input, output]`: it would take the number of experts for a receptive field.
+    """
+    limit = math.sqrt(6.0 / (fan_in + fan_out))
+    return keras.initializers.RandomUniform(-limit, limit, seed=seed)

@@ -1,0 +1,1 @@
+"""Multi-task backbones: from the state to one logit per task."""

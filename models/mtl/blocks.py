@@ -1,0 +1,198 @@
+"""The parts that backbones are made of: parallel MLPs, gates, mixtures and heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from models.initializers import glorot_uniform, seed_for
+from models.keras import keras
+from models.mtl.dropout import keep_scale, relu_dropout
+
+
+class ParallelMlp(keras.layers.Layer):
+    """Several MLPs of one shape side by side: experts, bottoms or towers.
+
+    ReLU and dropout follow every layer. tfrs.layers.blocks.MLP has neither dropout nor a seed. The
+    weights of all members are stacked in one variable per layer, so that the optimizer updates few
+    large variables; each member's matmul is run on its own, because its activations then stay in
+    the cache and TensorFlow fuses matmul, bias and ReLU: on a CPU this is a fifth faster than one
+    batched matmul (``benchmarks/ranking_training.py``).
+    """
+
+    def __init__(
+        self,
+        count: int,
+        units: Sequence[int],
+        *,
+        dropout: float,
+        seed: int,
+        name: str,
+        dtype: str = "float32",
+    ) -> None:
+        """Describes the MLPs.
+
+        Args:
+          count: Number of MLPs.
+          units: Widths of their layers; may be empty, which leaves the inputs as they are.
+          dropout: Share of units dropped after every layer while training.
+          seed: Seed of weights and dropout.
+          name: Layer name; part of the seed.
+          dtype: Keras dtype policy.
+        """
+        super().__init__(name=name, dtype=dtype)
+        self.count = count
+        self.units = tuple(units)
+        self.dropout = dropout
+        self._seed = seed_for(seed, name)
+
+    def build(self, input_shape: tf.TensorShape | list[tf.TensorShape]) -> None:
+        """Creates kernels `[count, input, output]` and biases `[count, output]` per layer."""
+        width = _width(input_shape)
+        # Seeds dropout; a variable, so that a resumed training goes on with fresh masks.
+        self.step = self.add_weight(
+            name="step",
+            shape=(),
+            dtype=tf.int32,
+            initializer="zeros",
+            trainable=False,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+        self.kernels, self.biases = [], []
+        for index, units in enumerate(self.units):
+            self.kernels.append(
+                self.add_weight(
+                    name=f"kernel_{index}",
+                    shape=(self.count, width, units),
+                    initializer=glorot_uniform(width, units, self._seed + index),
+                )
+            )
+            self.biases.append(
+                self.add_weight(
+                    name=f"bias_{index}", shape=(self.count, units), initializer="zeros"
+                )
+            )
+            width = units
+        super().build(input_shape)
+
+    def call(
+        self, inputs: tf.Tensor | Sequence[tf.Tensor], training: bool = False
+    ) -> list[tf.Tensor]:
+        """Runs every MLP.
+
+        Args:
+          inputs: `[batch, input]` shared by all MLPs, or a sequence of one such tensor per MLP.
+          training: Whether to drop units.
+
+        Returns:
+          One tensor `[batch, units[-1]]` per MLP, in the compute dtype.
+        """
+        members = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs] * self.count
+        dropout = self.dropout if training else 0.0
+        if dropout:
+            self.step.assign_add(1)
+        scale = tf.cast(keep_scale(dropout), self.compute_dtype)
+        for layer, (kernels, biases) in enumerate(zip(self.kernels, self.biases, strict=True)):
+            # Dropout's scale is applied to the weights: relu(s x) = s relu(x) for s > 0.
+            weights = zip(tf.unstack(kernels * scale), tf.unstack(biases * scale), strict=True)
+            members = [
+                relu_dropout(
+                    tf.nn.bias_add(tf.matmul(member, kernel), bias),
+                    dropout,
+                    tf.stack([self.step, self._seed + layer * self.count + index]),
+                )
+                for index, (member, (kernel, bias)) in enumerate(zip(members, weights, strict=True))
+            ]
+        return members
+
+
+class Gate(keras.layers.Layer):
+    """Softmax weights over experts, without bias (MMoE equation 6-7, PLE equation 2)."""
+
+    def __init__(self, num_experts: int, *, seed: int, name: str, dtype: str = "float32") -> None:
+        """Describes the gate; ``name`` is part of the seed."""
+        super().__init__(name=name, dtype=dtype)
+        self.num_experts = num_experts
+        self._seed = seed_for(seed, name)
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Creates the kernel `[input, expert]`."""
+        width = int(input_shape[-1])
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(width, self.num_experts),
+            initializer=glorot_uniform(width, self.num_experts, self._seed),
+        )
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor, experts: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The gated sum of experts.
+
+        Args:
+          inputs: `[batch, input]`, what the gate looks at.
+          experts: `num_experts` tensors `[batch, units]`.
+
+        Returns:
+          `[batch, units]`.
+        """
+        logits = tf.cast(tf.matmul(inputs, self.kernel), tf.float32)
+        gates = tf.cast(tf.nn.softmax(logits), self.compute_dtype)
+        columns = tf.split(gates, self.num_experts, axis=1)
+        return tf.add_n([gate * expert for gate, expert in zip(columns, experts, strict=True)])
+
+
+class Towers(keras.layers.Layer):
+    """One tower per task, closed by a linear unit in float32."""
+
+    def __init__(
+        self,
+        count: int,
+        units: Sequence[int],
+        *,
+        dropout: float,
+        seed: int,
+        name: str = "towers",
+        dtype: str = "float32",
+    ) -> None:
+        """Describes the towers; see :class:`ParallelMlp`."""
+        super().__init__(name=name, dtype="float32", autocast=False)
+        self.hidden = ParallelMlp(
+            count, units, dropout=dropout, seed=seed, name=f"{name}_hidden", dtype=dtype
+        )
+        self.count = count
+        self._seed = seed_for(seed, name)
+
+    def build(self, input_shape: tf.TensorShape | list[tf.TensorShape]) -> None:
+        """Creates the heads, `[task, units]` and `[task]`."""
+        width = self.hidden.units[-1] if self.hidden.units else _width(input_shape)
+        self.head = self.add_weight(
+            name="head",
+            shape=(self.count, width),
+            initializer=glorot_uniform(width, 1, self._seed),
+        )
+        self.head_bias = self.add_weight(name="head_bias", shape=(self.count,), initializer="zeros")
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor | Sequence[tf.Tensor], training: bool = False) -> tf.Tensor:
+        """Logits of all tasks.
+
+        Args:
+          inputs: `[batch, input]` shared by all towers, or a sequence of one such tensor per task.
+          training: Whether to drop units.
+
+        Returns:
+          float32 `[batch, task]`.
+        """
+        hidden = self.hidden(inputs, training=training)
+        logits = [
+            tf.linalg.matvec(tf.cast(units, tf.float32), weights)
+            for units, weights in zip(hidden, tf.unstack(self.head), strict=True)
+        ]
+        return tf.stack(logits, axis=1) + self.head_bias
+
+
+def _width(shape: object) -> int:
+    """The width of an input, or of the members of a list of inputs of one width."""
+    first = shape[0] if isinstance(shape, list) else shape
+    return int(tf.TensorShape(first)[-1])

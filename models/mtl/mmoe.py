@@ -1,0 +1,35 @@
+"""MMoE: multi-gate mixture of experts (Ma et al., KDD 2018)."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from datasets.spec import Task
+from models.mtl.base import Backbone
+from models.mtl.blocks import Gate
+from models.mtl.config import MmoeConfig
+
+
+class Mmoe(Backbone):
+    """Experts shared by all tasks; each task mixes them with a gate of its own.
+
+    fₖ(x) = Σᵢ gₖ(x)ᵢ · expertᵢ(x), gₖ(x) = softmax(Wₖ x), yₖ = towerₖ(fₖ(x)) (equations 5-7).
+    """
+
+    def __init__(
+        self, tasks: tuple[Task, ...], config: MmoeConfig, *, dtype: str = "float32"
+    ) -> None:
+        """See :class:`Backbone`."""
+        super().__init__(tasks, config, dtype=dtype)
+        self.experts = self._experts(config.num_experts, "experts")
+        self.gates = [
+            Gate(config.num_experts, seed=config.seed, name=f"gate_{index}", dtype=dtype)
+            for index in range(self.num_tasks)
+        ]
+        self.towers = self._towers()
+
+    def call(self, state: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """See :meth:`Backbone.call`."""
+        experts = self.experts(state, training=training)
+        mixtures = [gate(state, experts) for gate in self.gates]
+        return self.towers(mixtures, training=training)

@@ -1,0 +1,26 @@
+"""Shared bottom (Caruana, Multitask Learning, 1997)."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from datasets.spec import Task
+from models.mtl.base import Backbone
+from models.mtl.config import BackboneConfig
+
+
+class SharedBottom(Backbone):
+    """One bottom for all tasks, a tower for each."""
+
+    def __init__(
+        self, tasks: tuple[Task, ...], config: BackboneConfig, *, dtype: str = "float32"
+    ) -> None:
+        """See :class:`Backbone`."""
+        super().__init__(tasks, config, dtype=dtype)
+        self.bottom = self._experts(1, "bottom")
+        self.towers = self._towers()
+
+    def call(self, state: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """See :meth:`Backbone.call`."""
+        (shared,) = self.bottom(state, training=training)
+        return self.towers(shared, training=training)

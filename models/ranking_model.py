@@ -1,0 +1,184 @@
+"""The multi-task ranking model: state representation, backbone, one loss per task."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+
+from datasets.spec import Task
+from models.config import ModelConfig
+from models.features import InputFeature, StateRepresentation
+from models.keras import keras
+from models.metrics import LogitAuc
+from models.mtl.registry import backbone_entry, build_backbone
+
+#: log1p of the largest value a regression may predict, in the task's unit (about 8.9 million).
+MAX_LOG1P = 16.0
+
+
+class RankingModel(tfrs.Model):
+    """Predicts every task's feedback for an impression.
+
+    Loss: Σₖ wₖ · Lₖ with constant weights wₖ; Lₖ is the binary cross-entropy of the logits for a
+    binary task, and the squared error on log1p(label / unit) for a regression such as watch time,
+    whose tail would rule a squared error on the plain value.
+
+    Attributes:
+      inputs: The features.
+      tasks: The tasks, in the order of the logits' columns.
+      config: Sizes and weights.
+      state_representation: Features to state.
+      backbone: State to logits.
+    """
+
+    def __init__(
+        self,
+        inputs: tuple[InputFeature, ...],
+        tasks: tuple[Task, ...],
+        config: ModelConfig,
+        *,
+        seed: int = 0,
+        mixed_precision: bool = False,
+    ) -> None:
+        """Builds the layers.
+
+        Args:
+          inputs: The features.
+          tasks: The tasks.
+          config: Sizes and weights.
+          seed: Seed of the state representation; the backbone's is in its own config, unless that
+            is None, then this one.
+          mixed_precision: Compute hidden layers in bfloat16 (``mixed_bfloat16``); variables, heads
+            and losses stay float32.
+
+        Raises:
+          ValueError: if a weight names an unknown task, or as the parts raise it.
+        """
+        super().__init__(name="ranking_model")
+        names = [task.name for task in tasks]
+        if unknown := sorted(name for name, _ in config.task_weights if name not in names):
+            raise ValueError(f"weights for {unknown}, but the model's tasks are {names}")
+        dtype = "mixed_bfloat16" if mixed_precision else "float32"
+        sizes = config.sizes or backbone_entry(config.backbone).config(seed=seed)
+        self.features = tuple(inputs)
+        self.tasks = tuple(tasks)
+        self.config = config
+        self.state_representation = StateRepresentation(
+            inputs, config.state, seed=seed, dtype=dtype
+        )
+        self.backbone = build_backbone(config.backbone, tasks, sizes, dtype=dtype)
+        weights = dict(config.task_weights)
+        self._task_weights = [weights.get(name, 1.0) for name in names]
+        self._ranking_tasks = [_ranking_task(task) for task in tasks]
+        self._loss_tracker = keras.metrics.Mean(name="loss")
+        self._task_loss_trackers = [keras.metrics.Mean(name=f"{name}_loss") for name in names]
+
+    def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """Maps features to logits.
+
+        Args:
+          inputs: For every feature, `[batch]`: int64 ids or float32 values.
+          training: Whether to drop units.
+
+        Returns:
+          float32 `[batch, task]`: log odds of binary tasks, log1p(value / unit) of regressions.
+        """
+        state = self.state_representation(inputs)
+        return self.backbone(state, training=training)
+
+    def predict_tasks(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """What is served.
+
+        Args:
+          inputs: As for :meth:`call`.
+
+        Returns:
+          By task name, float32 `[batch]`: a probability, or the expected feedback in the label's
+          unit (not negative, at most ``unit · expm1(MAX_LOG1P)``).
+        """
+        columns = tf.unstack(self(inputs, training=False), num=len(self.tasks), axis=1)
+        return {
+            task.name: _prediction(task, column)
+            for task, column in zip(self.tasks, columns, strict=True)
+        }
+
+    def compute_loss(
+        self, inputs: tuple[dict[str, tf.Tensor], tf.Tensor], training: bool = False
+    ) -> tf.Tensor:
+        """The weighted loss; validation also updates AUC and log loss.
+
+        Args:
+          inputs: Features as for :meth:`call`, and labels float32 `[batch, task]`.
+          training: Whether this is a training step, which computes no metrics but the losses.
+
+        Returns:
+          float32 scalar.
+        """
+        features, labels = inputs
+        logits = self(features, training=training)
+        losses = []
+        for index, (task, ranking) in enumerate(zip(self.tasks, self._ranking_tasks, strict=True)):
+            loss = ranking(
+                _target(task, labels[:, index]),
+                logits[:, index],
+                compute_metrics=not training,
+            )
+            self._task_loss_trackers[index].update_state(loss, sample_weight=tf.shape(labels)[0])
+            losses.append(self._task_weights[index] * loss)
+        total = tf.add_n(losses)
+        self._loss_tracker.update_state(total, sample_weight=tf.shape(labels)[0])
+        return total
+
+    def train_step(self, inputs: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One step of the optimizer.
+
+        Differs from tfrs.Model's in that it is right under tf.distribute, and in what it reports:
+        the epoch's mean losses, and no metric that only validation updates (whose result would be
+        computed in every step).
+        """
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(inputs, training=True)
+            # The optimizer sums the gradients of the replicas, whose losses are means.
+            loss /= tf.distribute.get_strategy().num_replicas_in_sync
+        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
+        return self._mean_losses()
+
+    def test_step(self, inputs: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One batch of validation: mean losses and each task's metrics so far."""
+        self.compute_loss(inputs, training=False)
+        metrics = self._mean_losses()
+        for ranking in self._ranking_tasks:
+            metrics |= {metric.name: metric.result() for metric in ranking.metrics}
+        return metrics
+
+    def _mean_losses(self) -> dict[str, tf.Tensor]:
+        trackers = [self._loss_tracker, *self._task_loss_trackers]
+        return {tracker.name: tracker.result() for tracker in trackers}
+
+
+def _ranking_task(task: Task) -> tfrs.tasks.Ranking:
+    """The loss of a task, with a metric for validation (a binary task's log loss is its loss).
+
+    Labels and predictions are `[batch]`, over which Keras's losses take the mean themselves; a
+    further reduction is not needed, and under tf.distribute not allowed.
+    """
+    reduction = keras.losses.Reduction.NONE
+    if task.kind == "binary":
+        loss = keras.losses.BinaryCrossentropy(from_logits=True, reduction=reduction)
+        metric = LogitAuc(name=f"{task.name}_auc")
+    else:
+        loss = keras.losses.MeanSquaredError(reduction=reduction)
+        metric = keras.metrics.RootMeanSquaredError(name=f"{task.name}_log_rmse")
+    return tfrs.tasks.Ranking(loss=loss, metrics=[metric], name=f"{task.name}_task")
+
+
+def _target(task: Task, labels: tf.Tensor) -> tf.Tensor:
+    """What the logits are compared with: the label, or log1p(label / unit)."""
+    return labels if task.kind == "binary" else tf.math.log1p(labels / task.unit)
+
+
+def _prediction(task: Task, logits: tf.Tensor) -> tf.Tensor:
+    """A probability, or a value in the label's unit."""
+    if task.kind == "binary":
+        return tf.sigmoid(logits)
+    return task.unit * tf.math.expm1(tf.clip_by_value(logits, 0.0, MAX_LOG1P))

@@ -1,0 +1,256 @@
+"""Early stopping, divergence, interruption and resumption of training."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from datasets.spec import Task
+from models.config import ModelConfig
+from models.features import InputFeature, StateConfig
+from models.keras import keras
+from models.mtl.config import BackboneConfig
+from models.ranking_model import RankingModel
+from trainers.config import TrainingConfig
+from trainers.epochs import TrainingDivergedError
+from trainers.optimizer import LazyAdam
+from trainers.training import TrainingResult, train
+
+INPUTS = (InputFeature("item", "categorical", 20), InputFeature("age", "numeric"))
+TASKS = (Task("click"), Task("watch", kind="regression", unit=10.0))
+SMALL = ModelConfig(
+    backbone="shared_bottom",
+    sizes=BackboneConfig(bottom_units=(16, 8), tower_units=(8,), dropout=0.1),
+    state=StateConfig(embedding_dim=4, hidden_units=(), state_dim=8),
+)
+
+
+def build_model() -> RankingModel:
+    return RankingModel(INPUTS, TASKS, SMALL, seed=3)
+
+
+def data(rows: int = 256, *, seed: int = 0, clicks: float | None = None) -> tf.data.Dataset:
+    """Clicks that the item decides, watch times that follow."""
+    rng = np.random.default_rng(seed)
+    item = rng.integers(0, 20, rows)
+    click = (item % 2).astype(np.float32) if clicks is None else np.full(rows, clicks, np.float32)
+    watch = (20.0 * click + rng.uniform(0, 1, rows)).astype(np.float32)
+    features = {"item": item, "age": rng.normal(size=rows).astype(np.float32)}
+    return tf.data.Dataset.from_tensor_slices((features, np.stack([click, watch], 1))).batch(64)
+
+
+def run(directory: Path, config: TrainingConfig, **overrides) -> TrainingResult:
+    arguments = {
+        "build_model": build_model,
+        "train_data": data(),
+        "validation_data": data(seed=1),
+        "config": config,
+        "checkpoint_dir": str(directory / "checkpoints"),
+        "log_dir": str(directory / "logs"),
+    }
+    return train(**{**arguments, **overrides})
+
+
+def interrupted_run(directory: Path) -> None:
+    """Trains slowly, to be killed; the entry point of a subprocess."""
+    run(directory, TrainingConfig(epochs=8, patience=8), on_epoch_end=lambda *_: time.sleep(0.5))
+
+
+def test_training_learns_and_reports(tmp_path):
+    seen = []
+    result = run(
+        tmp_path,
+        TrainingConfig(epochs=6, patience=6, learning_rate=0.01),
+        on_epoch_end=lambda epoch, metrics: seen.append((epoch, metrics["val_mean_auc"])),
+    )
+    losses = [epoch["loss"] for epoch in result.history]
+    assert losses[-1] < losses[0]
+    assert result.history[-1]["val_click_auc"] > 0.95
+    assert [epoch for epoch, _ in seen] == [1, 2, 3, 4, 5, 6]
+    scores = [score for _, score in seen]
+    assert result.best_epoch == 1 + int(np.argmax(scores))
+    written = json.loads((tmp_path / "logs" / "history.json").read_text())
+    assert written["epochs"] == list(result.history)
+    assert written["best_epoch"] == result.best_epoch
+    events = [
+        event
+        for path in (tmp_path / "logs" / "validation").glob("events*")
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+    ]
+    tags = {value.tag for event in events for value in event.summary.value}
+    assert "epoch_mean_auc" in tags
+
+
+def test_the_best_epochs_weights_are_restored(tmp_path):
+    # A rate this high makes later epochs worse than the best.
+    result = run(tmp_path, TrainingConfig(epochs=8, patience=8, learning_rate=0.3))
+    result.model.reset_metrics()
+    evaluated = result.model.evaluate(data(seed=1), return_dict=True, verbose=0)
+    best = result.history[result.best_epoch - 1]
+    assert evaluated["click_auc"] == pytest.approx(best["val_click_auc"], abs=1e-6)
+    assert evaluated["loss"] == pytest.approx(best["val_loss"], rel=1e-5)
+
+
+def test_training_stops_when_patience_runs_out(tmp_path):
+    result = run(tmp_path, TrainingConfig(epochs=50, patience=2, learning_rate=0.05))
+    assert len(result.history) == result.best_epoch + 2 < 50
+
+
+def test_one_class_in_validation_leaves_the_task_out_of_the_score(tmp_path, caplog):
+    result = run(tmp_path, TrainingConfig(epochs=2), validation_data=data(seed=1, clicks=0.0))
+    assert result.undefined_auc == ("click",)
+    assert "validation AUC is undefined for click" in caplog.text
+    assert "validation loss" in caplog.text
+    assert all(epoch["val_click_auc"] is None for epoch in result.history)
+    losses = [epoch["val_loss"] for epoch in result.history]
+    assert result.best_epoch == 1 + int(np.argmin(losses))
+    assert "NaN" not in (tmp_path / "logs" / "history.json").read_text()
+
+
+def test_a_loss_that_is_not_finite_ends_training_with_advice(tmp_path):
+    broken = data().map(lambda features, labels: (features, labels * math.nan))
+    with pytest.raises(TrainingDivergedError, match=r"nan in epoch 1 at step 1; lower the learn"):
+        run(tmp_path, TrainingConfig(epochs=2), train_data=broken)
+
+
+def test_an_empty_split_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="validation split holds no impression"):
+        run(tmp_path, TrainingConfig(), validation_data=data().take(0))
+
+
+def test_the_same_seed_gives_the_same_history(tmp_path):
+    config = TrainingConfig(epochs=2, seed=5)
+    histories = [run(tmp_path / name, config).history for name in ("first", "second")]
+    for one, other in zip(*histories, strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+
+
+def test_a_killed_training_resumes_after_its_last_epoch(tmp_path):
+    root = Path(__file__).parents[2]
+    code = (
+        "import importlib.util, pathlib, sys\n"
+        f"spec = importlib.util.spec_from_file_location('t', {str(Path(__file__))!r})\n"
+        "module = importlib.util.module_from_spec(spec)\n"
+        "sys.modules['t'] = module\n"
+        "spec.loader.exec_module(module)\n"
+        f"module.interrupted_run(pathlib.Path({str(tmp_path)!r}))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stderr=subprocess.DEVNULL,
+    )
+    state = tmp_path / "checkpoints" / "state.json"
+    try:
+        deadline = time.monotonic() + 120
+        while not (state.exists() and len(json.loads(state.read_text())["state"]["history"]) >= 2):
+            assert process.poll() is None, "training ended before it could be killed"
+            assert time.monotonic() < deadline, "no second epoch within two minutes"
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
+    before = json.loads(state.read_text())["state"]["history"]
+    assert 2 <= len(before) < 8
+    result = run(tmp_path, TrainingConfig(epochs=8, patience=8))
+    assert result.resumed_from == len(before)
+    assert len(result.history) == 8
+    assert list(result.history[: len(before)]) == before
+    # It goes on, rather than starting over: the loss stays below the first epoch's.
+    assert result.history[len(before)]["loss"] < result.history[0]["loss"]
+
+
+def test_a_complete_training_is_not_repeated(tmp_path):
+    config = TrainingConfig(epochs=2)
+    first = run(tmp_path, config)
+    weights = first.model.get_weights()
+    again = run(tmp_path, config)
+    assert again.resumed_from == 2
+    assert again.history == first.history
+    for one, other in zip(weights, again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_checkpoints_of_another_configuration_are_ignored(tmp_path, caplog):
+    run(tmp_path, TrainingConfig(epochs=1))
+    result = run(tmp_path, TrainingConfig(epochs=1, learning_rate=0.5))
+    assert result.resumed_from == 0
+    assert "another configuration" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        TrainingConfig(epochs=2, strategy="mirrored"),
+        TrainingConfig(epochs=2, jit_compile=True),
+        TrainingConfig(epochs=2, lazy_embeddings=False, steps_per_execution=3),
+    ],
+    ids=["mirrored", "xla", "dense_adam"],
+)
+def test_switches(tmp_path, config):
+    result = run(tmp_path, config)
+    assert result.history[1]["loss"] < result.history[0]["loss"]
+
+
+def test_two_replicas_train_as_one_does():
+    """The step under a strategy of two replicas equals the one of a single device."""
+    cpus = tf.config.list_logical_devices("CPU")
+    if len(cpus) < 2:
+        pytest.skip("needs two logical CPUs, which only tests/conftest.py could set up")
+    config = ModelConfig(
+        backbone="shared_bottom",
+        sizes=BackboneConfig(bottom_units=(16, 8), tower_units=(8,), dropout=0.0),
+        state=SMALL.state,
+    )
+    weights = []
+    for strategy in (
+        tf.distribute.get_strategy(),
+        tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]),
+    ):
+        with strategy.scope():
+            model = RankingModel(INPUTS, TASKS, config, seed=3)
+            model.compile(optimizer=keras.optimizers.SGD(0.1))
+        model.fit(data(), epochs=1, verbose=0, shuffle=False)
+        weights.append(model.get_weights())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_lazy_adam_against_numpy():
+    table = tf.Variable(np.ones((5, 2), np.float32))
+    optimizer = LazyAdam(0.1)
+    first = np.zeros((5, 2))
+    second = np.zeros((5, 2))
+    expected = np.ones((5, 2))
+    for step, rows in enumerate([[1, 3, 1], [0, 3, 3], [4, 1, 2]], start=1):
+        values = np.arange(6, dtype=np.float32).reshape(3, 2) * step - 2.5
+        optimizer.apply_gradients([(tf.IndexedSlices(values, rows, (5, 2)), table)])
+        gradient = np.zeros((5, 2))
+        np.add.at(gradient, rows, values)
+        touched = np.unique(rows)
+        first[touched] = 0.9 * first[touched] + 0.1 * gradient[touched]
+        second[touched] = 0.999 * second[touched] + 0.001 * gradient[touched] ** 2
+        rate = 0.1 * math.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+        expected[touched] -= rate * first[touched] / (np.sqrt(second[touched]) + 1e-7)
+    np.testing.assert_allclose(table.numpy(), expected, rtol=1e-5)
+
+
+def test_configuration_goes_through_json():
+    config = TrainingConfig(epochs=3, strategy="mirrored", mixed_precision=True)
+    assert TrainingConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    with pytest.raises(ValueError, match=r"no \['epoch'\]; it has: batch_size"):
+        TrainingConfig.from_dict({"epoch": 3})
+    with pytest.raises(ValueError, match="no strategy 'tpu'; there are: default, mirrored"):
+        TrainingConfig(strategy="tpu")
+    with pytest.raises(ValueError, match="epochs must be at least 1, got 0"):
+        TrainingConfig(epochs=0)

@@ -1,0 +1,154 @@
+"""From the session files that TFX Transform writes to batches of impressions.
+
+A file holds one gzipped ``tf.Example`` per session. Sessions are parsed many at a time, flattened
+to their impressions and cut into batches of a fixed number of impressions, so nothing is padded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from datasets.spec import Task
+from models.features import InputFeature
+
+#: Sessions parsed by one call of the parser.
+_PARSE_BATCH = 256
+#: Files read side by side.
+_CYCLE_LENGTH = 4
+
+
+def impression_batches(
+    file_patterns: str | Sequence[str],
+    feature_spec: Mapping[str, Any],
+    inputs: Sequence[InputFeature],
+    tasks: Sequence[Task],
+    batch_size: int,
+    *,
+    shuffle: bool,
+    seed: int,
+    drop_remainder: bool = False,
+    shuffle_sessions: int = 20_000,
+) -> tf.data.Dataset:
+    """Batches of impressions.
+
+    Args:
+      file_patterns: Globs of gzipped TFRecord files of session examples.
+      feature_spec: Their parsing spec, ``tft_output.transformed_feature_spec()``: ragged for
+        impression-level columns, fixed length `[1]` for session-level ones.
+      inputs: The model's features, columns of ``feature_spec``.
+      tasks: The tasks; each one's labels are the column of its name.
+      batch_size: Impressions per batch.
+      shuffle: Whether to shuffle files and sessions, anew in every epoch.
+      seed: Of shuffling. The order is the same for the same files and seed.
+      drop_remainder: Whether to drop an incomplete last batch, so that all shapes are fixed.
+      shuffle_sessions: Sessions in the shuffle buffer.
+
+    Returns:
+      Pairs of ``{feature name: [batch]}`` (int64 ids or float32) and labels float32
+      `[batch, task]`.
+
+    Raises:
+      ValueError: if no file matches, or a column is missing from the spec or of a shape that is
+        neither ragged nor `[1]`. While iterating, ``tf.errors.InvalidArgumentError`` if the columns
+        of a session differ in length.
+    """
+    patterns = [file_patterns] if isinstance(file_patterns, str) else list(file_patterns)
+    files = sorted({path for pattern in patterns for path in tf.io.gfile.glob(pattern)})
+    if not files:
+        raise ValueError(f"no session file matches {', '.join(patterns)}")
+    columns = _columns(feature_spec, inputs, tasks)
+    dataset = tf.data.Dataset.from_tensor_slices(files)
+    if shuffle:
+        dataset = dataset.shuffle(len(files), seed=seed, reshuffle_each_iteration=True)
+    dataset = dataset.interleave(
+        lambda path: tf.data.TFRecordDataset(path, compression_type="GZIP", buffer_size=1 << 20),
+        cycle_length=min(_CYCLE_LENGTH, len(files)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    if shuffle:
+        dataset = dataset.shuffle(shuffle_sessions, seed=seed, reshuffle_each_iteration=True)
+    dataset = dataset.batch(_PARSE_BATCH).map(
+        lambda sessions: _impressions(sessions, columns, inputs, tasks),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    dataset = dataset.rebatch(batch_size, drop_remainder=drop_remainder)
+    # Sharding by file, TensorFlow's first choice, fails with fewer files than workers.
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+
+def _columns(
+    feature_spec: Mapping[str, Any], inputs: Sequence[InputFeature], tasks: Sequence[Task]
+) -> dict[str, Any]:
+    """The part of the spec that is needed, checked."""
+    columns = {}
+    for name in dict.fromkeys([*(f.name for f in inputs), *(task.name for task in tasks)]):
+        if name not in feature_spec:
+            raise ValueError(
+                f"the transformed examples have no column {name!r}; "
+                f"they have: {', '.join(sorted(feature_spec))}"
+            )
+        column = feature_spec[name]
+        ragged = isinstance(column, tf.io.RaggedFeature)
+        if not ragged and not (
+            isinstance(column, tf.io.FixedLenFeature) and list(column.shape) == [1]
+        ):
+            raise ValueError(
+                f"column {name!r} must be ragged (a value per impression) or of shape [1] "
+                f"(a value per session), but is {column}"
+            )
+        columns[name] = column
+    if not any(isinstance(columns[task.name], tf.io.RaggedFeature) for task in tasks):
+        raise ValueError("no task has a label per impression")
+    return columns
+
+
+def _impressions(
+    sessions: tf.Tensor,
+    columns: Mapping[str, Any],
+    inputs: Sequence[InputFeature],
+    tasks: Sequence[Task],
+) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """Parses serialized sessions and concatenates their impressions."""
+    parsed = tf.io.parse_example(sessions, dict(columns))
+    ragged = [name for name in columns if isinstance(parsed[name], tf.RaggedTensor)]
+    # Transform's ragged columns carry their lengths as they come or partitioned once more.
+    flat = {name: parsed[name].flat_values for name in ragged}
+    lengths = {name: _lengths(parsed[name]) for name in ragged}
+    reference = next(task.name for task in tasks if task.name in lengths)
+    checks = [
+        tf.debugging.assert_equal(
+            lengths[name],
+            lengths[reference],
+            message=f"columns {name} and {reference} of a session differ in length",
+        )
+        for name in ragged
+    ]
+    with tf.control_dependencies(checks):
+        repeats = tf.identity(lengths[reference])
+    values = {
+        name: flat[name] if name in flat else tf.repeat(parsed[name][:, 0], repeats)
+        for name in columns
+    }
+    features = {
+        feature.name: tf.cast(
+            values[feature.name], tf.int64 if feature.kind == "categorical" else tf.float32
+        )
+        for feature in inputs
+    }
+    labels = tf.stack([tf.cast(values[task.name], tf.float32) for task in tasks], axis=1)
+    with tf.control_dependencies(checks):
+        return {name: tf.identity(value) for name, value in features.items()}, tf.identity(labels)
+
+
+def _lengths(column: tf.RaggedTensor) -> tf.Tensor:
+    """Number of values per example, int64 `[example]`, whatever the ragged rank."""
+    while column.ragged_rank > 1:
+        column = column.merge_dims(-2, -1)
+    return column.row_lengths()

@@ -1,0 +1,35 @@
+"""Adam that leaves embeddings alone which a batch does not mention."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from models.keras import keras
+
+
+class LazyAdam(keras.optimizers.Adam):
+    """Adam whose moments and weights change only in the rows that have a gradient.
+
+    Keras's Adam decays the moments of *every* row of an embedding table, and moves every row by its
+    remaining momentum, in every step: with tables of 50,000 rows that costs as much as the expert
+    layers. This is the update of PyTorch's ``SparseAdam`` and TensorFlow Addons' ``LazyAdam``
+    (archived): bias correction counts all steps, as there. Dense variables are updated as by Keras.
+    """
+
+    def update_step(self, gradient: tf.Tensor | tf.IndexedSlices, variable: tf.Variable) -> None:
+        """Updates one variable; Keras has summed the gradients of equal rows before."""
+        if not isinstance(gradient, tf.IndexedSlices):
+            super().update_step(gradient, variable)
+            return
+        index = self._index_dict[self._var_key(variable)]
+        first, second = self._momentums[index], self._velocities[index]
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        correction = tf.sqrt(1 - tf.pow(self.beta_2, step)) / (1 - tf.pow(self.beta_1, step))
+        rate = tf.cast(self.learning_rate, variable.dtype) * correction
+        rows, values = gradient.indices, gradient.values
+        mean = self.beta_1 * tf.gather(first, rows) + (1 - self.beta_1) * values
+        square = self.beta_2 * tf.gather(second, rows) + (1 - self.beta_2) * tf.square(values)
+        first.scatter_update(tf.IndexedSlices(mean, rows))
+        second.scatter_update(tf.IndexedSlices(square, rows))
+        change = -rate * mean / (tf.sqrt(square) + self.epsilon)
+        variable.scatter_add(tf.IndexedSlices(change, rows))
