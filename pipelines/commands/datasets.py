@@ -11,7 +11,7 @@ from rich.table import Table
 
 from datasets.registry import DATASETS, load_dataset
 from datasets.spec import DatasetSpec, KnownFile
-from pipelines.errors import UserError
+from pipelines.errors import UserError, require
 
 _BLOCK = 1 << 20
 
@@ -20,7 +20,7 @@ _BLOCK = 1 << 20
 @click.option(
     "--check",
     "data_dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     help="Compare the files in this directory with the published sizes and digests.",
 )
 @click.option("--dataset", help="The data set to check, or the only one to list.")
@@ -33,6 +33,7 @@ def datasets_command(data_dir: Path | None, dataset: str | None) -> None:
     if data_dir is None:
         console.print(_listing(specs))
         return
+    require(data_dir.is_dir(), f"--check {data_dir} is not a directory")
     if not check_files(specs[0], data_dir, console):
         raise UserError(
             f"files in {data_dir} differ from the published ones",

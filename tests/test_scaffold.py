@@ -1,0 +1,180 @@
+"""The project's own frame: layers, make targets, image, hooks, requirements."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+BINARIES = Path(sys.executable).parent
+# From the lowest layer up; equal numbers may not import each other.
+LAYERS = {
+    "datasets": 0,
+    "models": 1,
+    "evaluation": 2,
+    "components": 3,
+    "trainers": 3,
+    "pipelines": 4,
+    "benchmarks": 5,
+}
+SOURCES = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_down_only(path):
+    own = path.relative_to(ROOT).parts[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module or ""]
+        else:
+            continue
+        for layer in {name.split(".")[0] for name in names} & set(LAYERS):
+            assert layer == own or LAYERS[layer] < LAYERS[own], f"line {node.lineno}: {layer}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_stay_small_and_say_what_they_are(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400
+    assert not text or ast.get_docstring(ast.parse(text))
+
+
+def test_make_lists_its_targets():
+    make = shutil.which("make")
+    if make is None:
+        pytest.skip("this machine has no make")
+    text = subprocess.run([make, "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for target in ("setup", "demo", "test", "lint", "bench"):
+        assert f"make {target} " in text
+
+
+def test_requirements_are_the_locks():
+    locked = dict(
+        re.findall(r'^\[\[package\]\]\nname = "(.+)"\nversion = "(.+)"', _lock(), re.MULTILINE)
+    )
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    pins = [line.split(";")[0].strip() for line in lines if not line.startswith("#")]
+    assert len(pins) > 100
+    for pin in pins:
+        name, version = pin.split("==")
+        assert locked[name.split("[")[0]] == version
+    assert "://" not in "\n".join(lines)
+
+
+def _lock():
+    return (ROOT / "uv.lock").read_text()
+
+
+def test_only_the_public_index_is_locked():
+    hosts = set(re.findall(r"https?://([^/\"]+)", _lock()))
+    assert hosts == {"pypi.org", "files.pythonhosted.org"}
+
+
+def test_the_licence_is_whole():
+    text = (ROOT / "LICENSE").read_text()
+    assert "Apache License" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_the_image_is_clean():
+    subprocess.run([BINARIES / "hadolint", ROOT / "Dockerfile"], check=True)
+    text = (ROOT / "Dockerfile").read_text()
+    for package in ("components", "datasets", "evaluation", "models", "pipelines", "trainers"):
+        assert f"COPY {package} {package}" in text
+        assert f"!{package}\n" in (ROOT / ".dockerignore").read_text()
+
+
+def test_the_shell_scripts_are_clean():
+    scripts = [path for path in sorted((ROOT / ".ci").iterdir()) if path.suffix == ""]
+    assert len(scripts) == 4
+    subprocess.run([BINARIES / "shellcheck", "--severity=warning", *scripts], check=True)
+
+
+def test_hooks_need_no_git_host():
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert [repository["repo"] for repository in config["repos"]] == ["local"]
+    hooks = config["repos"][0]["hooks"]
+    assert {hook["language"] for hook in hooks} == {"system"}
+    for hook in hooks:
+        program = hook["entry"].split()[0]
+        found = BINARIES / Path(program).name if program.startswith(".venv") else ROOT / program
+        assert found.exists(), program
+
+
+def test_the_whitespace_hook_mends_and_fails(tmp_path):
+    file = tmp_path / "file.txt"
+    hook = [sys.executable, ROOT / ".ci" / "whitespace.py", file]
+    file.write_text("a  \n\tb\t\n\n\n")
+    assert subprocess.run(hook, capture_output=True).returncode == 1
+    assert file.read_text() == "a\n\tb\n"
+    assert subprocess.run(hook, capture_output=True).returncode == 0
+
+
+class TestFindUv:
+    """``.ci/find-uv`` on machines that lack things; PATH holds only what a test puts there."""
+
+    @pytest.fixture
+    def machine(self, tmp_path):
+        (tmp_path / "checkout" / ".ci").mkdir(parents=True)
+        shutil.copy(ROOT / ".ci" / "find-uv", tmp_path / "checkout" / ".ci")
+        tools = tmp_path / "bin"
+        tools.mkdir()
+        for name in ("sh", "awk", "cat", "dirname", "rm", "ls", "head", "mkdir", "chmod"):
+            (tools / name).symlink_to(shutil.which(name) or pytest.skip(f"no {name}"))
+        return tmp_path
+
+    def find(self, machine):
+        return subprocess.run(
+            [machine / "checkout" / ".ci" / "find-uv"],
+            env={"PATH": str(machine / "bin"), "HOME": str(machine)},
+            capture_output=True,
+            text=True,
+        )
+
+    def put(self, machine, name, script):
+        path = machine / "bin" / name
+        path.write_text("#!/bin/sh\n" + script)
+        path.chmod(0o755)
+        return path
+
+    def test_takes_the_one_on_the_path(self, machine):
+        uv = self.put(machine, "uv", "echo uv 0.9.2\n")
+        assert self.find(machine).stdout.strip() == str(uv)
+
+    def test_says_how_to_mend_a_machine_without_python(self, machine):
+        self.put(machine, "uv", "echo uv 0.4.30\n")  # too old to be of use
+        done = self.find(machine)
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert "apt-get install python3-venv" in done.stderr
+
+    def test_tries_the_next_way_and_the_next_python(self, machine):
+        # python3.10 is a shim of a version that is not selected; python3 has pip but no venv.
+        self.put(machine, "python3.10", "exit 127\n")
+        private = machine / "checkout" / ".bootstrap"
+        self.put(
+            machine,
+            "python3",
+            f"""
+            case "$*" in
+            *"-m pip install"*--target*)
+                mkdir -p {private}/bin
+                echo '#!/bin/sh' >{private}/bin/uv
+                echo 'echo uv 0.9.2' >>{private}/bin/uv
+                chmod +x {private}/bin/uv ;;
+            "-c import sys"*) exit 0 ;;
+            *) echo no such module; exit 1 ;;
+            esac
+            """,
+        )
+        done = self.find(machine)
+        assert done.stdout.strip() == f"{private}/bin/uv", done.stderr
+        assert not (machine / "checkout" / ".bootstrap.log").exists()
+        assert self.find(machine).stderr == ""
