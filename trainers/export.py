@@ -1,0 +1,165 @@
+"""Export of a ranking model: a SavedModel that takes raw features, the transform inside."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from datasets.spec import DatasetSpec, Feature
+
+EXAMPLES = "examples"
+METADATA_FILE = "mtfx.json"
+
+#: Model inputs `[impressions]` to predictions by task, float32 `[impressions]`.
+Predict = Callable[[dict[str, tf.Tensor]], Mapping[str, tf.Tensor]]
+
+
+class RankingModule(tf.Module):
+    """A ranking model with its transform and its two signatures.
+
+    Needs nothing but TensorFlow to load: the vocabularies are assets of the SavedModel.
+    """
+
+    def __init__(
+        self,
+        model: tf.Module,
+        predict: Predict,
+        transform_output: tft.TFTransformOutput,
+        spec: DatasetSpec,
+    ):
+        """Keeps the parts.
+
+        Args:
+          model: The trained model, whose variables are saved.
+          predict: The model's prediction function.
+          transform_output: The output of the Transform component.
+          spec: The data set, for its features.
+        """
+        super().__init__(name="ranking")
+        self.model = model
+        self.transform = transform_output.transform_features_layer()
+        self._predict = predict
+        self._features = spec.features
+        self._raw_spec = raw_feature_spec(transform_output, spec)
+
+    def signatures(self) -> dict[str, Any]:
+        """Concrete functions by signature name, for ``tf.saved_model.save``."""
+        raw = {
+            feature.name: tf.TensorSpec([None], _tf_dtype(feature), name=feature.name)
+            for feature in self._features
+        }
+        return {
+            "serving_default": self.serve.get_concrete_function(
+                tf.TensorSpec([None], tf.string, name=EXAMPLES)
+            ),
+            "predict_tasks": self.predict_tasks.get_concrete_function(raw),
+        }
+
+    @tf.function
+    def serve(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Predicts from serialized ``tf.Example`` protos, one per session or request.
+
+        Args:
+          examples: string `[batch]`. Session-level features hold one value (or none: their
+            default), impression-level ones a value per impression (candidate).
+
+        Returns:
+          By task, float32 `[batch, time]`: probabilities, or values in the label's unit; examples
+          of fewer impressions are padded with 0.
+
+        Raises:
+          InvalidArgumentError: if an example's impression-level features differ in length; the
+            message names the feature.
+        """
+        raw = tf.io.parse_example(examples, self._raw_spec)
+        lengths = self._checked_lengths(raw)
+        predictions = self._predict(self._flatten(raw, lengths))
+        return {
+            name: tf.RaggedTensor.from_row_lengths(values, lengths, validate=False).to_tensor(0.0)
+            for name, values in predictions.items()
+        }
+
+    @tf.function
+    def predict_tasks(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Predicts from raw tensors, one impression per row.
+
+        Args:
+          raw: By feature, `[batch]` of the data set's dtype.
+
+        Returns:
+          By task, float32 `[batch]`.
+        """
+        rows = {
+            feature.name: tf.expand_dims(raw[feature.name], 1)
+            if feature.level == "session"
+            else tf.RaggedTensor.from_uniform_row_length(raw[feature.name], 1)
+            for feature in self._features
+        }
+        lengths = tf.ones_like(raw[self._features[0].name], dtype=tf.int64)
+        return dict(self._predict(self._flatten(rows, lengths)))
+
+    def _flatten(self, raw: Mapping[str, Any], lengths: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Transformed features of all impressions, `[impressions]` each."""
+        transformed = self.transform(dict(raw))
+        flat = {}
+        for feature in self._features:
+            value = transformed[feature.name]
+            if isinstance(value, tf.RaggedTensor):
+                flat[feature.name] = value.flat_values
+            else:
+                flat[feature.name] = tf.repeat(tf.reshape(value, [-1]), lengths)
+        return flat
+
+    def _checked_lengths(self, raw: Mapping[str, Any]) -> tf.Tensor:
+        impression_level = [f.name for f in self._features if f.level == "impression"]
+        lengths = raw[impression_level[0]].row_lengths()
+        for name in impression_level[1:]:
+            tf.debugging.assert_equal(
+                raw[name].row_lengths(),
+                lengths,
+                message=f"features {name!r} and {impression_level[0]!r} need the same number of "
+                "values in each example",
+            )
+        return lengths
+
+
+def raw_feature_spec(
+    transform_output: tft.TFTransformOutput, spec: DatasetSpec
+) -> dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]:
+    """The features that a request must carry: no labels, ids or times that no model input uses.
+
+    Session-level features may be left out of a request; they then take their column's default.
+    """
+    columns = {column.name: column for column in spec.all_columns}
+    parsed = transform_output.raw_feature_spec()
+    found = {}
+    for feature in spec.features:
+        parse = parsed[feature.name]
+        if feature.level == "session" and feature.name in columns:
+            parse = tf.io.FixedLenFeature([1], parse.dtype, [columns[feature.name].fill])
+        found[feature.name] = parse
+    return found
+
+
+def save(module: RankingModule, directory: str, metadata: Mapping[str, Any]) -> None:
+    """Writes the SavedModel and, beside it in ``assets.extra``, what it was made from.
+
+    Args:
+      module: What to save.
+      directory: Target; TFX's ``serving_model_dir``.
+      metadata: JSON-serialisable: configuration, data span, code version.
+    """
+    tf.saved_model.save(module, directory, signatures=module.signatures())
+    extra = os.path.join(directory, "assets.extra")
+    tf.io.gfile.makedirs(extra)
+    with tf.io.gfile.GFile(os.path.join(extra, METADATA_FILE), "w") as file:
+        file.write(json.dumps(metadata, indent=1, sort_keys=True))
+
+
+def _tf_dtype(feature: Feature) -> tf.DType:
+    return {"int64": tf.int64, "string": tf.string, "float32": tf.float32}[feature.dtype]

@@ -1,0 +1,146 @@
+"""Run function of the TFX Trainer for ranking models: Transform's output in, SavedModel out."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from datasets.registry import load_dataset
+from datasets.spec import DatasetSpec, Feature
+from models.config import ModelConfig
+from models.features import InputFeature
+from models.ranking_model import RankingModel
+from trainers import export
+from trainers.config import TrainingConfig
+from trainers.input_pipeline import impression_batches
+from trainers.training import train
+
+
+@dataclasses.dataclass(frozen=True)
+class RankingTrainerConfig:
+    """What the run function needs to know, carried in the Trainer's ``custom_config``.
+
+    Attributes:
+      dataset: Registry name or ``module:ATTRIBUTE``.
+      tasks: Names of the tasks to train.
+      model: Backbone and sizes.
+      training: Optimisation.
+      checkpoint_dir: Directory that outlives a killed run, so that the next one resumes.
+      code_version: Recorded with the model, and part of the cache key.
+    """
+
+    dataset: str
+    tasks: tuple[str, ...]
+    model: ModelConfig
+    training: TrainingConfig
+    checkpoint_dir: str
+    code_version: str = ""
+
+    def to_custom_config(self) -> dict[str, Any]:
+        """A dictionary of JSON types."""
+        return {
+            **dataclasses.asdict(self),
+            "tasks": list(self.tasks),
+            "model": self.model.to_dict(),
+            "training": self.training.to_dict(),
+        }
+
+    @classmethod
+    def from_custom_config(cls, values: dict[str, Any]) -> RankingTrainerConfig:
+        """The inverse of :meth:`to_custom_config`."""
+        return cls(
+            dataset=values["dataset"],
+            tasks=tuple(values["tasks"]),
+            model=ModelConfig.from_dict(values["model"]),
+            training=TrainingConfig.from_dict(values["training"]),
+            checkpoint_dir=values["checkpoint_dir"],
+            code_version=values["code_version"],
+        )
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Trains a ranking model and exports it; see ``tfx.components.Trainer``.
+
+    Reads the transformed ``train`` split, stops early by the ``eval`` split, writes a SavedModel to
+    ``fn_args.serving_model_dir`` and TensorBoard's files and ``history.json`` to
+    ``fn_args.model_run_dir``.
+    """
+    config = RankingTrainerConfig.from_custom_config(fn_args.custom_config)
+    spec = load_dataset(config.dataset)
+    tasks = spec.select_tasks(config.tasks)
+    transform_output = tft.TFTransformOutput(fn_args.transform_output)
+    inputs = model_inputs(spec, transform_output)
+
+    def batches(files: list[str], shuffle: bool) -> tf.data.Dataset:
+        return impression_batches(
+            files,
+            transform_output.transformed_feature_spec(),
+            inputs,
+            tasks,
+            config.training.batch_size,
+            shuffle=shuffle,
+            seed=config.training.seed,
+            shuffle_sessions=config.training.shuffle_sessions,
+        )
+
+    checkpoint_dir = os.path.join(config.checkpoint_dir, _digest(fn_args))
+    result = train(
+        lambda: RankingModel(
+            inputs,
+            tasks,
+            config.model,
+            seed=config.training.seed,
+            mixed_precision=config.training.mixed_precision,
+        ),
+        batches(fn_args.train_files, shuffle=True),
+        batches(fn_args.eval_files, shuffle=False),
+        config.training,
+        checkpoint_dir=checkpoint_dir,
+        log_dir=fn_args.model_run_dir,
+        on_epoch_end=_log_epoch,
+    )
+    module = export.RankingModule(result.model, result.model.predict_tasks, transform_output, spec)
+    export.save(
+        module,
+        fn_args.serving_model_dir,
+        {"config": config.to_custom_config(), "best_epoch": result.best_epoch},
+    )
+    # Kept until now for a run that is killed; a finished one is in the cache.
+    tf.io.gfile.rmtree(checkpoint_dir)
+
+
+def model_inputs(
+    spec: DatasetSpec, transform_output: tft.TFTransformOutput
+) -> tuple[InputFeature, ...]:
+    """The model's features with the sizes of the vocabularies that Transform learned."""
+
+    def input_of(feature: Feature) -> InputFeature:
+        if feature.kind == "numeric":
+            return InputFeature(feature.name, "numeric")
+        vocabulary = feature.vocabulary or feature.name
+        first = next(f for f in spec.features if (f.vocabulary or f.name) == vocabulary)
+        size = transform_output.vocabulary_size_by_name(vocabulary) + first.oov_buckets
+        return InputFeature(feature.name, "categorical", size, vocabulary=feature.vocabulary)
+
+    return tuple(input_of(feature) for feature in spec.features)
+
+
+def _digest(fn_args: FnArgs) -> str:
+    """Tells trainings apart: the same data and configuration, and only they, may be resumed."""
+    key = json.dumps(
+        [fn_args.custom_config, fn_args.transform_output, list(fn_args.train_files)], sort_keys=True
+    )
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def _log_epoch(epoch: int, metrics: dict[str, float | None]) -> None:
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items() if value is not None)
+    logging.getLogger("mtfx.progress").info("epoch %d: %s", epoch, shown, extra={"epoch": epoch})
