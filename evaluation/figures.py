@@ -8,17 +8,20 @@ lines also differ in dash and marker.
 from __future__ import annotations
 
 import datetime
+import functools
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from evaluation.results import TaskMetrics, TaskPlots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_P = ParamSpec("_P")
 
 _VARIABLES = {
     "#010101": "var(--ink)",
@@ -65,6 +68,20 @@ _STYLE = {
 }
 
 
+def _styled(draw: Callable[_P, str]) -> Callable[_P, str]:
+    """Draws in the report's style. matplotlib is imported only when something is drawn."""
+
+    @functools.wraps(draw)
+    def styled(*args: _P.args, **arguments: _P.kwargs) -> str:
+        import matplotlib
+
+        with matplotlib.rc_context(_STYLE):
+            return draw(*args, **arguments)
+
+    return styled
+
+
+@_styled
 def roc_curve(task: str, metrics: TaskMetrics, plots: TaskPlots) -> str:
     """ROC curve of a binary task; the empty string where it is undefined."""
     if not plots.roc or metrics.auc is None:
@@ -89,6 +106,7 @@ def roc_curve(task: str, metrics: TaskMetrics, plots: TaskPlots) -> str:
     )
 
 
+@_styled
 def calibration_curve(task: str, plots: TaskPlots) -> str:
     """Reliability diagram of a binary task with 95% Wilson intervals; empty without data."""
     buckets = plots.calibration
@@ -130,10 +148,13 @@ def calibration_curve(task: str, plots: TaskPlots) -> str:
     )
 
 
+@_styled
 def training_curves(history: Sequence[Mapping[str, float]], tasks: Sequence[str]) -> str:
     """Losses, and the tasks' validation AUC, by epoch; empty without history."""
     if not history:
         return ""
+    from matplotlib.ticker import MaxNLocator
+
     epochs = list(range(1, len(history) + 1))
     scores = [task for task in tasks if f"val_{task}_auc" in history[0]]
     figure, axes = _figure(2 if scores else 1, (8.8 if scores else 4.4, 3.4))
@@ -146,7 +167,7 @@ def training_curves(history: Sequence[Mapping[str, float]], tasks: Sequence[str]
     if scores:
         axes[1].set(xlabel="Epoch", ylabel="AUC", title="AUC on the validation split")
     for panel in axes:
-        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.set_xlim(0.5, len(epochs) + 0.5)
         panel.legend(loc="best")
     last = history[-1]
@@ -159,6 +180,7 @@ def training_curves(history: Sequence[Mapping[str, float]], tasks: Sequence[str]
     )
 
 
+@_styled
 def label_rates(rows: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> str:
     """Mean label of each task and impressions by day and split; empty without rows."""
     if not rows:
@@ -180,7 +202,7 @@ def label_rates(rows: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> str:
                 days, values = zip(*points, strict=True)
                 _line(panel, days, values, split, index)
         panel.set_title("Impressions" if column == "impressions" else f"Mean of {column}")
-        panel.set_ylim(bottom=0)
+        panel.set_ylim(0, 1.12 * max(panel.dataLim.y1, 1e-9))
     locator = matplotlib.dates.AutoDateLocator(minticks=3, maxticks=10)
     axes[-1].xaxis.set_major_locator(locator)
     axes[-1].xaxis.set_major_formatter(matplotlib.dates.ConciseDateFormatter(locator))
@@ -205,13 +227,11 @@ def _figure(
     panels: int, size: tuple[float, float], stacked: bool = False
 ) -> tuple[Figure, Sequence[Axes]]:
     # The Figure class, unlike pyplot, needs no display and keeps no global state.
-    import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        rows, columns = (panels, 1) if stacked else (1, panels)
-        grid = figure.subplots(rows, columns, squeeze=False, sharex=stacked)
+    figure = Figure(figsize=size, layout="constrained")
+    rows, columns = (panels, 1) if stacked else (1, panels)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=stacked)
     return figure, list(grid.flat)
 
 
@@ -241,11 +261,13 @@ def _svg(figure: Figure, description: str) -> str:
 
     buffer = io.StringIO()
     # The salt makes ids reproducible, and different from those of the page's other figures.
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": description}):
+    with matplotlib.rc_context({"svg.hashsalt": description}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    # Groups are named alike in every figure and nothing refers to them.
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     for placeholder, variable in _VARIABLES.items():
         svg = svg.replace(placeholder, variable)
     text = escape(description, quote=True)
