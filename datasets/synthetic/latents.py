@@ -1,0 +1,116 @@
+"""What the simulated users and items are like, which the log shows only indirectly."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import polars as pl
+
+from datasets.synthetic.seeding import Stream, generator, mix, normal
+from datasets.synthetic.user_model import OBSERVED_SHARE, UserModel
+
+BLOCK_ITEMS = 1 << 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Items:
+    """Items, most popular first.
+
+    Attributes:
+      ids: Public ids, a permutation, so that an id tells nothing; int64 `[item]`.
+      factors: float32 `[item, FACTORS]`, unit variance.
+      scores: What the item adds to each feedback's score, float32 `[item, task]`.
+    """
+
+    ids: np.ndarray
+    factors: np.ndarray
+    scores: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Users:
+    """A block of users.
+
+    Attributes:
+      factors: float32 `[user, FACTORS]`, unit variance.
+      scores: What the user adds to each feedback's score, float32 `[user, task]`.
+      depth: What the user adds to the score of leaving, float32 `[user]`.
+      mood: Mean satisfaction at the start of a session, float32 `[user]`.
+      activity: Relative number of sessions, float64 `[user]`.
+      table: The block's rows of the user table; None if the profile has none.
+    """
+
+    factors: np.ndarray
+    scores: np.ndarray
+    depth: np.ndarray
+    mood: np.ndarray
+    activity: np.ndarray
+    table: pl.DataFrame | None
+
+
+def effects(rng: np.random.Generator, codes: int, *shape: int) -> np.ndarray:
+    """What entities with the same code share, float32 `[codes, *shape]`.
+
+    Centred and scaled over the codes, so that few codes have as much influence as many.
+    """
+    values = normal(rng, codes, *shape)
+    return (values - values.mean(axis=0)) / values.std(axis=0)
+
+
+def draw_codes(rng: np.random.Generator, codes: int, size: int) -> np.ndarray:
+    """Codes of which the first are more frequent, int64 `[size]` in [0, codes)."""
+    return zipf_ranks(rng.random(size), codes, 0.4)
+
+
+def observed_part(rng: np.random.Generator, *parts: np.ndarray) -> np.ndarray:
+    """Unit-variance latent of which the given effects explain ``OBSERVED_SHARE``, same shape."""
+    observed = np.sum(parts, axis=0, dtype=np.float32) / np.float32(len(parts) ** 0.5)
+    return mix(rng, observed, OBSERVED_SHARE)
+
+
+def feedback_scores(
+    rng: np.random.Generator, model: UserModel, utility: np.ndarray, inclination: np.ndarray
+) -> np.ndarray:
+    """Turns a part of the utility into its part of every feedback's score.
+
+    Args:
+      rng: Source of randomness.
+      model: Constants of the profile.
+      utility: Part of the utility, float32 `[entity]`.
+      inclination: Unit-variance inclination to give feedback at all, float32 `[entity]`, which
+        makes half of the variance of each feedback's own trait.
+
+    Returns:
+      float32 `[entity, task]`.
+    """
+    own = normal(rng, len(utility), len(model.tasks))
+    traits = np.float32(0.5**0.5) * (inclination[:, None] + own)
+    weights = np.asarray(model.utility_weights, np.float32)
+    return utility[:, None] * weights + traits * np.asarray(model.trait_sd, np.float32)
+
+
+def pareto_activity(rng: np.random.Generator, model: UserModel, users: int) -> np.ndarray:
+    """Relative number of sessions by a Pareto law, float64 `[users]`."""
+    return (1.0 - rng.random(users)) ** (-1.0 / model.activity_shape)
+
+
+def permuted_ids(seed: int, items: int) -> np.ndarray:
+    """Public ids of items, int64 `[items]`."""
+    return generator(seed, Stream.WORLD, 0).permutation(items)
+
+
+def zipf_ranks(uniform: np.ndarray, items: int, exponent: float) -> np.ndarray:
+    """Ranks with density proportional to ``rank ** -exponent``, by the inverse of its integral.
+
+    Args:
+      uniform: Values in [0, 1), any shape.
+      items: Number of items.
+      exponent: Below 1.
+
+    Returns:
+      int64 ranks in [0, items), of the shape of ``uniform``.
+    """
+    power = 1.0 - exponent
+    ranks = (uniform * ((items + 1.0) ** power - 1.0) + 1.0) ** (1.0 / power) - 1.0
+    return np.minimum(ranks.astype(np.int64), items - 1)

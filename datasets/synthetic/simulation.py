@@ -1,0 +1,160 @@
+"""Simulates sessions: shows an item, draws the feedback, carries the satisfaction over.
+
+All sessions of a block take their steps at the same time, as arrays that shrink when users leave.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from datasets.synthetic.behaviour import Impressions, Intercepts, World, sigmoid
+from datasets.synthetic.latents import Users, zipf_ranks
+from datasets.synthetic.schedule import Schedule
+from datasets.synthetic.seeding import normal
+from datasets.synthetic.user_model import (
+    CARRY_OVER,
+    FACTORS,
+    LEAVE_BELOW,
+    NEUTRAL_SATISFACTION,
+)
+
+
+def simulate(
+    rng: np.random.Generator,
+    world: World,
+    users: Users,
+    schedule: Schedule,
+    intercepts: Intercepts,
+    keep_scores: bool,
+) -> tuple[Impressions, np.ndarray]:
+    """Runs every session of a schedule to its end.
+
+    Args:
+      rng: Source of randomness.
+      world: Items and responses.
+      users: The block's users.
+      schedule: Their sessions.
+      intercepts: Of the scores.
+      keep_scores: Whether to return scores, side and leave scores.
+
+    Returns:
+      The impressions, ordered by session and time, and the session of each, int64 `[n]`.
+    """
+    model = world.model
+    weights = np.asarray(model.utility_weights, np.float32)
+    session = np.arange(len(schedule.user))
+    user = schedule.user
+    context = world.session_context(rng, len(session))
+    satisfaction = _initial_satisfaction(rng, model.mood_sd, users.mood[user])
+    start_ms, time_ms = schedule.start_ms, schedule.start_ms
+    steps: list[dict[str, np.ndarray]] = []
+    while len(session):
+        item, is_random, affinity = _expose(rng, world, users.factors.take(user, axis=0), time_ms)
+        shift, side = world.circumstances(item, time_ms, context)
+        utility = np.float32(model.affinity) * affinity + shift
+        utility += np.float32(model.satisfaction) * (
+            satisfaction - np.float32(NEUTRAL_SATISFACTION)
+        )
+        scores = users.scores.take(user, axis=0)
+        scores += world.items.scores.take(item, axis=0)
+        scores += utility[:, None] * weights
+        outcome = world.respond(rng, item, scores + intercepts.tasks, side)
+        step = {
+            "session": session,
+            "user": user,
+            "item": item,
+            "time_ms": time_ms,
+            "context": context,
+            "is_random": is_random,
+            "labels": outcome.labels,
+            "extra_ms": outcome.extra_ms,
+            "satisfaction": satisfaction,
+        }
+        satisfaction = np.float32(CARRY_OVER) * satisfaction
+        satisfaction += np.float32(1 - CARRY_OVER) * outcome.reward
+        time_ms = time_ms + outcome.gap_ms
+        leave = users.depth[user] - np.float32(model.leave_weight) * (
+            satisfaction - np.float32(NEUTRAL_SATISFACTION)
+        )
+        leave[(satisfaction < LEAVE_BELOW) | (time_ms - start_ms > model.longest_session_ms)] = (
+            np.inf
+        )
+        if keep_scores:
+            step |= {"scores": scores, "side": side, "leave_scores": leave}
+        steps.append(step)
+        stays = rng.random(len(session), dtype=np.float32) >= sigmoid(
+            leave + np.float32(intercepts.leave)
+        )
+        session, user, context = session[stays], user[stays], context[stays]
+        satisfaction, start_ms, time_ms = satisfaction[stays], start_ms[stays], time_ms[stays]
+    return _in_order(steps)
+
+
+def keep_first(
+    impressions: Impressions, session: np.ndarray, priority: np.ndarray, rows: int
+) -> Impressions | None:
+    """Keeps whole sessions in order of priority until there are ``rows`` standard impressions.
+
+    Args:
+      impressions: Ordered by session and time.
+      session: Session of each, int64 `[n]`.
+      priority: Sessions in the order in which they are kept, int64 `[session]`.
+      rows: Standard (not random) impressions to keep; the last session is cut to meet them.
+
+    Returns:
+      The impressions kept, in their order; None if there are fewer than ``rows``.
+    """
+    standard = ~impressions.is_random
+    lengths = np.bincount(session, weights=standard, minlength=len(priority)).astype(np.int64)
+    kept = np.cumsum(lengths[priority])
+    if kept[-1] < rows:
+        return None
+    last = int(np.searchsorted(kept, rows))
+    limit = np.zeros(len(priority), np.int64)
+    limit[priority[:last]] = np.iinfo(np.int64).max
+    limit[priority[last]] = rows - (kept[last] - lengths[priority[last]])
+    before = np.cumsum(standard) - standard
+    before -= (np.cumsum(lengths) - lengths)[session]
+    return impressions.take(before < limit[session])
+
+
+def _initial_satisfaction(rng: np.random.Generator, mood_sd: float, mood: np.ndarray) -> np.ndarray:
+    return np.clip(mood + np.float32(mood_sd) * normal(rng, len(mood)), 0.12, 0.8)
+
+
+def _expose(
+    rng: np.random.Generator, world: World, factors: np.ndarray, time_ms: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The item shown, whether at random, and its affinity to the user; each `[n]`.
+
+    The logging policy draws candidates by popularity and shows the one of the highest affinity as
+    far as it knows it; a random exposure is uniform over all items.
+    """
+    model, items = world.model, len(world.items.ids)
+    uniform = rng.random((len(time_ms), model.candidates), dtype=np.float32)
+    candidates = zipf_ranks(uniform, items, model.popularity_exponent)
+    is_random = np.zeros(len(time_ms), bool)
+    if world.random_probability:
+        draw = rng.random(len(time_ms))
+        is_random = (draw < world.random_probability) & (time_ms >= world.random_from_ms)
+        at_random = draw[is_random] * (items / world.random_probability)
+        candidates[is_random] = np.minimum(at_random.astype(np.int64), items - 1)[:, None]
+    affinity = np.einsum("ncf,nf->nc", world.items.factors.take(candidates, axis=0), factors)
+    affinity /= np.float32(FACTORS**0.5)
+    believed = affinity + np.float32(model.policy_noise) * normal(rng, *affinity.shape)
+    rows, best = np.arange(len(time_ms)), np.argmax(believed, axis=1)
+    return candidates[rows, best], is_random, affinity[rows, best]
+
+
+def _in_order(steps: list[dict[str, np.ndarray]]) -> tuple[Impressions, np.ndarray]:
+    """Brings impressions from the order of steps into that of sessions."""
+    session = np.concatenate([step["session"] for step in steps])
+    number = np.repeat(np.arange(len(steps)), [len(step["session"]) for step in steps])
+    lengths = np.bincount(session)
+    place = (np.cumsum(lengths) - lengths)[session] + number
+    columns = {}
+    for name in steps[0]:
+        values = np.concatenate([step[name] for step in steps])
+        columns[name] = np.empty_like(values)
+        columns[name][place] = values
+    return Impressions(**{k: v for k, v in columns.items() if k != "session"}), columns["session"]
