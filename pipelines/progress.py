@@ -150,13 +150,17 @@ def stage_progress(console: Console) -> LiveProgress | PlainProgress:
 
 
 class RowProgress:
-    """Progress of a single job over a known number of rows."""
+    """Progress of a single job over a known number of rows.
+
+    Attributes:
+      rows: Rows that are done.
+    """
 
     def __init__(self, console: Console, label: str, total: int):
         self._console = console
         self._label = label
         self._begin = time.monotonic()
-        self._done = 0
+        self.rows = 0
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓[/]"),
             TextColumn("{task.description}"),
@@ -179,16 +183,16 @@ class RowProgress:
         traceback: TracebackType | None,
     ) -> None:
         self._progress.stop()
-        if error is None and not self._console.is_terminal:
+        if error is None and self.rows and not self._console.is_terminal:
             seconds = time.monotonic() - self._begin
-            note = describe_rows(self._done, seconds)
+            note = describe_rows(self.rows, seconds)
             self._console.print(f"{self._label}  {seconds:.1f} s  {note}", highlight=False)
 
     def advance(self, rows: int) -> None:
         """Adds ``rows`` rows that are done."""
-        self._done += rows
-        note = describe_rows(self._done, time.monotonic() - self._begin)
-        self._progress.update(self._task, completed=self._done, note=note)
+        self.rows += rows
+        note = describe_rows(self.rows, time.monotonic() - self._begin)
+        self._progress.update(self._task, completed=self.rows, note=note)
 
 
 def _note(result: StageResult, reported_rows: int | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 
 import click
 from rich.console import Console
@@ -16,9 +17,11 @@ from pipelines.options import SMALL_BACKBONES
 @click.command("backbones")
 def backbones_command() -> None:
     """List the multi-task backbones and their sizes."""
-    # Nothing is computed here: the registry's descriptions are all that is wanted of TensorFlow.
+    # Nothing is computed here, so nothing that importing TensorFlow may say matters.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from models.mtl.registry import BACKBONES
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from models.mtl.registry import BACKBONES
 
     table = Table(box=None, pad_edge=False)
     for heading in ("name", "what it is", "--model-size paper", "--model-size small"):

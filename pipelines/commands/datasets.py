@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from datasets.registry import DATASETS, load_dataset
-from datasets.spec import DatasetSpec, KnownFile
+from datasets.spec import DatasetSpec, KnownFile, SessionRule
 from pipelines.errors import UserError, require
 
 _BLOCK = 1 << 20
@@ -49,16 +50,28 @@ def _load(name: str) -> DatasetSpec:
 
 
 def _listing(specs: list[DatasetSpec]) -> Table:
-    table = Table(box=None, pad_edge=False, expand=False)
-    for heading in ("name", "what it is", "tasks (* by default)", "sessions", "source"):
-        table.add_column(heading, overflow="fold")
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for spec in specs:
         chosen = {task.name for task in spec.select_tasks()}
+        table.add_row(Text(spec.name, style="bold"), Text(spec.title))
         tasks = ", ".join(task.name + "*" * (task.name in chosen) for task in spec.tasks)
-        rule = spec.session_rule
-        sessions = f"gap {rule.gap_minutes:g} min" if rule.kind == "gap" else rule.kind
-        table.add_row(spec.name, spec.title, tasks, sessions, spec.source)
+        table.add_row("  tasks", Text(tasks))
+        table.add_row("  sessions", _session_rule(spec.session_rule))
+        table.add_row("  from", Text(spec.source))
+        table.add_row()
+    table.add_row("", "* trained when --tasks names none", style="dim")
     return table
+
+
+def _session_rule(rule: SessionRule) -> str:
+    kinds = {
+        "explicit": "a column of the log",
+        "gap": f"a new one after {rule.gap_minutes:g} minutes away",
+        "user": "a user's whole history",
+    }
+    return f"{kinds[rule.kind]}; at most {rule.max_length} impressions"
 
 
 def check_files(spec: DatasetSpec, data_dir: Path, console: Console) -> bool:

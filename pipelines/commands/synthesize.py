@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
 
 from datasets.synthetic.config import FORMATS, PROFILES, SyntheticConfig
-from pipelines.commands.invocation import Invocation, debug_option
+from pipelines.commands.invocation import debug_option
 from pipelines.progress import RowProgress
+
+if TYPE_CHECKING:
+    from datasets.synthetic import SynthesisSummary
 
 
 class _Count(click.ParamType):
@@ -61,10 +67,9 @@ class _Count(click.ParamType):
 @click.option(
     "--with-truth", is_flag=True, help="Also write the true probability of each feedback."
 )
+@click.option("--workers", type=_Count(), default=1, show_default=True, help="Threads.")
 @debug_option
-@click.pass_obj
 def synthesize_command(
-    invocation: Invocation,
     profile: str,
     impressions: int,
     output_dir: Path,
@@ -73,6 +78,7 @@ def synthesize_command(
     items: int | None,
     file_format: str,
     with_truth: bool,
+    workers: int,
 ) -> None:
     """Make a data set: files like the published ones, from a known user model."""
     config = SyntheticConfig(
@@ -86,15 +92,26 @@ def synthesize_command(
     )
     from datasets.synthetic import synthesize
 
-    console = Console()
+    console = Console(highlight=False)
     with RowProgress(console, f"{profile} log", impressions) as progress:
-        synthesize(config, str(output_dir), progress.advance)
-    for path in sorted(output_dir.iterdir()):
-        if path.is_file():
-            console.print(f"  {path}  {path.stat().st_size / 1e6:,.1f} MB", highlight=False)
+        summary = synthesize(config, output_dir, progress.advance, workers)
+    if not progress.rows:
+        console.print(f"{output_dir} already holds this data set")
+    console.print(_describe(summary))
     console.print(
         f"next: mtfx ranking --dataset synthetic-{profile} --data-dir {output_dir} "
         "--output-dir run --model-size small",
-        highlight=False,
         soft_wrap=True,
     )
+
+
+def _describe(summary: SynthesisSummary) -> Group:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("file", "rows", "MB"):
+        table.add_column(heading, justify="left" if heading == "file" else "right")
+    for path in summary.files:
+        size = path.stat().st_size / 1e6
+        table.add_row(str(path), f"{summary.rows[path.name]:,}", f"{size:,.1f}")
+    rates = ", ".join(f"{name} {rate:.2%}" for name, rate in summary.rates.items())
+    counts = f"{summary.users:,} users, {summary.items:,} items; {rates}"
+    return Group(table, Text(counts))

@@ -20,6 +20,7 @@ from pipelines.beam_args import local_beam_args
 from pipelines.commands.datasets import check_files
 from pipelines.config import RankingPipelineConfig
 from pipelines.errors import StageError, UserError
+from pipelines.options import BACKBONE_NAMES, DataOptions
 from pipelines.progress import LiveProgress, PlainProgress, describe_rows
 
 HEAVY = ["tensorflow", "tfx", "tfx_bsl", "apache_beam", "tf_keras", "tensorflow_model_analysis"]
@@ -283,6 +284,32 @@ def test_datasets_lists_each_with_its_tasks(capsys):
     assert "unknown data set 'nothing'" in capsys.readouterr().err
     assert main(["datasets", "--check", "."]) == 2
     assert "--check needs --dataset" in capsys.readouterr().err
+
+
+def test_synthesize_writes_what_ranking_reads(tmp_path, capsys):
+    output = tmp_path / "shop"
+    command = ["synthesize", "--profile", "shop", "--output-dir", str(output)]
+    assert main([*command, "--impressions", "2,000", "--seed", "3"]) == 0
+    text = capsys.readouterr().out
+    assert "2,000 rows" in text
+    assert "mtfx ranking --dataset synthetic-shop" in text
+    DataOptions("synthetic-shop", str(output)).check_files()
+    assert main([*command, "--impressions", "2000", "--seed", "3"]) == 0
+    assert "already holds this data set" in capsys.readouterr().out
+    assert main([*command, "--impressions", "2000", "--seed", "4"]) == 1
+    assert "holds other synthetic data" in capsys.readouterr().err
+    assert main([*command, "--impressions", "many"]) == 2
+    assert "'many' is not a positive whole number" in capsys.readouterr().err
+    assert main([*command, "--impressions", "5"]) == 1
+    assert "impressions 5 is not between 1,000" in capsys.readouterr().err
+
+
+def test_backbones_lists_each_with_its_sizes(capfd):
+    assert main(["backbones"]) == 0
+    captured = capfd.readouterr()
+    for name in BACKBONE_NAMES:
+        assert name in captured.out
+    assert captured.err == ""
 
 
 def test_check_compares_sizes_and_digests(tmp_path):
