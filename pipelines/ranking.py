@@ -13,12 +13,17 @@ from tfx.proto import transform_pb2
 from components.earlier_blessed_model import EarlierBlessedModelStrategy
 from components.session_example_gen.component import SessionExampleGen
 from components.session_example_gen.config import SessionExampleGenConfig
+from components.session_example_gen.summary import IngestionSummary
 from components.session_flattener.component import SessionFlattener
 from components.session_schema import build_schema
 from components.strict_example_validator.component import StrictExampleValidator
 from evaluation.eval_config import build_eval_config
+from evaluation.report import write_report
+from evaluation.run_summary import RunSummary
+from pipelines import local_runner
 from pipelines.code_version import code_version
 from pipelines.config import RankingPipelineConfig
+from pipelines.ranking_summary import summarise_run
 from trainers.ranking import RankingTrainerConfig
 
 
@@ -131,6 +136,38 @@ def create_pipeline(config: RankingPipelineConfig) -> tfx.dsl.Pipeline:
         ),
         beam_pipeline_args=list(config.beam_pipeline_args),
     )
+
+
+def run_ranking(
+    config: RankingPipelineConfig,
+    observer: local_runner.StageObserver,
+    command: str = "",
+) -> RunSummary:
+    """Runs the pipeline on this machine and writes its report.
+
+    Args:
+      config: What to run.
+      observer: Told about each stage.
+      command: The command line that repeats the run, for the report.
+
+    Returns:
+      What the run did and found; ``OUTPUT/report`` holds the same as JSON and as HTML.
+
+    Raises:
+      StageError: if a stage fails.
+    """
+    result = local_runner.run(create_pipeline(config), observer, _row_counters())
+    summary = summarise_run(config, result, command)
+    write_report(config.output_dir, summary)
+    return summary
+
+
+def _row_counters() -> local_runner.RowCounters:
+    def rows_read(stage: local_runner.StageResult) -> int:
+        summary = IngestionSummary.read(stage.outputs["examples"][0].uri)
+        return sum(numbers["rows"] for numbers in summary.files.values())
+
+    return {"SessionExampleGen": rows_read}
 
 
 def _pipeline_name(config: RankingPipelineConfig) -> str:

@@ -1,0 +1,135 @@
+"""Gathers what the stages of the ranking pipeline left into one summary of the run."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import itertools
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from components.session_example_gen.summary import IngestionSummary
+from datasets.spec import Task
+from evaluation.results import read_evaluation
+from evaluation.run_summary import Ingestion, RunSummary
+from pipelines.code_version import code_version
+from pipelines.config import RankingPipelineConfig
+from pipelines.local_runner import RunResult
+from trainers.training import HISTORY_FILE
+
+_QUARANTINE_EXAMPLES = 5
+
+
+def summarise_run(config: RankingPipelineConfig, result: RunResult, command: str) -> RunSummary:
+    """Reads the artifacts of a finished run.
+
+    Args:
+      config: What ran.
+      result: Where its outputs are.
+      command: The command line that repeats it.
+
+    Returns:
+      The summary that the report, the console and ``summary.json`` show.
+    """
+    examples = result.output("SessionExampleGen", "examples")
+    ingested = IngestionSummary.read(examples.uri)
+    tasks = config.data.selected_tasks()
+    history = _history(result)
+    blessing = result.output("Evaluator", "blessing")
+    pushed = result.stages["Pusher"].outputs.get("pushed_model", ())
+    # The destination includes the version.
+    destinations = [
+        a.properties["pushed_destination"] for a in pushed if a.properties.get("pushed")
+    ]
+    return RunSummary(
+        dataset=config.data.dataset,
+        backbone=config.model_options.backbone,
+        seed=config.seed,
+        tasks=tasks,
+        sessions=ingested.sessions,
+        impressions=ingested.impressions,
+        evaluation=read_evaluation(result.output("Evaluator", "evaluation").uri, tasks),
+        blessed=blessing.properties.get("blessed") == 1,
+        pushed_model=str(destinations[0]) if destinations else None,
+        seconds=result.seconds,
+        ingestion=_ingestion(config, ingested),
+        history=history["epochs"],
+        label_rates=_label_rates(ingested, tasks),
+        config=json.loads(config.to_json()),
+        command=command,
+        code_version=code_version(),
+        data_span=_span(ingested),
+        notes=_notes(ingested, history),
+    )
+
+
+def _history(result: RunResult) -> Mapping[str, Any]:
+    path = os.path.join(result.output("Trainer", "model_run").uri, HISTORY_FILE)
+    with tf.io.gfile.GFile(path) as file:
+        return json.loads(file.read())
+
+
+def _ingestion(config: RankingPipelineConfig, ingested: IngestionSummary) -> Ingestion:
+    path = quarantine_file(config, ingested)
+    return Ingestion(
+        rows_read=sum(numbers["rows"] for numbers in ingested.files.values()),
+        quarantined=ingested.quarantined,
+        examples=_rejected(path),
+        quarantine_file=path if os.path.exists(path) else None,
+        duplicates=ingested.duplicates,
+        sessions_split=ingested.split_sessions,
+        implied=ingested.implied,
+    )
+
+
+def quarantine_file(config: RankingPipelineConfig, ingested: IngestionSummary) -> str:
+    """Where the rejected rows of the run's span are."""
+    span = config.data.span if "{SPAN}" in config.data.pattern else 0
+    return os.path.join(ingested.config["quarantine_dir"], f"span-{span}.csv")
+
+
+def _rejected(path: str) -> list[str]:
+    if not os.path.exists(path):
+        return []
+    with open(path, newline="") as file:
+        rows = itertools.islice(csv.DictReader(file), _QUARANTINE_EXAMPLES)
+        return [f"{row['file']}, row {row['row']}: {row['reason']}" for row in rows]
+
+
+def _label_rates(ingested: IngestionSummary, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    return [
+        {
+            "day": day["day"],
+            "split": day["split"],
+            "impressions": day["impressions"],
+            **{task.name: day[task.name] / day["impressions"] for task in tasks},
+        }
+        for day in ingested.daily
+    ]
+
+
+def _span(ingested: IngestionSummary) -> tuple[str, str] | None:
+    if ingested.data_span_ms is None:
+        return None
+    first, last = (
+        datetime.datetime.fromtimestamp(ms / 1000, datetime.timezone.utc).isoformat(" ", "seconds")
+        for ms in ingested.data_span_ms
+    )
+    return first, last
+
+
+def _notes(ingested: IngestionSummary, history: Mapping[str, Any]) -> list[str]:
+    notes = list(ingested.notes)
+    if history["undefined_auc"]:
+        notes.append(
+            "validation AUC is undefined for "
+            + ", ".join(history["undefined_auc"])
+            + ": the eval split holds only one class of them"
+        )
+    if history["resumed_from"]:
+        notes.append(f"training resumed after epoch {history['resumed_from']} of a killed run")
+    return notes
