@@ -11,6 +11,7 @@ DEMO_DIR ?= mtfx_demo
 DEMO_PROFILE ?= video
 DEMO_IMPRESSIONS ?= 100000
 DEMO_BACKBONE ?= mmoe
+DEMO_BATCH_SIZE ?= 512
 DEMO_EPOCHS ?= 3
 
 # Benchmarks take these sizes; larger ones give steadier figures.
@@ -29,7 +30,7 @@ demo: $(STAMP) ## Synthesize a small data set and run the ranking pipeline on it
 		--seed 1 --output-dir $(DEMO_DIR)/data
 	$(BIN)/mtfx ranking --dataset synthetic-$(DEMO_PROFILE) --data-dir $(DEMO_DIR)/data \
 		--output-dir $(DEMO_DIR)/run --backbone $(DEMO_BACKBONE) --model-size small \
-		--epochs $(DEMO_EPOCHS) --seed 1
+		--epochs $(DEMO_EPOCHS) --batch-size $(DEMO_BATCH_SIZE) --seed 1
 
 test: $(STAMP) ## Run the default tests (under ten minutes on two cores).
 	$(BIN)/python -m pytest

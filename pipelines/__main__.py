@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from rich.console import Console
@@ -17,6 +18,7 @@ from pipelines.commands.failures import append_traceback, explain
 from pipelines.commands.invocation import Invocation, debug_option
 from pipelines.commands.ranking import ranking_command
 from pipelines.commands.synthesize import synthesize_command
+from pipelines.logs import write_errors_to
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -45,17 +47,18 @@ def make_modules_importable() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, invocation: Invocation | None = None) -> int:
     """Runs a command.
 
     Args:
       arguments: The command line without the program's name; None takes the process's.
+      invocation: Filled in by the command.
 
     Returns:
       The exit code: 0, 1 for an error, 2 for wrong usage, 130 when interrupted.
     """
     make_modules_importable()
-    invocation = Invocation()
+    invocation = Invocation() if invocation is None else invocation
     try:
         result = cli.main(args=arguments, prog_name="mtfx", standalone_mode=False, obj=invocation)
     except click.ClickException as error:
@@ -66,6 +69,16 @@ def main(arguments: list[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:
         return _fail(error, invocation)
     return result if isinstance(result, int) else 0
+
+
+def program() -> NoReturn:
+    """The program ``mtfx``: runs the process's command line and ends the process."""
+    invocation = Invocation()
+    exit_code = main(invocation=invocation)
+    if invocation.log_file is not None:
+        # TensorFlow complains while Python shuts down, when its modules are half gone.
+        write_errors_to(invocation.log_file)
+    sys.exit(exit_code)
 
 
 def _fail(error: BaseException, invocation: Invocation) -> int:
@@ -86,4 +99,4 @@ def _fail(error: BaseException, invocation: Invocation) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

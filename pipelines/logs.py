@@ -51,6 +51,16 @@ def output_to_log(path: Path) -> Iterator[TextIO]:
         yield terminal
 
 
+def write_errors_to(path: Path) -> None:
+    """Sends standard error to a log file for the rest of the process's life."""
+    sys.stderr.flush()
+    try:
+        with path.open("a", encoding="utf-8") as log:
+            os.dup2(log.fileno(), 2)
+    except OSError:
+        return
+
+
 def _point(descriptor: int, original: int) -> None:
     """Points a file descriptor back to where it went before."""
     os.dup2(original, descriptor)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 
 import click
@@ -248,10 +250,11 @@ def run(config: RankingPipelineConfig, invocation: Invocation) -> None:
         ) from error
     invocation.output_dir, invocation.log_file = Path(config.output_dir), config.log_path
     with output_to_log(config.log_path) as terminal:
-        console = Console(file=terminal)
+        # A file or a pipe has no width of its own, and the tables need more than 80 columns.
+        console = Console(file=terminal, width=None if terminal.isatty() else 120)
         with console.status("loading TensorFlow and TFX"):
             from evaluation.console import render_summary
             from pipelines.ranking import run_ranking
         with stage_progress(console) as progress:
-            summary = run_ranking(config, progress)
+            summary = run_ranking(config, progress, shlex.join(["mtfx", *sys.argv[1:]]))
         console.print(render_summary(summary))

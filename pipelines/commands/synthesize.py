@@ -96,7 +96,7 @@ def synthesize_command(
     with RowProgress(console, f"{profile} log", impressions) as progress:
         summary = synthesize(config, output_dir, progress.advance, workers)
     if not progress.rows:
-        console.print(f"{output_dir} already holds this data set")
+        console.print(f"{output_dir} already holds this data set", soft_wrap=True)
     console.print(_describe(summary))
     console.print(
         f"next: mtfx ranking --dataset synthetic-{profile} --data-dir {output_dir} "

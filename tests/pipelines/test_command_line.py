@@ -53,7 +53,7 @@ def ranking(monkeypatch, shop, tmp_path):
 
 
 def fail_with(error):
-    def pipeline(config, observer):
+    def pipeline(config, observer, command):
         raise error
 
     return pipeline
@@ -123,7 +123,7 @@ def test_names_are_listed_in_help(capsys):
 def test_flags_reach_the_configuration(ranking, capfd):
     seen: list[RankingPipelineConfig] = []
 
-    def pipeline(config, observer):
+    def pipeline(config, observer, command):
         seen.append(config)
         return "good"
 
@@ -226,7 +226,7 @@ def test_an_output_directory_that_cannot_be_made(shop, tmp_path, capfd):
 
 
 def test_everything_that_libraries_print_goes_to_the_log(ranking, capfd, tmp_path):
-    def noisy(config, observer):
+    def noisy(config, observer, command):
         print("a print")
         os.write(2, b"C++ speaking\n")
         logging.getLogger("absl").info("an info")
