@@ -10,6 +10,7 @@ impressions must not stop a good model.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 
 import tensorflow_model_analysis as tfma
@@ -140,7 +141,7 @@ def _binary_metrics(bounds: Thresholds) -> list[tfma.MetricConfig]:
         _own(metrics.SessionLogloss),
         _own(metrics.RocPlot),
         _own(metrics.ReliabilityPlot),
-        *_counts(),
+        *_counts("binary"),
     ]
 
 
@@ -156,15 +157,25 @@ def _regression_metrics(bounds: Thresholds) -> list[tfma.MetricConfig]:
     )
     return [
         _own(metrics.RSquared, r_squared),
-        _with_threshold(tfma.MetricConfig(class_name="MeanSquaredError"), error),
-        tfma.MetricConfig(class_name="MeanAbsoluteError"),
-        *_counts(),
+        _own(metrics.SquaredError, error),
+        _own(metrics.AbsoluteError),
+        *_counts("regression"),
     ]
 
 
-def _counts() -> list[tfma.MetricConfig]:
-    names = ("ExampleCount", "MeanLabel", "MeanPrediction", "Calibration")
-    return [tfma.MetricConfig(class_name=name) for name in names]
+def _counts(kind: metrics.Kind) -> list[tfma.MetricConfig]:
+    shared = (
+        metrics.Impressions,
+        metrics.LabelMean,
+        metrics.PredictionMean,
+        metrics.CalibrationRatio,
+    )
+    return [
+        tfma.MetricConfig(
+            module=metrics.__name__, class_name=metric.__name__, config=json.dumps({"kind": kind})
+        )
+        for metric in shared
+    ]
 
 
 def _own(metric: type, threshold: tfma.MetricThreshold | None = None) -> tfma.MetricConfig:

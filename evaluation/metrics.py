@@ -1,8 +1,10 @@
 """Metrics of multi-task ranking for TensorFlow Model Analysis (TFMA).
 
-TFMA finds these by ``module="evaluation.metrics"`` and ``class_name``. All metrics of a binary
-task are derived from one shared computation (:mod:`evaluation.score_statistics`), so an impression
-is looked at once per task however many metrics are asked for.
+TFMA finds these by ``module="evaluation.metrics"`` and ``class_name``. All metrics of a task are
+derived from one shared computation (:mod:`evaluation.score_statistics` for binary tasks,
+:mod:`evaluation.error_statistics` for regression), so an impression is looked at once per task and
+slice however many metrics are asked for. TFMA's own metrics each unpack every impression anew,
+which takes most of the time of an evaluation. The names are TFMA's where the meaning is.
 
 **Session log loss on slices.** ``s_logloss`` weighs each impression by 1 / length of its session.
 Overall, and on slices that keep sessions whole (a user attribute), this is exactly the mean over
@@ -14,178 +16,207 @@ impressions that lie in the slice.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
 import apache_beam as beam
 import numpy as np
 from tensorflow_model_analysis.metrics import metric_types, metric_util
-from tensorflow_model_analysis.proto import config_pb2, metrics_for_slice_pb2
 
-from evaluation.score_statistics import ScoreStatistics
+from evaluation import curves
+from evaluation.error_statistics import ErrorStatistics
+from evaluation.score_statistics import ScoreStatistics, ratio
 
 SESSION_LENGTH = "session_length"
 
-_STATISTICS_NAME = "_score_statistics"
+Kind = Literal["binary", "regression"]
+Statistics = ScoreStatistics | ErrorStatistics
+
+_STATISTICS: dict[Kind, type[ScoreStatistics] | type[ErrorStatistics]] = {
+    "binary": ScoreStatistics,
+    "regression": ErrorStatistics,
+}
 _BUFFER_SIZE = 8192
-_ROC_POINTS = 200
-_CALIBRATION_BUCKETS = 20
 
 
-class RankingAUC(metric_types.Metric):
+class _TaskMetric(metric_types.Metric):
+    """A figure derived from the statistics of one task.
+
+    Every example must have the int64 feature ``session_length``, the number of impressions of the
+    whole session, beside labels and predictions.
+    """
+
+    _name: str
+    _figure: Callable[[Any], Any]
+    _kinds: tuple[Kind, ...] = ("binary",)
+    _key_type: type[metric_types.MetricKey] = metric_types.MetricKey
+
+    def __init__(self, name: str | None = None, kind: Kind | None = None):
+        """Args are what TFMA keeps as the metric's JSON configuration.
+
+        Args:
+          name: Name in the results; the metric's own if not given.
+          kind: Kind of the task, for metrics that both kinds have; binary if not given.
+
+        Raises:
+          ValueError: if the metric does not exist for this kind of task.
+        """
+        kind = kind or self._kinds[0]
+        if kind not in self._kinds:
+            raise ValueError(f"{type(self).__name__} does not apply to a {kind} task")
+        computations = _computations_of(type(self)._figure, self._key_type)
+        super().__init__(
+            metric_util.merge_per_key_computations(computations),
+            name=name or self._name,
+            kind=kind,
+        )
+
+
+class RankingAUC(_TaskMetric):
     """Area under the ROC curve of a binary task, accurate for rare feedback too.
 
     NaN where the slice has no positives or no negatives.
     """
 
-    def __init__(self, name: str = "auc"):
-        super().__init__(
-            metric_util.merge_per_key_computations(_computations_of(ScoreStatistics.auc)), name=name
-        )
+    _name = "auc"
+    _figure = ScoreStatistics.auc
 
 
-class Logloss(metric_types.Metric):
+class Logloss(_TaskMetric):
     """Mean negative log likelihood over impressions in nats, clipped at 1e-7.
 
     TFMA's ``BinaryCrossEntropy`` does not clip: one prediction of exactly 0 or 1 makes it NaN.
     """
 
-    def __init__(self, name: str = "logloss"):
-        super().__init__(
-            metric_util.merge_per_key_computations(_computations_of(ScoreStatistics.mean_logloss)),
-            name=name,
-        )
+    _name = "logloss"
+    _figure = ScoreStatistics.mean_logloss
 
 
-class SessionLogloss(metric_types.Metric):
+class SessionLogloss(_TaskMetric):
     """Mean over sessions of the session's mean log loss in nats (RMTL, section 3.1.3).
 
-    Needs the int64 feature ``session_length``, the number of impressions of the whole session, in
-    every example. See the module's docstring for its meaning on slices.
+    See the module's docstring for its meaning on slices.
     """
 
-    def __init__(self, name: str = "s_logloss"):
-        super().__init__(
-            metric_util.merge_per_key_computations(
-                _computations_of(ScoreStatistics.session_logloss)
-            ),
-            name=name,
-        )
+    _name = "s_logloss"
+    _figure = ScoreStatistics.session_logloss
 
 
-class RocPlot(metric_types.Metric):
+class RocPlot(_TaskMetric):
     """ROC curve at thresholds of equally many impressions, as TFMA's confusion matrices."""
 
-    def __init__(self, name: str = "confusion_matrix_plot"):
-        super().__init__(
-            metric_util.merge_per_key_computations(
-                _computations_of(confusion_matrices, metric_types.PlotKey)
-            ),
-            name=name,
-        )
+    _name = "confusion_matrix_plot"
+    _figure = curves.confusion_matrices
+    _key_type = metric_types.PlotKey
 
 
-class ReliabilityPlot(metric_types.Metric):
+class ReliabilityPlot(_TaskMetric):
     """Mean label by mean prediction in buckets of equally many impressions."""
 
-    def __init__(self, name: str = "calibration_plot"):
-        super().__init__(
-            metric_util.merge_per_key_computations(
-                _computations_of(calibration_buckets, metric_types.PlotKey)
-            ),
-            name=name,
-        )
+    _name = "calibration_plot"
+    _figure = curves.calibration_buckets
+    _key_type = metric_types.PlotKey
 
 
-class RSquared(metric_types.Metric):
+class RSquared(_TaskMetric):
     """Coefficient of determination of a regression task: 1 - squared error / label variance.
 
     0 is what always predicting the mean label of the slice would reach. NaN where all labels are
     the same.
     """
 
-    def __init__(self, name: str = "r_squared"):
-        super().__init__(metric_util.merge_per_key_computations(_r_squared), name=name)
+    _name = "r_squared"
+    _figure = ErrorStatistics.r_squared
+    _kinds = ("regression",)
 
 
-def confusion_matrices(
-    statistics: ScoreStatistics,
-) -> metrics_for_slice_pb2.ConfusionMatrixAtThresholds:
-    """Confusion matrices at up to 200 thresholds, from the highest (nothing positive) down.
+class SquaredError(_TaskMetric):
+    """Mean squared error of a regression task, in the label's unit squared."""
 
-    ``threshold`` is the mean prediction of the lowest group still called positive.
-    """
-    starts = statistics.groups(_ROC_POINTS)
-    result = metrics_for_slice_pb2.ConfusionMatrixAtThresholds()
-    positives, negatives, predictions = (
-        np.add.reduceat(values, starts) if starts.size else np.zeros(0)
-        for values in (statistics.positives, statistics.negatives, statistics.predictions)
-    )
-    all_positives, all_negatives = float(positives.sum()), float(negatives.sum())
-    true_positives = false_positives = 0.0
-    result.matrices.add(threshold=1.0, false_negatives=all_positives, true_negatives=all_negatives)
-    for group in range(starts.size - 1, -1, -1):
-        true_positives += positives[group]
-        false_positives += negatives[group]
-        result.matrices.add(
-            threshold=predictions[group] / (positives[group] + negatives[group]),
-            true_positives=true_positives,
-            false_positives=false_positives,
-            false_negatives=all_positives - true_positives,
-            true_negatives=all_negatives - false_positives,
-        )
-    return result
+    _name = "mean_squared_error"
+    _figure = ErrorStatistics.mean_squared_error
+    _kinds = ("regression",)
 
 
-def calibration_buckets(
-    statistics: ScoreStatistics,
-) -> metrics_for_slice_pb2.CalibrationHistogramBuckets:
-    """Sums of labels and predictions in up to 20 buckets of equally many impressions."""
-    starts = statistics.groups(_CALIBRATION_BUCKETS)
-    result = metrics_for_slice_pb2.CalibrationHistogramBuckets()
-    if not starts.size:
-        return result
-    sizes = np.add.reduceat(statistics.positives + statistics.negatives, starts)
-    labels = np.add.reduceat(statistics.positives, starts)
-    predictions = np.add.reduceat(statistics.predictions, starts)
-    means = predictions / sizes
-    bounds = np.concatenate([[0.0], 0.5 * (means[1:] + means[:-1]), [1.0]])
-    for i in range(starts.size):
-        result.buckets.add(
-            lower_threshold_inclusive=bounds[i],
-            upper_threshold_exclusive=bounds[i + 1],
-            total_weighted_label={"value": labels[i]},
-            total_weighted_refined_prediction={"value": predictions[i]},
-            num_weighted_examples={"value": sizes[i]},
-        )
-    return result
+class AbsoluteError(_TaskMetric):
+    """Mean absolute error of a regression task, in the label's unit."""
+
+    _name = "mean_absolute_error"
+    _figure = ErrorStatistics.mean_absolute_error
+    _kinds = ("regression",)
+
+
+def _impressions(statistics: Statistics) -> float:
+    return statistics.impressions
+
+
+def _label_mean(statistics: Statistics) -> float:
+    return ratio(statistics.label_sum, statistics.impressions)
+
+
+def _prediction_mean(statistics: Statistics) -> float:
+    return ratio(statistics.prediction_sum, statistics.impressions)
+
+
+def _calibration(statistics: Statistics) -> float:
+    return ratio(statistics.prediction_sum, statistics.label_sum)
+
+
+class Impressions(_TaskMetric):
+    """Number of impressions."""
+
+    _name = "example_count"
+    _figure = _impressions
+    _kinds = ("binary", "regression")
+
+
+class LabelMean(_TaskMetric):
+    """Mean label: the rate of a binary task's feedback."""
+
+    _name = "mean_label"
+    _figure = _label_mean
+    _kinds = ("binary", "regression")
+
+
+class PredictionMean(_TaskMetric):
+    """Mean prediction."""
+
+    _name = "mean_prediction"
+    _figure = _prediction_mean
+    _kinds = ("binary", "regression")
+
+
+class CalibrationRatio(_TaskMetric):
+    """Sum of predictions over sum of labels; 1 is right on average. NaN without any label."""
+
+    _name = "calibration"
+    _figure = _calibration
+    _kinds = ("binary", "regression")
 
 
 def _computations_of(
-    statistic: Callable[[ScoreStatistics], Any],
-    key_type: type[metric_types.MetricKey] = metric_types.MetricKey,
+    figure: Callable[[Any], Any], key_type: type[metric_types.MetricKey]
 ) -> Callable[..., metric_types.MetricComputations]:
     """Makes the function TFMA calls for the computations of one metric of one task."""
 
     def computations(
-        name: str,
-        eval_config: config_pb2.EvalConfig | None = None,
-        model_name: str = "",
-        output_name: str = "",
+        name: str, kind: Kind, model_name: str = "", output_name: str = ""
     ) -> metric_types.MetricComputations:
+        # A leading underscore keeps the statistics out of the results. TFMA computes once what
+        # several metrics ask for under the same key.
         source = metric_types.MetricKey(
-            name=_STATISTICS_NAME, model_name=model_name, output_name=output_name
+            name=f"_{kind}_statistics", model_name=model_name, output_name=output_name
         )
         key = key_type(name=name, model_name=model_name, output_name=output_name)
 
         def result(metrics: dict[metric_types.MetricKey, Any]) -> dict[metric_types.MetricKey, Any]:
-            return {key: statistic(metrics[source])}
+            return {key: figure(metrics[source])}
 
         return [
             metric_types.MetricComputation(
                 keys=[source],
                 preprocessors=[metric_types.FeaturePreprocessor(feature_keys=[SESSION_LENGTH])],
-                combiner=_ScoreStatisticsCombiner(source, eval_config),
+                combiner=_StatisticsCombiner(source, _STATISTICS[kind]),
             ),
             metric_types.DerivedMetricComputation(keys=[key], result=result),
         ]
@@ -198,43 +229,42 @@ class _Accumulator:
     """Impressions not yet counted, and the statistics of those that are."""
 
     pending: list[tuple[float, float, float]]
-    statistics: ScoreStatistics
+    statistics: Statistics
 
     def flush(self) -> None:
         if self.pending:
             batch = np.asarray(self.pending, np.float64)
-            counted = ScoreStatistics.of(batch[:, 0], batch[:, 1], batch[:, 2])
-            self.statistics = ScoreStatistics.merge([self.statistics, counted])
+            kind: Any = type(self.statistics)
+            counted = kind.of(batch[:, 0], batch[:, 1], batch[:, 2])
+            self.statistics = kind.merge([self.statistics, counted])
             self.pending = []
 
 
-class _ScoreStatisticsCombiner(beam.CombineFn):
+class _StatisticsCombiner(beam.CombineFn):
     """Gathers impressions and counts them in NumPy batches; one per task and model."""
 
-    def __init__(self, key: metric_types.MetricKey, eval_config: config_pb2.EvalConfig | None):
+    def __init__(
+        self,
+        key: metric_types.MetricKey,
+        statistics: type[ScoreStatistics] | type[ErrorStatistics],
+    ):
         self._key = key
-        self._eval_config = eval_config
+        self._names = (key.model_name, key.output_name)
+        self._statistics: Any = statistics
 
     def create_accumulator(self) -> _Accumulator:
-        return _Accumulator([], ScoreStatistics.empty())
+        return _Accumulator([], self._statistics.empty())
 
     def add_input(
         self, accumulator: _Accumulator, element: metric_types.StandardMetricInputs
     ) -> _Accumulator:
-        features = element.features or {}
-        if SESSION_LENGTH not in features:
-            raise ValueError(
-                f"the examples to evaluate have no feature {SESSION_LENGTH!r}; if the Evaluator is "
-                "given a schema, the schema must list it too"
+        accumulator.pending.append(
+            (
+                _scalar(element.labels, self._names, "label"),
+                _scalar(element.predictions, self._names, "prediction"),
+                _scalar(element.features, (SESSION_LENGTH,), SESSION_LENGTH),
             )
-        length = float(np.asarray(features[SESSION_LENGTH]).item())
-        for label, prediction, _ in metric_util.to_label_prediction_example_weight(
-            element,
-            eval_config=self._eval_config,
-            model_name=self._key.model_name,
-            output_name=self._key.output_name,
-        ):
-            accumulator.pending.append((float(label.item()), float(prediction.item()), length))
+        )
         if len(accumulator.pending) >= _BUFFER_SIZE:
             accumulator.flush()
         return accumulator
@@ -243,7 +273,7 @@ class _ScoreStatisticsCombiner(beam.CombineFn):
         parts = list(accumulators)
         for part in parts:
             part.flush()
-        return _Accumulator([], ScoreStatistics.merge(part.statistics for part in parts))
+        return _Accumulator([], self._statistics.merge(part.statistics for part in parts))
 
     def compact(self, accumulator: _Accumulator) -> _Accumulator:
         accumulator.flush()
@@ -254,75 +284,33 @@ class _ScoreStatisticsCombiner(beam.CombineFn):
         return {self._key: accumulator.statistics}
 
 
-def _r_squared(
-    name: str,
-    eval_config: config_pb2.EvalConfig | None = None,
-    model_name: str = "",
-    output_name: str = "",
-) -> metric_types.MetricComputations:
-    key = metric_types.MetricKey(name=name, model_name=model_name, output_name=output_name)
-    return [
-        metric_types.MetricComputation(
-            keys=[key], preprocessors=None, combiner=_RSquaredCombiner(key, eval_config)
+def _scalar(value: Any, names: tuple[str | None, ...], what: str) -> float:
+    """The one number of an impression, from a value that may be keyed by model and output."""
+    for name in names:
+        if name and isinstance(value, Mapping) and name in value:
+            value = value[name]
+    found = None if isinstance(value, Mapping) else metric_util.to_scalar(value, what)
+    if found is None:
+        task = "" if what == SESSION_LENGTH or not names[-1] else f" of task {names[-1]!r}"
+        raise ValueError(
+            f"an example to evaluate has no {what}{task}; if the Evaluator is given a schema, "
+            "the schema must list every label and session_length"
         )
-    ]
+    return float(found)
 
 
-class _RSquaredCombiner(beam.CombineFn):
-    """Accumulates count, label mean, label squared deviations and squared error.
-
-    Means and deviations are merged by Chan et al.'s update, because sums of squares of
-    milliseconds would lose all digits in the subtraction.
-    """
-
-    def __init__(self, key: metric_types.MetricKey, eval_config: config_pb2.EvalConfig | None):
-        self._key = key
-        self._eval_config = eval_config
-
-    def create_accumulator(self) -> tuple[float, float, float, float]:
-        return (0.0, 0.0, 0.0, 0.0)
-
-    def add_input(
-        self,
-        accumulator: tuple[float, float, float, float],
-        element: metric_types.StandardMetricInputs,
-    ) -> tuple[float, float, float, float]:
-        for label, prediction, _ in metric_util.to_label_prediction_example_weight(
-            element,
-            eval_config=self._eval_config,
-            model_name=self._key.model_name,
-            output_name=self._key.output_name,
-        ):
-            value = float(label.item())
-            error = (value - float(prediction.item())) ** 2
-            accumulator = self._merge(accumulator, (1.0, value, 0.0, error))
-        return accumulator
-
-    def merge_accumulators(
-        self, accumulators: Iterable[tuple[float, float, float, float]]
-    ) -> tuple[float, float, float, float]:
-        result = self.create_accumulator()
-        for accumulator in accumulators:
-            result = self._merge(result, accumulator)
-        return result
-
-    def extract_output(
-        self, accumulator: tuple[float, float, float, float]
-    ) -> metric_types.MetricsDict:
-        _, _, deviations, error = accumulator
-        return {self._key: 1.0 - error / deviations if deviations > 0.0 else float("nan")}
-
-    @staticmethod
-    def _merge(
-        a: tuple[float, float, float, float], b: tuple[float, float, float, float]
-    ) -> tuple[float, float, float, float]:
-        count = a[0] + b[0]
-        if count == 0.0:
-            return a
-        delta = b[1] - a[1]
-        mean = a[1] + delta * b[0] / count
-        return (count, mean, a[2] + b[2] + delta**2 * a[0] * b[0] / count, a[3] + b[3])
-
-
-for _metric in (RankingAUC, Logloss, SessionLogloss, RocPlot, ReliabilityPlot, RSquared):
+for _metric in (
+    RankingAUC,
+    Logloss,
+    SessionLogloss,
+    RocPlot,
+    ReliabilityPlot,
+    RSquared,
+    SquaredError,
+    AbsoluteError,
+    Impressions,
+    LabelMean,
+    PredictionMean,
+    CalibrationRatio,
+):
     metric_types.register_metric(_metric)

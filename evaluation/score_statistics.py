@@ -129,6 +129,16 @@ class ScoreStatistics:
         """Number of impressions."""
         return float(self.positives.sum() + self.negatives.sum())
 
+    @property
+    def label_sum(self) -> float:
+        """Number of positives."""
+        return float(self.positives.sum())
+
+    @property
+    def prediction_sum(self) -> float:
+        """Sum of the predictions."""
+        return float(self.predictions.sum())
+
     def auc(self) -> float:
         """Area under the ROC curve: P(positive scored above negative), ties counted half.
 
@@ -142,11 +152,11 @@ class ScoreStatistics:
 
     def mean_logloss(self) -> float:
         """Mean log loss over impressions in nats; NaN without impressions."""
-        return _ratio(self.logloss_sum, self.impressions)
+        return ratio(self.logloss_sum, self.impressions)
 
     def session_logloss(self) -> float:
         """Mean over sessions of the session's mean log loss in nats (RMTL, section 3.1.3)."""
-        return _ratio(self.session_logloss_sum, self.session_weight)
+        return ratio(self.session_logloss_sum, self.session_weight)
 
     def groups(self, count: int) -> np.ndarray:
         """Cuts the buckets into at most ``count`` runs of about equally many impressions.
@@ -168,5 +178,6 @@ def _sum_by_bucket(buckets: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray
     return (unique, *sums)
 
 
-def _ratio(numerator: float, denominator: float) -> float:
+def ratio(numerator: float, denominator: float) -> float:
+    """The quotient, NaN for a denominator of 0."""
     return numerator / denominator if denominator else float("nan")
