@@ -91,8 +91,9 @@ def feedback_scores(
 
 
 def pareto_activity(rng: np.random.Generator, model: UserModel, users: int) -> np.ndarray:
-    """Relative number of sessions by a Pareto law, float64 `[users]`."""
-    return (1.0 - rng.random(users)) ** (-1.0 / model.activity_shape)
+    """Relative number of sessions by a Pareto law, float64 `[users]`, limited."""
+    activity = (1.0 - rng.random(users)) ** (-1.0 / model.activity_shape)
+    return np.minimum(activity, model.max_activity)
 
 
 def permuted_ids(seed: int, items: int) -> np.ndarray:

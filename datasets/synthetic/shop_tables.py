@@ -157,7 +157,7 @@ def property_rows(
         )
         for name, values, text in parts
     ]
-    return pl.concat(frames).sort("timestamp", "itemid", "property")
+    return pl.concat(frames).sort("timestamp", maintain_order=True)
 
 
 def _changes(item: np.ndarray, values: np.ndarray) -> pl.DataFrame:

@@ -38,6 +38,7 @@ class UserModel:
       policy_noise: Standard deviation of that noise.
       popularity_exponent: Of the power law by which candidates are drawn.
       activity_shape: Of the Pareto law of a user's sessions; smaller is a longer tail.
+      max_activity: Sessions of the most active user, relative to the least active.
       session_length: Mean impressions of a session.
       depth_sd: Standard deviation of a user's own inclination to leave.
       leave_weight: How much satisfaction keeps a user.
@@ -60,6 +61,7 @@ class UserModel:
     policy_noise: float
     popularity_exponent: float
     activity_shape: float
+    max_activity: float
     session_length: float
     depth_sd: float
     leave_weight: float
@@ -93,9 +95,10 @@ VIDEO_MODEL = UserModel(
     candidates=4,
     policy_noise=1.0,
     popularity_exponent=0.7,
-    activity_shape=1.6,
+    activity_shape=1.8,
+    max_activity=50.0,
     session_length=10.0,
-    depth_sd=0.6,
+    depth_sd=0.5,
     leave_weight=6.0,
     longest_session_ms=40 * 60_000,
     start_ms=1_649_347_200_000,  # 2022-04-08 00:00 +08:00
@@ -117,6 +120,7 @@ SHOP_MODEL = UserModel(
     policy_noise=1.0,
     popularity_exponent=0.8,
     activity_shape=1.3,
+    max_activity=5_000.0,
     session_length=1.5,
     depth_sd=0.8,
     leave_weight=6.0,

@@ -146,7 +146,7 @@ def make_users(seed: int, model: UserModel, told: UserEffects, block: Block) -> 
     bias = observed_part(rng, told.liking[codes[_LIKING]], told.registered[register_range])
     inclination = observed_part(rng, social)
     activity = pareto_activity(rng, model, size)
-    degree = mix(rng, _normal_scores(activity, model.activity_shape), 0.7)
+    degree = mix(rng, _activity_scores(activity, model.activity_shape), 0.7)
     table = {
         "user_id": block.first_user + np.arange(size),
         "user_active_degree": _labels(_DEGREES, np.digitize(_uniform(degree), _DEGREE_ENDS)),
@@ -196,9 +196,10 @@ def _labels(labels: tuple, codes: np.ndarray) -> pl.Series:
     return pl.Series(list(labels)).gather(codes)
 
 
-def _normal_scores(activity: np.ndarray, shape: float) -> np.ndarray:
-    # log(activity) is exponential with mean 1 / shape: centre it and scale it.
-    return (np.log(activity) * shape - 1.0).astype(np.float32)
+def _activity_scores(activity: np.ndarray, shape: float) -> np.ndarray:
+    # log(activity) is exponential with mean 1 / shape: centred and scaled, with its tail cut off,
+    # as the most active users would otherwise hardly ever leave.
+    return np.minimum(np.log(activity) * shape - 1.0, 2.0).astype(np.float32)
 
 
 def _uniform(score: np.ndarray) -> np.ndarray:
