@@ -9,11 +9,11 @@ from tensorflow_model_analysis.metrics import metric_types
 from evaluation import metrics
 
 ALL = [
-    metric
-    for metric in vars(metrics).values()
-    if isinstance(metric, type)
-    and issubclass(metric, metric_types.Metric)
-    and not metric.__name__.startswith("_")
+    value
+    for name, value in vars(metrics).items()
+    if isinstance(value, type)
+    and issubclass(value, metric_types.Metric)
+    and not name.startswith("_")
 ]
 
 
