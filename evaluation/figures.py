@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import functools
 import io
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -149,34 +150,36 @@ def calibration_curve(task: str, plots: TaskPlots) -> str:
 
 
 @_styled
-def training_curves(history: Sequence[Mapping[str, float]], tasks: Sequence[str]) -> str:
+def training_curves(history: Sequence[Mapping[str, float | None]], tasks: Sequence[str]) -> str:
     """Losses, and the tasks' validation AUC, by epoch; empty without history."""
     if not history:
         return ""
     from matplotlib.ticker import MaxNLocator
 
     epochs = list(range(1, len(history) + 1))
-    scores = [task for task in tasks if f"val_{task}_auc" in history[0]]
+    scores = [task for task in tasks if any(_number(row, f"val_{task}_auc") for row in history)]
     figure, axes = _figure(2 if scores else 1, (8.8 if scores else 4.4, 3.4))
     for index, (key, label) in enumerate((("loss", "training"), ("val_loss", "validation"))):
-        if key in history[0]:
-            _line(axes[0], epochs, [row.get(key) for row in history], label, index)
+        values = [_number(row, key) for row in history]
+        if any(value is not None for value in values):
+            _line(axes[0], epochs, values, label, index)
     axes[0].set(xlabel="Epoch", ylabel="Loss", title="Loss")
     for index, task in enumerate(scores):
-        _line(axes[1], epochs, [row.get(f"val_{task}_auc") for row in history], task, index)
+        _line(axes[1], epochs, [_number(row, f"val_{task}_auc") for row in history], task, index)
     if scores:
         axes[1].set(xlabel="Epoch", ylabel="AUC", title="AUC on the validation split")
     for panel in axes:
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.set_xlim(0.5, len(epochs) + 0.5)
-        panel.legend(loc="best")
-    last = history[-1]
-    figures = [f"validation AUC of {task} {last[f'val_{task}_auc']:.4f}" for task in scores]
-    losses = [f"{key} {last[key]:.4f}" for key in ("loss", "val_loss") if key in last]
+        if panel.has_data():
+            panel.legend(loc="best")
+    names = {"loss": "training loss", "val_loss": "validation loss"}
+    names.update({f"val_{task}_auc": f"validation AUC of {task}" for task in scores})
+    last = {name: _number(history[-1], key) for key, name in names.items()}
+    figures = [f"{name} {value:.4f}" for name, value in last.items() if value is not None]
     return _svg(
         figure,
-        f"Training curves over {len(epochs)} epochs. After the last: "
-        f"{', '.join(losses + figures)}.",
+        f"Training curves over {len(epochs)} epochs. After the last: {', '.join(figures)}.",
     )
 
 
@@ -235,10 +238,16 @@ def _figure(
     return figure, list(grid.flat)
 
 
+def _number(row: Mapping[str, float | None], key: str) -> float | None:
+    """The row's value, None where it is missing or undefined (an AUC of one class)."""
+    value = row.get(key)
+    return value if value is not None and math.isfinite(value) else None
+
+
 def _line(axes: Axes, x: Sequence, y: Sequence, label: str, index: int) -> None:
     axes.plot(
         x,
-        y,
+        [float("nan") if value is None else value for value in y],
         color=_SERIES[index % len(_SERIES)],
         linestyle=_DASHES[index % len(_DASHES)],
         marker=_MARKERS[index % len(_MARKERS)],

@@ -55,7 +55,8 @@ class RunSummary:
       pushed_model: Directory of the pushed SavedModel; None if it was not pushed.
       seconds: Wall clock seconds by stage, in the order of the stages.
       ingestion: What happened to the rows of the log.
-      history: One mapping per epoch: ``loss``, ``val_loss``, ``val_<task>_auc`` and so on.
+      history: One mapping per epoch: ``loss``, ``val_loss``, ``val_<task>_auc`` and so on,
+        None or missing where undefined.
       label_rates: Rows of ``{day: "2022-04-10", split, impressions, <task>: mean label}``.
       config: The run's configuration, JSON-like.
       command: The command line that repeats the run.
@@ -75,7 +76,7 @@ class RunSummary:
     pushed_model: str | None
     seconds: Mapping[str, float]
     ingestion: Ingestion = Ingestion()
-    history: Sequence[Mapping[str, float]] = ()
+    history: Sequence[Mapping[str, float | None]] = ()
     label_rates: Sequence[Mapping[str, Any]] = ()
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     command: str = ""

@@ -70,8 +70,8 @@ def run() -> RunSummary:
         seconds={"SessionExampleGen": 1.5, "Trainer": 200.0},
         ingestion=Ingestion(8805, {"label is 2": 4, "<b>bold</b>": 1}, ("log.csv row 3: is 2",)),
         history=[
-            {"loss": 0.9, "val_loss": 0.95, "val_click_auc": 0.6},
-            {"loss": 0.8, "val_loss": math.nan, "val_click_auc": 0.7},
+            {"loss": 0.9, "val_loss": 0.95, "val_click_auc": 0.6, "val_pay_auc": None},
+            {"loss": 0.8, "val_loss": math.nan, "val_click_auc": 0.7, "val_pay_auc": None},
         ],
         label_rates=[
             {"day": "2022-04-08", "split": "train", "impressions": 600, "click": 0.3, "pay": 0.0},
@@ -180,6 +180,15 @@ def test_text_from_the_data_is_escaped(text):
 def test_a_run_from_the_cache_has_no_curves_and_still_a_page(run):
     text = report.render_html(dataclasses.replace(run, history=(), label_rates=(), seconds={}))
     assert "No training history" in text
+
+
+def test_undefined_validation_figures_are_left_out(text):
+    (curves,) = (
+        attributes["aria-label"]
+        for tag, attributes in _Page(text).tags
+        if tag == "svg" and "Training curves" in attributes["aria-label"]
+    )
+    assert curves.endswith("training loss 0.8000, validation AUC of click 0.7000.")
 
 
 def test_rendering_is_reproducible(run, text):
