@@ -5,7 +5,7 @@ import pytest
 from datasets.sessions import sessionise
 from datasets.spec import SessionRule
 from datasets.synthetic import VIDEO_SPEC, SyntheticConfig, synthesize
-from datasets.synthetic.user_model import CARRY_OVER, VIDEO_MODEL
+from datasets.synthetic.user_model import VIDEO_MODEL
 
 TAG = "synthetic"
 STANDARD = ("standard_4_08_to_4_21", "standard_4_22_to_5_08")
@@ -173,9 +173,7 @@ def test_satisfaction_carries_over_by_the_rule(truth, log):
     reward = 0.4 * labels["click"] + 0.4 * labels["long_view"] + 0.2 * further
     reward = np.where(labels["hate"] == 1, 0.0, reward)
     assert same.sum() > 10_000
-    np.testing.assert_allclose(
-        s[1:][same], (CARRY_OVER * s + (1 - CARRY_OVER) * reward)[:-1][same], atol=1e-6
-    )
+    np.testing.assert_allclose(s[1:][same], (0.95 * s + 0.05 * reward)[:-1][same], atol=1e-6)
 
 
 def test_satisfaction_is_felt_within_a_session_not_across(log):
