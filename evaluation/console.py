@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluation.report import format_count, format_figure, format_percent, format_seconds
-from evaluation.results import TaskMetrics
 from evaluation.run_summary import RunSummary
+from evaluation.summaries import TaskMetrics
 
 
 def render_summary(summary: RunSummary, slices_per_column: int = 3) -> RenderableType:

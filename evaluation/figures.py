@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from evaluation.results import TaskMetrics, TaskPlots
+from evaluation.summaries import TaskMetrics, TaskPlots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -157,12 +157,11 @@ def training_curves(history: Sequence[Mapping[str, float | None]], tasks: Sequen
     from matplotlib.ticker import MaxNLocator
 
     epochs = list(range(1, len(history) + 1))
-    scores = [task for task in tasks if any(_number(row, f"val_{task}_auc") for row in history)]
+    scores = [task for task in tasks if _defined(history, f"val_{task}_auc")]
     figure, axes = _figure(2 if scores else 1, (8.8 if scores else 4.4, 3.4))
     for index, (key, label) in enumerate((("loss", "training"), ("val_loss", "validation"))):
-        values = [_number(row, key) for row in history]
-        if any(value is not None for value in values):
-            _line(axes[0], epochs, values, label, index)
+        if _defined(history, key):
+            _line(axes[0], epochs, [_number(row, key) for row in history], label, index)
     axes[0].set(xlabel="Epoch", ylabel="Loss", title="Loss")
     for index, task in enumerate(scores):
         _line(axes[1], epochs, [_number(row, f"val_{task}_auc") for row in history], task, index)
@@ -242,6 +241,10 @@ def _number(row: Mapping[str, float | None], key: str) -> float | None:
     """The row's value, None where it is missing or undefined (an AUC of one class)."""
     value = row.get(key)
     return value if value is not None and math.isfinite(value) else None
+
+
+def _defined(history: Sequence[Mapping[str, float | None]], key: str) -> bool:
+    return any(_number(row, key) is not None for row in history)
 
 
 def _line(axes: Axes, x: Sequence, y: Sequence, label: str, index: int) -> None:

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import jinja2
 
 from evaluation import figures
-from evaluation.results import SliceMetrics, TaskMetrics
 from evaluation.run_summary import SPLITS, RunSummary, jsonable
+from evaluation.summaries import SliceMetrics, TaskMetrics
 
 REPORT_DIRECTORY = "report"
 #: Rows of a slice table; the smallest slices beyond are left to ``summary.json``.

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets.spec import Task
-from evaluation.results import EvaluationSummary
+from evaluation.summaries import EvaluationSummary
 
 SPLITS = ("train", "eval", "test")
 

@@ -14,14 +14,14 @@ from rich.console import Console
 from datasets.spec import Task
 from evaluation import report
 from evaluation.console import render_summary
-from evaluation.results import (
+from evaluation.run_summary import Ingestion, RunSummary, jsonable
+from evaluation.summaries import (
     CalibrationBucket,
     EvaluationSummary,
     SliceMetrics,
     TaskMetrics,
     TaskPlots,
 )
-from evaluation.run_summary import Ingestion, RunSummary, jsonable
 
 CLICK = TaskMetrics(
     auc=0.7312,
