@@ -12,8 +12,9 @@ def seed_for(seed: int, name: str) -> int:
     """The seed of one variable: a function of the model's seed and the variable's name.
 
     Each variable then starts the same whatever else the model holds or in which order it is built.
+    Below 2^30, so that adding a layer's number stays an int32.
     """
-    return zlib.crc32(f"{seed}/{name}".encode()) & 0x7FFFFFFF
+    return zlib.crc32(f"{seed}/{name}".encode()) & 0x3FFFFFFF
 
 
 def glorot_uniform(fan_in: int, fan_out: int, seed: int) -> keras.initializers.Initializer:

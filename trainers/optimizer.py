@@ -13,18 +13,31 @@ class LazyAdam(keras.optimizers.Adam):
     Keras's Adam decays the moments of *every* row of an embedding table, and moves every row by its
     remaining momentum, in every step: with tables of 50,000 rows that costs as much as the expert
     layers. This is the update of PyTorch's ``SparseAdam`` and TensorFlow Addons' ``LazyAdam``
-    (archived): bias correction counts all steps, as there. Dense variables are updated as by Keras.
+    (archived): bias correction counts all steps, as there. Dense variables get Keras's update, but
+    in TensorFlow's one fused operation instead of a dozen that each walk through all weights.
     """
 
     def update_step(self, gradient: tf.Tensor | tf.IndexedSlices, variable: tf.Variable) -> None:
         """Updates one variable; Keras has summed the gradients of equal rows before."""
-        if not isinstance(gradient, tf.IndexedSlices):
-            super().update_step(gradient, variable)
-            return
         index = self._index_dict[self._var_key(variable)]
         first, second = self._momentums[index], self._velocities[index]
         step = tf.cast(self.iterations + 1, variable.dtype)
-        correction = tf.sqrt(1 - tf.pow(self.beta_2, step)) / (1 - tf.pow(self.beta_1, step))
+        decay_1, decay_2 = tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)
+        if not isinstance(gradient, tf.IndexedSlices):
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle,
+                m=first.handle,
+                v=second.handle,
+                beta1_power=decay_1,
+                beta2_power=decay_2,
+                lr=tf.cast(self.learning_rate, variable.dtype),
+                beta1=self.beta_1,
+                beta2=self.beta_2,
+                epsilon=self.epsilon,
+                grad=gradient,
+            )
+            return
+        correction = tf.sqrt(1 - decay_2) / (1 - decay_1)
         rate = tf.cast(self.learning_rate, variable.dtype) * correction
         rows, values = gradient.indices, gradient.values
         mean = self.beta_1 * tf.gather(first, rows) + (1 - self.beta_1) * values

@@ -74,17 +74,7 @@ def train(
     for name, data in (("training", train_data), ("validation", validation_data)):
         if next(iter(data.take(1)), None) is None:
             raise ValueError(f"the {name} split holds no impression; check how the log was split")
-    with make_strategy(config).scope():
-        model = build_model()
-        optimizer = LazyAdam if config.lazy_embeddings else keras.optimizers.Adam
-        model.compile(
-            optimizer=optimizer(config.learning_rate),
-            jit_compile=config.jit_compile,
-            steps_per_execution=config.steps_per_execution,
-        )
-        features, _ = next(iter(train_data.take(1)))
-        model(features)
-        model.optimizer.build(model.trainable_variables)
+    model = build_for_training(build_model, train_data, config)
     tf.io.gfile.makedirs(log_dir)
     checkpoints = TrainingCheckpoints(model, checkpoint_dir, _fingerprint(model, config))
     state = checkpoints.restore_latest()
@@ -114,6 +104,33 @@ def train(
     )
     _write_history(result, log_dir)
     return result
+
+
+def build_for_training(
+    build_model: Callable[[], RankingModel], data: tf.data.Dataset, config: TrainingConfig
+) -> RankingModel:
+    """Makes, builds and compiles the model inside the strategy's scope.
+
+    Args:
+      build_model: Makes the model.
+      data: Its input, for the shapes.
+      config: Hyper-parameters.
+
+    Returns:
+      The model with all weights and the optimizer's slots in place, as a checkpoint needs them.
+    """
+    with make_strategy(config).scope():
+        model = build_model()
+        optimizer = LazyAdam if config.lazy_embeddings else keras.optimizers.Adam
+        model.compile(
+            optimizer=optimizer(config.learning_rate),
+            jit_compile=config.jit_compile,
+            steps_per_execution=config.steps_per_execution,
+        )
+        features, _ = next(iter(data.take(1)))
+        model(features)
+        model.optimizer.build(model.trainable_variables)
+    return model
 
 
 def seed_everything(config: TrainingConfig) -> None:

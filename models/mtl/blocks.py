@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from models.initializers import glorot_uniform, seed_for
 from models.keras import keras
-from models.mtl.dropout import keep_scale, relu_dropout
+from models.mtl.dropout import drop_threshold, keep_masks, keep_scale, relu_dropout
 
 
 class ParallelMlp(keras.layers.Layer):
@@ -89,21 +89,33 @@ class ParallelMlp(keras.layers.Layer):
           One tensor `[batch, units[-1]]` per MLP, in the compute dtype.
         """
         members = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs] * self.count
-        dropout = self.dropout if training else 0.0
+        dropout = self.dropout if training and drop_threshold(self.dropout) else 0.0
         if dropout:
             self.step.assign_add(1)
-        scale = tf.cast(keep_scale(dropout), self.compute_dtype)
+        # Dropout's scale is applied to the weights: relu(s x) = s relu(x) for s > 0.
+        scale = keep_scale(dropout)
+        batch = tf.shape(members[0])[0]
         for layer, (kernels, biases) in enumerate(zip(self.kernels, self.biases, strict=True)):
-            # Dropout's scale is applied to the weights: relu(s x) = s relu(x) for s > 0.
-            weights = zip(tf.unstack(kernels * scale), tf.unstack(biases * scale), strict=True)
             members = [
-                relu_dropout(
-                    tf.nn.bias_add(tf.matmul(member, kernel), bias),
-                    dropout,
-                    tf.stack([self.step, self._seed + layer * self.count + index]),
+                tf.nn.bias_add(tf.matmul(member, kernel), bias)
+                for member, kernel, bias in zip(
+                    members, tf.unstack(kernels * scale), tf.unstack(biases * scale), strict=True
                 )
-                for index, (member, (kernel, bias)) in enumerate(zip(members, weights, strict=True))
             ]
+            if dropout:
+                masks = keep_masks(
+                    self.count,
+                    batch,
+                    self.units[layer],
+                    dropout,
+                    tf.stack([self.step, self._seed + layer]),
+                    self.compute_dtype,
+                )
+                members = [
+                    relu_dropout(member, mask) for member, mask in zip(members, masks, strict=True)
+                ]
+            else:
+                members = [tf.nn.relu(member) for member in members]
         return members
 
 

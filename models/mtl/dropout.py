@@ -1,4 +1,10 @@
-"""ReLU and dropout in one step, at a fraction of the usual cost on a CPU."""
+"""Dropout after ReLU at a fraction of its usual cost on a CPU.
+
+``tf.nn.dropout`` draws a 32-bit random number per unit, compares, selects and multiplies, and
+repeats half of it in the gradient: at RMTL's sizes that is a quarter of a training step. Here a
+random byte decides over a unit, parallel members (experts, towers) share a pool of such decisions,
+each reading it from a random place, and the scale is left to the weights (see ``ParallelMlp``).
+"""
 
 from __future__ import annotations
 
@@ -6,38 +12,75 @@ from typing import Any
 
 import tensorflow as tf
 
+#: Members read the pool from places that are a multiple of this apart: TensorFlow then hands out
+#: the memory itself rather than a copy.
+_ALIGNMENT = 16
 
-def relu_dropout(inputs: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
-    """``dropout(relu(inputs))`` without its scale: kept units are *not* divided by their share.
 
-    The caller multiplies the next layer's (small) kernel by :func:`keep_scale` instead of this
-    (large) activation. Random bytes decide which units stay, so the rate is rounded to a multiple
-    of 1/256 (0.2 becomes 51/256 = 0.199); one 64-bit draw then serves eight units. The gradient
-    needs no mask: where the output is positive the unit was active and kept.
+def drop_threshold(rate: float) -> int:
+    """The random bytes below this drop their unit: ``rate`` in 256ths (0.2 becomes 51/256)."""
+    return round(rate * 256)
+
+
+def keep_scale(rate: float) -> float:
+    """The inverse of the share of units that are kept."""
+    return 256.0 / (256.0 - drop_threshold(rate))
+
+
+def keep_masks(
+    count: int, batch: tf.Tensor, units: int, rate: float, seed: tf.Tensor, dtype: str
+) -> list[tf.Tensor]:
+    """Which units to keep, for several members.
+
+    Within a member all decisions are independent. Those of two members are the same sequence from
+    different places: two units are decided alike only if they lie that far apart.
 
     Args:
-      inputs: Pre-activations `[batch, units]`, any float type.
+      count: Number of members.
+      batch: int32 scalar.
+      units: Units of each member.
       rate: Share of units to drop, in [0, 1).
       seed: int32 `[2]`, different in every step.
+      dtype: Floating type of the masks.
+
+    Returns:
+      ``count`` tensors `[batch, units]` of ones (keep) and zeros.
+    """
+    noise_seed, start_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+    size = batch * units
+    places = size // (8 * _ALIGNMENT) + 1 if count > 1 else tf.constant(1)
+    words = (size + places * _ALIGNMENT) // 8 + 1
+    noise = tf.random.stateless_uniform(
+        tf.reshape(words, [1]), noise_seed, minval=None, maxval=None, dtype=tf.int64
+    )
+    noise = tf.reshape(tf.bitcast(noise, tf.uint8), [-1])
+    pool = tf.cast(noise >= tf.constant(drop_threshold(rate), tf.uint8), dtype)
+    starts = _ALIGNMENT * tf.random.stateless_uniform(
+        [count], start_seed, minval=0, maxval=places, dtype=tf.int32
+    )
+    return [
+        tf.reshape(tf.slice(pool, start[None], size[None]), [batch, units])
+        for start in tf.unstack(starts)
+    ]
+
+
+def relu_dropout(inputs: tf.Tensor, keep: tf.Tensor) -> tf.Tensor:
+    """``relu(inputs) * keep``, whose gradient needs no mask.
+
+    Where the output is positive, the unit was active and kept: ReLU's own gradient, taken at the
+    output, is that of both. It also serves to multiply with the mask in the forward pass.
+
+    Args:
+      inputs: Pre-activations, any shape and float type.
+      keep: Ones and zeros of the same shape and type.
 
     Returns:
       Tensor like ``inputs``.
     """
-    threshold = drop_threshold(rate)
-    if threshold == 0:
-        return tf.nn.relu(inputs)
-    shape = tf.shape(inputs)
-    size = tf.reduce_prod(shape)
-    words = tf.random.stateless_uniform(
-        [(size + 7) // 8], seed=seed, minval=None, maxval=None, dtype=tf.int64
-    )
-    noise = tf.reshape(tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size], shape)
-    keep = noise >= tf.constant(threshold, tf.uint8)
 
     @tf.custom_gradient
     def apply(pre_activations: tf.Tensor) -> Any:
-        activations = tf.nn.relu(pre_activations)
-        outputs = tf.where(keep, activations, tf.zeros([], activations.dtype))
+        outputs = tf.raw_ops.ReluGrad(gradients=tf.nn.relu(pre_activations), features=keep)
 
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
             return tf.raw_ops.ReluGrad(gradients=upstream, features=outputs)
@@ -45,13 +88,3 @@ def relu_dropout(inputs: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
         return outputs, gradient
 
     return apply(inputs)
-
-
-def drop_threshold(rate: float) -> int:
-    """The random bytes below this drop their unit."""
-    return round(rate * 256)
-
-
-def keep_scale(rate: float) -> float:
-    """The inverse of the share of units that :func:`relu_dropout` keeps."""
-    return 256.0 / (256.0 - drop_threshold(rate))

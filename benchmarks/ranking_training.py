@@ -1,0 +1,254 @@
+"""Speed of training a ranking model, against the machine's own matmul peak.
+
+Run as ``python -m benchmarks.ranking_training``. It writes session files of a realistic shape,
+trains on them through the project's own input pipeline and training step, and alternates with a
+plain float32 matmul, so that whatever else the machine does slows both alike. On a busy machine the
+share per CPU second is the one to trust.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import numpy as np
+import tensorflow as tf
+
+from datasets.spec import Task
+from models.config import ModelConfig
+from models.features import InputFeature
+from models.mtl.registry import BACKBONES
+from models.ranking_model import RankingModel
+from trainers.config import TrainingConfig
+from trainers.input_pipeline import impression_batches
+from trainers.training import build_for_training
+
+INPUTS = (
+    InputFeature("user_id", "categorical", 50_000),
+    InputFeature("item_id", "categorical", 50_000),
+    InputFeature("author_id", "categorical", 20_000),
+    InputFeature("music_id", "categorical", 10_000),
+    InputFeature("tag", "categorical", 500),
+    InputFeature("hour", "categorical", 32),
+    InputFeature("day_of_week", "categorical", 15),
+    InputFeature("tab", "categorical", 24),
+    InputFeature("activity", "categorical", 16),
+    InputFeature("upload_type", "categorical", 32),
+    InputFeature("duration", "numeric"),
+    InputFeature("age_of_item", "numeric"),
+)
+SESSION_LEVEL = ("user_id", "activity")
+TASKS = (Task("is_click"), Task("long_view", parent="is_click"))
+MEAN_SESSION_LENGTH = 14
+#: Matmuls `[m, k] x [k, n]`, the best of which is the peak.
+PEAK_SHAPES = ((2048, 2048, 2048), (4096, 1024, 1024), (2048, 512, 4096))
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--backbone", type=click.Choice(list(BACKBONES)), default="mmoe")
+@click.option("--batch-size", type=click.IntRange(min=1), default=2048, help="Impressions.")
+@click.option("--rounds", type=click.IntRange(min=1), default=7, help="Peak and step, in turn.")
+@click.option("--steps", type=click.IntRange(min=1), default=8, help="Training steps per round.")
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32")
+@click.option("--jit/--no-jit", default=False, help="Compile the step with XLA.")
+@click.option("--lazy/--dense", default=True, help="Adam on the embeddings.")
+@click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), default=0.2)
+@click.option("--threads", type=click.IntRange(min=0), default=0, help="0: one per core.")
+@click.option("--trace", type=click.Path(path_type=Path), help="Write a TensorBoard profile here.")
+def main(
+    backbone: str,
+    batch_size: int,
+    rounds: int,
+    steps: int,
+    precision: str,
+    jit: bool,
+    lazy: bool,
+    dropout: float,
+    threads: int,
+    trace: Path | None,
+) -> None:
+    """Prints samples/s and the share of the matmul peak that training reaches."""
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    sizes = dataclasses.replace(BACKBONES[backbone].config(), dropout=dropout)
+    config = TrainingConfig(
+        batch_size=batch_size,
+        mixed_precision=precision == "bfloat16",
+        jit_compile=jit,
+        lazy_embeddings=lazy,
+    )
+
+    def build_model() -> RankingModel:
+        return RankingModel(
+            INPUTS,
+            TASKS,
+            ModelConfig(backbone=backbone, sizes=sizes),
+            mixed_precision=config.mixed_precision,
+        )
+
+    with tempfile.TemporaryDirectory() as directory:
+        impressions = write_sessions(directory, batch_size * max(16, steps * 2))
+        batches = impression_batches(
+            os.path.join(directory, "*.gz"),
+            feature_spec(),
+            INPUTS,
+            TASKS,
+            batch_size,
+            shuffle=True,
+            seed=0,
+            drop_remainder=True,
+        )
+        model = build_for_training(build_model, batches, config)
+        iterator = iter(batches.repeat())
+        train_step = model.make_train_function()
+        train_step(iterator)
+        train_step(iterator)
+        peaks = [_matmul(*shape) for shape in PEAK_SHAPES]
+        step_flops = 6 * batch_size * matmul_weights(model)
+        if trace is not None:
+            with tf.profiler.experimental.Profile(str(trace)):
+                _measure(lambda: train_step(iterator), steps)
+        peak, peak_flops = max(peaks, key=lambda peak: peak[1] / _measure(peak[0], 5).wall)
+        step_times, peak_times = [], [_measure(peak, 10)]
+        for _ in range(rounds):
+            step_times.append(_measure(lambda: train_step(iterator), steps))
+            peak_times.append(_measure(peak, 10))
+        pipeline = _measure(lambda: sum(1 for _ in batches), 1)
+    ratios = [
+        (step_flops / step.wall) / (peak_flops / (before.wall + after.wall) * 2)
+        for step, before, after in zip(step_times, peak_times, peak_times[1:], strict=False)
+    ]
+    step_rate = step_flops / min(step.wall for step in step_times)
+    peak_rate = peak_flops / min(time.wall for time in peak_times)
+    step_cpu = step_flops / statistics.median(step.cpu for step in step_times)
+    peak_cpu = peak_flops / statistics.median(time.cpu for time in peak_times)
+    vocabulary = sum(feature.vocabulary_size for feature in INPUTS)
+    click.echo(
+        f"machine           {_cpu()}, {os.cpu_count()} cores, {threads or 'all'} threads, "
+        f"TensorFlow {tf.__version__}\n"
+        f"model             {backbone}, {precision}, jit={jit}, lazy={lazy}, dropout={dropout}, "
+        f"{len(INPUTS)} features, {vocabulary:,} embeddings\n"
+        f"batch             {batch_size:,} impressions, {impressions:,} in the files\n"
+        f"step              {step_flops / 1e9:.2f} GFLOP of matmul, "
+        f"{1e3 * step_flops / step_rate:.0f} ms\n"
+        f"samples/s         {batch_size * step_rate / step_flops:,.0f}\n"
+        f"achieved          {step_rate / 1e9:.1f} GFLOP/s in the best round, "
+        f"{step_cpu / 1e9:.1f} per CPU second\n"
+        f"float32 peak      {peak_rate / 1e9:.1f} GFLOP/s in the best round, "
+        f"{peak_cpu / 1e9:.1f} per CPU second\n"
+        f"share of the peak {step_rate / peak_rate:.3f} best to best, "
+        f"{statistics.median(ratios):.3f} in the median round, "
+        f"{step_cpu / peak_cpu:.3f} per CPU second\n"
+        f"                  (rounds: {' '.join(f'{ratio:.2f}' for ratio in ratios)})\n"
+        f"pipeline alone    {impressions // batch_size * batch_size / pipeline.wall:,.0f} "
+        "impressions/s"
+    )
+
+
+def matmul_weights(model: RankingModel) -> int:
+    """Multiply-adds of one impression's forward pass in matmuls, which is their weights' number.
+
+    The backward pass has two matmuls for each, of the same size. Embeddings, biases, and the
+    weighted sums of experts are left out.
+    """
+    return sum(
+        int(np.prod(weight.shape))
+        for weight in model.trainable_variables
+        if "embedding" not in weight.name and "bias" not in weight.name
+    )
+
+
+def write_sessions(directory: str, impressions: int) -> int:
+    """Writes session files laid out as TFX Transform does; returns the number of impressions."""
+    rng = np.random.default_rng(0)
+    written = 0
+    options = tf.io.TFRecordOptions("GZIP")
+    for shard in range(4):
+        path = os.path.join(directory, f"transformed-{shard}.gz")
+        with tf.io.TFRecordWriter(path, options) as writer:
+            while written < impressions * (shard + 1) // 4:
+                length = int(rng.geometric(1 / MEAN_SESSION_LENGTH))
+                writer.write(_session(rng, length))
+                written += length
+    return written
+
+
+def feature_spec() -> dict[str, tf.io.RaggedFeature | tf.io.FixedLenFeature]:
+    """The parsing spec of those files."""
+    spec: dict[str, tf.io.RaggedFeature | tf.io.FixedLenFeature] = {}
+    for feature in INPUTS:
+        dtype = tf.int64 if feature.kind == "categorical" else tf.float32
+        spec[feature.name] = (
+            tf.io.FixedLenFeature([1], dtype)
+            if feature.name in SESSION_LEVEL
+            else tf.io.RaggedFeature(
+                dtype, f"{feature.name}$ragged_values", row_splits_dtype=tf.int64
+            )
+        )
+    for task in TASKS:
+        spec[task.name] = tf.io.RaggedFeature(
+            tf.float32, f"{task.name}$ragged_values", row_splits_dtype=tf.int64
+        )
+    return spec
+
+
+def _session(rng: np.random.Generator, length: int) -> bytes:
+    columns: dict[str, tf.train.Feature] = {}
+    for feature in INPUTS:
+        if feature.kind == "numeric":
+            values = rng.normal(size=length)
+            columns[f"{feature.name}$ragged_values"] = tf.train.Feature(
+                float_list=tf.train.FloatList(value=values)
+            )
+            continue
+        level = feature.name in SESSION_LEVEL
+        # Popularity falls with a power of the rank, as it does for items and users.
+        skewed = rng.random(1 if level else length) ** 3
+        values = (skewed * feature.vocabulary_size).astype(np.int64)
+        columns[feature.name if level else f"{feature.name}$ragged_values"] = tf.train.Feature(
+            int64_list=tf.train.Int64List(value=values)
+        )
+    for task in TASKS:
+        columns[f"{task.name}$ragged_values"] = tf.train.Feature(
+            float_list=tf.train.FloatList(value=rng.random(length) < 0.3)
+        )
+    return tf.train.Example(features=tf.train.Features(feature=columns)).SerializeToString()
+
+
+def _matmul(m: int, k: int, n: int) -> tuple[Callable[[], tf.Tensor], int]:
+    left, right = tf.random.normal([m, k]), tf.random.normal([k, n])
+    return tf.function(lambda: tf.matmul(left, right)), 2 * m * k * n
+
+
+@dataclasses.dataclass(frozen=True)
+class Seconds:
+    """Time of one call: by the clock, and of all cores that this process had."""
+
+    wall: float
+    cpu: float
+
+
+def _measure(call: Callable[[], object], repeats: int) -> Seconds:
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(repeats):
+        call()
+    return Seconds((time.perf_counter() - wall) / repeats, (time.process_time() - cpu) / repeats)
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+if __name__ == "__main__":
+    main()

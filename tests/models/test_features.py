@@ -1,0 +1,55 @@
+"""The state representation network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.features import InputFeature, StateConfig, StateRepresentation
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh", "linear"])
+@pytest.mark.parametrize("hidden", [(), (9,), (9, 7)])
+def test_state_matches_numpy(small, reference, activation, hidden):
+    config = StateConfig(
+        embedding_dim=4, hidden_units=hidden, state_dim=6, output_activation=activation
+    )
+    layer = StateRepresentation(small.inputs, config, seed=2)
+    features, _ = small.batch()
+    state = layer({name: tf.constant(values) for name, values in features.items()})
+    assert state.shape == (24, 6)
+    expected = reference.state_representation(layer, features)
+    np.testing.assert_allclose(state, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["categorical", "numeric"])
+def test_one_kind_of_feature_is_enough(small, reference, kind):
+    inputs = tuple(feature for feature in small.inputs if feature.kind == kind)
+    layer = StateRepresentation(inputs, StateConfig(embedding_dim=4, state_dim=6))
+    features, _ = small.batch()
+    state = layer({feature.name: tf.constant(features[feature.name]) for feature in inputs})
+    expected = reference.state_representation(layer, features)
+    np.testing.assert_allclose(state, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_weights_depend_on_the_seed_alone(small):
+    features, _ = small.batch()
+    config = StateConfig(embedding_dim=4, state_dim=6)
+    states = [
+        StateRepresentation(small.inputs, config, seed=seed)(features).numpy() for seed in (1, 1, 2)
+    ]
+    np.testing.assert_array_equal(states[0], states[1])
+    assert not np.allclose(states[0], states[2])
+
+
+def test_wrong_features_are_named():
+    with pytest.raises(ValueError, match="'item' needs a vocabulary size of at least 1"):
+        InputFeature("item", "categorical")
+    with pytest.raises(ValueError, match="feature 'age': kind is"):
+        InputFeature("age", "text")
+    with pytest.raises(ValueError, match="no input features"):
+        StateRepresentation((), StateConfig())
+    twice = (InputFeature("age", "numeric"), InputFeature("age", "numeric"))
+    with pytest.raises(ValueError, match=r"named twice: \['age'\]"):
+        StateRepresentation(twice, StateConfig())
