@@ -68,13 +68,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=2_700_000, help="views to synthesize")
     parser.add_argument("--workers", type=int, default=1, help="Beam worker processes")
+    parser.add_argument("--small", action="store_true", help="100,000 views, for a quick look")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--data-dir", help="keep and reuse the synthetic data set here")
     arguments = parser.parse_args()
+    events_wanted = 100_000 if arguments.small else arguments.events
     scratch = tempfile.mkdtemp(prefix="mtfx-benchmark-")
     data_dir = arguments.data_dir or os.path.join(scratch, "data")
     try:
-        synthesize(SyntheticConfig(profile="shop", impressions=arguments.events), data_dir)
+        synthesize(SyntheticConfig(profile="shop", impressions=events_wanted), data_dir)
         events_csv = os.path.join(data_dir, "events.csv")
         events = pl.scan_csv(events_csv).select(pl.len()).collect().item()
         print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
