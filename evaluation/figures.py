@@ -119,8 +119,10 @@ def calibration_curve(task: str, plots: TaskPlots) -> str:
     intervals = [_wilson(bucket.label_mean, bucket.example_count) for bucket in buckets]
     below = [max(rate - low, 0.0) for rate, (low, _) in zip(observed, intervals, strict=True)]
     above = [max(high - rate, 0.0) for rate, (_, high) in zip(observed, intervals, strict=True)]
-    top = 1.05 * max(*predicted, *(high for _, high in intervals), 1e-6)
-    axes.plot([0, top], [0, top], color=_MUTED, linestyle=":", linewidth=1.2, label="ideal")
+    top = max(*predicted, *(high for _, high in intervals), 1e-6)
+    bottom = min(*predicted, *(low for low, _ in intervals))
+    limits = (bottom - 0.03 * (top - bottom), top + 0.03 * (top - bottom))
+    axes.plot(limits, limits, color=_MUTED, linestyle=":", linewidth=1.2, label="ideal")
     axes.errorbar(
         predicted,
         observed,
@@ -135,8 +137,8 @@ def calibration_curve(task: str, plots: TaskPlots) -> str:
     axes.set(
         xlabel="Mean prediction in the bucket",
         ylabel="Observed rate in the bucket",
-        xlim=(-0.02 * top, top),
-        ylim=(-0.02 * top, top),
+        xlim=limits,
+        ylim=limits,
         title=f"Calibration of {task}",
     )
     axes.set_aspect("equal")

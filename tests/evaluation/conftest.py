@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 
 import numpy as np
@@ -11,7 +12,7 @@ from tfx.components.evaluator import executor
 from tfx.components.util import examples_utils
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_artifacts
-from tfx.utils import proto_utils
+from tfx.utils import io_utils, proto_utils
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Outcome:
 def evaluate(tmp_path):
     """Runs the executor of TFX's Evaluator as the component would; returns an Outcome."""
 
-    def run(impressions, tasks, config, model="score_", baseline=None) -> Outcome:
+    def run(impressions, tasks, config, model="score_", baseline=None, schema=None):
         impressions.write(tmp_path / "examples" / "Split-test")
         examples = standard_artifacts.Examples()
         examples.uri = str(tmp_path / "examples")
@@ -108,6 +109,12 @@ def evaluate(tmp_path):
                 artifact.uri = str(tmp_path / key)
                 save_model(tmp_path / key / "Format-Serving", tasks, prefix)
                 inputs[key] = [artifact]
+        if schema is not None:
+            artifact = standard_artifacts.Schema()
+            artifact.uri = str(tmp_path / "schema")
+            path = os.path.join(artifact.uri, "schema.pbtxt")
+            io_utils.write_pbtxt_file(path, schema)
+            inputs["schema"] = [artifact]
         outputs = {
             "evaluation": [standard_artifacts.ModelEvaluation()],
             "blessing": [standard_artifacts.ModelBlessing()],
