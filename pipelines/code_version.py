@@ -7,18 +7,21 @@ import hashlib
 from importlib import metadata
 from pathlib import Path
 
-_PACKAGES = ("components", "datasets", "evaluation", "models", "pipelines", "trainers")
+PACKAGES = ("components", "datasets", "evaluation", "models", "pipelines", "trainers")
 
 
 @functools.cache
-def code_version() -> str:
-    """The package's version and a digest of its source, such as ``0.1.0+3f1c9a20b7d4``.
+def code_version(packages: tuple[str, ...] = PACKAGES) -> str:
+    """The version and a digest of the source, such as ``0.1.0+3f1c9a20b7d4``.
 
-    The digest covers every ``.py`` file of MTFX's packages by path and content, so it needs no
+    The digest covers every ``.py`` file of the packages by path and content, so it needs no
     version control and changes with any edit.
+
+    Args:
+      packages: Those that a stage's result depends on; an edit elsewhere leaves it cached.
     """
     root = Path(__file__).resolve().parent.parent
-    return f"{package_version()}+{digest_of(root)}"
+    return f"{package_version()}+{digest_of(root, packages)}"
 
 
 def package_version() -> str:
@@ -29,10 +32,10 @@ def package_version() -> str:
         return "0"
 
 
-def digest_of(root: Path) -> str:
+def digest_of(root: Path, packages: tuple[str, ...] = PACKAGES) -> str:
     """First 12 hexadecimal digits of the SHA-256 over the packages' sources below ``root``."""
     digest = hashlib.sha256()
-    for package in _PACKAGES:
+    for package in packages:
         for path in sorted((root / package).rglob("*.py")):
             content = path.read_bytes()
             name = path.relative_to(root).as_posix()

@@ -179,4 +179,9 @@ def test_the_code_version_changes_with_any_source_file(tmp_path):
     source.write_text("a = 2\n")
     second = digest_of(tmp_path)
     source.rename(source.with_name("renamed.py"))
-    assert len({first, second, digest_of(tmp_path)}) == 3
+    third = digest_of(tmp_path)
+    assert len({first, second, third}) == 3
+    only = digest_of(tmp_path, ("datasets",))
+    source.with_name("renamed.py").unlink()
+    assert digest_of(tmp_path, ("datasets",)) == only
+    assert digest_of(tmp_path) == only
