@@ -37,7 +37,7 @@ def render_summary(summary: RunSummary, slices_per_column: int = 3) -> Renderabl
 def _binary_table(summary: RunSummary, slices_per_column: int) -> Table:
     table = _table("Binary tasks on the test split")
     for header in ("AUC", "log loss", "s-logloss", "calibr.", "rate", "count"):
-        table.add_column(header, justify="right", no_wrap=True, min_width=len(header))
+        table.add_column(header, justify="right", no_wrap=True)
     for task, slice_name, metrics in _rows(summary, "binary", slices_per_column):
         table.add_row(
             task,
@@ -54,8 +54,8 @@ def _binary_table(summary: RunSummary, slices_per_column: int) -> Table:
 
 def _regression_table(summary: RunSummary, slices_per_column: int) -> Table:
     table = _table("Regression tasks on the test split")
-    for header in ("RMSE", "MAE", "R²", "mean label", "predicted", "count"):
-        table.add_column(header, justify="right", no_wrap=True, min_width=len(header))
+    for header in ("RMSE", "MAE", "R²", "label", "predicted", "count"):
+        table.add_column(header, justify="right", no_wrap=True)
     for task, slice_name, metrics in _rows(summary, "regression", slices_per_column):
         table.add_row(
             task,
@@ -87,9 +87,17 @@ def _rows(
 
 
 def _table(title: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     table.add_column("task", style="bold", no_wrap=True)
-    table.add_column("slice", overflow="ellipsis", no_wrap=True)
+    # The only column that may wrap: on a narrow terminal the figures stay whole.
+    table.add_column("slice", overflow="fold")
     return table
 
 

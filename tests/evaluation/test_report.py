@@ -241,8 +241,8 @@ def test_jsonable_leaves_no_nan():
     assert found == {"a": [None, 1, [2.5, True]], "3": "x"}
 
 
-def _printed(run: RunSummary) -> str:
-    console = Console(width=100, record=True, file=io.StringIO())
+def _printed(run: RunSummary, width: int = 100) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
     console.print(render_summary(run, slices_per_column=2))
     return console.export_text()
 
@@ -261,3 +261,10 @@ def test_console_shows_metrics_verdict_and_time(run):
 def test_console_shows_the_pushed_path_with_brackets(run):
     pushed = dataclasses.replace(run, blessed=True, pushed_model="out/[x]/1")
     assert "out/[x]/1" in _printed(pushed)
+
+
+def test_figures_stay_whole_on_a_narrow_terminal(run):
+    text = _printed(run, width=80)
+    assert "0.7312" in text
+    assert "0.61234" in text
+    assert "1,234.5" in text
