@@ -147,7 +147,7 @@ def main(
         f"{step_cpu / peak_cpu:.3f} per CPU second\n"
         f"                  (rounds: {' '.join(f'{ratio:.2f}' for ratio in ratios)})\n"
         f"pipeline alone    {impressions // batch_size * batch_size / pipeline.wall:,.0f} "
-        "impressions/s"
+        "impressions/s" + _caution()
     )
 
 
@@ -239,6 +239,14 @@ def _measure(call: Callable[[], object], repeats: int) -> Seconds:
     for _ in range(repeats):
         call()
     return Seconds((time.perf_counter() - wall) / repeats, (time.process_time() - cpu) / repeats)
+
+
+def _caution() -> str:
+    """Says so if others use the machine: waiting for a core hits a matmul more than a step."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load <= cores + 1:
+        return ""
+    return f"\nload              {load:.1f} on {cores} cores: only the share per CPU second counts"
 
 
 def _cpu() -> str:

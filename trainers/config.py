@@ -25,7 +25,8 @@ class TrainingConfig:
       mixed_precision: Hidden layers in bfloat16.
       strategy: tf.distribute strategy: ``default`` is one device, ``mirrored`` all local ones,
         ``multi_worker_mirrored`` all of the cluster described by the environment's ``TF_CONFIG``.
-      jit_compile: Compile the training step with XLA.
+      jit_compile: Compile the training step with XLA. For GPUs: on a CPU, XLA's scatters into large
+        embedding tables made a step many times slower (``benchmarks/ranking_training.py --jit``).
       deterministic: Make every TensorFlow operation deterministic, at a cost in speed. Seeds are
         set in any case; without this, sums may be taken in another order.
       steps_per_execution: Steps run between two returns to Python.
