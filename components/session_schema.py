@@ -9,7 +9,7 @@ from __future__ import annotations
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.session_example_gen.encoding import SESSION_START, session_level_columns
-from datasets.spec import DatasetSpec
+from datasets.spec import DatasetSpec, Dtype
 
 _TYPES = {"int64": schema_pb2.INT, "string": schema_pb2.BYTES, "float32": schema_pb2.FLOAT}
 _RANGES = {"hour": (0, 23), "day_of_week": (0, 6)}
@@ -48,9 +48,11 @@ def build_schema(spec: DatasetSpec) -> schema_pb2.Schema:
     return schema
 
 
-def column_types(spec: DatasetSpec) -> dict[str, str]:
+def column_types(spec: DatasetSpec) -> dict[str, Dtype]:
     """Type of every column of the session examples: ``int64``, ``string`` or ``float32``."""
-    types = {c.name: c.dtype for c in spec.all_columns if c.role not in ("event", "session")}
+    types: dict[str, Dtype] = {
+        c.name: c.dtype for c in spec.all_columns if c.role not in ("event", "session")
+    }
     types.update({"hour": "int64", "day_of_week": "int64", "step": "int64"})
     types.update({"step_bucket": "string", "session_id": "string", SESSION_START: "int64"})
     for task in spec.tasks:

@@ -15,6 +15,7 @@ import io
 import os
 import zlib
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import apache_beam as beam
 import polars as pl
@@ -251,7 +252,7 @@ def _wrong_width(actual: int, block: Block) -> str:
     return f"{actual} fields where the header has {len(block.header)}"
 
 
-def _open_text(path: str) -> io.BufferedIOBase:
+def _open_text(path: str) -> BinaryIO | gzip.GzipFile:
     # Beam's own decompression takes a truncated gzip file for a whole one.
     raw = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
     return gzip.GzipFile(fileobj=raw) if path.endswith(".gz") else raw

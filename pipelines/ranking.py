@@ -15,15 +15,17 @@ from components.session_example_gen.component import SessionExampleGen
 from components.session_example_gen.config import SessionExampleGenConfig
 from components.session_example_gen.summary import IngestionSummary
 from components.session_flattener.component import SessionFlattener
-from components.session_schema import build_schema
+from components.session_schema import build_schema, column_types
 from components.strict_example_validator.component import StrictExampleValidator
+from datasets.spec import Dtype
 from evaluation.eval_config import build_eval_config
+from evaluation.evaluation_schema import build_evaluation_schema
 from evaluation.report import write_report
 from evaluation.run_summary import RunSummary
 from pipelines import local_runner
 from pipelines.code_version import code_version
 from pipelines.config import RankingPipelineConfig
-from pipelines.ranking_summary import summarise_run
+from pipelines.ranking_summary import log_rows, summarise_run
 from trainers.ranking import RankingTrainerConfig
 
 
@@ -49,7 +51,9 @@ def create_pipeline(config: RankingPipelineConfig) -> tfx.dsl.Pipeline:
     )
     examples = example_gen.outputs["examples"]
 
-    schema_gen = tfx.components.ImportSchemaGen(schema_file=_schema_file(config, output))
+    schema_gen = tfx.components.ImportSchemaGen(
+        schema_file=_write_schema(output, _session_schema(config))
+    )
     schema = schema_gen.outputs["schema"]
 
     statistics_gen = tfx.components.StatisticsGen(examples=examples, schema=schema)
@@ -97,13 +101,16 @@ def create_pipeline(config: RankingPipelineConfig) -> tfx.dsl.Pipeline:
         model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
         candidate=trainer.outputs["model"],
     ).with_id("EarlierBlessedModel")
+    evaluation_schema_gen = tfx.components.ImportSchemaGen(
+        schema_file=_write_schema(output, _evaluation_schema(config))
+    ).with_id("EvaluationSchemaGen")
     evaluator = tfx.components.Evaluator(
         examples=flattener.outputs["impressions"],
         model=trainer.outputs["model"],
         baseline_model=baseline.outputs["model"],
         eval_config=build_eval_config(tasks, spec.slices, config.thresholds),
-        # Without the sessions' schema, which lacks the column session_length.
         example_splits=["test"],
+        schema=evaluation_schema_gen.outputs["schema"],
     )
     pusher = tfx.components.Pusher(
         model=trainer.outputs["model"],
@@ -127,6 +134,7 @@ def create_pipeline(config: RankingPipelineConfig) -> tfx.dsl.Pipeline:
             trainer,
             flattener,
             baseline,
+            evaluation_schema_gen,
             evaluator,
             pusher,
         ],
@@ -156,16 +164,15 @@ def run_ranking(
     Raises:
       StageError: if a stage fails.
     """
-    result = local_runner.run(create_pipeline(config), observer, _row_counters())
+    result = local_runner.run(create_pipeline(config), observer, _row_counters(config))
     summary = summarise_run(config, result, command)
     write_report(config.output_dir, summary)
     return summary
 
 
-def _row_counters() -> local_runner.RowCounters:
+def _row_counters(config: RankingPipelineConfig) -> local_runner.RowCounters:
     def rows_read(stage: local_runner.StageResult) -> int:
-        summary = IngestionSummary.read(stage.outputs["examples"][0].uri)
-        return sum(numbers["rows"] for numbers in summary.files.values())
+        return log_rows(config, IngestionSummary.read(stage.outputs["examples"][0].uri))
 
     return {"SessionExampleGen": rows_read}
 
@@ -189,13 +196,23 @@ def _example_gen_config(config: RankingPipelineConfig, output: str) -> SessionEx
     )
 
 
-def _schema_file(config: RankingPipelineConfig, output: str) -> str:
-    """Writes the curated schema under a name with its digest, for the cache to see a change."""
-    if config.data.schema_file is not None:
-        with open(config.data.schema_file) as file:
-            text = file.read()
-    else:
-        text = text_format.MessageToString(build_schema(config.data.spec()))
+def _session_schema(config: RankingPipelineConfig) -> str:
+    if config.data.schema_file is None:
+        return text_format.MessageToString(build_schema(config.data.spec()))
+    with open(config.data.schema_file) as file:
+        return file.read()
+
+
+def _evaluation_schema(config: RankingPipelineConfig) -> str:
+    spec = config.data.spec()
+    types = column_types(spec)
+    slices: dict[str, Dtype] = {name: types[name] for name in spec.slices}
+    schema = build_evaluation_schema(config.data.selected_tasks(), slices)
+    return text_format.MessageToString(schema)
+
+
+def _write_schema(output: str, text: str) -> str:
+    """Writes a schema under a name with its digest, for the cache to see a change."""
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     path = os.path.join(output, "schema", f"schema-{digest}.pbtxt")
     os.makedirs(os.path.dirname(path), exist_ok=True)

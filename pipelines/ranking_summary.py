@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import fnmatch
 import itertools
 import json
 import os
@@ -76,13 +77,23 @@ def _history(result: RunResult) -> Mapping[str, Any]:
 def _ingestion(config: RankingPipelineConfig, ingested: IngestionSummary) -> Ingestion:
     path = quarantine_file(config, ingested)
     return Ingestion(
-        rows_read=sum(numbers["rows"] for numbers in ingested.files.values()),
+        rows_read=log_rows(config, ingested),
         quarantined=ingested.quarantined,
         examples=_rejected(path),
         quarantine_file=path if os.path.exists(path) else None,
         duplicates=ingested.duplicates,
         sessions_split=ingested.split_sessions,
         implied=ingested.implied,
+    )
+
+
+def log_rows(config: RankingPipelineConfig, ingested: IngestionSummary) -> int:
+    """Rows of the log's files, side tables left out."""
+    patterns = config.data.spec().log_files
+    return sum(
+        numbers["rows"]
+        for path, numbers in ingested.files.items()
+        if any(fnmatch.fnmatch(os.path.basename(path), pattern) for pattern in patterns)
     )
 
 

@@ -41,7 +41,8 @@ class RankingModule(tf.Module):
           spec: The data set, for its features.
         """
         super().__init__(name="ranking")
-        self.model = model
+        # The variables alone: tracking the model would save its hundreds of Keras functions too.
+        self.model_variables = model.variables
         self.transform = transform_output.transform_features_layer()
         self._predict = predict
         self._features = spec.features

@@ -67,7 +67,9 @@ def summarise(
     files: dict[str, dict[str, int]] = {}
     quarantined: dict[str, int] = {}
     daily: dict[tuple[str, str], dict] = {}
-    by_split = {kind: dict.fromkeys(SPLITS, 0) for kind in ("sessions", "impressions")}
+    sessions: dict[str, int] = dict.fromkeys(SPLITS, 0)
+    impressions: dict[str, int] = dict.fromkeys(SPLITS, 0)
+    by_split = {"sessions": sessions, "impressions": impressions}
     for key, number in sorted(counts.sums.items()):
         kind, *rest = key
         if kind == "rows":
@@ -90,8 +92,8 @@ def summarise(
         duplicates=counts.sums[("duplicates",)],
         split_sessions=counts.sums[("split_sessions",)],
         implied=counts.sums[("implied",)],
-        sessions=by_split["sessions"],
-        impressions=by_split["impressions"],
+        sessions=sessions,
+        impressions=impressions,
         daily=list(daily.values()),
         data_span_ms=span,
         notes=notes,

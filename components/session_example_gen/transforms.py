@@ -72,7 +72,7 @@ class ReadChecked(beam.PTransform):
         self._paths = paths
         self._check = _CheckBlock(columns, key, buckets, table)
 
-    def expand(self, pbegin: pvalue.PBegin) -> pvalue.DoOutputsTuple:
+    def expand(self, pbegin: pvalue.PBegin):
         """See the class."""
         return (
             pbegin
@@ -176,16 +176,18 @@ class MergeStarts(beam.CombineFn):
         return self._merge(accumulator)
 
     @staticmethod
-    def _merge(pairs):
+    def _merge(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
         if not pairs:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+            empty = np.array([], dtype=np.int64)
+            return empty, empty
         seconds, inverse = np.unique(np.concatenate([p[0] for p in pairs]), return_inverse=True)
-        counts = np.zeros(len(seconds), np.int64)
-        np.add.at(counts, inverse, np.concatenate([p[1] for p in pairs]))
-        return seconds, counts
+        counts = np.bincount(inverse, weights=np.concatenate([p[1] for p in pairs]))
+        return seconds, counts.astype(np.int64)
 
 
-def boundaries_from(starts, fractions: tuple[float, float, float]) -> tuple[int, int]:
+def boundaries_from(
+    starts: tuple[np.ndarray, np.ndarray], fractions: tuple[float, float, float]
+) -> tuple[int, int]:
     """The split boundaries of ``datasets.sessions.split_boundaries``, fit to raise in a worker."""
     try:
         return sessions.split_boundaries(*starts, fractions)
