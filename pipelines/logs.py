@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from absl import logging as absl_logging
+
 _FORMAT = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
 
 
@@ -72,11 +74,14 @@ def _logging_to(log: TextIO) -> Iterator[None]:
     handler = logging.StreamHandler(log)
     handler.setFormatter(logging.Formatter(_FORMAT))
     root = logging.getLogger()
-    level = root.level
+    level, verbosity = root.level, absl_logging.get_verbosity()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
+    # TFX logs through absl, which has a level of its own.
+    absl_logging.set_verbosity(absl_logging.INFO)
     try:
         yield
     finally:
         root.removeHandler(handler)
         root.setLevel(level)
+        absl_logging.set_verbosity(verbosity)

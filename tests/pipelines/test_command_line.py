@@ -11,6 +11,7 @@ import time
 import types
 
 import pytest
+from absl import logging as absl_logging
 from rich.console import Console
 
 from datasets.errors import DataError
@@ -229,7 +230,7 @@ def test_everything_that_libraries_print_goes_to_the_log(ranking, capfd, tmp_pat
     def noisy(config, observer, command):
         print("a print")
         os.write(2, b"C++ speaking\n")
-        logging.getLogger("absl").info("an info")
+        absl_logging.info("an info")
         logging.getLogger("beam").warning("a warning")
         subprocess.run(["echo", "a child"], check=True)
         return "quiet"
