@@ -266,10 +266,12 @@ class BlessingOptions:
     Attributes:
       min_auc: Lower bound of every binary task's AUC.
       max_auc_drop: How far an AUC may fall below the latest blessed model's.
+      min_r_squared: Lower bound of every regression task's coefficient of determination.
     """
 
     min_auc: float | None = None
     max_auc_drop: float | None = None
+    min_r_squared: float | None = None
 
     def __post_init__(self) -> None:
         require(

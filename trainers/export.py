@@ -123,7 +123,7 @@ class RankingModule(tf.Module):
             tf.debugging.assert_equal(
                 raw[name].row_lengths(),
                 lengths,
-                message=f"features {name!r} and {impression_level[0]!r} need the same number of "
+                message=f"features {name} and {impression_level[0]} need the same number of "
                 "values in each example",
             )
         return lengths

@@ -162,6 +162,7 @@ def _default(name: str, text: str) -> str:
 @click.option("--schema", "schema_file", help="A curated TFX schema in text form.")
 @click.option("--min-auc", type=float, help="A model below this is not blessed.")
 @click.option("--max-auc-drop", type=float, help="Allowed loss against the last blessed model.")
+@click.option("--min-r-squared", type=float, help="The same for the R² of regression tasks.")
 @click.option("--beam-workers", type=int, default=1, show_default=True, help="Beam's processes.")
 @click.option("--beam-arg", "beam_args", multiple=True, help="Passed to Beam; may be repeated.")
 @click.option("--cache/--no-cache", default=True, help="Skip stages whose inputs are unchanged.")
@@ -194,6 +195,7 @@ def ranking_command(
     schema_file: str | None,
     min_auc: float | None,
     max_auc_drop: float | None,
+    min_r_squared: float | None,
     beam_workers: int,
     beam_args: tuple[str, ...],
     cache: bool,
@@ -229,7 +231,7 @@ def ranking_command(
             jit_compile=jit_compile,
             deterministic=deterministic,
         ),
-        blessing_options=BlessingOptions(min_auc=min_auc, max_auc_drop=max_auc_drop),
+        blessing_options=BlessingOptions(min_auc, max_auc_drop, min_r_squared),
         seed=seed,
         beam_pipeline_args=local_beam_args(beam_workers, beam_args),
         enable_cache=cache,

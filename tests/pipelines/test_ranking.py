@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def config(tmp_path_factory):
         output_dir=str(directory / "run"),
         model_options=ModelOptions(backbone="shared_bottom", size="small"),
         training_options=TrainingOptions(epochs=2, batch_size=128),
-        blessing_options=BlessingOptions(min_auc=0.0),
+        blessing_options=BlessingOptions(min_auc=0.0, min_r_squared=-10.0),
         seed=5,
     )
 
@@ -85,7 +86,7 @@ def test_the_model_is_blessed_pushed_and_reported(run):
     assert report["quarantined"] == 0
     assert set(run.stages) == set(report["seconds"])
     page = Path(run.config.output_dir, "report", "index.html").read_text()
-    assert "http" not in page.replace("http://www.w3.org", "").replace("https://kuairand", "")
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//', page), "the page needs the network"
 
 
 def test_the_model_records_how_it_was_made(run):
@@ -237,7 +238,7 @@ def test_a_request_with_lists_of_different_lengths_is_refused_by_name(run, model
     record = next(iter(tf.data.TFRecordDataset(files, compression_type="GZIP"))).numpy()
     example = tf.train.Example.FromString(record)
     example.features.feature["tag"].bytes_list.value.append(b"1")
-    with pytest.raises(tf.errors.InvalidArgumentError, match="'tag'"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="features tag and item_id"):
         model.signatures["serving_default"](tf.constant([example.SerializeToString()]))
 
 
