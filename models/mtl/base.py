@@ -53,7 +53,7 @@ class Backbone(keras.layers.Layer):
           training: Whether to drop units.
 
         Returns:
-          float32 `[batch, task]`: log odds of binary tasks, log1p of regressed values.
+          float32 `[batch, task]`: log odds of binary tasks, logarithms of regressed values.
         """
         raise NotImplementedError
 

@@ -168,5 +168,6 @@ def loss(tasks, weights: list[float], logits: np.ndarray, labels: np.ndarray) ->
             p = sigmoid(column)
             total += weight * -np.mean(label * np.log(p) + (1 - label) * np.log(1 - p))
         else:
-            total += weight * np.mean((column - np.log(1 + label / task.unit)) ** 2)
+            mean, value = np.exp(column), label / task.unit
+            total += weight * np.mean(4 * (np.sqrt(value) - np.sqrt(mean)) ** 2 / np.sqrt(mean))
     return total

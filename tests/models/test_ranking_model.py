@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import mean_tweedie_deviance, roc_auc_score
 
 from datasets.spec import Task
 from models.config import ModelConfig
@@ -15,7 +15,7 @@ from models.keras import keras
 from models.metrics import LogitAuc
 from models.mtl.config import MmoeConfig, PleConfig
 from models.mtl.registry import BACKBONES
-from models.ranking_model import MAX_LOG1P, RankingModel
+from models.ranking_model import MAX_LOG, MIN_LOG, RankingModel, TweedieDeviance
 
 TASK_COUNTS = (1, 2, 5)
 
@@ -104,7 +104,7 @@ def test_a_tiny_set_is_learned_by_heart(small, backbone):
     click = rng.integers(0, 2, 32)
     cart = click * rng.integers(0, 2, 32)
     pay = cart * rng.integers(0, 2, 32)
-    labels = np.stack([click, cart, pay, rng.integers(0, 2, 32), 5_000.0 * click], axis=1)
+    labels = np.stack([click, cart, pay, rng.integers(0, 2, 32), 1_000.0 + 5_000 * click], axis=1)
     batch = (tensors(features), tf.constant(labels.astype(np.float32)))
     data = tf.data.Dataset.from_tensors(batch).repeat(150)
     model.compile(optimizer=keras.optimizers.Adam(0.01))
@@ -153,7 +153,7 @@ def test_predictions_are_probabilities_and_values_in_the_labels_unit(small, refe
         np.testing.assert_allclose(
             predictions[name], reference.sigmoid(logits[:, index]), rtol=1e-5
         )
-    expected = 1000.0 * np.expm1(np.maximum(logits[:, 4], 0.0))
+    expected = 1000.0 * np.exp(logits[:, 4])
     np.testing.assert_allclose(predictions["watch"], expected, rtol=1e-4, atol=1e-3)
     assert {tensor.dtype for tensor in predictions.values()} == {tf.float32}
 
@@ -166,7 +166,22 @@ def test_an_absurd_regression_is_clipped(small):
     model(tensors(features))
     model.backbone.towers.head_bias.assign([1e6])
     values = model.predict_tasks(tensors(features))["watch"]
-    np.testing.assert_allclose(values, 10.0 * np.expm1(MAX_LOG1P), rtol=1e-5)
+    np.testing.assert_allclose(values, 10.0 * np.exp(MAX_LOG), rtol=1e-5)
+    model.backbone.towers.head_bias.assign([-1e6])
+    values = model.predict_tasks(tensors(features))["watch"]
+    np.testing.assert_allclose(values, 10.0 * np.exp(MIN_LOG), rtol=1e-5)
+
+
+def test_the_regression_loss_is_least_at_the_mean_and_agrees_with_sklearn():
+    rng = np.random.default_rng(5)
+    labels = np.where(rng.random(4000) < 0.3, 0.0, rng.lognormal(1.0, 1.5, 4000))
+    logs = np.linspace(-1.0, 4.0, 501)
+    deviances = [
+        float(TweedieDeviance().call(tf.constant(labels), tf.constant(log))) for log in logs
+    ]
+    assert np.exp(logs[np.argmin(deviances)]) == pytest.approx(labels.mean(), rel=0.01)
+    expected = mean_tweedie_deviance(labels, np.full(4000, np.exp(2.0)), power=1.5)  # pyright: ignore
+    assert deviances[300] == pytest.approx(expected, rel=1e-6)
 
 
 def test_weights_depend_on_the_seed_alone(small):
