@@ -6,6 +6,8 @@ A data set of your own needs no line here: every ``--dataset`` also takes ``modu
 from __future__ import annotations
 
 import importlib
+import json
+import pathlib
 
 from datasets.spec import DatasetSpec
 
@@ -15,6 +17,29 @@ DATASETS: dict[str, str] = {
     "synthetic-video": "datasets.synthetic:VIDEO_SPEC",
     "synthetic-shop": "datasets.synthetic:SHOP_SPEC",
 }
+
+
+#: Stands for the synthetic data set of the profile that a directory holds.
+SYNTHETIC = "synthetic"
+_SYNTHETIC_MANIFEST = "synthetic.json"
+
+
+def resolve_name(name: str, data_dir: str) -> str:
+    """The name of a data set, where ``synthetic`` becomes that of the directory's profile.
+
+    Raises:
+      ValueError: if the name is ``synthetic`` and the directory holds no synthetic data set.
+    """
+    if name != SYNTHETIC:
+        return name
+    path = pathlib.Path(data_dir, _SYNTHETIC_MANIFEST)
+    try:
+        profile = json.loads(path.read_text())["config"]["profile"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"{data_dir} is no finished synthetic data set: {path} cannot be read"
+        ) from error
+    return f"{SYNTHETIC}-{profile}"
 
 
 def load_dataset(name: str) -> DatasetSpec:

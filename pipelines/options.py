@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from datasets.registry import load_dataset
+from datasets.registry import load_dataset, resolve_name
 from datasets.spec import DatasetSpec, Task
 from models.mtl.config import BackboneConfig, MmoeConfig, PleConfig
 from pipelines.errors import UserError, require
@@ -57,7 +57,8 @@ class DataOptions:
     """Which log is read, and how it becomes sessions.
 
     Attributes:
-      dataset: Registry name, or ``module:ATTRIBUTE`` of a ``DatasetSpec``.
+      dataset: Registry name, or ``module:ATTRIBUTE`` of a ``DatasetSpec``; ``synthetic`` becomes
+        the name of the profile that ``data_dir`` holds.
       data_dir: Directory of the data set's files.
       tasks: Names of the tasks to train; empty takes the data set's defaults.
       pattern: Files below ``data_dir`` that count as input; ``{SPAN}`` in a directory's name
@@ -83,6 +84,13 @@ class DataOptions:
     schema_file: str | None = None
 
     def __post_init__(self) -> None:
+        try:
+            name = resolve_name(self.dataset, self.data_dir)
+        except ValueError as error:
+            raise UserError(
+                f"--dataset: {error}", "make one: mtfx synthesize --output-dir DATA_DIR"
+            ) from error
+        object.__setattr__(self, "dataset", name)
         require(
             _DATASET.match(self.dataset) is not None,
             f"--dataset {self.dataset!r} is neither a name nor module:ATTRIBUTE",

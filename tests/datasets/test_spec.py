@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from datasets.registry import DATASETS, load_dataset
+from datasets.registry import DATASETS, load_dataset, resolve_name
 from datasets.spec import Column, DatasetSpec, Feature, Task
 
 KEYS = (
@@ -29,6 +29,14 @@ def test_registered_data_sets_load(name):
     spec = load_dataset(name)
     assert spec.tasks
     assert spec.features
+
+
+def test_synthetic_stands_for_the_profile_of_the_directory(tmp_path):
+    (tmp_path / "synthetic.json").write_text('{"config": {"profile": "shop"}}')
+    assert resolve_name("synthetic", str(tmp_path)) == "synthetic-shop"
+    assert resolve_name("kuairand", "/nowhere") == "kuairand"
+    with pytest.raises(ValueError, match="no finished synthetic data set"):
+        resolve_name("synthetic", str(tmp_path / "other"))
 
 
 def test_module_attribute_loads():
