@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 
 from google.protobuf import text_format
 from tfx import v1 as tfx
@@ -17,6 +18,7 @@ from components.session_example_gen.summary import IngestionSummary
 from components.session_flattener.component import SessionFlattener
 from components.session_schema import build_schema, column_types
 from components.strict_example_validator.component import StrictExampleValidator
+from datasets.sessions import SPLITS
 from datasets.spec import Dtype
 from evaluation.eval_config import build_eval_config
 from evaluation.evaluation_schema import build_evaluation_schema
@@ -171,10 +173,23 @@ def run_ranking(
 
 
 def _row_counters(config: RankingPipelineConfig) -> local_runner.RowCounters:
-    def rows_read(stage: local_runner.StageResult) -> int:
-        return log_rows(config, IngestionSummary.read(stage.outputs["examples"][0].uri))
+    """Rows by stage: of the log, then of the impressions that the stage read."""
+    found: dict[str, IngestionSummary] = {}
 
-    return {"SessionExampleGen": rows_read}
+    def rows_read(stage: local_runner.StageResult) -> int:
+        found["log"] = IngestionSummary.read(stage.outputs["examples"][0].uri)
+        return log_rows(config, found["log"])
+
+    def impressions(*splits: str) -> Callable[[local_runner.StageResult], int]:
+        return lambda _: sum(found["log"].impressions[split] for split in splits)
+
+    return {
+        "SessionExampleGen": rows_read,
+        "SessionFlattener": impressions("test"),
+        "StatisticsGen": impressions(*SPLITS),
+        "Transform": impressions("train", "eval"),
+        "Evaluator": impressions("test"),
+    }
 
 
 def _pipeline_name(config: RankingPipelineConfig) -> str:

@@ -1,0 +1,138 @@
+"""The preprocessing function under real TensorFlow Transform, against vocabularies made by hand."""
+
+import sys
+import types
+
+import apache_beam as beam
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from tensorflow_transform.tf_metadata import schema_utils
+from tfx_bsl.public import tfxio
+
+from components.preprocessing import preprocessing_fn
+from components.session_schema import build_schema
+from datasets.spec import Column, DatasetSpec, Feature, Task
+
+SPEC = DatasetSpec(
+    name="mine",
+    title="",
+    log_files=("log.csv",),
+    columns=(
+        Column("user_id", "u", "user"),
+        Column("item_id", "i", "item"),
+        Column("timestamp_ms", "t", "timestamp"),
+        Column("color", "color", "context", dtype="string"),
+        Column("price", "price", "context", dtype="float32"),
+        Column("click", "click", "label"),
+    ),
+    features=(
+        Feature("user_id", "categorical", level="session", min_count=1, oov_buckets=1),
+        Feature("item_id", "categorical", min_count=2, oov_buckets=3),
+        Feature("color", "categorical", dtype="string", vocabulary="small", min_count=1),
+        Feature("hour", "categorical", vocabulary="small"),
+        Feature("price", "numeric", dtype="float32", log_scale=True),
+    ),
+    tasks=(Task("click"),),
+)
+SESSIONS = [
+    (
+        1,
+        [7, 7, 7, 8],
+        ["red", "red", "5", "blue"],
+        [1, 1, 5, 2],
+        [1.0, 2.0, 3.0, 9.0],
+        [0, 1, 0, 0],
+    ),
+    (2, [8, 9], ["red", ""], [1, 3], [0.0, 4.0], [1, 0]),
+]
+
+
+def serialized():
+    schema = build_schema(SPEC)
+    for user, items, colors, hours, prices, clicks in SESSIONS:
+        given = {
+            "user_id": [user],
+            "item_id": items,
+            "color": [c.encode() for c in colors],
+            "hour": hours,
+            "price": prices,
+            "click": clicks,
+        }
+        example = tf.train.Example()
+        for feature in schema.feature:
+            count = 1 if feature.value_count.max == 1 else len(items)
+            values = given.get(feature.name)
+            target = example.features.feature[feature.name]
+            if feature.type == 1:
+                target.bytes_list.value.extend(values or [b"x"] * count)
+            elif feature.type == 2:
+                target.int64_list.value.extend(values or [1] * count)
+            else:
+                target.float_list.value.extend(values or [1.0] * count)
+        yield example.SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def transformed(tmp_path_factory):
+    directory = str(tmp_path_factory.mktemp("transform"))
+    module = types.ModuleType("my_data_set_for_preprocessing")
+    module.SPEC = SPEC
+    sys.modules[module.__name__] = module
+    path = f"{directory}/examples.gz"
+    with tf.io.TFRecordWriter(path, "GZIP") as writer:
+        for record in serialized():
+            writer.write(record)
+    source = tfxio.TFExampleRecord(path, schema=build_schema(SPEC))
+    config = {"dataset": f"{module.__name__}:SPEC", "tasks": ["click"]}
+    with beam.Pipeline() as pipeline, tft_beam.Context(temp_dir=f"{directory}/tmp"):
+        data = pipeline | source.BeamSource()
+        metadata = source.TensorAdapterConfig()
+        function = (data, metadata) | tft_beam.AnalyzeDataset(
+            lambda inputs: preprocessing_fn(inputs, config)
+        )
+        _ = function | tft_beam.WriteTransformFn(directory)
+    output = tft.TFTransformOutput(directory)
+    parsing = schema_utils.schema_as_feature_spec(build_schema(SPEC)).feature_spec
+    raw = tf.io.parse_example(tf.constant(list(serialized())), parsing)
+    return output, output.transform_features_layer()(raw)
+
+
+def test_shapes_follow_the_level(transformed):
+    _, values = transformed
+    assert values["user_id"].shape == (2, 1)
+    for name in ("item_id", "color", "hour", "price", "click"):
+        assert isinstance(values[name], tf.RaggedTensor)
+        assert values[name].row_lengths().numpy().tolist() == [4, 2]
+
+
+def test_rare_values_share_buckets_behind_the_vocabulary(transformed):
+    output, values = transformed
+    assert output.vocabulary_by_name("item_id") == [b"7", b"8"]
+    ids = values["item_id"].flat_values.numpy().tolist()
+    assert ids[:5] == [0, 0, 0, 1, 1]
+    assert 2 <= ids[5] < 2 + 3
+
+
+def test_a_shared_vocabulary_tells_features_apart(transformed):
+    output, values = transformed
+    vocabulary = output.vocabulary_by_name("small")
+    assert {b"color=5", b"hour=5", b"color="} <= set(vocabulary)
+    assert vocabulary[values["color"].flat_values.numpy()[2]] == b"color=5"
+    assert vocabulary[values["hour"].flat_values.numpy()[2]] == b"hour=5"
+
+
+def test_numbers_are_scaled_over_impressions(transformed):
+    _, values = transformed
+    logs = np.log1p([1.0, 2.0, 3.0, 9.0, 0.0, 4.0])
+    np.testing.assert_allclose(
+        values["price"].flat_values, (logs - logs.mean()) / logs.std(), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_labels_are_floats_as_they_were(transformed):
+    _, values = transformed
+    assert values["click"].flat_values.numpy().tolist() == [0, 1, 0, 0, 1, 0]
+    assert values["click"].dtype == tf.float32
