@@ -32,6 +32,9 @@ def local_beam_args(workers: int = 1, extra: Sequence[str] = ()) -> tuple[str, .
         # Beam 2.74 otherwise tries its Prism runner first, a program which it downloads. The
         # installed version is compatible with itself, so this changes nothing else.
         f"--update_compatibility_version={metadata.version('apache-beam')}",
+        # TFX packs itself for remote workers at every stage, some seconds each, unless Beam is told
+        # of an image that holds it. Local workers share this environment and use none.
+        "--sdk_container_image=unused",
     ]
     if workers > 1:
         arguments += ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
