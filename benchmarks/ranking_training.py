@@ -61,6 +61,7 @@ PEAK_SHAPES = ((2048, 2048, 2048), (4096, 1024, 1024), (2048, 512, 4096))
 @click.option("--lazy/--dense", default=True, help="Adam on the embeddings.")
 @click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), default=0.2)
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="0: one per core.")
+@click.option("--small", is_flag=True, help="Two rounds of three steps, for a quick look.")
 @click.option("--trace", type=click.Path(path_type=Path), help="Write a TensorBoard profile here.")
 def main(
     backbone: str,
@@ -72,9 +73,12 @@ def main(
     lazy: bool,
     dropout: float,
     threads: int,
+    small: bool,
     trace: Path | None,
 ) -> None:
     """Prints samples/s and the share of the matmul peak that training reaches."""
+    if small:
+        rounds, steps = 2, 3
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     sizes = dataclasses.replace(BACKBONES[backbone].config(), dropout=dropout)
     config = TrainingConfig(

@@ -25,8 +25,12 @@ from datasets.synthetic.config import FORMATS, PROFILES
 @click.option("--format", "file_format", type=click.Choice(FORMATS), default="csv")
 @click.option("--workers", type=int, default=1, show_default=True)
 @click.option("--with-truth", is_flag=True, help="Also write the true probabilities.")
-def main(profile, impressions: int | None, file_format, workers: int, with_truth: bool) -> None:
+@click.option("--small", is_flag=True, help="100,000 impressions, for a quick look.")
+def main(
+    profile, impressions: int | None, file_format, workers: int, with_truth: bool, small: bool
+) -> None:
     """Runs the benchmark once, in a temporary directory."""
+    impressions = 100_000 if small else impressions
     config = SyntheticConfig(
         profile=profile,
         impressions=impressions or PUBLISHED[profile].impressions,
