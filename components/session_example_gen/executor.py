@@ -66,6 +66,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             with self._make_beam_pipeline() as pipeline:
                 plan = _Plan(config, directory)
                 plan.build(pipeline, artifact.uri, quarantine)
+        except DataError:
+            raise
         except Exception as error:
             if (data_error := data_error_in(error)) is not None:
                 raise data_error from error
