@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -96,12 +97,7 @@ class ParallelMlp(keras.layers.Layer):
         scale = keep_scale(dropout)
         batch = tf.shape(members[0])[0]
         for layer, (kernels, biases) in enumerate(zip(self.kernels, self.biases, strict=True)):
-            members = [
-                tf.nn.bias_add(tf.matmul(member, kernel), bias)
-                for member, kernel, bias in zip(
-                    members, tf.unstack(kernels * scale), tf.unstack(biases * scale), strict=True
-                )
-            ]
+            members = parallel_dense(members, kernels * scale, biases * scale)
             if dropout:
                 masks = keep_masks(
                     self.count,
@@ -117,6 +113,54 @@ class ParallelMlp(keras.layers.Layer):
             else:
                 members = [tf.nn.relu(member) for member in members]
         return members
+
+
+def parallel_dense(
+    members: Sequence[tf.Tensor], kernels: tf.Tensor, biases: tf.Tensor
+) -> list[tf.Tensor]:
+    """``member @ kernel + bias`` for each member, with a faster gradient than TensorFlow's.
+
+    oneDNN multiplies thin matrices up to a fifth slower when the right one is to be transposed on
+    the fly, so the kernels are transposed first, all in one operation (TensorFlow's optimizer would
+    fold single transpositions back into the matmuls).
+
+    Args:
+      members: `[batch, input]` per member.
+      kernels: `[member, input, output]`.
+      biases: `[member, output]`.
+
+    Returns:
+      `[batch, output]` per member.
+    """
+
+    @tf.custom_gradient
+    def apply(kernels: tf.Tensor, biases: tf.Tensor, *members: tf.Tensor) -> Any:
+        outputs = [
+            tf.nn.bias_add(tf.matmul(member, kernel), bias)
+            for member, kernel, bias in zip(
+                members, tf.unstack(kernels), tf.unstack(biases), strict=True
+            )
+        ]
+
+        def gradient(*upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            transposed = tf.unstack(tf.transpose(kernels, [0, 2, 1]))
+            return (
+                tf.stack(
+                    [
+                        tf.matmul(member, change, transpose_a=True)
+                        for member, change in zip(members, upstream, strict=True)
+                    ]
+                ),
+                tf.stack([tf.raw_ops.BiasAddGrad(out_backprop=change) for change in upstream]),
+                *(
+                    tf.matmul(change, kernel)
+                    for change, kernel in zip(upstream, transposed, strict=True)
+                ),
+            )
+
+        return outputs, gradient
+
+    return apply(kernels, biases, *members)
 
 
 class Gate(keras.layers.Layer):
