@@ -23,9 +23,12 @@ ENV UV_LINK_MODE=copy \
 # Dependencies in a layer of their own, which an edit of the source leaves alone.
 COPY pyproject.toml uv.lock .python-version README.md LICENSE ./
 RUN uv sync --locked --no-dev --no-install-project
+COPY agents agents
 COPY components components
 COPY datasets datasets
+COPY environments environments
 COPY evaluation evaluation
+COPY experiments experiments
 COPY models models
 COPY pipelines pipelines
 COPY trainers trainers

@@ -29,8 +29,8 @@ class LogitAuc(keras.metrics.AUC):
         """Counts a batch.
 
         Args:
-          y_true: Labels, 0 or 1, `[batch]`.
-          y_pred: Logits, float32 `[batch]`.
+          y_true: Labels, 0 or 1, shaped as the logits.
+          y_pred: Logits, float32 `[batch]` or `[batch, 1]`.
           sample_weight: Weights `[batch]`.
         """
         super().update_state(y_true, tf.sigmoid(y_pred / 4.0), sample_weight)

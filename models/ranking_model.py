@@ -9,6 +9,7 @@ from datasets.spec import Task
 from models.config import ModelConfig
 from models.features import InputFeature, StateRepresentation
 from models.keras import keras
+from models.loss_weighting.base import Batch, LossWeighting
 from models.metrics import LogitAuc
 from models.mtl.registry import backbone_entry, build_backbone
 
@@ -19,7 +20,8 @@ MIN_LOG, MAX_LOG = -8.0, 16.0
 class RankingModel(tfrs.Model):
     """Predicts every task's feedback for an impression.
 
-    Loss: Σₖ wₖ · Lₖ with constant weights wₖ; Lₖ is the binary cross-entropy of the logits for a
+    Loss: Σₖ wₖ · Lₖ, with weights as ``models.loss_weighting`` finds them, constant unless asked
+    otherwise; Lₖ is the binary cross-entropy of the logits for a
     binary task, and the Tweedie deviance of power 1.5 for a regression such as watch time (see
     :class:`TweedieDeviance`).
 
@@ -29,6 +31,7 @@ class RankingModel(tfrs.Model):
       config: Sizes and weights.
       state_representation: Features to state.
       backbone: State to logits.
+      weighting: How the tasks' losses are weighted while training.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class RankingModel(tfrs.Model):
         *,
         seed: int = 0,
         mixed_precision: bool = False,
+        weighting: LossWeighting | None = None,
     ) -> None:
         """Builds the layers.
 
@@ -50,6 +54,7 @@ class RankingModel(tfrs.Model):
             is None, then this one.
           mixed_precision: Compute hidden layers in bfloat16 (``mixed_bfloat16``); variables, heads
             and losses stay float32.
+          weighting: How the tasks' losses are weighted; as ``config`` says if None.
 
         Raises:
           ValueError: if a weight names an unknown task, or as the parts raise it.
@@ -69,6 +74,7 @@ class RankingModel(tfrs.Model):
         self.backbone = build_backbone(config.backbone, tasks, sizes, dtype=dtype)
         weights = dict(config.task_weights)
         self._task_weights = [weights.get(name, 1.0) for name in names]
+        self.weighting = weighting or LossWeighting(self.tasks, self._task_weights)
         self._ranking_tasks = [_ranking_task(task) for task in tasks]
         self._loss_tracker = keras.metrics.Mean(name="loss")
         self._task_loss_trackers = [keras.metrics.Mean(name=f"{name}_loss") for name in names]
@@ -105,7 +111,7 @@ class RankingModel(tfrs.Model):
     def compute_loss(
         self, inputs: tuple[dict[str, tf.Tensor], tf.Tensor], training: bool = False
     ) -> tf.Tensor:
-        """The weighted loss; validation also updates AUC and log loss.
+        """The loss with constant weights; validation also updates AUC and log loss.
 
         Args:
           inputs: Features as for :meth:`call`, and labels float32 `[batch, task]`.
@@ -114,33 +120,59 @@ class RankingModel(tfrs.Model):
         Returns:
           float32 scalar.
         """
+        batch = self.losses(inputs, training=training)
+        total = tf.reduce_sum(tf.constant(self._task_weights) * tf.reduce_mean(batch.losses, 0))
+        self._track(total, batch)
+        return total
+
+    def losses(
+        self, inputs: tuple[dict[str, tf.Tensor], tf.Tensor], training: bool = False
+    ) -> Batch:
+        """The loss of every impression and task.
+
+        Args:
+          inputs: As for :meth:`compute_loss`.
+          training: Likewise.
+
+        Returns:
+          The batch with its logits and losses.
+        """
         features, labels = inputs
         logits = self(features, training=training)
-        losses = []
-        for index, (task, ranking) in enumerate(zip(self.tasks, self._ranking_tasks, strict=True)):
-            loss = ranking(
-                _target(task, labels[:, index]),
-                logits[:, index],
+        losses = [
+            ranking(
+                _target(task, labels[:, index : index + 1]),
+                logits[:, index : index + 1],
                 compute_metrics=not training,
             )
-            self._task_loss_trackers[index].update_state(loss, sample_weight=tf.shape(labels)[0])
-            losses.append(self._task_weights[index] * loss)
-        total = tf.add_n(losses)
-        self._loss_tracker.update_state(total, sample_weight=tf.shape(labels)[0])
-        return total
+            for index, (task, ranking) in enumerate(
+                zip(self.tasks, self._ranking_tasks, strict=True)
+            )
+        ]
+        return Batch(features, labels, logits, tf.stack(losses, axis=1))
 
     def train_step(self, inputs: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step of the optimizer.
 
-        Differs from tfrs.Model's in that it is right under tf.distribute, and in what it reports:
-        the epoch's mean losses, and no metric that only validation updates (whose result would be
-        computed in every step).
+        Differs from tfrs.Model's in the weighting of losses, in that it is right under
+        tf.distribute, and in what it reports: the epoch's mean losses, and no metric that only
+        validation updates (whose result would be computed in every step).
         """
-        with tf.GradientTape() as tape:
-            loss = self.compute_loss(inputs, training=True)
-            # The optimizer sums the gradients of the replicas, whose losses are means.
-            loss /= tf.distribute.get_strategy().num_replicas_in_sync
-        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
+        # The optimizer sums the gradients of the replicas, whose losses are means.
+        share = 1.0 / tf.distribute.get_strategy().num_replicas_in_sync
+        with tf.GradientTape(persistent=self.weighting.uses_task_gradients) as tape:
+            batch = self.losses(inputs, training=True)
+            total = self.weighting.total_loss(batch)
+            scaled = share * total
+            task_losses = [
+                share * weight * tf.reduce_mean(batch.losses[:, index])
+                for index, weight in enumerate(self._task_weights)
+                if self.weighting.uses_task_gradients
+            ]
+        variables = self.trainable_variables
+        gradients = self.weighting.gradients(tape, scaled, task_losses, variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        self._track(total, batch)
         return self._mean_losses()
 
     def test_step(self, inputs: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -151,6 +183,13 @@ class RankingModel(tfrs.Model):
             metrics |= {metric.name: metric.result() for metric in ranking.metrics}
         return metrics
 
+    def _track(self, total: tf.Tensor, batch: Batch) -> None:
+        """Adds a batch to the means that training and validation report."""
+        size = tf.shape(batch.losses)[0]
+        self._loss_tracker.update_state(total, sample_weight=size)
+        for index, tracker in enumerate(self._task_loss_trackers):
+            tracker.update_state(tf.reduce_mean(batch.losses[:, index]), sample_weight=size)
+
     def _mean_losses(self) -> dict[str, tf.Tensor]:
         trackers = [self._loss_tracker, *self._task_loss_trackers]
         return {tracker.name: tracker.result() for tracker in trackers}
@@ -159,8 +198,8 @@ class RankingModel(tfrs.Model):
 def _ranking_task(task: Task) -> tfrs.tasks.Ranking:
     """The loss of a task, with an AUC for validation where it is binary (its log loss is its loss).
 
-    Labels and predictions are `[batch]`, over which Keras's losses take the mean themselves; a
-    further reduction is not needed, and under tf.distribute not allowed.
+    Labels and predictions are `[batch, 1]`, over whose last axis Keras's losses take the mean, so
+    that without a reduction a loss per impression is left.
     """
     reduction = keras.losses.Reduction.NONE
     if task.kind == "binary":

@@ -1,0 +1,1 @@
+"""How the tasks' losses become one training step; one file per method."""
