@@ -15,28 +15,13 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from datasets.registry import load_dataset, resolve_name
 from datasets.spec import DatasetSpec, Task
-from models.mtl.config import BackboneConfig, MmoeConfig, PleConfig
+from models.sizes import BACKBONE_NAMES, MODEL_SIZES, ModelSize, model_sizes
 from pipelines.errors import UserError, require
 
 if TYPE_CHECKING:
     from evaluation.eval_config import Thresholds
     from models.config import ModelConfig
     from trainers.config import TrainingConfig
-
-ModelSize = Literal["paper", "small"]
-MODEL_SIZES: tuple[ModelSize, ...] = get_args(ModelSize)
-
-#: Sizes of each backbone for data sets of some 100,000 impressions; the paper's are the defaults.
-SMALL_BACKBONES: dict[str, BackboneConfig] = {
-    "single_task": BackboneConfig(bottom_units=(64, 32), tower_units=(16,)),
-    "shared_bottom": BackboneConfig(bottom_units=(64, 32), tower_units=(16,)),
-    "esmm": BackboneConfig(bottom_units=(64, 32), tower_units=(16,)),
-    "mmoe": MmoeConfig(bottom_units=(64, 32), tower_units=(16,), num_experts=4),
-    "ple": PleConfig(
-        bottom_units=(64, 32), tower_units=(16,), num_shared_experts=2, num_task_experts=2
-    ),
-}
-BACKBONE_NAMES = tuple(SMALL_BACKBONES)
 
 Strategy = Literal["default", "mirrored", "multi_worker_mirrored"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
@@ -207,14 +192,8 @@ class ModelOptions:
     def build(self, seed: int) -> ModelConfig:
         """The model's configuration, with ``seed`` as its backbone's. Imports TensorFlow."""
         from models.config import ModelConfig
-        from models.features import StateConfig
-        from models.mtl.registry import backbone_entry
 
-        if self.size == "small":
-            sizes = dataclasses.replace(SMALL_BACKBONES[self.backbone], seed=seed)
-            state = StateConfig(embedding_dim=16, hidden_units=(), state_dim=64)
-        else:
-            sizes, state = backbone_entry(self.backbone).config(seed=seed), StateConfig()
+        sizes, state = model_sizes(self.backbone, self.size, seed)
         return ModelConfig(
             backbone=self.backbone, sizes=sizes, state=state, task_weights=self.task_weights
         )

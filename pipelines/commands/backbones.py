@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from models.mtl.config import BackboneConfig
-from pipelines.options import SMALL_BACKBONES
+from models.sizes import SMALL_BACKBONES
 
 
 @click.command("backbones")
