@@ -1,0 +1,110 @@
+"""What ``--set`` may change in RMTL's trials, and which trials each setting concerns.
+
+Trials share work: the critics of a backbone serve RMTL and its ablations, and a backbone's plain
+model is the start of all of them. A setting is therefore part of a trial's identity only where it
+can change the trial's result, so that another λ, for instance, trains no critic again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+
+Value = float | int | str
+
+#: ``constant`` is a backbone with constant task weights; ``critics`` trains critics while that
+#: model is frozen; ``rmtl``, ``cw``, ``wl`` and ``nlc`` retrain it with weights by the critics
+#: (RMTL, sections 2.6 and 3.5); ``ddpg`` is the baseline D-PLE.
+METHODS = ("constant", "critics", "rmtl", "cw", "wl", "nlc", "ddpg")
+#: Methods that begin with trained critics.
+WITH_CRITICS = ("rmtl", "cw", "wl", "nlc")
+
+#: The methods whose result depends on the settings of each stage.
+STAGES: dict[str, tuple[str, ...]] = {
+    "training": METHODS,
+    "critics": ("critics", *WITH_CRITICS, "ddpg"),
+    "retraining": (*WITH_CRITICS, "ddpg"),
+    "weights": ("rmtl",),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """A setting of the trials.
+
+    Attributes:
+      stage: Key of ``STAGES``.
+      default: Its value where it is not given, which also fixes its type.
+      description: One line for the help text.
+      choices: The only values allowed; empty allows any positive number.
+      upper: Largest value allowed.
+      zero: Whether zero is allowed too.
+    """
+
+    stage: str
+    default: Value
+    description: str
+    choices: tuple[str, ...] = ()
+    upper: float = math.inf
+    zero: bool = False
+
+
+#: The defaults are RMTL's (section 3.2) where the paper gives one.
+SETTINGS: dict[str, Setting] = {
+    "scale": Setting("training", "paper", "layer sizes of all networks", ("small", "paper")),
+    "epochs": Setting("training", 10, "passes over the training sessions, at most"),
+    "patience": Setting("training", 2, "epochs without a better validation AUC"),
+    "batch_size": Setting("training", 2048, "impressions per step"),
+    "learning_rate": Setting("training", 1e-3, "Adam's, of the plain model", upper=1.0),
+    "gamma": Setting("critics", 0.95, "discount of later rewards", upper=1.0, zero=True),
+    "beta": Setting("critics", 0.2, "rate of the target networks' soft update", upper=1.0),
+    "critic_epochs": Setting("critics", 10, "passes that train the critics, at most"),
+    "critic_learning_rate": Setting("critics", 1e-3, "Adam's, of the critics", upper=1.0),
+    "retrain_epochs": Setting("retraining", 10, "passes that retrain the model, at most"),
+    "retrain_learning_rate": Setting("retraining", 1e-3, "Adam's, when retraining", upper=1.0),
+    "lambda": Setting("weights", 0.7, "λ of a weight 1 - λ Q", upper=10.0, zero=True),
+}
+
+
+def parse_setting(name: str, value: Value) -> Value:
+    """The value in the setting's type.
+
+    Raises:
+      ValueError: naming the setting, if it is unknown or the value is not allowed.
+    """
+    if name not in SETTINGS:
+        raise ValueError(f"no setting {name!r}; there are: {', '.join(SETTINGS)}")
+    setting = SETTINGS[name]
+    if setting.choices:
+        if value not in setting.choices:
+            raise ValueError(f"{name} is one of {', '.join(setting.choices)}, got {value!r}")
+        return value
+    whole = isinstance(setting.default, int)
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError(f"{name} is a number, got {value!r}") from None
+    if whole and not number.is_integer():
+        raise ValueError(f"{name} is a whole number, got {value}")
+    if not (number > 0 or (number == 0 and setting.zero)) or number > setting.upper:
+        lower = "not be negative" if setting.zero else "be positive"
+        bound = f" and at most {setting.upper:g}" if math.isfinite(setting.upper) else ""
+        raise ValueError(f"{name} must {lower}{bound}, got {value}")
+    return int(number) if whole else number
+
+
+def applicable(
+    method: str, settings: Mapping[str, Value] | Iterable[tuple[str, Value]]
+) -> tuple[tuple[str, Value], ...]:
+    """The settings that can change a method's result and differ from the default, sorted.
+
+    Raises:
+      ValueError: as :func:`parse_setting`.
+    """
+    parsed = {name: parse_setting(name, value) for name, value in dict(settings).items()}
+    return tuple(
+        (name, value)
+        for name, value in sorted(parsed.items())
+        if method in STAGES[SETTINGS[name].stage] and value != SETTINGS[name].default
+    )
