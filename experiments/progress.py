@@ -9,6 +9,7 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.text import Text
 
 from experiments.results import TrialRecord
 from experiments.time_left import TimeLeft, clock
@@ -94,7 +95,9 @@ class TrialProgress:
 
     def _left(self) -> str:
         seconds = self.time_left.seconds(time.monotonic())
-        return "" if seconds is None else f"about {clock(seconds)} left"
+        if seconds is None or self.done == self.total:
+            return ""
+        return f"about {clock(seconds)} left"
 
 
 class LiveTrialProgress(TrialProgress):
@@ -131,8 +134,8 @@ class LiveTrialProgress(TrialProgress):
     def failed(self, key: str, error: str) -> None:
         """Prints the failure above the bar."""
         super().failed(key, error)
-        self._console.print(f"[red]failed[/] {key}: ", end="")
-        self._console.print(error, markup=False)
+        # Text, not markup: an error with brackets must come out as it is.
+        self._console.print(Text.assemble(("failed", "red"), f" {key}: {error}"))
 
     def tick(self) -> None:
         """Updates the bar."""
@@ -166,8 +169,7 @@ class PlainTrialProgress(TrialProgress):
         super().finished(key, seconds)
         left = self._left()
         self._line(
-            f"{self.done}/{self.total} {key} {seconds:.1f} s"
-            + (f", {left}" if left and self.done < self.total else "")
+            f"{self.done}/{self.total} {key} {seconds:.1f} s" + (f", {left}" if left else "")
         )
 
     def failed(self, key: str, error: str) -> None:
