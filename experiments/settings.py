@@ -25,7 +25,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "training": METHODS,
     "critics": ("critics", *WITH_CRITICS, "ddpg"),
     "retraining": (*WITH_CRITICS, "ddpg"),
-    "weights": ("rmtl",),
+    "weights": ("rmtl", "wl"),
 }
 
 
@@ -61,8 +61,17 @@ SETTINGS: dict[str, Setting] = {
     "beta": Setting("critics", 0.2, "rate of the target networks' soft update", upper=1.0),
     "critic_epochs": Setting("critics", 10, "passes that train the critics, at most"),
     "critic_learning_rate": Setting("critics", 1e-3, "Adam's, of the critics", upper=1.0),
+    "epsilon": Setting("critics", 0.01, "mean TD error of converged critics"),
+    "critic_dropout": Setting("critics", 0.0, "share of dropped units", upper=0.9, zero=True),
+    "max_loss": Setting("critics", 0.0, "no reward is below minus this; 0: no bound", zero=True),
+    "retrain_from": Setting(
+        "retraining", "pretrained", "where retraining begins", ("pretrained", "scratch")
+    ),
     "retrain_epochs": Setting("retraining", 10, "passes that retrain the model, at most"),
     "retrain_learning_rate": Setting("retraining", 1e-3, "Adam's, when retraining", upper=1.0),
+    "normalise_weights": Setting(
+        "retraining", "no", "divide a batch's weights by their mean", ("no", "yes")
+    ),
     "lambda": Setting("weights", 0.7, "λ of a weight 1 - λ Q", upper=10.0, zero=True),
 }
 

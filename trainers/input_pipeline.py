@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from datasets.spec import Task
+from environments.session_table import SessionTable
 from models.features import InputFeature
 
 #: Sessions parsed by one call of the parser.
@@ -55,24 +56,16 @@ def impression_batches(
         neither ragged nor `[1]`. While iterating, ``tf.errors.InvalidArgumentError`` if the columns
         of a session differ in length.
     """
-    patterns = [file_patterns] if isinstance(file_patterns, str) else list(file_patterns)
-    files = sorted({path for pattern in patterns for path in tf.io.gfile.glob(pattern)})
-    if not files:
-        raise ValueError(f"no session file matches {', '.join(patterns)}")
+    files = _matching_files(file_patterns)
     columns = _columns(feature_spec, inputs, tasks)
     dataset = tf.data.Dataset.from_tensor_slices(files)
     if shuffle:
         dataset = dataset.shuffle(len(files), seed=seed, reshuffle_each_iteration=True)
-    dataset = dataset.interleave(
-        lambda path: tf.data.TFRecordDataset(path, compression_type="GZIP", buffer_size=1 << 20),
-        cycle_length=min(_CYCLE_LENGTH, len(files)),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
+    dataset = _read(dataset, len(files))
     if shuffle:
         dataset = dataset.shuffle(shuffle_sessions, seed=seed, reshuffle_each_iteration=True)
     dataset = dataset.batch(_PARSE_BATCH).map(
-        lambda sessions: _impressions(sessions, columns, inputs, tasks),
+        lambda sessions: _impressions(sessions, columns, inputs, tasks)[:2],
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
@@ -81,6 +74,75 @@ def impression_batches(
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+
+def load_sessions(
+    file_patterns: str | Sequence[str],
+    feature_spec: Mapping[str, Any],
+    inputs: Sequence[InputFeature],
+    tasks: Sequence[Task],
+    *,
+    max_impressions: int | None = None,
+) -> SessionTable:
+    """Reads sessions into memory.
+
+    Args:
+      file_patterns: As for :func:`impression_batches`, as are the next three.
+      feature_spec: Likewise.
+      inputs: Likewise.
+      tasks: Likewise.
+      max_impressions: Read no further session once there are so many; sessions stay whole, and
+        those of all files are read in turn.
+
+    Returns:
+      The sessions, in the files' order.
+
+    Raises:
+      ValueError: if no file matches, the files hold no session, or a column is missing.
+    """
+    files = _matching_files(file_patterns)
+    columns = _columns(feature_spec, inputs, tasks)
+    dataset = _read(tf.data.Dataset.from_tensor_slices(files), len(files)).batch(_PARSE_BATCH)
+    dataset = dataset.map(
+        lambda sessions: _impressions(sessions, columns, inputs, tasks),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    parts, read = [], 0
+    for part in dataset.prefetch(tf.data.AUTOTUNE):
+        parts.append(part)
+        read += int(part[1].shape[0])
+        if max_impressions is not None and read >= max_impressions:
+            break
+    if not parts:
+        raise ValueError(f"no session in {', '.join(files)}")
+    features, labels, lengths = zip(*parts, strict=True)
+    return SessionTable(
+        features={
+            feature.name: tf.concat([part[feature.name] for part in features], axis=0)
+            for feature in inputs
+        },
+        labels=tf.concat(labels, axis=0),
+        lengths=tf.concat(lengths, axis=0).numpy(),
+    )
+
+
+def _matching_files(file_patterns: str | Sequence[str]) -> list[str]:
+    patterns = [file_patterns] if isinstance(file_patterns, str) else list(file_patterns)
+    files = sorted({path for pattern in patterns for path in tf.io.gfile.glob(pattern)})
+    if not files:
+        raise ValueError(f"no session file matches {', '.join(patterns)}")
+    return files
+
+
+def _read(files: tf.data.Dataset, count: int) -> tf.data.Dataset:
+    """Serialized sessions of ``count`` gzipped files, several read side by side."""
+    return files.interleave(
+        lambda path: tf.data.TFRecordDataset(path, compression_type="GZIP", buffer_size=1 << 20),
+        cycle_length=min(_CYCLE_LENGTH, count),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
 
 
 def _columns(
@@ -114,8 +176,8 @@ def _impressions(
     columns: Mapping[str, Any],
     inputs: Sequence[InputFeature],
     tasks: Sequence[Task],
-) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    """Parses serialized sessions and concatenates their impressions."""
+) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+    """Parses serialized sessions and concatenates their impressions; also their lengths."""
     parsed = tf.io.parse_example(sessions, dict(columns))
     ragged = [name for name in columns if isinstance(parsed[name], tf.RaggedTensor)]
     # Transform's ragged columns carry their lengths as they come or partitioned once more.
@@ -144,7 +206,8 @@ def _impressions(
     }
     labels = tf.stack([tf.cast(values[task.name], tf.float32) for task in tasks], axis=1)
     with tf.control_dependencies(checks):
-        return {name: tf.identity(value) for name, value in features.items()}, tf.identity(labels)
+        features = {name: tf.identity(value) for name, value in features.items()}
+        return features, tf.identity(labels), repeats
 
 
 def _lengths(column: tf.RaggedTensor) -> tf.Tensor:

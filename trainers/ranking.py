@@ -14,13 +14,12 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from datasets.registry import load_dataset
-from datasets.spec import DatasetSpec, Feature
 from models.config import ModelConfig
-from models.features import InputFeature
 from models.ranking_model import RankingModel
 from trainers import export
 from trainers.config import TrainingConfig
 from trainers.input_pipeline import impression_batches
+from trainers.model_inputs import model_inputs
 from trainers.training import train
 
 
@@ -115,22 +114,6 @@ def run_fn(fn_args: FnArgs) -> None:
     )
     # Kept until now for a run that is killed; a finished one is in the cache.
     tf.io.gfile.rmtree(checkpoint_dir)
-
-
-def model_inputs(
-    spec: DatasetSpec, transform_output: tft.TFTransformOutput
-) -> tuple[InputFeature, ...]:
-    """The model's features with the sizes of the vocabularies that Transform learned."""
-
-    def input_of(feature: Feature) -> InputFeature:
-        if feature.kind == "numeric":
-            return InputFeature(feature.name, "numeric")
-        vocabulary = feature.vocabulary or feature.name
-        first = next(f for f in spec.features if (f.vocabulary or f.name) == vocabulary)
-        size = transform_output.vocabulary_size_by_name(vocabulary) + first.oov_buckets
-        return InputFeature(feature.name, "categorical", size, vocabulary=feature.vocabulary)
-
-    return tuple(input_of(feature) for feature in spec.features)
 
 
 def _digest(fn_args: FnArgs) -> str:

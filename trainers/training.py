@@ -49,6 +49,7 @@ def train(
     checkpoint_dir: str,
     log_dir: str,
     on_epoch_end: ProgressHook | None = None,
+    initial_weights: Callable[[RankingModel], None] | None = None,
 ) -> TrainingResult:
     """Trains until the validation score stops rising.
 
@@ -65,6 +66,8 @@ def train(
       checkpoint_dir: Directory for checkpoints; made if missing.
       log_dir: Directory for TensorBoard's files and ``history.json``; made if missing.
       on_epoch_end: Called after each epoch with its number, from 1, and its metrics.
+      initial_weights: Gives the built model its weights before the first epoch, in place of random
+        ones.
 
     Raises:
       ValueError: if one of the data sets is empty.
@@ -75,6 +78,8 @@ def train(
         if next(iter(data.take(1)), None) is None:
             raise ValueError(f"the {name} split holds no impression; check how the log was split")
     model = build_for_training(build_model, train_data, config)
+    if initial_weights is not None:
+        initial_weights(model)
     tf.io.gfile.makedirs(log_dir)
     checkpoints = TrainingCheckpoints(model, checkpoint_dir, _fingerprint(model, config))
     state = checkpoints.restore_latest()

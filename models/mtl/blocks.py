@@ -210,14 +210,16 @@ class Towers(keras.layers.Layer):
         seed: int,
         name: str = "towers",
         dtype: str = "float32",
+        head_bias: float = 0.0,
     ) -> None:
-        """Describes the towers; see :class:`ParallelMlp`."""
+        """Describes the towers as ParallelMlp does; ``head_bias`` is the initial output bias."""
         super().__init__(name=name, dtype="float32", autocast=False)
         self.hidden = ParallelMlp(
             count, units, dropout=dropout, seed=seed, name=f"{name}_hidden", dtype=dtype
         )
         self.count = count
         self._seed = seed_for(seed, name)
+        self._head_bias = head_bias
 
     def build(self, input_shape: tf.TensorShape | list[tf.TensorShape]) -> None:
         """Creates the heads, `[task, units]` and `[task]`."""
@@ -227,7 +229,11 @@ class Towers(keras.layers.Layer):
             shape=(self.count, width),
             initializer=glorot_uniform(width, 1, self._seed),
         )
-        self.head_bias = self.add_weight(name="head_bias", shape=(self.count,), initializer="zeros")
+        self.head_bias = self.add_weight(
+            name="head_bias",
+            shape=(self.count,),
+            initializer=keras.initializers.Constant(self._head_bias),
+        )
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor | Sequence[tf.Tensor], training: bool = False) -> tf.Tensor:

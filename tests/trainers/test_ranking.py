@@ -7,7 +7,8 @@ from datasets.registry import load_dataset
 from models.config import ModelConfig
 from models.mtl.config import PleConfig
 from trainers.config import TrainingConfig
-from trainers.ranking import RankingTrainerConfig, model_inputs
+from trainers.model_inputs import model_inputs
+from trainers.ranking import RankingTrainerConfig
 
 
 def test_the_configuration_survives_json():

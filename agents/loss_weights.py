@@ -1,0 +1,43 @@
+"""Loss weights from critics: RMTL's (10) and the ablations of its Table 2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from agents.config import RmtlConfig
+from models.critics import Critics
+
+
+def critic_loss_weights(
+    critics: Critics,
+    config: RmtlConfig,
+    features: Mapping[str, tf.Tensor],
+    labels: tf.Tensor,
+    actions: tf.Tensor,
+) -> tf.Tensor:
+    """ω = 1 - λ Q(s, a) (10), or an ablation's; see :class:`agents.config.RmtlConfig`.
+
+    Args:
+      critics: Asked without dropout.
+      config: Which weights, and λ.
+      features: By name, `[batch]`.
+      labels: float32 `[batch, task]`.
+      actions: The actor's predictions, float32 `[batch, task]`.
+
+    Returns:
+      float32 `[batch, task]`, through which no gradient flows.
+    """
+    if config.weighting == "cw":
+        return tf.ones_like(labels)
+    values = critics(dict(features), tf.stop_gradient(actions), training=False)
+    if config.weighting == "rmtl":
+        weights = 1.0 - config.penalty * values
+    elif config.weighting == "wl":
+        weights = 1.0 - config.penalty * labels * values
+    else:
+        weights = -values
+    if config.normalise_weights:
+        weights = tf.math.divide_no_nan(weights, tf.reduce_mean(weights, axis=0))
+    return tf.stop_gradient(weights)

@@ -1,0 +1,155 @@
+"""RMTL's critics: what session-long reward to expect from predicting as the actor does."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from datasets.spec import Task
+from models.config import check_keys
+from models.features import InputFeature, StateConfig, StateRepresentation
+from models.initializers import glorot_uniform, seed_for
+from models.keras import keras
+from models.mtl.blocks import ParallelMlp, Towers
+
+#: The most likely action value at the start; see :class:`Critics`.
+_INITIAL_Q = -1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class CriticConfig:
+    """Sizes of the critics; the defaults are RMTL's (section 3.2): those of its backbones.
+
+    Attributes:
+      state: Sizes of the critics' own state representation.
+      action_units: Width of the embedded action ("a 1 x 128 action layer to be consistent with the
+        input features").
+      bottom_units: Layers of the bottom that all tasks share.
+      tower_units: Hidden layers of a task's tower, which one output unit follows.
+      dropout: Share of hidden units dropped while the critics learn; never when they are asked.
+        RMTL drops 0.2 in all networks, but a critic learns from its own predictions: with units
+        dropped on one side of the TD error only, that error does not vanish (it stayed at -0.09
+        per step where it fell to 0.000 without dropout, and Q was a fifth too high).
+      seed: Of weights and dropout.
+    """
+
+    state: StateConfig = dataclasses.field(default_factory=StateConfig)
+    action_units: int = 128
+    bottom_units: tuple[int, ...] = (512, 256)
+    tower_units: tuple[int, ...] = (128, 64)
+    dropout: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min((self.action_units, *self.bottom_units, *self.tower_units)) < 1:
+            raise ValueError(f"layers of the critics need at least one unit, got {self}")
+        if not self.bottom_units or not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"critics need a bottom layer, and dropout in [0, 1); got {self}")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> CriticConfig:
+        """The inverse of ``dataclasses.asdict``, also after a round trip through JSON.
+
+        Raises:
+          ValueError: if a key is unknown.
+        """
+        check_keys(cls, values)
+        state = {name: _tuple(value) for name, value in values.get("state", {}).items()}
+        check_keys(StateConfig, state)
+        rest = {name: _tuple(value) for name, value in values.items() if name != "state"}
+        return cls(state=StateConfig(**state), **rest)
+
+
+class Critics(keras.layers.Layer):
+    """Q_k(s, a_k) of every task k: a shared bottom and a tower per task, RMTL section 2.5.2.
+
+    The features are embedded by a state representation of their own; the action a_k, a prediction,
+    by the action layer. Both run through the bottom that all tasks share and then the task's tower,
+    whose output unit has a negative ReLU, since no reward is positive. A unit whose ReLU is off for
+    every state gets no gradient and stays at Q = 0 for ever, so the output bias starts where almost
+    all states are on the active side, at Q = -1, about the reward of a step or two.
+    """
+
+    def __init__(
+        self, inputs: tuple[InputFeature, ...], tasks: tuple[Task, ...], config: CriticConfig
+    ) -> None:
+        """Builds the layers.
+
+        Args:
+          inputs: The features, as the ranking model has them.
+          tasks: The tasks, all binary.
+          config: Sizes.
+
+        Raises:
+          ValueError: if a task is not binary, as the reward (2) is a cross-entropy.
+        """
+        super().__init__(name="critics")
+        if not tasks or any(task.kind != "binary" for task in tasks):
+            kinds = ", ".join(f"{task.name} ({task.kind})" for task in tasks) or "none"
+            raise ValueError(f"RMTL's critics need binary tasks, at least one; got {kinds}")
+        self.features = tuple(inputs)
+        self.tasks = tuple(tasks)
+        self.config = config
+        self.state_representation = StateRepresentation(inputs, config.state, seed=config.seed)
+        self.bottom = ParallelMlp(
+            1, config.bottom_units, dropout=config.dropout, seed=config.seed, name="critic_bottom"
+        )
+        self.towers = Towers(
+            len(tasks),
+            config.tower_units,
+            dropout=config.dropout,
+            seed=config.seed,
+            name="critic_towers",
+            head_bias=-_INITIAL_Q,
+        )
+
+    def build(self, input_shape: Any) -> None:
+        """Creates the action layer, a kernel and a bias `[action_units]`."""
+        units = self.config.action_units
+        self.action_kernel = self.add_weight(
+            name="action_kernel",
+            shape=(units,),
+            initializer=glorot_uniform(1, units, seed_for(self.config.seed, "action")),
+        )
+        self.action_bias = self.add_weight(name="action_bias", shape=(units,), initializer="zeros")
+        super().build(input_shape)
+
+    def call(
+        self, features: dict[str, tf.Tensor], actions: tf.Tensor, training: bool = False
+    ) -> tf.Tensor:
+        """The action values.
+
+        Args:
+          features: By name, `[batch]`: int64 ids or float32 values, the ranking model's inputs.
+          actions: Predictions in [0, 1], float32 `[batch, task]`.
+          training: Whether to drop units.
+
+        Returns:
+          Q, float32 `[batch, task]`, at most 0.
+        """
+        count = len(self.tasks)
+        state = self.state_representation(features)
+        columns = tf.concat(tf.split(actions, count, axis=1), axis=0)
+        embedded = columns * self.action_kernel + self.action_bias
+        joined = tf.concat([tf.tile(state, [count, 1]), embedded], axis=1)
+        (hidden,) = self.bottom(joined, training=training)
+        return -tf.nn.relu(self.towers(tf.split(hidden, count, axis=0), training=training))
+
+
+def build_critics(
+    inputs: tuple[InputFeature, ...], tasks: tuple[Task, ...], config: CriticConfig
+) -> Critics:
+    """Makes critics whose variables exist, as copying and checkpoints need them."""
+    critics = Critics(inputs, tasks, config)
+    row = {
+        feature.name: tf.zeros([1], tf.int64 if feature.kind == "categorical" else tf.float32)
+        for feature in inputs
+    }
+    critics(row, tf.zeros([1, len(tasks)]))
+    return critics
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
