@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +46,9 @@ def mean_with_interval(values: Sequence[float | None], confidence: float = 0.95)
       values: One per seed; None and NaN stand for an undefined value and are left out.
       confidence: Probability that the interval holds the true mean, where values are normal.
     """
+    # Takes a while to import, and the command line's help imports this module.
+    from scipy import stats
+
     defined = np.array([value for value in values if _is_defined(value)], np.float64)
     if defined.size == 0:
         return Mean(0, None, None)
@@ -74,6 +76,8 @@ def paired_test(
     Raises:
       ValueError: if there are not as many of one as of the other.
     """
+    from scipy import stats
+
     if len(first) != len(second):
         raise ValueError(f"pairs need as many of each, got {len(first)} and {len(second)}")
     differences = [

@@ -95,7 +95,7 @@ class TrialProgress:
 
     def _left(self) -> str:
         seconds = self.time_left.seconds(time.monotonic())
-        if seconds is None or self.done == self.total:
+        if seconds is None or seconds < 1.0 or self.done == self.total:
             return ""
         return f"about {clock(seconds)} left"
 

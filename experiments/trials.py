@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable
+from typing import Any
 
 from experiments.settings import METHODS, SETTINGS, WITH_CRITICS, Value, applicable
 from models.sizes import BACKBONE_NAMES
@@ -85,8 +86,8 @@ class RmtlTrial:
         """Keys of the trials that must be done first."""
         return tuple(trial.key for trial in self.required_trials)
 
-    def setting(self, name: str) -> Value:
-        """The value of a setting, given or default; raises KeyError if there is no such one."""
+    def setting(self, name: str) -> Any:
+        """The value of a setting, of its default's type; KeyError if there is no such one."""
         return dict(self.settings).get(name, SETTINGS[name].default)
 
 

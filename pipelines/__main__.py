@@ -14,6 +14,7 @@ from rich.console import Console
 from pipelines.code_version import package_version
 from pipelines.commands.backbones import backbones_command
 from pipelines.commands.datasets import datasets_command
+from pipelines.commands.experiment import experiment_command
 from pipelines.commands.failures import append_traceback, explain
 from pipelines.commands.invocation import Invocation, debug_option
 from pipelines.commands.ranking import ranking_command
@@ -28,7 +29,14 @@ def cli() -> None:
     """Multi-task ranking for recommenders: from interaction logs to a served model."""
 
 
-for _command in (synthesize_command, ranking_command, datasets_command, backbones_command):
+_COMMANDS = (
+    synthesize_command,
+    ranking_command,
+    experiment_command,
+    datasets_command,
+    backbones_command,
+)
+for _command in _COMMANDS:
     cli.add_command(_command)
 
 

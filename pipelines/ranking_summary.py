@@ -20,6 +20,7 @@ from evaluation.run_summary import Ingestion, RunSummary
 from pipelines.code_version import code_version
 from pipelines.config import RankingPipelineConfig
 from pipelines.local_runner import RunResult
+from pipelines.options import DataOptions
 from trainers.training import HISTORY_FILE
 
 _QUARANTINE_EXAMPLES = 5
@@ -63,7 +64,7 @@ def summarise_run(config: RankingPipelineConfig, result: RunResult, command: str
         config=json.loads(config.to_json()),
         command=command,
         code_version=code_version(),
-        data_span=_span(ingested),
+        data_span=data_span(ingested),
         notes=_notes(ingested, history),
     )
 
@@ -77,7 +78,7 @@ def _history(result: RunResult) -> Mapping[str, Any]:
 def _ingestion(config: RankingPipelineConfig, ingested: IngestionSummary) -> Ingestion:
     path = quarantine_file(config, ingested)
     return Ingestion(
-        rows_read=log_rows(config, ingested),
+        rows_read=log_rows(config.data, ingested),
         quarantined=ingested.quarantined,
         examples=_rejected(path),
         quarantine_file=path if os.path.exists(path) else None,
@@ -87,9 +88,9 @@ def _ingestion(config: RankingPipelineConfig, ingested: IngestionSummary) -> Ing
     )
 
 
-def log_rows(config: RankingPipelineConfig, ingested: IngestionSummary) -> int:
+def log_rows(data: DataOptions, ingested: IngestionSummary) -> int:
     """Rows of the log's files, side tables left out."""
-    patterns = config.data.spec().log_files
+    patterns = data.spec().log_files
     return sum(
         numbers["rows"]
         for path, numbers in ingested.files.items()
@@ -123,7 +124,8 @@ def _label_rates(ingested: IngestionSummary, tasks: Sequence[Task]) -> list[dict
     ]
 
 
-def _span(ingested: IngestionSummary) -> tuple[str, str] | None:
+def data_span(ingested: IngestionSummary) -> tuple[str, str] | None:
+    """First and last impression, UTC in ISO 8601; None for an empty log."""
     if ingested.data_span_ms is None:
         return None
     first, last = (

@@ -46,3 +46,30 @@ def return_nonsense(data, trial, directories):
 def wait_for_ever(data, trial, directories):
     Path(directories[trial.key], "pid").write_text(str(os.getpid()))
     time.sleep(600)
+
+
+def learn(data, trial, directories):
+    """A result of the shape that a real trial's has, with figures made of the trial's key."""
+    random = np.random.default_rng(list(trial.key.encode()))
+    tasks = data.tasks
+    if trial.method == "critics":
+        returns = {task: -random.random(50) for task in tasks}
+        q = {task: values + 0.1 * random.random(50) for task, values in returns.items()}
+        curves = {
+            "steps": [10, 20, 30],
+            "td_error": random.random(3) - 0.5,
+            "td_loss": random.random(3),
+            "q": q,
+            "realised_return": returns,
+        }
+        return {"metrics": {}, "curves": curves, "notes": {}}
+    curves = {"weights": {task: 1 + random.random(4) for task in tasks}}
+    metrics = {
+        task: {"auc": 0.7 + 0.1 * random.random(), "logloss": random.random(), "s_logloss": 0.5}
+        for task in tasks
+    }
+    return {
+        "metrics": metrics,
+        "curves": curves if trial.method == "rmtl" else {},
+        "notes": {},
+    }

@@ -1,0 +1,124 @@
+"""Fills the tables of an experiment: means over seeds, intervals, and paired differences."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evaluation.significance import Mean, PairedTest, mean_with_interval, paired_test
+from experiments.design import Column, TableDesign
+
+#: The figures of a task, as shown, and whether a higher one is better.
+FIGURES: dict[str, tuple[str, bool]] = {
+    "auc": ("AUC", True),
+    "logloss": ("log loss", False),
+    "s_logloss": ("s-logloss", False),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One method's figure of one task.
+
+    Attributes:
+      values: By seed, in order; None where the trial failed or the figure is undefined.
+      mean: Over seeds, with its 95% interval.
+      differences: By comparison, this column less the other, paired by seed.
+      paper: What the paper reports, if anything.
+    """
+
+    values: tuple[float | None, ...]
+    mean: Mean
+    differences: dict[str, PairedTest]
+    paper: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A figure of a task, for all methods.
+
+    Attributes:
+      task: The task's name.
+      figure: Key of ``FIGURES``.
+      cells: By the column's title.
+    """
+
+    task: str
+    figure: str
+    cells: dict[str, Cell]
+
+
+@dataclasses.dataclass(frozen=True)
+class ResultTable:
+    """A filled table.
+
+    Attributes:
+      design: What it compares.
+      seeds: In the order of the values.
+      rows: Task by task.
+    """
+
+    design: TableDesign
+    seeds: tuple[int, ...]
+    rows: tuple[Row, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types, with every seed's value."""
+        return {
+            "title": self.design.title,
+            "seeds": list(self.seeds),
+            "paper_data": self.design.paper_data or None,
+            "notes": list(self.design.notes),
+            "columns": {
+                column.title: {
+                    "trials": [trial.key for trial in column.trials],
+                    "compared_with": column.against,
+                }
+                for column in self.design.columns
+            },
+            "rows": [dataclasses.asdict(row) for row in self.rows],
+        }
+
+
+def fill_table(
+    design: TableDesign,
+    tasks: Sequence[str],
+    seeds: Sequence[int],
+    results: Mapping[str, Mapping[str, Any]],
+) -> ResultTable:
+    """Fills a table.
+
+    Args:
+      design: What it compares.
+      tasks: Names of the tasks, in the order of the rows.
+      seeds: The columns' trials are in this order.
+      results: By trial key, ``{"metrics": {task: {figure: value}}}``; a missing trial has failed.
+    """
+    rows = []
+    for task in tasks:
+        for figure in FIGURES:
+            values = {
+                column.title: _values(column, task, figure, results) for column in design.columns
+            }
+            cells = {
+                column.title: Cell(
+                    values=values[column.title],
+                    mean=mean_with_interval(values[column.title]),
+                    differences={
+                        name: paired_test(values[column.title], values[other])
+                        for name, other in column.against.items()
+                    },
+                    paper=column.paper.get((task, figure)),
+                )
+                for column in design.columns
+            }
+            rows.append(Row(task, figure, cells))
+    return ResultTable(design, tuple(seeds), tuple(rows))
+
+
+def _values(
+    column: Column, task: str, figure: str, results: Mapping[str, Mapping[str, Any]]
+) -> tuple[float | None, ...]:
+    metrics = [results.get(trial.key, {}).get("metrics", {}) for trial in column.trials]
+    return tuple(tasks.get(task, {}).get(figure) for tasks in metrics)

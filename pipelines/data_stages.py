@@ -1,0 +1,137 @@
+"""The stages from a raw log to transformed sessions, which several pipelines begin with."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from google.protobuf import text_format
+from tfx import v1 as tfx
+from tfx.proto import transform_pb2
+
+from components.session_example_gen.component import SessionExampleGen
+from components.session_example_gen.config import SessionExampleGenConfig
+from components.session_example_gen.summary import IngestionSummary
+from components.session_schema import build_schema
+from components.strict_example_validator.component import StrictExampleValidator
+from datasets.sessions import SPLITS
+from pipelines import local_runner
+from pipelines.options import DataOptions
+from pipelines.ranking_summary import log_rows
+
+
+class DataStages(NamedTuple):
+    """The components, in the order they run."""
+
+    example_gen: SessionExampleGen
+    schema_gen: tfx.components.ImportSchemaGen
+    statistics_gen: tfx.components.StatisticsGen
+    validator: StrictExampleValidator
+    transform: tfx.components.Transform
+
+    @property
+    def examples(self) -> tfx.types.Channel:
+        """Raw sessions, all splits."""
+        return self.example_gen.outputs["examples"]
+
+    @property
+    def schema(self) -> tfx.types.Channel:
+        """Their schema."""
+        return self.schema_gen.outputs["schema"]
+
+
+def data_stages(
+    data: DataOptions, output: str, splits: Sequence[str], code_version: str
+) -> DataStages:
+    """Reads, splits, validates and transforms a log.
+
+    Args:
+      data: The log.
+      output: Absolute output directory; rejected rows go to its ``quarantine``.
+      splits: Those to transform; vocabularies and statistics always come from ``train`` only.
+      code_version: Recorded with the examples, and part of the cache keys.
+    """
+    example_gen = SessionExampleGen(
+        data_dir=os.path.abspath(data.data_dir),
+        config=SessionExampleGenConfig(
+            dataset=data.dataset,
+            quarantine_dir=os.path.join(output, "quarantine"),
+            split_fractions=data.split_fractions,
+            max_bad_rows=data.max_bad_rows,
+            gap_minutes=data.gap_minutes,
+            max_session_length=data.max_session_length,
+            code_version=code_version,
+        ),
+        pattern=data.pattern,
+        span=data.span,
+    )
+    examples = example_gen.outputs["examples"]
+    schema_gen = tfx.components.ImportSchemaGen(
+        schema_file=write_schema(output, _session_schema(data))
+    )
+    schema = schema_gen.outputs["schema"]
+    statistics_gen = tfx.components.StatisticsGen(examples=examples, schema=schema)
+    validator = StrictExampleValidator(
+        statistics=statistics_gen.outputs["statistics"], schema=schema
+    )
+    transform = tfx.components.Transform(
+        examples=examples,
+        schema=schema,
+        preprocessing_fn="components.preprocessing.preprocessing_fn",
+        # The code version is not read; it makes the cache miss when the code has changed.
+        custom_config={
+            "dataset": data.dataset,
+            "tasks": [task.name for task in data.selected_tasks()],
+            "code_version": code_version,
+        },
+        splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=list(splits)),
+        disable_statistics=True,
+        # It pays where one run analyses several spans; for one it costs stages and gives nothing.
+        disable_analyzer_cache=True,
+    )
+    transform.add_upstream_node(validator)
+    return DataStages(example_gen, schema_gen, statistics_gen, validator, transform)
+
+
+class RowCounts:
+    """Rows by stage: of the log, then of the impressions that the stage read."""
+
+    def __init__(self, data: DataOptions):
+        self._data = data
+        self._ingested: IngestionSummary | None = None
+
+    def log(self, stage: local_runner.StageResult) -> int:
+        """Rows of the log that SessionExampleGen read; needed before the others."""
+        self._ingested = IngestionSummary.read(stage.outputs["examples"][0].uri)
+        return log_rows(self._data, self._ingested)
+
+    def impressions(
+        self, splits: Sequence[str] = SPLITS
+    ) -> Callable[[local_runner.StageResult], int | None]:
+        """A counter of the splits' impressions."""
+
+        def count(_: local_runner.StageResult) -> int | None:
+            if self._ingested is None:
+                return None
+            return sum(self._ingested.impressions[split] for split in splits)
+
+        return count
+
+
+def write_schema(output: str, text: str) -> str:
+    """Writes a schema under a name with its digest, for the cache to see a change."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    path = os.path.join(output, "schema", f"schema-{digest}.pbtxt")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as file:
+        file.write(text)
+    return path
+
+
+def _session_schema(data: DataOptions) -> str:
+    if data.schema_file is None:
+        return text_format.MessageToString(build_schema(data.spec()))
+    with open(data.schema_file) as file:
+        return file.read()
