@@ -6,6 +6,8 @@ import dataclasses
 from typing import Any
 
 from models.features import StateConfig
+from models.loss_weighting.names import LossWeightingName
+from models.loss_weighting.registry import loss_weighting_entry
 from models.mtl.config import BackboneConfig
 from models.mtl.registry import backbone_entry
 
@@ -19,14 +21,18 @@ class ModelConfig:
       sizes: Its sizes; RMTL's when None.
       state: Sizes of the state representation.
       task_weights: Weight of a task's loss, by name; 1 for a task that is not named.
+      loss_weighting: How the losses are weighted beyond that, see
+        ``models.loss_weighting.registry``.
     """
 
     backbone: str = "mmoe"
     sizes: BackboneConfig | None = None
     state: StateConfig = dataclasses.field(default_factory=StateConfig)
     task_weights: tuple[tuple[str, float], ...] = ()
+    loss_weighting: LossWeightingName = "constant"
 
     def __post_init__(self) -> None:
+        loss_weighting_entry(self.loss_weighting)
         expected = backbone_entry(self.backbone).config
         if self.sizes is not None and not isinstance(self.sizes, expected):
             raise ValueError(
@@ -58,6 +64,7 @@ class ModelConfig:
             task_weights=tuple(
                 (str(name), float(weight)) for name, weight in values.get("task_weights", ())
             ),
+            loss_weighting=values.get("loss_weighting", cls.loss_weighting),
         )
 
 

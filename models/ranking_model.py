@@ -9,7 +9,9 @@ from datasets.spec import Task
 from models.config import ModelConfig
 from models.features import InputFeature, StateRepresentation
 from models.keras import keras
-from models.loss_weighting.base import Batch, LossWeighting
+from models.loss_weighting.base import Batch, LossWeighting, Step
+from models.loss_weighting.registry import build_loss_weighting
+from models.loss_weighting.sharing import SHARED_LAYERS
 from models.metrics import LogitAuc
 from models.mtl.registry import backbone_entry, build_backbone
 
@@ -21,9 +23,8 @@ class RankingModel(tfrs.Model):
     """Predicts every task's feedback for an impression.
 
     Loss: Σₖ wₖ · Lₖ, with weights as ``models.loss_weighting`` finds them, constant unless asked
-    otherwise; Lₖ is the binary cross-entropy of the logits for a
-    binary task, and the Tweedie deviance of power 1.5 for a regression such as watch time (see
-    :class:`TweedieDeviance`).
+    otherwise; Lₖ is the binary cross-entropy of the logits for a binary task, and the Tweedie
+    deviance of power 1.5 for a regression such as watch time (see :class:`TweedieDeviance`).
 
     Attributes:
       inputs: The features.
@@ -50,8 +51,8 @@ class RankingModel(tfrs.Model):
           inputs: The features.
           tasks: The tasks.
           config: Sizes and weights.
-          seed: Seed of the state representation; the backbone's is in its own config, unless that
-            is None, then this one.
+          seed: Seed of the state representation and the weighting; the backbone's is in its own
+            config, unless that is None, then this one.
           mixed_precision: Compute hidden layers in bfloat16 (``mixed_bfloat16``); variables, heads
             and losses stay float32.
           weighting: How the tasks' losses are weighted; as ``config`` says if None.
@@ -74,10 +75,21 @@ class RankingModel(tfrs.Model):
         self.backbone = build_backbone(config.backbone, tasks, sizes, dtype=dtype)
         weights = dict(config.task_weights)
         self._task_weights = [weights.get(name, 1.0) for name in names]
-        self.weighting = weighting or LossWeighting(self.tasks, self._task_weights)
+        self.weighting = weighting or build_loss_weighting(
+            config.loss_weighting, self.tasks, self._task_weights, seed
+        )
         self._ranking_tasks = [_ranking_task(task) for task in tasks]
         self._loss_tracker = keras.metrics.Mean(name="loss")
         self._task_loss_trackers = [keras.metrics.Mean(name=f"{name}_loss") for name in names]
+
+    @property
+    def shared_variables(self) -> list[tf.Variable]:
+        """The trainable variables that more than one task's loss depends on; built models only."""
+        layers = [
+            self.state_representation,
+            *SHARED_LAYERS[self.config.backbone](self.backbone),
+        ]
+        return [variable for layer in layers for variable in layer.trainable_variables]
 
     def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Maps features to logits.
@@ -165,15 +177,25 @@ class RankingModel(tfrs.Model):
             total = self.weighting.total_loss(batch)
             scaled = share * total
             task_losses = [
-                share * weight * tf.reduce_mean(batch.losses[:, index])
-                for index, weight in enumerate(self._task_weights)
+                share * tf.reduce_mean(batch.losses[:, index])
+                for index in range(len(self.tasks))
                 if self.weighting.uses_task_gradients
             ]
         variables = self.trainable_variables
-        gradients = self.weighting.gradients(tape, scaled, task_losses, variables)
+        gradients = self.weighting.gradients(
+            Step(
+                tape=tape,
+                total=scaled,
+                task_losses=task_losses,
+                variables=variables,
+                shared=self.shared_variables,
+                last_shared=self.state_representation.mlp[-1].kernel,
+            )
+        )
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self._track(total, batch)
-        return self._mean_losses()
+        weights = {metric.name: metric.result() for metric in self.weighting.metrics}
+        return self._mean_losses() | weights
 
     def test_step(self, inputs: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
         """One batch of validation: mean losses and each task's metrics so far."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from datasets.registry import load_dataset, resolve_name
 from datasets.spec import DatasetSpec, Task
+from models.loss_weighting.names import LOSS_WEIGHTING_NAMES, LossWeightingName
 from models.sizes import BACKBONE_NAMES, MODEL_SIZES, ModelSize, model_sizes
 from pipelines.errors import UserError, require
 
@@ -170,11 +171,13 @@ class ModelOptions:
       backbone: Name of the backbone.
       size: ``paper`` has RMTL's layer sizes, ``small`` suits some 100,000 impressions.
       task_weights: Weight of a task's loss, by name; 1 for a task that is not named.
+      loss_weighting: Name of how the losses are weighted beyond that.
     """
 
     backbone: str = "mmoe"
     size: ModelSize = "paper"
     task_weights: tuple[tuple[str, float], ...] = ()
+    loss_weighting: LossWeightingName = "constant"
 
     def __post_init__(self) -> None:
         require(
@@ -188,6 +191,12 @@ class ModelOptions:
         )
         for name, weight in self.task_weights:
             require(weight >= 0, f"--task-weight {name}={weight:g} must not be negative")
+        require(
+            self.loss_weighting in LOSS_WEIGHTING_NAMES,
+            f"--loss-weighting {self.loss_weighting!r} is not one of "
+            + ", ".join(LOSS_WEIGHTING_NAMES),
+            "`mtfx backbones` describes them",
+        )
 
     def build(self, seed: int) -> ModelConfig:
         """The model's configuration, with ``seed`` as its backbone's. Imports TensorFlow."""
@@ -195,7 +204,11 @@ class ModelOptions:
 
         sizes, state = model_sizes(self.backbone, self.size, seed)
         return ModelConfig(
-            backbone=self.backbone, sizes=sizes, state=state, task_weights=self.task_weights
+            backbone=self.backbone,
+            sizes=sizes,
+            state=state,
+            task_weights=self.task_weights,
+            loss_weighting=self.loss_weighting,
         )
 
 

@@ -69,7 +69,7 @@ class EpochKeeper(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Scores and saves the epoch."""
+        """Scores and saves the epoch; the weighting of losses moves on before it is saved."""
         logs = {} if logs is None else logs
         metrics: Metrics = {
             name: float(value) if math.isfinite(value) else None for name, value in logs.items()
@@ -84,6 +84,7 @@ class EpochKeeper(keras.callbacks.Callback):
         is_best = score > state.best_score or not state.best_epoch
         if is_best:
             state = dataclasses.replace(state, best_epoch=epoch + 1, best_score=score)
+        self.model.weighting.end_epoch([logs[f"{task.name}_loss"] for task in self.model.tasks])
         self.state = self._checkpoints.save(state, is_best=is_best)
         # TensorBoard, next in the list of callbacks, draws what is in the logs; it takes no NaN.
         logs.clear()

@@ -1,4 +1,4 @@
-"""``mtfx backbones``: the models that can be trained."""
+"""``mtfx backbones``: the models that can be trained, and how their losses may be weighted."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from models.sizes import SMALL_BACKBONES
 
 @click.command("backbones")
 def backbones_command() -> None:
-    """List the multi-task backbones and their sizes."""
+    """List the multi-task backbones, their sizes, and the loss weightings."""
     # Nothing is computed here, so nothing that importing TensorFlow may say matters.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        from models.loss_weighting.registry import LOSS_WEIGHTINGS
         from models.mtl.registry import BACKBONES
 
     table = Table(box=None, pad_edge=False)
@@ -33,7 +34,15 @@ def backbones_command() -> None:
             describe_sizes(entry.config()),
             describe_sizes(SMALL_BACKBONES[name]),
         )
-    Console().print(table)
+    weightings = Table(box=None, pad_edge=False)
+    for heading in ("--loss-weighting", "what it is"):
+        weightings.add_column(heading, overflow="fold")
+    for name, entry in LOSS_WEIGHTINGS.items():
+        weightings.add_row(name, entry.description)
+    console = Console()
+    console.print(table)
+    console.print()
+    console.print(weightings)
 
 
 def describe_sizes(config: BackboneConfig) -> str:

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from datasets.registry import DATASETS
+from models.loss_weighting.names import LOSS_WEIGHTING_NAMES
 from pipelines.beam_args import local_beam_args
 from pipelines.commands.invocation import Invocation, debug_option
 from pipelines.config import RankingPipelineConfig
@@ -126,6 +127,13 @@ def _default(name: str, text: str) -> str:
     multiple=True,
     help="Weight of a task's loss; may be given for several tasks.",
 )
+@click.option(
+    "--loss-weighting",
+    type=click.Choice(LOSS_WEIGHTING_NAMES),
+    default="constant",
+    show_default=True,
+    help="How tasks are balanced while training; see `mtfx backbones`.",
+)
 @click.option("--mixed-precision/--full-precision", default=None, help="Compute in bfloat16.")
 @click.option(
     "--strategy",
@@ -181,6 +189,7 @@ def ranking_command(
     learning_rate: float | None,
     patience: int | None,
     task_weights: tuple[tuple[str, float], ...],
+    loss_weighting: str,
     mixed_precision: bool | None,
     strategy: str | None,
     jit_compile: bool | None,
@@ -220,7 +229,12 @@ def ranking_command(
             schema_file=schema_file,
         ),
         output_dir=output_dir,
-        model_options=ModelOptions(backbone, model_size, task_weights),  # type: ignore[arg-type]
+        model_options=ModelOptions(
+            backbone=backbone,
+            size=model_size,  # type: ignore[arg-type]
+            task_weights=task_weights,
+            loss_weighting=loss_weighting,  # type: ignore[arg-type]
+        ),
         training_options=TrainingOptions(
             epochs=epochs,
             batch_size=batch_size,

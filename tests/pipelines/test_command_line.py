@@ -16,6 +16,7 @@ from rich.console import Console
 
 from datasets.errors import DataError
 from datasets.spec import KnownFile
+from models.loss_weighting.names import LOSS_WEIGHTING_NAMES
 from pipelines.__main__ import main
 from pipelines.beam_args import local_beam_args
 from pipelines.commands.datasets import check_files
@@ -130,6 +131,7 @@ def test_flags_reach_the_configuration(ranking, capfd):
 
     arguments = "--tasks pay,click --backbone ple --model-size small --epochs 2 --batch-size 64 "
     arguments += "--seed 7 --span 3 --max-bad-rows 0.5 --split 0.8,0.1,0.1 --task-weight pay=2 "
+    arguments += "--loss-weighting dwa "
     arguments += "--no-cache --beam-workers 2 --min-auc 0.6 --no-jit-compile --gap-minutes 5"
     assert ranking(pipeline, *arguments.split()) == 0
     assert "the summary is good" in capfd.readouterr().out
@@ -140,6 +142,7 @@ def test_flags_reach_the_configuration(ranking, capfd):
     assert config.model_options.backbone == "ple"
     assert config.model_options.size == "small"
     assert config.model_options.task_weights == (("pay", 2.0),)
+    assert config.model_options.loss_weighting == "dwa"
     assert (config.training_options.epochs, config.training_options.batch_size) == (2, 64)
     assert config.training_options.jit_compile is False
     assert config.training_options.mixed_precision is None
@@ -154,6 +157,7 @@ def test_flags_reach_the_configuration(ranking, capfd):
         (["--epochs", "0"], 1, "--epochs must be at least 1, got 0"),
         (["--epochs", "many"], 2, "'many' is not a valid integer"),
         (["--backbone", "moe"], 2, "'moe' is not one of 'single_task'"),
+        (["--loss-weighting", "equal"], 2, "'equal' is not one of 'constant', 'uncertainty'"),
         (["--tasks", "like"], 1, "has no task 'like'; it has: click, pay"),
         (["--tasks", "click,,pay"], 2, "has an empty name"),
         (["--split", "0.5,0.5"], 2, "is not three numbers"),
@@ -305,10 +309,10 @@ def test_synthesize_writes_what_ranking_reads(tmp_path, capsys):
     assert "impressions 5 is not between 1,000" in capsys.readouterr().err
 
 
-def test_backbones_lists_each_with_its_sizes(capfd):
+def test_backbones_lists_each_with_its_sizes_and_the_loss_weightings(capfd):
     assert main(["backbones"]) == 0
     captured = capfd.readouterr()
-    for name in BACKBONE_NAMES:
+    for name in (*BACKBONE_NAMES, *LOSS_WEIGHTING_NAMES):
         assert name in captured.out
     assert captured.err == ""
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.loss_weighting.names import LOSS_WEIGHTING_NAMES
 from pipelines import options
 from pipelines.code_version import code_version, digest_of
 from pipelines.config import RankingPipelineConfig
@@ -45,6 +46,7 @@ def config(**changes):
         (lambda: ModelOptions(backbone="moe"), "--backbone 'moe' is unknown; there are: single"),
         (lambda: ModelOptions(size="big"), "--model-size 'big' is not one of paper, small"),
         (lambda: ModelOptions(task_weights=(("pay", -1.0),)), "--task-weight pay=-1"),
+        (lambda: ModelOptions(loss_weighting="equal"), "--loss-weighting 'equal' is not one of"),
         (lambda: TrainingOptions(epochs=0), "--epochs must be at least 1, got 0"),
         (lambda: TrainingOptions(batch_size=0), "--batch-size must be at least 1"),
         (lambda: TrainingOptions(learning_rate=0.0), "--learning-rate must lie between"),
@@ -110,15 +112,16 @@ def test_check_knows_what_the_model_needs(tmp_path):
 @given(
     st.sampled_from(BACKBONE_NAMES),
     st.sampled_from(MODEL_SIZES),
+    st.sampled_from(LOSS_WEIGHTING_NAMES),
     st.lists(st.sampled_from(["click", "pay"]), unique=True).map(tuple),
     st.floats(0, 1),
     st.none() | st.integers(1, 100),
     st.integers(0, 2**31 - 1),
 )
-def test_json_round_trip(backbone, size, tasks, max_bad_rows, epochs, seed):
+def test_json_round_trip(backbone, size, weighting, tasks, max_bad_rows, epochs, seed):
     original = config(
         data=DataOptions("retailrocket", "logs", tasks=tasks, max_bad_rows=max_bad_rows),
-        model_options=ModelOptions(backbone, size, tuple((task, 2.0) for task in tasks)),
+        model_options=ModelOptions(backbone, size, tuple((task, 2.0) for task in tasks), weighting),
         training_options=TrainingOptions(epochs=epochs),
         seed=seed,
     )
@@ -133,6 +136,7 @@ def test_the_digest_covers_what_decides_the_model_and_nothing_else():
         config(seed=1),
         config(data=DataOptions("retailrocket", "logs", gap_minutes=5.0)),
         config(model_options=ModelOptions("ple")),
+        config(model_options=ModelOptions(loss_weighting="gradnorm")),
         config(training_options=TrainingOptions(epochs=7)),
         config(blessing_options=BlessingOptions(min_auc=0.6)),
     ]
@@ -159,6 +163,8 @@ def test_names_and_fields_agree_with_the_layers_below():
             model = config(model_options=ModelOptions(name, size), seed=3).model
             assert isinstance(model.sizes, backbone_entry(name).config)
             assert model.sizes.seed == 3
+    weighted = config(model_options=ModelOptions(loss_weighting="pcgrad"))
+    assert weighted.model.loss_weighting == "pcgrad"
     assert config().thresholds == Thresholds()
     assert config(blessing_options=BlessingOptions(min_auc=0.6)).thresholds.min_auc == 0.6
     assert typing.get_type_hints(TrainingConfig)["strategy"] == options.Strategy
