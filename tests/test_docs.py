@@ -7,7 +7,7 @@ changes how it is tested:
 - ``<!-- test: skip REASON -->`` leaves it out;
 - ``<!-- test: replace TEXT by TEXT -->`` runs it at another size.
 
-A page that runs ``mtfx ranking`` takes minutes and is marked slow.
+A page that runs ``mtfx ranking`` or ``mtfx experiment`` takes minutes and is marked slow.
 """
 
 import dataclasses
@@ -27,6 +27,7 @@ from pipelines.commands.invocation import Invocation
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUNNABLE = ("sh", "python")
+_SLOW = ("mtfx ranking", "mtfx experiment")
 OTHER = ("text", "mermaid", "json", "yaml", "csv", "proto", "")
 
 _FENCE = re.compile(
@@ -71,7 +72,7 @@ def runnable(page: Path) -> list[Block]:
 def pages_to_run():
     for page in PAGES:
         blocks = runnable(page)
-        slow = any("mtfx ranking" in block.body for block in blocks)
+        slow = any(command in block.body for block in blocks for command in _SLOW)
         marks = [pytest.mark.slow, pytest.mark.timeout(1800)] if slow else []
         if blocks:
             yield pytest.param(page, id=page.name, marks=marks)

@@ -269,6 +269,7 @@ def _run(
             from pipelines.prepared_data import prepare_data
         with stage_progress(console) as stages:
             prepared = prepare_data(data, output_dir, stages, local_beam_args(beam_workers, ()))
+        from experiments.console import print_report
         from experiments.progress import trial_progress
         from experiments.run import run_experiment
 
@@ -284,21 +285,5 @@ def _run(
             shlex.join(["mtfx", *sys.argv[1:]]),
             code_version(_PACKAGES),
         )
-        _show(console, report, Path(output_dir, name))
+        print_report(console, report, Path(output_dir, name))
     return report
-
-
-def _show(console: Console, report: ExperimentReport, directory: Path) -> None:
-    from experiments.table_text import console_legend, console_tables
-
-    for table in report.tables:
-        for shown in console_tables(table):
-            console.print()
-            console.print(shown)
-        console.print(console_legend(table), style="dim", markup=False)
-    for failure in report.outcomes.failures:
-        console.print(f"\nfailed: {failure.key}: {failure.error}", style="red", markup=False)
-        console.print(f"  log: {failure.log_file}", markup=False, soft_wrap=True)
-    for key in report.outcomes.not_run:
-        console.print(f"not run: {key}, which needs a trial that failed", markup=False)
-    console.print(f"\nreport: {directory / 'report.md'}", markup=False, soft_wrap=True)
