@@ -12,23 +12,24 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from agents.config import RmtlConfig
 from datasets.registry import load_dataset
 from datasets.spec import Task
 from environments.session_replay import negative_bce
 from environments.session_table import SessionTable
 from evaluation.ranking_metrics import TaskFigures, task_figures
 from experiments.data import PreparedData
+from experiments.rmtl_config import rmtl_training_config
 from experiments.settings import WITH_CRITICS
 from experiments.trials import RmtlTrial
 from models.config import ModelConfig
 from models.features import InputFeature
+from models.keras import keras
 from models.loss_weighting.base import LossWeighting
 from models.ranking_model import RankingModel
 from models.sizes import model_sizes
 from trainers.config import TrainingConfig
 from trainers.critic_artifact import load_critics, save_critics
-from trainers.critics import CriticTrainingConfig, discounted_returns
+from trainers.critics import discounted_returns
 from trainers.ddpg import train_ddpg
 from trainers.epochs import Metrics
 from trainers.input_pipeline import impression_batches, load_sessions
@@ -62,6 +63,8 @@ def run_trial(data: PreparedData, trial: RmtlTrial, directories: dict[str, str])
       critics no metrics.
     """
     started = time.perf_counter()
+    # A worker runs many trials, and Keras would keep every one's graphs.
+    keras.backend.clear_session()
     result = _Trial(data, trial, directories).run()
     return {**result, "seconds": time.perf_counter() - started}
 
@@ -213,28 +216,8 @@ class _Trial:
         }
 
     def _rmtl_config(self) -> RmtlTrainingConfig:
-        trial = self._trial
-        batch = self._training.batch_size
-        return RmtlTrainingConfig(
-            agent=RmtlConfig(
-                gamma=self._setting("gamma"),
-                penalty=self._setting("lambda"),
-                soft_update=self._setting("beta"),
-                critic_learning_rate=self._setting("critic_learning_rate"),
-                weighting=trial.method if trial.method in WITH_CRITICS else "rmtl",
-                normalise_weights=self._setting("normalise_weights") == "yes",
-                min_reward=-self._setting("max_loss") or None,
-            ),
-            critics=CriticTrainingConfig(
-                batch_size=batch,
-                passes=self._setting("critic_epochs"),
-                tolerance=self._setting("epsilon"),
-            ),
-            critic_dropout=self._setting("critic_dropout"),
-            retrain_from=self._setting("retrain_from"),
-            retrain_epochs=self._setting("retrain_epochs"),
-            retrain_learning_rate=self._setting("retrain_learning_rate"),
-        )
+        weighting = self._trial.method if self._trial.method in WITH_CRITICS else "rmtl"
+        return rmtl_training_config(self._setting, weighting, self._training.batch_size)
 
     def _build(self, weighting: LossWeighting | None) -> RankingModel:
         return RankingModel(

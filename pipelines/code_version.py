@@ -7,7 +7,17 @@ import hashlib
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("components", "datasets", "evaluation", "models", "pipelines", "trainers")
+PACKAGES = (
+    "agents",
+    "components",
+    "datasets",
+    "environments",
+    "evaluation",
+    "experiments",
+    "models",
+    "pipelines",
+    "trainers",
+)
 
 
 @functools.cache

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.beam_args import local_beam_args
 from pipelines.errors import require
+from pipelines.method_options import MethodOptions
 from pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
 
 if TYPE_CHECKING:
     from evaluation.eval_config import Thresholds
     from models.config import ModelConfig
     from trainers.config import TrainingConfig
+    from trainers.rmtl import RmtlTrainingConfig
 
 _MAX_SEED = 2**31 - 1
 # Where and with how many processes a run happens decides nothing about its result.
@@ -33,6 +35,7 @@ class RankingPipelineConfig:
       model_options: Which model.
       training_options: How it is trained.
       blessing_options: What it must reach.
+      method_options: Supervised or by RMTL's schedule.
       seed: Seed of everything random.
       beam_pipeline_args: Passed to Beam; see ``pipelines.beam_args``.
       enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.
@@ -43,6 +46,7 @@ class RankingPipelineConfig:
     model_options: ModelOptions = dataclasses.field(default_factory=ModelOptions)
     training_options: TrainingOptions = dataclasses.field(default_factory=TrainingOptions)
     blessing_options: BlessingOptions = dataclasses.field(default_factory=BlessingOptions)
+    method_options: MethodOptions = dataclasses.field(default_factory=MethodOptions)
     seed: int = 0
     beam_pipeline_args: tuple[str, ...] = dataclasses.field(default_factory=local_beam_args)
     enable_cache: bool = True
@@ -83,6 +87,7 @@ class RankingPipelineConfig:
                     "follow it",
                     f"add {task.parent} to --tasks",
                 )
+        self.method_options.check(tuple(tasks.values()))
         self.data.check_files()
         output = Path(self.output_dir)
         require(
@@ -124,6 +129,11 @@ class RankingPipelineConfig:
         return self.training_options.build(self.seed)
 
     @property
+    def rmtl(self) -> RmtlTrainingConfig | None:
+        """RMTL's configuration, None for supervised training. Imports TensorFlow."""
+        return self.method_options.build(self.training.batch_size)
+
+    @property
     def thresholds(self) -> Thresholds:
         """The evaluation's thresholds. Imports TensorFlow."""
         return self.blessing_options.build()
@@ -143,6 +153,7 @@ class RankingPipelineConfig:
                 "model_options": ModelOptions(**values["model_options"]),
                 "training_options": TrainingOptions(**values["training_options"]),
                 "blessing_options": BlessingOptions(**values["blessing_options"]),
+                "method_options": MethodOptions(**values["method_options"]),
             }
         )
 

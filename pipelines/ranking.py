@@ -54,6 +54,7 @@ def create_pipeline(config: RankingPipelineConfig) -> tfx.dsl.Pipeline:
             training=config.training,
             checkpoint_dir=os.path.join(output, "checkpoints"),
             code_version=code_version(),
+            rmtl=config.rmtl,
         ).to_custom_config(),
     )
 

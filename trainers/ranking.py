@@ -15,11 +15,13 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from datasets.registry import load_dataset
 from models.config import ModelConfig
+from models.loss_weighting.base import LossWeighting
 from models.ranking_model import RankingModel
 from trainers import export
 from trainers.config import TrainingConfig
-from trainers.input_pipeline import impression_batches
+from trainers.input_pipeline import impression_batches, load_sessions
 from trainers.model_inputs import model_inputs
+from trainers.rmtl import RmtlTrainingConfig, train_rmtl
 from trainers.training import train
 
 
@@ -34,6 +36,8 @@ class RankingTrainerConfig:
       training: Optimisation.
       checkpoint_dir: Directory that outlives a killed run, so that the next one resumes.
       code_version: Recorded with the model, and part of the cache key.
+      rmtl: RMTL's settings, to train by its schedule; None trains with the model's own loss
+        weighting.
     """
 
     dataset: str
@@ -42,6 +46,7 @@ class RankingTrainerConfig:
     training: TrainingConfig
     checkpoint_dir: str
     code_version: str = ""
+    rmtl: RmtlTrainingConfig | None = None
 
     def to_custom_config(self) -> dict[str, Any]:
         """A dictionary of JSON types."""
@@ -62,6 +67,7 @@ class RankingTrainerConfig:
             training=TrainingConfig.from_dict(values["training"]),
             checkpoint_dir=values["checkpoint_dir"],
             code_version=values["code_version"],
+            rmtl=None if values["rmtl"] is None else RmtlTrainingConfig.from_dict(values["rmtl"]),
         )
 
 
@@ -70,7 +76,7 @@ def run_fn(fn_args: FnArgs) -> None:
 
     Reads the transformed ``train`` split, stops early by the ``eval`` split, writes a SavedModel to
     ``fn_args.serving_model_dir`` and TensorBoard's files and ``history.json`` to
-    ``fn_args.model_run_dir``.
+    ``fn_args.model_run_dir``; by RMTL's schedule, also its critics, to ``critic`` in there.
     """
     config = RankingTrainerConfig.from_custom_config(fn_args.custom_config)
     spec = load_dataset(config.dataset)
@@ -90,22 +96,49 @@ def run_fn(fn_args: FnArgs) -> None:
             shuffle_sessions=config.training.shuffle_sessions,
         )
 
-    checkpoint_dir = os.path.join(config.checkpoint_dir, _digest(fn_args))
-    result = train(
-        lambda: RankingModel(
+    def build_model(weighting: LossWeighting | None = None) -> RankingModel:
+        return RankingModel(
             inputs,
             tasks,
             config.model,
             seed=config.training.seed,
             mixed_precision=config.training.mixed_precision,
-        ),
-        batches(fn_args.train_files, shuffle=True),
-        batches(fn_args.eval_files, shuffle=False),
-        config.training,
-        checkpoint_dir=checkpoint_dir,
-        log_dir=fn_args.model_run_dir,
-        on_epoch_end=_log_epoch,
-    )
+            weighting=weighting,
+        )
+
+    train_data = batches(fn_args.train_files, shuffle=True)
+    validation_data = batches(fn_args.eval_files, shuffle=False)
+    checkpoint_dir = os.path.join(config.checkpoint_dir, _digest(fn_args))
+    if config.rmtl is None:
+        result = train(
+            build_model,
+            train_data,
+            validation_data,
+            config.training,
+            checkpoint_dir=checkpoint_dir,
+            log_dir=fn_args.model_run_dir,
+            on_epoch_end=_log_epoch,
+        )
+    else:
+        settings = config.rmtl
+        result = train_rmtl(
+            build_model,
+            config.model,
+            train_data,
+            validation_data,
+            lambda: load_sessions(
+                fn_args.train_files,
+                transform_output.transformed_feature_spec(),
+                inputs,
+                tasks,
+                max_impressions=settings.max_impressions,
+            ),
+            config.training,
+            settings,
+            checkpoint_dir=checkpoint_dir,
+            log_dir=fn_args.model_run_dir,
+            on_epoch_end=_log_epoch,
+        )
     module = export.RankingModule(result.model, result.model.predict_tasks, transform_output, spec)
     export.save(
         module,

@@ -19,7 +19,7 @@ from models.sizes import BACKBONE_NAMES, MODEL_SIZES
 from pipelines.beam_args import local_beam_args
 from pipelines.code_version import PACKAGES, code_version
 from pipelines.commands.invocation import Invocation, debug_option
-from pipelines.commands.parameters import Names
+from pipelines.commands.parameters import Names, Setting, describe_settings
 from pipelines.errors import UserError, require
 from pipelines.logs import output_to_log
 from pipelines.options import DataOptions
@@ -29,31 +29,9 @@ if TYPE_CHECKING:
     from experiments.report import ExperimentReport
 
 #: Code that decides what a trial results in.
-_PACKAGES = tuple(sorted({*PACKAGES, "agents", "environments", "experiments"} - {"pipelines"}))
+_PACKAGES = tuple(package for package in PACKAGES if package != "pipelines")
 #: Settings that have flags of their own.
 _FLAGS = {"scale": "--scale", "epochs": "--epochs", "batch_size": "--batch-size"}
-
-
-class _Setting(click.ParamType):
-    name = "NAME=VALUE"
-
-    def convert(
-        self,
-        value: str | tuple[str, Value],
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> tuple[str, Value]:
-        if isinstance(value, tuple):
-            return value
-        name, equals, text = value.partition("=")
-        if not equals:
-            self.fail(f"{value!r} is not of the form lambda=0.5", param, ctx)
-        if name in _FLAGS:
-            self.fail(f"{name} has a flag of its own: {_FLAGS[name]}", param, ctx)
-        try:
-            return name, parse_setting(name, text)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 def _default(name: str, text: str) -> str:
@@ -66,11 +44,7 @@ def _experiments() -> str:
     lines = ["\b", "Experiments:"]
     lines += [f"  {name.ljust(width)}  {entry.description}" for name, entry in EXPERIMENTS.items()]
     lines += ["", "\b", "Settings for --set, with their defaults:"]
-    for name in [name for name in SETTINGS if name not in _FLAGS]:
-        setting = SETTINGS[name]
-        default = f"{setting.default:g}" if isinstance(setting.default, float) else setting.default
-        choices = f": {' or '.join(setting.choices)}" if setting.choices else ""
-        lines.append(f"  {name.ljust(width)}  {setting.description}{choices}  [{default}]")
+    lines += describe_settings([name for name in SETTINGS if name not in _FLAGS], width)
     return "\n".join(lines)
 
 
@@ -117,7 +91,7 @@ def _experiments() -> str:
 @click.option(
     "--set",
     "settings",
-    type=_Setting(),
+    type=Setting(_FLAGS),
     multiple=True,
     help="Another setting of the trials, listed below; may be repeated.",
 )

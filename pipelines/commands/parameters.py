@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import click
+
+from experiments.settings import SETTINGS, Value, parse_setting
 
 
 class Names(click.ParamType):
@@ -20,3 +24,43 @@ class Names(click.ParamType):
         if not all(names):
             self.fail(f"{value!r} has an empty name", param, ctx)
         return names
+
+
+class Setting(click.ParamType):
+    """One of ``experiments.settings``, as name and value."""
+
+    name = "NAME=VALUE"
+
+    def __init__(self, flags: Mapping[str, str] | None = None) -> None:
+        """Takes the flags of settings that are not given in this way, by setting."""
+        self._flags = flags or {}
+
+    def convert(
+        self,
+        value: str | tuple[str, Value],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, Value]:
+        """Splits and parses; click.BadParameter for an unknown name or a wrong value."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = value.partition("=")
+        if not equals:
+            self.fail(f"{value!r} is not of the form lambda=0.5", param, ctx)
+        if name in self._flags:
+            self.fail(f"{name} has a flag of its own: {self._flags[name]}", param, ctx)
+        try:
+            return name, parse_setting(name, text)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def describe_settings(names: Iterable[str], width: int) -> list[str]:
+    """A line of help per setting: name, what it is, default."""
+    lines = []
+    for name in names:
+        setting = SETTINGS[name]
+        default = f"{setting.default:g}" if isinstance(setting.default, float) else setting.default
+        choices = f": {' or '.join(setting.choices)}" if setting.choices else ""
+        lines.append(f"  {name.ljust(width)}  {setting.description}{choices}  [{default}]")
+    return lines

@@ -10,12 +10,15 @@ import click
 from rich.console import Console
 
 from datasets.registry import DATASETS
+from experiments.settings import Value
 from models.loss_weighting.names import LOSS_WEIGHTING_NAMES
 from pipelines.beam_args import local_beam_args
 from pipelines.commands.invocation import Invocation, debug_option
+from pipelines.commands.parameters import Names, Setting, describe_settings
 from pipelines.config import RankingPipelineConfig
 from pipelines.errors import UserError
 from pipelines.logs import output_to_log
+from pipelines.method_options import METHODS, RMTL_SETTINGS, MethodOptions
 from pipelines.options import (
     BACKBONE_NAMES,
     MODEL_SIZES,
@@ -29,20 +32,6 @@ from pipelines.options import (
 from pipelines.progress import stage_progress
 
 _NAMES = ", ".join(DATASETS)
-
-
-class _Names(click.ParamType):
-    name = "A,B,…"
-
-    def convert(
-        self, value: str | tuple[str, ...], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        names = tuple(name.strip() for name in value.split(","))
-        if not all(names):
-            self.fail(f"{value!r} has an empty name", param, ctx)
-        return names
 
 
 class _Shares(click.ParamType):
@@ -81,17 +70,23 @@ class _Weight(click.ParamType):
             self.fail(f"{value!r} is not of the form click=0.5", param, ctx)
 
 
+def _settings() -> str:
+    """The list of RMTL's settings below the help text."""
+    heading = ["\b", "Settings for --set, with their defaults:"]
+    return "\n".join([*heading, *describe_settings(RMTL_SETTINGS, max(map(len, RMTL_SETTINGS)))])
+
+
 def _default(name: str, text: str) -> str:
     return f"{text}  [default: {TRAINER_DEFAULTS[name]:g}]"
 
 
-@click.command("ranking")
+@click.command("ranking", epilog=_settings())
 @click.option("--dataset", required=True, help=f"{_NAMES}, or your own as module:ATTRIBUTE.")
 @click.option("--data-dir", required=True, help="Directory of the log's files.")
 @click.option(
     "--output-dir", required=True, help="For artifacts, report, logs and the pushed model."
 )
-@click.option("--tasks", type=_Names(), default=(), help="Feedback to predict, by name.")
+@click.option("--tasks", type=Names(), default=(), help="Feedback to predict, by name.")
 @click.option(
     "--backbone",
     type=click.Choice(BACKBONE_NAMES),
@@ -134,6 +129,15 @@ def _default(name: str, text: str) -> str:
     show_default=True,
     help="How tasks are balanced while training; see `mtfx backbones`.",
 )
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="supervised",
+    show_default=True,
+    help="rmtl: pretrain, train critics on sessions, retrain with the weights they give.",
+)
+@click.option("--set", "settings", type=Setting(), multiple=True, help="RMTL's; see below.")
+@click.option("--critics", "critic_path", default="", help="Of an earlier RMTL run, for this one.")
 @click.option("--mixed-precision/--full-precision", default=None, help="Compute in bfloat16.")
 @click.option(
     "--strategy",
@@ -190,6 +194,9 @@ def ranking_command(
     patience: int | None,
     task_weights: tuple[tuple[str, float], ...],
     loss_weighting: str,
+    method: str,
+    settings: tuple[tuple[str, Value], ...],
+    critic_path: str,
     mixed_precision: bool | None,
     strategy: str | None,
     jit_compile: bool | None,
@@ -246,6 +253,7 @@ def ranking_command(
             deterministic=deterministic,
         ),
         blessing_options=BlessingOptions(min_auc, max_auc_drop, min_r_squared),
+        method_options=MethodOptions(method, settings, critic_path),  # type: ignore[arg-type]
         seed=seed,
         beam_pipeline_args=local_beam_args(beam_workers, beam_args),
         enable_cache=cache,

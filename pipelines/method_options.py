@@ -1,0 +1,89 @@
+"""How ``mtfx ranking`` trains: supervised, or by RMTL's schedule."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from datasets.spec import Task
+from experiments.settings import SETTINGS, Value, parse_setting
+from pipelines.errors import UserError, require
+
+if TYPE_CHECKING:
+    from trainers.rmtl import RmtlTrainingConfig
+
+Method = Literal["supervised", "rmtl"]
+METHODS: tuple[Method, ...] = get_args(Method)
+#: Stages whose settings concern RMTL alone; the others have flags of their own.
+_RMTL_STAGES = ("critics", "retraining", "weights")
+RMTL_SETTINGS = {
+    name: setting for name, setting in SETTINGS.items() if setting.stage in _RMTL_STAGES
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodOptions:
+    """The training method.
+
+    Attributes:
+      name: ``supervised`` minimises the weighted losses; ``rmtl`` pretrains so, trains critics of
+        the session MDP, and retrains with their weights.
+      settings: RMTL's settings by name, see ``experiments.settings``.
+      critic_path: Folder with the critics of an earlier RMTL training, to use instead of new ones.
+    """
+
+    name: Method = "supervised"
+    settings: tuple[tuple[str, Value], ...] = ()
+    critic_path: str = ""
+
+    def __post_init__(self) -> None:
+        require(self.name in METHODS, f"--method {self.name!r} is not one of {', '.join(METHODS)}")
+        require(
+            self.name == "rmtl" or not (self.settings or self.critic_path),
+            "--set and --critics are for --method rmtl",
+        )
+        for name, value in self.settings:
+            require(
+                name in RMTL_SETTINGS,
+                f"--set knows no {name!r}; it takes: {', '.join(RMTL_SETTINGS)}",
+            )
+            try:
+                parse_setting(name, value)
+            except ValueError as error:
+                raise UserError(f"--set {name}={value}: {error}") from None
+
+    def check(self, tasks: Sequence[Task]) -> None:
+        """Checks tasks and files, before anything slow starts.
+
+        Raises:
+          UserError: if RMTL is to train a task that is not binary, or there are no critics.
+        """
+        if self.name != "rmtl":
+            return
+        for task in tasks:
+            require(
+                task.kind == "binary",
+                f"--method rmtl: its reward is a cross-entropy, but {task.name} is a {task.kind}",
+                "name binary tasks with --tasks",
+            )
+        require(
+            not self.critic_path or Path(self.critic_path, "critics.json").is_file(),
+            f"--critics {self.critic_path} holds no critics (critics.json is missing)",
+            "give the folder `critic` of an earlier run's Trainer artifact `model_run`",
+        )
+
+    def build(self, batch_size: int) -> RmtlTrainingConfig | None:
+        """RMTL's configuration, or None for supervised training. Imports TensorFlow."""
+        if self.name != "rmtl":
+            return None
+        from experiments.rmtl_config import rmtl_training_config
+
+        given = {name: parse_setting(name, value) for name, value in self.settings}
+        return rmtl_training_config(
+            lambda name: given.get(name, SETTINGS[name].default),
+            "rmtl",
+            batch_size,
+            self.critic_path,
+        )
