@@ -57,7 +57,7 @@ SETTINGS: dict[str, Setting] = {
     "patience": Setting("training", 2, "epochs without a better validation AUC"),
     "batch_size": Setting("training", 2048, "impressions per step"),
     "learning_rate": Setting("training", 1e-3, "Adam's, of the plain model", upper=1.0),
-    "gamma": Setting("critics", 0.95, "discount of later rewards", upper=1.0, zero=True),
+    "gamma": Setting("critics", 0.95, "discount of later rewards", upper=0.999, zero=True),
     "beta": Setting("critics", 0.2, "rate of the target networks' soft update", upper=1.0),
     "critic_epochs": Setting("critics", 10, "passes that train the critics, at most"),
     "critic_learning_rate": Setting("critics", 1e-3, "Adam's, of the critics", upper=1.0),

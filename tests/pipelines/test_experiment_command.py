@@ -87,7 +87,7 @@ def test_a_failing_trial_is_reported_with_its_log_and_exit_code_1(experiment, ca
         (["rmtl-table1", "--backbones", "ple,ple"], "names one twice", 1),
         (["rmtl-table1", "--set", "lamda=1"], "no setting 'lamda'", 2),
         (["rmtl-table1", "--set", "lambda"], "'lambda' is not of the form lambda=0.5", 2),
-        (["rmtl-table1", "--set", "gamma=2"], "gamma must not be negative and at most 1", 2),
+        (["rmtl-table1", "--set", "gamma=2"], "gamma must not be negative and at most 0.999", 2),
         (["rmtl-table1", "--set", "epochs=2"], "epochs has a flag of its own: --epochs", 2),
         (["rmtl-table1", "--set", "lambda=1", "--set", "lambda=2"], "gives a setting twice", 1),
         (["rmtl-table1", "--epochs", "0"], "--epochs: epochs must be positive, got 0", 1),
