@@ -117,13 +117,13 @@ def main(
         step_flops = 6 * batch_size * matmul_weights(model)
         if trace is not None:
             with tf.profiler.experimental.Profile(str(trace)):
-                _measure(lambda: train_step(iterator), steps)
-        peak, peak_flops = max(peaks, key=lambda peak: peak[1] / _measure(peak[0], 5).wall)
-        step_times, peak_times = [], [_measure(peak, 10)]
+                measure(lambda: train_step(iterator), steps)
+        peak, peak_flops = max(peaks, key=lambda peak: peak[1] / measure(peak[0], 5).wall)
+        step_times, peak_times = [], [measure(peak, 10)]
         for _ in range(rounds):
-            step_times.append(_measure(lambda: train_step(iterator), steps))
-            peak_times.append(_measure(peak, 10))
-        pipeline = _measure(lambda: sum(1 for _ in batches), 1)
+            step_times.append(measure(lambda: train_step(iterator), steps))
+            peak_times.append(measure(peak, 10))
+        pipeline = measure(lambda: sum(1 for _ in batches), 1)
     ratios = [
         (step_flops / step.wall) / (peak_flops / (before.wall + after.wall) * 2)
         for step, before, after in zip(step_times, peak_times, peak_times[1:], strict=False)
@@ -238,7 +238,8 @@ class Seconds:
     cpu: float
 
 
-def _measure(call: Callable[[], object], repeats: int) -> Seconds:
+def measure(call: Callable[[], object], repeats: int) -> Seconds:
+    """Mean seconds of a call."""
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(repeats):
         call()
