@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from experiments.design import Experiment
-from experiments.rmtl_plots import learning_plots, transfer_plots
-from experiments.rmtl_tables import table_1, table_2, transfer
+from experiments.rmtl_plots import bar_plots, learning_plots
+from experiments.rmtl_tables import backbones, sensitivity, table_1, table_2, transfer
 
 _RMTL_TRIAL = "experiments.rmtl_trial:run_trial"
 
@@ -25,6 +25,18 @@ EXPERIMENTS: dict[str, Experiment] = {
         "RMTL Figure 4: each backbone with critics trained with each",
         _RMTL_TRIAL,
         transfer,
-        transfer_plots,
+        bar_plots,
+    ),
+    "rmtl-sensitivity": Experiment(
+        "RMTL with one setting changed at a time, against constant weights (CW)",
+        _RMTL_TRIAL,
+        sensitivity,
+        bar_plots,
+    ),
+    "backbones": Experiment(
+        "the five backbones with constant weights, on any binary tasks",
+        _RMTL_TRIAL,
+        backbones,
+        bar_plots,
     ),
 }

@@ -56,8 +56,8 @@ def learning_plots(design: Design, results: Mapping[str, dict[str, Any]], path: 
     return written
 
 
-def transfer_plots(design: Design, results: Mapping[str, dict[str, Any]], path: str) -> list[str]:
-    """As :func:`learning_plots`, and RMTL's Figure 4: bars of AUC and log loss by critics."""
+def bar_plots(design: Design, results: Mapping[str, dict[str, Any]], path: str) -> list[str]:
+    """As :func:`learning_plots`, and as RMTL's Figure 4 bars of AUC and log loss by column."""
     written = learning_plots(design, results, path)
     tasks = list(dict.fromkeys(t for result in results.values() for t in result["metrics"]))
     seeds = range(len(design.tables[0].columns[0].trials))
@@ -72,7 +72,7 @@ def transfer_plots(design: Design, results: Mapping[str, dict[str, Any]], path: 
             if row.figure == figure
         }
         if panels:
-            file = Path(path, f"transfer-{figure}.png")
+            file = Path(path, f"bars-{figure}.png")
             plots.plot_bars(panels, FIGURES[figure][0], file)
             written.append(str(file))
     return written

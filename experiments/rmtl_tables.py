@@ -1,11 +1,13 @@
-"""The designs of RMTL's Table 1, Table 2 and transfer study (sections 3.3 to 3.5)."""
+"""The designs of RMTL's Table 1, Table 2 and transfer study (sections 3.3 to 3.5), and more."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 from experiments.design import Column, Design, ExperimentOptions, TableDesign
 from experiments.paper_numbers import PAPER_DATA, rmtl_table_1, rmtl_table_2
+from experiments.settings import Value
 from experiments.trials import RmtlTrial, with_requirements
 from models.sizes import BACKBONE_NAMES
 
@@ -100,6 +102,71 @@ def transfer(options: ExperimentOptions) -> Design:
     return _design(*tables)
 
 
+#: One change at a time, by title: what the paper does not say, or what could have gone wrong.
+_VARIATIONS: dict[str, tuple[tuple[str, Value], ...]] = {
+    "lambda 0.1": (("lambda", 0.1),),
+    "lambda 3": (("lambda", 3.0),),
+    "gamma 0": (("gamma", 0.0),),
+    "gamma 0.5": (("gamma", 0.5),),
+    "beta 0.02": (("beta", 0.02),),
+    "epsilon 0.001": (("epsilon", 0.001),),
+    "loss at most 2": (("max_loss", 2.0),),
+    "critic dropout 0.2": (("critic_dropout", 0.2),),
+    "mean weight 1": (("normalise_weights", "yes"),),
+}
+#: The same for retraining itself, each beside CW retrained in the same way.
+_RETRAINING: dict[str, tuple[tuple[str, Value], ...]] = {
+    "slow": (("retrain_learning_rate", 1e-4),),
+    "from scratch": (("retrain_from", "scratch"),),
+}
+
+
+def sensitivity(options: ExperimentOptions) -> Design:
+    """RMTL with one setting changed at a time, each compared with CW, on each backbone.
+
+    Raises:
+      ValueError: if a backbone is unknown.
+    """
+    tables = []
+    for backbone in options.backbones or ("ple",):
+        columns = [
+            _plain(options, backbone),
+            _varied(options, "CW", backbone, "cw", "CW"),
+            _varied(options, "RMTL", backbone, "rmtl", "CW"),
+        ]
+        columns += [
+            _varied(options, title, backbone, "rmtl", "CW", changes)
+            for title, changes in _VARIATIONS.items()
+        ]
+        for title, changes in _RETRAINING.items():
+            control = f"CW {title}"
+            columns.append(_varied(options, control, backbone, "cw", control, changes))
+            columns.append(_varied(options, f"RMTL {title}", backbone, "rmtl", control, changes))
+        tables.append(
+            TableDesign(
+                f"RMTL with one setting changed at a time, on {backbone}",
+                tuple(columns),
+                notes=(
+                    "CW goes on training the plain model in the same way with weights of 1; a "
+                    "variation of retraining is compared with CW varied in the same way.",
+                ),
+            )
+        )
+    return _design(*tables)
+
+
+def backbones(options: ExperimentOptions) -> Design:
+    """The backbones with constant weights, each compared with the single-task one.
+
+    Raises:
+      ValueError: if a backbone is unknown.
+    """
+    names = options.backbones or BACKBONE_NAMES
+    baseline = "single_task" if "single_task" in names else ""
+    columns = tuple(_with(_plain(options, name), "single_task", baseline) for name in names)
+    return _design(TableDesign("Backbones with constant weights", columns))
+
+
 def _plain(options: ExperimentOptions, backbone: str) -> Column:
     return Column(backbone, _trials(options, backbone, "constant"))
 
@@ -109,6 +176,20 @@ def _column(
 ) -> Column:
     trials = _trials(options, backbone, method, critic_from)
     return Column(title, trials, {"backbone": backbone})
+
+
+def _varied(
+    options: ExperimentOptions,
+    title: str,
+    backbone: str,
+    method: str,
+    control: str,
+    changes: tuple[tuple[str, Value], ...] = (),
+) -> Column:
+    """A column with some settings changed, compared with the column ``control`` too."""
+    settings = tuple({**dict(options.settings), **dict(changes)}.items())
+    changed = dataclasses.replace(options, settings=settings)
+    return _with(_column(changed, title, backbone, method), "CW", control)
 
 
 def _trials(

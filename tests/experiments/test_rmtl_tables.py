@@ -2,7 +2,7 @@ import pytest
 
 from experiments.design import Column, ExperimentOptions, TableDesign
 from experiments.registry import EXPERIMENTS
-from experiments.rmtl_tables import table_1, table_2, transfer
+from experiments.rmtl_tables import backbones, sensitivity, table_1, table_2, transfer
 from experiments.run import load_trial_function
 
 TASKS = ("click", "pay")
@@ -103,3 +103,24 @@ def test_every_entry_can_be_designed_and_its_function_exists(name):
     experiment = EXPERIMENTS[name]
     assert experiment.design(options()).trials
     assert callable(load_trial_function(experiment.trial_function))
+
+
+def test_sensitivity_changes_one_setting_and_shares_the_rest():
+    [table] = sensitivity(options(settings=(("lambda", 0.5),))).tables
+    found = columns(table)
+    assert dict(found["RMTL"].trials[0].settings) == {"lambda": 0.5}
+    assert dict(found["lambda 3"].trials[0].settings) == {"lambda": 3.0}
+    assert dict(found["gamma 0"].trials[0].settings) == {"lambda": 0.5, "gamma": 0.0}
+    assert found["gamma 0"].against == {"backbone": "ple", "CW": "CW"}
+    assert found["RMTL from scratch"].against == {"backbone": "ple", "CW": "CW from scratch"}
+    assert found["CW slow"].against == {"backbone": "ple"}
+    # Another lambda, or another retraining, trains no critics of its own.
+    assert found["lambda 3"].trials[0].critics == found["RMTL slow"].trials[0].critics
+    assert found["gamma 0"].trials[0].critics != found["RMTL"].trials[0].critics
+
+
+def test_backbones_are_compared_with_the_single_task_model():
+    [table] = backbones(options(tasks=("click", "like", "follow"))).tables
+    assert len(table.columns) == 5
+    assert columns(table)["ple"].against == {"single_task": "single_task"}
+    assert {trial.method for trial in backbones(options()).trials} == {"constant"}

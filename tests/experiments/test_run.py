@@ -6,7 +6,7 @@ from matplotlib.image import imread
 
 from experiments.design import Experiment, ExperimentOptions
 from experiments.progress import TrialProgress
-from experiments.rmtl_plots import transfer_plots
+from experiments.rmtl_plots import bar_plots
 from experiments.rmtl_tables import transfer
 from experiments.run import run_experiment
 
@@ -16,7 +16,7 @@ OPTIONS = ExperimentOptions("synthetic-video", ("click", "long_view"), (0, 1), (
 @pytest.fixture
 def run(data, stubs, tmp_path):
     def run(function):
-        experiment = Experiment("Transfer", f"stub_trials:{function}", transfer, transfer_plots)
+        experiment = Experiment("Transfer", f"stub_trials:{function}", transfer, bar_plots)
         return run_experiment(
             "rmtl-transfer",
             experiment,
@@ -44,7 +44,7 @@ def test_report_and_drawings(run, tmp_path, data):
     assert len(values["trials"]) == 2 * (2 + 2 + 4)
     assert len(values["tables"]) == 2
     page = (directory / "report.md").read_text()
-    names = ("weights", "td-error", "q-against-return", "transfer-auc", "transfer-logloss")
+    names = ("weights", "td-error", "q-against-return", "bars-auc", "bars-logloss")
     for name in names:
         assert f"]({name}.png)" in page
         assert imread(directory / f"{name}.png").std() > 0.01
