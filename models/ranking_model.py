@@ -11,7 +11,6 @@ from models.features import InputFeature, StateRepresentation
 from models.keras import keras
 from models.loss_weighting.base import Batch, LossWeighting, Step
 from models.loss_weighting.registry import build_loss_weighting
-from models.loss_weighting.sharing import SHARED_LAYERS
 from models.metrics import LogitAuc
 from models.mtl.registry import backbone_entry, build_backbone
 
@@ -85,10 +84,7 @@ class RankingModel(tfrs.Model):
     @property
     def shared_variables(self) -> list[tf.Variable]:
         """The trainable variables that more than one task's loss depends on; built models only."""
-        layers = [
-            self.state_representation,
-            *SHARED_LAYERS[self.config.backbone](self.backbone),
-        ]
+        layers = [self.state_representation, *self.backbone.shared_layers]
         return [variable for layer in layers for variable in layer.trainable_variables]
 
     def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:

@@ -45,6 +45,15 @@ class Backbone(keras.layers.Layer):
         """Number of tasks, the width of the logits."""
         return len(self.tasks)
 
+    @property
+    def shared_layers(self) -> list[keras.layers.Layer]:
+        """Layers that more than one task's loss depends on; none, unless a backbone says so.
+
+        Loss weightings that compare the tasks' gradients look at these and at the state
+        representation.
+        """
+        return []
+
     def call(self, state: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Maps states to logits.
 

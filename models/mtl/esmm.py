@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from datasets.spec import Task
+from models.keras import keras
 from models.mtl.base import Backbone
 from models.mtl.config import BackboneConfig
 
@@ -30,6 +31,15 @@ class Esmm(Backbone):
         self.bottoms = self._experts(self.num_tasks, "bottoms")
         self.towers = self._towers()
         self._parents = _parent_indices(self.tasks)
+
+    @property
+    def shared_layers(self) -> list[keras.layers.Layer]:
+        """See :attr:`Backbone.shared_layers`: a child's prediction runs through its parent's.
+
+        Those of tasks without children are not shared, but stacked in the same variables.
+        """
+        parents = any(task.parent is not None for task in self.tasks)
+        return [self.bottoms, self.towers] if parents else []
 
     def call(self, state: tf.Tensor, training: bool = False) -> tf.Tensor:
         """See :meth:`Backbone.call`."""

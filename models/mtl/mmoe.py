@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from datasets.spec import Task
+from models.keras import keras
 from models.mtl.base import Backbone
 from models.mtl.blocks import Gate
 from models.mtl.config import MmoeConfig
@@ -27,6 +28,11 @@ class Mmoe(Backbone):
             for index in range(self.num_tasks)
         ]
         self.towers = self._towers()
+
+    @property
+    def shared_layers(self) -> list[keras.layers.Layer]:
+        """See :attr:`Backbone.shared_layers`."""
+        return [self.experts]
 
     def call(self, state: tf.Tensor, training: bool = False) -> tf.Tensor:
         """See :meth:`Backbone.call`."""

@@ -97,6 +97,23 @@ class Ple(Backbone):
         ]
         self.towers = self._towers()
 
+    @property
+    def shared_layers(self) -> list[keras.layers.Layer]:
+        """See :attr:`Backbone.shared_layers`.
+
+        Below the last level the shared gate mixes everyone's experts, so all tasks use them. A
+        task's gate feeds its own experts of the next level, which others see unless that is the
+        last.
+        """
+        layers: list[keras.layers.Layer] = []
+        for above, level in enumerate(reversed(self.levels)):
+            layers.append(level.shared_experts)
+            if above >= 1:
+                layers += [level.task_experts, level.shared_gate]
+            if above >= 2:
+                layers += level.task_gates
+        return layers
+
     def call(self, state: tf.Tensor, training: bool = False) -> tf.Tensor:
         """See :meth:`Backbone.call`."""
         extracted = [state] * (self.num_tasks + 1)

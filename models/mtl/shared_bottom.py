@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from datasets.spec import Task
+from models.keras import keras
 from models.mtl.base import Backbone
 from models.mtl.config import BackboneConfig
 
@@ -19,6 +20,11 @@ class SharedBottom(Backbone):
         super().__init__(tasks, config, dtype=dtype)
         self.bottom = self._experts(1, "bottom")
         self.towers = self._towers()
+
+    @property
+    def shared_layers(self) -> list[keras.layers.Layer]:
+        """See :attr:`Backbone.shared_layers`."""
+        return [self.bottom]
 
     def call(self, state: tf.Tensor, training: bool = False) -> tf.Tensor:
         """See :meth:`Backbone.call`."""

@@ -7,13 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from models.loss_weighting.sharing import SHARED_LAYERS
 from models.mtl.registry import BACKBONES
 from models.ranking_model import RankingModel
-
-
-def test_every_backbone_is_known():
-    assert list(SHARED_LAYERS) == list(BACKBONES)
 
 
 @pytest.mark.parametrize(
