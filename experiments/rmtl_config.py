@@ -40,6 +40,7 @@ def rmtl_training_config(
         critic_dropout=setting("critic_dropout"),
         critic_path=critic_path,
         retrain_from=setting("retrain_from"),
+        keep_start=setting("keep_start") == "yes",
         retrain_epochs=setting("retrain_epochs"),
         retrain_learning_rate=setting("retrain_learning_rate"),
     )

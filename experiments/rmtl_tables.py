@@ -118,6 +118,7 @@ _VARIATIONS: dict[str, tuple[tuple[str, Value], ...]] = {
 _RETRAINING: dict[str, tuple[tuple[str, Value], ...]] = {
     "slow": (("retrain_learning_rate", 1e-4),),
     "from scratch": (("retrain_from", "scratch"),),
+    "or the start": (("keep_start", "yes"),),
 }
 
 

@@ -67,6 +67,12 @@ SETTINGS: dict[str, Setting] = {
     "retrain_from": Setting(
         "retraining", "pretrained", "where retraining begins", ("pretrained", "scratch")
     ),
+    "keep_start": Setting(
+        "retraining",
+        "no",
+        "keep the pretrained model if retraining has no better AUC",
+        ("no", "yes"),
+    ),
     "retrain_epochs": Setting("retraining", 10, "passes that retrain the model, at most"),
     "retrain_learning_rate": Setting("retraining", 1e-3, "Adam's, when retraining", upper=1.0),
     "normalise_weights": Setting(

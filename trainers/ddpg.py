@@ -13,6 +13,7 @@ from models.critics import CriticConfig, build_critics
 from models.keras import keras
 from models.ranking_model import RankingModel
 from trainers.critics import CriticTrainingResult, train_critics
+from trainers.epochs import validation_score
 from trainers.rmtl import RmtlTrainingConfig
 
 
@@ -87,10 +88,7 @@ class _BestWeights:
         self._weights: list[tf.Tensor] = []
 
     def measure(self) -> None:
-        metrics = self._model.evaluate(self._data, return_dict=True, verbose=0)
-        areas = [value for name, value in metrics.items() if name.endswith("_auc")]
-        defined = [value for value in areas if value == value]
-        score = sum(defined) / len(defined) if defined else -metrics["loss"]
+        score = validation_score(self._model.evaluate(self._data, return_dict=True, verbose=0))
         if score > self._score:
             self._score = score
             self._weights = [tf.identity(v) for v in self._model.trainable_variables]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from models.keras import keras
@@ -104,6 +104,20 @@ class EpochKeeper(keras.callbacks.Callback):
                 else "the best epoch is chosen by the validation loss",
             )
         self.undefined_auc = undefined
+
+
+def validation_score(metrics: Mapping[str, float]) -> float:
+    """What early stopping goes by, of a model's ``evaluate`` on the validation split.
+
+    Args:
+      metrics: By name, as Keras returns them.
+
+    Returns:
+      The mean AUC over the binary tasks where it is defined; the negative loss if there is none.
+    """
+    areas = [value for name, value in metrics.items() if name.endswith(_AUC_SUFFIX)]
+    defined = [value for value in areas if math.isfinite(value)]
+    return sum(defined) / len(defined) if defined else _negative(metrics["loss"])
 
 
 def _is_validation_auc(name: str) -> bool:

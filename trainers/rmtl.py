@@ -26,7 +26,7 @@ from models.ranking_model import RankingModel
 from trainers.config import TrainingConfig
 from trainers.critic_artifact import load_critics, save_critics
 from trainers.critics import CriticTrainingConfig, CriticTrainingResult, train_critics
-from trainers.epochs import ProgressHook
+from trainers.epochs import ProgressHook, validation_score
 from trainers.training import TrainingResult, train
 
 #: Makes the model, with a loss weighting or, for None, the one of its configuration.
@@ -48,6 +48,8 @@ class RmtlTrainingConfig:
         answered, or at random weights.
       retrain_epochs: Passes of the last stage, at most; as in pretraining if None.
       retrain_learning_rate: Likewise.
+      keep_start: Whether the pretrained model counts as an epoch of retraining, and so is the
+        result if no epoch has a better validation score.
       max_impressions: Of the training split, kept in memory for the environment; the critics see no
         more than these.
     """
@@ -59,6 +61,7 @@ class RmtlTrainingConfig:
     retrain_from: RetrainFrom = "pretrained"
     retrain_epochs: int | None = None
     retrain_learning_rate: float | None = None
+    keep_start: bool = False
     max_impressions: int = 20_000_000
 
     def __post_init__(self) -> None:
@@ -245,7 +248,7 @@ def retrain(
         if config.retrain_from == "pretrained":
             copy_weights(actor, model)
 
-    return train(
+    result = train(
         lambda: build_model(CriticWeighting(actor.tasks, weights, loss_weights)),
         train_data,
         validation_data,
@@ -255,6 +258,15 @@ def retrain(
         on_epoch_end,
         initial_weights=start,
     )
+    if config.keep_start:
+        before = validation_score(actor.evaluate(validation_data, return_dict=True, verbose=0))
+        after = validation_score(
+            result.model.evaluate(validation_data, return_dict=True, verbose=0)
+        )
+        if before > after:
+            logging.getLogger("mtfx.progress").info("no epoch improved on the pretrained model")
+            copy_weights(actor, result.model)
+    return result
 
 
 def copy_weights(source: RankingModel, target: RankingModel) -> None:

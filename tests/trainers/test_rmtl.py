@@ -183,6 +183,19 @@ def test_retraining_begins_at_the_pretrained_model(tmp_path):
     assert distance(result, scratch) > 1e-3
 
 
+def test_the_start_is_kept_if_nothing_is_better(tmp_path):
+    wild = dataclasses.replace(QUICK, retrain_learning_rate=50.0, keep_start=True)
+    good = dataclasses.replace(TRAINING, epochs=8, patience=8, learning_rate=0.02)
+    result = run(tmp_path, wild, training=good)
+    pretrained = tf.train.Checkpoint(model=build_for_training(build_model, batches(), TRAINING))
+    best = tf.train.latest_checkpoint(str(tmp_path / "checkpoints" / "pretrain" / "best"))
+    pretrained.restore(best).expect_partial()
+    for one, other in zip(
+        result.model.trainable_variables, pretrained.model.trainable_variables, strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_critics_resume_where_they_were(tmp_path):
     sizes = critic_config(SMALL, 1, 0.0)
     actor = build_for_training(build_model, batches(), TRAINING)
