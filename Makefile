@@ -14,6 +14,9 @@ DEMO_BACKBONE ?= mmoe
 DEMO_BATCH_SIZE ?= 512
 DEMO_EPOCHS ?= 3
 
+# Test files run side by side; each process takes 2 GB and imports TensorFlow once.
+TEST_WORKERS ?= 2
+
 # Benchmarks take these sizes; larger ones give steadier figures.
 BENCH_ARGUMENTS ?= --small
 
@@ -33,7 +36,7 @@ demo: $(STAMP) ## Synthesize a small data set and run the ranking pipeline on it
 		--epochs $(DEMO_EPOCHS) --batch-size $(DEMO_BATCH_SIZE) --seed 1
 
 test: $(STAMP) ## Run the default tests (under ten minutes on two cores).
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 test-slow: $(STAMP) ## Run the tests marked slow, every documented command among them.
 	$(BIN)/python -m pytest -m slow
