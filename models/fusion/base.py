@@ -1,0 +1,112 @@
+"""What every fusion function offers, and the check of what goes into it."""
+
+from __future__ import annotations
+
+import abc
+
+import tensorflow as tf
+
+
+class FusionFunction(tf.Module, abc.ABC):
+    """A personalised fusion of a candidate's predictions into one score.
+
+    A ``tf.Module``, so that a function with parameters is saved with the ranker that holds it.
+
+    Attributes:
+      num_predictions: K, how many predictions a candidate has.
+      action_dim: A, how many numbers an action has.
+    """
+
+    def __init__(self, num_predictions: int, action_dim: int, name: str | None = None) -> None:
+        """Keeps the sizes.
+
+        Args:
+          num_predictions: K.
+          action_dim: A.
+          name: Name of the module.
+
+        Raises:
+          ValueError: if a size is not positive.
+        """
+        super().__init__(name=name)
+        if num_predictions < 1 or action_dim < 1:
+            raise ValueError(
+                f"a fusion needs at least one prediction and one action, got {num_predictions} "
+                f"and {action_dim}"
+            )
+        self.num_predictions = num_predictions
+        self.action_dim = action_dim
+
+    @abc.abstractmethod
+    def scores(self, predictions: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        """Scores candidates; a higher score ranks earlier.
+
+        Neither checks values (see :func:`check_predictions`) nor knows of masks: callers set the
+        scores of padded candidates aside.
+
+        Args:
+          predictions: float32 `[batch, candidate, prediction]` in [0, 1].
+          action: float32 `[batch, action]` in [-1, 1].
+
+        Returns:
+          float32 `[batch, candidate]`.
+        """
+
+    def check_shapes(self, predictions: tf.Tensor, action: tf.Tensor) -> None:
+        """Raises ValueError, when traced, if the last axis of an input is of another size."""
+        for name, tensor, rank, size in (
+            ("predictions", predictions, 3, self.num_predictions),
+            ("action", action, 2, self.action_dim),
+        ):
+            if not tensor.shape.is_compatible_with([None] * (rank - 1) + [size]):
+                raise ValueError(
+                    f"{type(self).__name__}: {name} must have {rank} axes, the last of size "
+                    f"{size}, got shape {tensor.shape}"
+                )
+
+
+def check_predictions(
+    predictions: tf.Tensor, mask: tf.Tensor | None = None, name: str = "predictions"
+) -> tf.Tensor:
+    """Asserts that predictions are numbers in [0, 1].
+
+    For the borders of the system (exports, environments); works in a ``tf.function`` and in TF
+    Serving, where a caller gets the message as an INVALID_ARGUMENT status.
+
+    Args:
+      predictions: float32 `[..., prediction]`.
+      mask: bool `[...]`: False where a candidate is padding, whose predictions may be anything.
+      name: What the message calls them.
+
+    Returns:
+      The predictions, to be used downstream so that the check is not pruned; those of padded
+      candidates are set to 0, so that no NaN spreads from them.
+
+    Raises:
+      InvalidArgumentError: if one is NaN, infinite, below 0 or above 1.
+    """
+    if mask is not None:
+        predictions = tf.where(mask[..., tf.newaxis], predictions, 0.0)
+    # A comparison with NaN is false.
+    in_range = tf.reduce_all((predictions >= 0.0) & (predictions <= 1.0))
+    return _assert(
+        in_range,
+        f"{name} must lie in [0, 1] and must not be NaN; scale a regression's by its unit",
+        predictions,
+    )
+
+
+def check_finite(values: tf.Tensor, name: str) -> tf.Tensor:
+    """Asserts that no value is NaN or infinite; returns the values.
+
+    Raises:
+      InvalidArgumentError: naming ``name``.
+    """
+    finite = tf.reduce_all(tf.math.is_finite(values))
+    return _assert(finite, f"{name} must not hold NaN or infinite values", values)
+
+
+def _assert(condition: tf.Tensor, message: str, values: tf.Tensor) -> tf.Tensor:
+    assertion = tf.debugging.Assert(condition, [message, values], summarize=12)
+    with tf.control_dependencies([] if assertion is None else [assertion]):
+        return tf.identity(values)
