@@ -1,0 +1,61 @@
+"""What a simulated session is, as plain data."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from datasets.rewards import RewardConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class SimulatorConfig:
+    """The rules of a session.
+
+    Attributes:
+      candidates: C, items offered per request. BatchRL-MTF ranks some hundreds; 100 is this
+        project's.
+      max_views: A session ends after so many views: 50, the cap of xMTF's second exit mode.
+      carry_over: Share of the satisfaction that an impression leaves as it is; the rest is the
+        impression's satisfaction reward. 0.95 in xMTF.
+      leave_below: A user whose satisfaction is below this leaves: 0.1 in xMTF.
+      reward: Weights of the agent's reward, BatchRL-MTF (2).
+      include_history: Whether the state holds the means of the session's feedback and of the share
+        of the videos watched so far.
+
+    Raises:
+      ValueError: at construction, naming the field and the allowed values.
+    """
+
+    candidates: int = 100
+    max_views: int = 50
+    carry_over: float = 0.95
+    leave_below: float = 0.1
+    reward: RewardConfig = dataclasses.field(default_factory=RewardConfig)
+    include_history: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("candidates", "max_views"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("carry_over", "leave_below"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 0.0 <= value <= 1.0):
+                raise ValueError(f"{name} must lie in [0, 1], got {value}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return dataclasses.asdict(self) | {"reward": self.reward.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SimulatorConfig:
+        """The inverse of :meth:`to_dict`; raises ValueError for an unknown key."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        if unknown := sorted(set(values) - set(known)):
+            raise ValueError(f"a simulator has no {', '.join(unknown)}; it has: {', '.join(known)}")
+        given = dict(values)
+        if isinstance(given.get("reward"), Mapping):
+            given["reward"] = RewardConfig.from_dict(given["reward"])
+        return cls(**given)

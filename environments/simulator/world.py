@@ -1,0 +1,191 @@
+"""What a simulation runs in: users, their pools of items, what is predicted, what is true."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from datasets.errors import DataError
+from environments.simulator.response import ResponseModel
+from environments.simulator.response_registry import response_model_class, response_model_name
+
+WORLD_FILE, TABLES_FILE = "world.json", "world.npz"
+_RESPONSE_PREFIX = "response/"
+_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """Users and the pools from which their candidates are drawn.
+
+    Attributes:
+      user_embedding: What the ranking model knows of each user, float32 `[user, embedding]`.
+      predictions: Of the ranking model, in [0, 1], float32 `[user, slot, prediction]`.
+      prediction_names: Names of the predictions, K of them.
+      response: How users really respond.
+      item_ids: Items of the pools, int64 or str `[user, slot]`, each at most once in a pool.
+      user_ids: int64 or str `[user]`.
+
+    Raises:
+      ValueError: at construction, naming what does not fit and where.
+    """
+
+    user_embedding: np.ndarray
+    predictions: np.ndarray
+    prediction_names: tuple[str, ...]
+    response: ResponseModel
+    item_ids: np.ndarray
+    user_ids: np.ndarray
+
+    def __post_init__(self) -> None:
+        _check_shapes(self)
+        _check_values(self)
+        for name in ("user_embedding", "predictions"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), np.float32))
+        object.__setattr__(self, "prediction_names", tuple(self.prediction_names))
+
+    @property
+    def num_users(self) -> int:
+        """U, number of users."""
+        return self.predictions.shape[0]
+
+    @property
+    def pool_size(self) -> int:
+        """P, items of each user's pool."""
+        return self.predictions.shape[1]
+
+    @property
+    def num_predictions(self) -> int:
+        """K, predictions of a candidate."""
+        return self.predictions.shape[2]
+
+    @property
+    def feedback_names(self) -> tuple[str, ...]:
+        """Names of the feedbacks of the response model, F of them."""
+        return self.response.feedback_names
+
+
+def save_world(world: World, directory: str | os.PathLike[str]) -> None:
+    """Writes ``world.json`` and ``world.npz``; the first comes last and makes it whole.
+
+    Args:
+      world: What to write.
+      directory: Made if it is missing.
+
+    Raises:
+      ValueError: if the response model is not registered.
+    """
+    target = Path(directory)
+    content = {
+        "version": _VERSION,
+        "prediction_names": list(world.prediction_names),
+        "response": response_model_name(world.response),
+        "response_settings": world.response.settings(),
+    }
+    target.mkdir(parents=True, exist_ok=True)
+    tables = {
+        "user_embedding": world.user_embedding,
+        "predictions": world.predictions,
+        "item_ids": world.item_ids,
+        "user_ids": world.user_ids,
+    }
+    tables |= {_RESPONSE_PREFIX + name: table for name, table in world.response.arrays().items()}
+    (target / WORLD_FILE).unlink(missing_ok=True)
+    with open(target / TABLES_FILE, "wb") as file:
+        np.savez(file, **tables)  # type: ignore[arg-type]
+    (target / WORLD_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def load_world(directory: str | os.PathLike[str]) -> World:
+    """Reads what :func:`save_world` wrote.
+
+    Raises:
+      DataError: if there is no whole world, or its files do not fit each other.
+    """
+    source = Path(directory)
+    if not (source / WORLD_FILE).is_file():
+        raise DataError(f"{source} holds no {WORLD_FILE}: it is no saved world, or not a whole one")
+    try:
+        content = json.loads((source / WORLD_FILE).read_text(encoding="utf-8"))
+        if content["version"] != _VERSION:
+            raise ValueError(f"version {content['version']} instead of {_VERSION}")
+        with np.load(source / TABLES_FILE) as stored:
+            tables = {name: stored[name] for name in stored.files}
+        response = response_model_class(content["response"]).restore(
+            {
+                name.removeprefix(_RESPONSE_PREFIX): table
+                for name, table in tables.items()
+                if name.startswith(_RESPONSE_PREFIX)
+            },
+            content["response_settings"],
+        )
+        return World(
+            user_embedding=tables["user_embedding"],
+            predictions=tables["predictions"],
+            prediction_names=tuple(content["prediction_names"]),
+            response=response,
+            item_ids=tables["item_ids"],
+            user_ids=tables["user_ids"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"the world in {source} cannot be read ({error}); make it anew") from error
+
+
+def _check_shapes(world: World) -> None:
+    shape = np.shape(world.predictions)
+    if len(shape) != 3:
+        raise ValueError(f"predictions must be [user, slot, prediction], got shape {list(shape)}")
+    users, slots, predictions = shape
+    if users == 0:
+        raise ValueError("a world needs at least one user")
+    if slots == 0:
+        raise ValueError("the pools are empty: a world needs at least one item per user")
+    if predictions == 0 or predictions != len(world.prediction_names):
+        raise ValueError(
+            f"{predictions} predictions per item, but {len(world.prediction_names)} names"
+        )
+    if np.ndim(world.user_embedding) != 2:
+        raise ValueError(
+            "user_embedding must be [user, embedding], got shape "
+            f"{list(np.shape(world.user_embedding))}"
+        )
+    found = {
+        "user_embedding": (np.shape(world.user_embedding)[:1], (users,)),
+        "item_ids": (np.shape(world.item_ids), (users, slots)),
+        "user_ids": (np.shape(world.user_ids), (users,)),
+        "the response model": (
+            (world.response.num_users, world.response.pool_size),
+            (users, slots),
+        ),
+    }
+    for name, (has, wanted) in found.items():
+        if tuple(has) != wanted:
+            raise ValueError(
+                f"{name} is for {list(has)}, but predictions for {users} users with {slots} items"
+            )
+
+
+def _check_values(world: World) -> None:
+    predictions = np.asarray(world.predictions)
+    # A comparison with NaN is false.
+    wrong = ~((predictions >= 0) & (predictions <= 1))
+    if wrong.any():
+        user, slot, number = (int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"prediction {world.prediction_names[number]!r} of user {world.user_ids[user]}, item "
+            f"{world.item_ids[user, slot]} is {predictions[user, slot, number]}, not in [0, 1] "
+            f"({int(wrong.sum()):,} such values)"
+        )
+    finite = np.isfinite(np.asarray(world.user_embedding, np.float32)).all(axis=1)
+    if not finite.all():
+        user = int(np.argmin(finite))
+        raise ValueError(f"the embedding of user {world.user_ids[user]} is not finite")
+    ordered = np.sort(np.asarray(world.item_ids), axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    if twice.any():
+        user = int(np.argmax(twice))
+        raise ValueError(f"the pool of user {world.user_ids[user]} holds an item twice")

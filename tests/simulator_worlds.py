@@ -1,0 +1,50 @@
+"""Small worlds for tests of whatever needs a simulator."""
+
+import numpy as np
+
+from environments.simulator.table_response import TableResponse
+from environments.simulator.world import World
+
+FEEDBACKS = ("click", "long_view", "like")
+
+
+def random_world(users=20, pool=60, tasks=3, seed=0, embedding=4, skill=1.5) -> World:
+    """A world whose predictions hint at the truth.
+
+    The first feedback is predicted by the first task, and so on; tasks beyond the feedbacks
+    predict nothing. Weighting the tasks well pays: users differ in what keeps them.
+
+    Args:
+      users: How many.
+      pool: Items of each user.
+      tasks: Predictions of each item.
+      seed: Of everything random.
+      embedding: Size of the user embedding.
+      skill: How much of the true logits the predictions show, against noise of variance 1.
+    """
+    rng = np.random.default_rng(seed)
+    taste = rng.normal(size=(users, embedding))
+    quality = rng.normal(size=(users, pool, len(FEEDBACKS)))
+    logits = quality + 0.5 * taste[:, :1, None] + np.array([-0.5, -1.0, -3.0])
+    shown = rng.normal(size=(users, pool, tasks))
+    known = min(tasks, len(FEEDBACKS))
+    shown[..., :known] += skill * logits[..., :known]
+    duration = np.exp(rng.normal(2.7, 0.5, (users, pool)))
+    response = TableResponse(
+        FEEDBACKS,
+        logits,
+        median_watch_s=duration * np.exp(0.5 * quality[..., 1] - 0.5),
+        duration_s=duration,
+        mood=rng.normal(0.3, 0.04, users),
+        leave_logits=rng.normal(-2.2, 0.3, users),
+        slopes=(5.0, 4.0, 4.5),
+        satisfaction_weights=(0.4, 0.4, 0.2),
+    )
+    return World(
+        user_embedding=taste,
+        predictions=1 / (1 + np.exp(-shown)),
+        prediction_names=tuple(f"task_{i}" for i in range(tasks)),
+        response=response,
+        item_ids=np.stack([rng.permutation(10 * pool)[:pool] for _ in range(users)]),
+        user_ids=np.arange(users),
+    )
