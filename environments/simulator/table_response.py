@@ -173,7 +173,7 @@ class TableResponse(ResponseModel):
         """See base class."""
         names = ("logits", "median_watch_s", "duration_s", "mood", "leave_logits")
         tables = {name: checked_table(arrays, name, (None,) * _RANKS[name]) for name in names}
-        values = {
+        values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in settings.items()
         }

@@ -1,0 +1,155 @@
+"""The simulator as a batched environment of TF-Agents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.environments import tf_environment
+from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import time_step as ts
+
+from environments.simulator import draws
+from environments.simulator.dynamics import Simulator
+from environments.simulator.requests import check_action, check_fit, choose
+from environments.simulator.runner import Seed, as_seed, checked_users
+from environments.simulator.session import Candidates, SessionState
+from models.fusion.base import FusionFunction
+
+
+class FusionEnvironment(tf_environment.TFEnvironment):
+    """A batch of sessions side by side, each lane starting another when one is over.
+
+    The observation is a state `[S]` (see ``Simulator.state_names``), the action the weights of the
+    fusion function, `[A]` in [-1, 1]; a step shows the top candidate and rewards by BatchRL-MTF
+    (2). The discount is 0 at the session's end. Sessions take their users in a random order in
+    which none comes a second time before all others have come.
+
+    An action that is NaN or out of bounds raises InvalidArgumentError, also in a lane whose session
+    is over, where it has no other effect.
+    """
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        fusion: FusionFunction,
+        batch_size: int,
+        *,
+        users: np.ndarray | None = None,
+        seed: Seed = 0,
+    ) -> None:
+        """Sets up the lanes.
+
+        Args:
+          simulator: The simulator.
+          fusion: Scores the candidates.
+          batch_size: Sessions side by side.
+          users: Indices of the users that have sessions, int `[n]`; all when None.
+          seed: Of everything random.
+
+        Raises:
+          ValueError: if ``batch_size`` is less than 1, there are no users or unknown ones, or the
+            fusion function is for another number of predictions.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        check_fit(simulator, fusion)
+        make: Any = tensor_spec.BoundedTensorSpec  # TensorFlow's stubs do not know its arguments.
+        observation = tensor_spec.TensorSpec([simulator.state_dim], tf.float32, "observation")
+        action = make([fusion.action_dim], tf.float32, -1.0, 1.0, "action")
+        super().__init__(ts.time_step_spec(observation), action, batch_size)
+        num_users = simulator.world.num_users
+        users = np.arange(num_users) if users is None else users
+        self._users = tf.constant(checked_users(users, num_users))
+        self._simulator, self._fusion = simulator, fusion
+        self._seed = as_seed(seed)
+        self._drawn = tf.Variable(0, dtype=tf.int32, name="sessions_drawn")
+        self._started = tf.Variable(False, name="started")
+        session = simulator.reset(tf.zeros([batch_size], tf.int32), self._seed)
+        candidates = simulator.candidates(session)
+        self._session = SessionState(*(_variable(part) for part in session))
+        # What was observed is kept for the next step, so that candidates are drawn once.
+        self._candidates = Candidates(*(_variable(part) for part in candidates))
+        self._observation = _variable(simulator.observe(session, candidates))
+        self._step_type = _variable(tf.fill([batch_size], ts.StepType.LAST))
+        self._reward = _variable(tf.zeros([batch_size]))
+
+    def _current_time_step(self) -> ts.TimeStep:
+        if not self._started:
+            self._reset()
+        return self._observe()
+
+    @tf.function
+    def _reset(self) -> ts.TimeStep:
+        self._started.assign(True)
+        every = tf.fill([self.batch_size], True)
+        self._take(self._begin(_read(self._session), every))
+        self._step_type.assign(tf.fill([self.batch_size], ts.StepType.FIRST))
+        self._reward.assign(tf.zeros([self.batch_size]))
+        return self._observe()
+
+    @tf.function
+    def _step(self, action: tf.Tensor) -> ts.TimeStep:
+        if not self._started:
+            return self._reset()
+        action = check_action(action, self._fusion.action_dim)
+        over = self._step_type == ts.StepType.LAST
+        session = _read(self._session)
+        chosen = choose(self._fusion, Candidates(*map(tf.identity, self._candidates)), action)
+        following, outcome = self._simulator.step(session, chosen)
+        self._take(self._begin(following, over))
+        going = tf.where(outcome.done, ts.StepType.LAST, ts.StepType.MID)
+        self._step_type.assign(tf.where(over, ts.StepType.FIRST, going))
+        self._reward.assign(tf.where(over, 0.0, outcome.reward))
+        return self._observe()
+
+    def _begin(self, session: SessionState, lanes: tf.Tensor) -> SessionState:
+        """Starts a session in the lanes marked by bool `[lane]`."""
+        count = tf.cast(lanes, tf.int32)
+        # Lanes that start nothing count as session 0.
+        numbers = tf.maximum(self._drawn + tf.cumsum(count) - 1, 0)
+        self._drawn.assign_add(tf.reduce_sum(count))
+        size = tf.size(self._users)
+        rounds = numbers // size
+        seed = tf.tile(self._seed[tf.newaxis], [self.batch_size, 1])
+        # tf.random.experimental.index_shuffle pads the seeds of a batch on the wrong axis (2.16).
+        places = tf.raw_ops.RandomIndexShuffle(
+            index=numbers % size,
+            seed=tf.concat([rounds[:, tf.newaxis], seed], axis=1),
+            max_index=size - 1,
+        )
+        fresh = self._simulator.reset(
+            tf.gather(self._users, places), draws.fold_in(seed, draws.Stream.SESSION, numbers)
+        )
+        return SessionState(
+            *(
+                tf.where(tf.reshape(lanes, [-1] + [1] * (new.shape.rank - 1)), new, old)
+                for new, old in zip(fresh, session, strict=True)
+            )
+        )
+
+    def _take(self, session: SessionState) -> None:
+        candidates = self._simulator.candidates(session)
+        self._observation.assign(self._simulator.observe(session, candidates))
+        for variable, value in zip(
+            (*self._session, *self._candidates), (*session, *candidates), strict=True
+        ):
+            variable.assign(value)
+
+    def _observe(self) -> ts.TimeStep:
+        step_type = self._step_type.read_value()
+        return ts.TimeStep(
+            step_type=step_type,
+            reward=self._reward.read_value(),
+            discount=tf.where(step_type == ts.StepType.LAST, 0.0, 1.0),
+            observation=self._observation.read_value(),
+        )
+
+
+def _variable(value: tf.Tensor) -> tf.Variable:
+    return tf.Variable(value, trainable=False)
+
+
+def _read(session: SessionState) -> SessionState:
+    return SessionState(*(tf.identity(part) for part in session))
