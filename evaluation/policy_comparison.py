@@ -1,0 +1,100 @@
+"""Several policies on the same simulated sessions: means, intervals and paired differences."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from environments.simulator.value import SessionFigures
+from evaluation.significance import Mean, PairedTest, mean_with_interval, paired_test
+
+#: The figures compared, by field of ``SessionFigures``, and their titles.
+FIGURES: dict[str, str] = {
+    "watch_s": "watch time, s",
+    "positive_rate": "positive interactions",
+    "views": "views",
+    "discounted_return": "return",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class PolicyRow:
+    """One policy's figures.
+
+    Attributes:
+      policy: Its name.
+      figures: Mean over sessions by figure, with its interval.
+      differences: Against the first policy, paired by session; empty for the first.
+    """
+
+    policy: str
+    figures: Mapping[str, Mean]
+    differences: Mapping[str, PairedTest]
+
+
+def compare_policies(figures: Mapping[str, SessionFigures]) -> tuple[PolicyRow, ...]:
+    """Compares policies that met the same sessions.
+
+    BatchRL-MTF reports two figures of its online test relative to Bayesian optimisation: the time
+    spent (ADTime) and the share of plays with a positive interaction (UPIRate). Here the unit is
+    the session: its watch time, and the share of its views with a positive interaction.
+
+    Args:
+      figures: By policy, of the same sessions in the same order; the first is the baseline.
+
+    Raises:
+      ValueError: if there is no policy, or the numbers of sessions differ.
+    """
+    if not figures:
+        raise ValueError("there is no policy to compare")
+    sizes = {name: len(policy.views) for name, policy in figures.items()}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"policies were run on different numbers of sessions: {sizes}")
+    first = next(iter(figures))
+    return tuple(
+        PolicyRow(
+            name,
+            {key: mean_with_interval(_values(policy, key)) for key in FIGURES},
+            {}
+            if name == first
+            else {
+                key: paired_test(_values(policy, key), _values(figures[first], key))
+                for key in FIGURES
+            },
+        )
+        for name, policy in figures.items()
+    )
+
+
+def rows_to_json(rows: Sequence[PolicyRow]) -> list[dict[str, Any]]:
+    """Rows as JSON values, for ``comparison.json``."""
+    return [
+        {
+            "policy": row.policy,
+            "figures": {key: dataclasses.asdict(mean) for key, mean in row.figures.items()},
+            "differences": {key: dataclasses.asdict(test) for key, test in row.differences.items()},
+        }
+        for row in rows
+    ]
+
+
+def rows_from_json(values: Sequence[Mapping[str, Any]]) -> tuple[PolicyRow, ...]:
+    """The inverse of :func:`rows_to_json`."""
+    return tuple(
+        PolicyRow(
+            row["policy"],
+            {key: Mean(**mean) for key, mean in row["figures"].items()},
+            {
+                key: PairedTest(Mean(**test["difference"]), test["p"])
+                for key, test in row["differences"].items()
+            },
+        )
+        for row in values
+    )
+
+
+def _values(figures: SessionFigures, key: str) -> list[float | None]:
+    return np.asarray(getattr(figures, key), np.float64).tolist()

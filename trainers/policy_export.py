@@ -1,0 +1,144 @@
+"""Export of a fusion policy: a SavedModel that maps states to actions, and its description."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+from tf_agents.policies import tf_policy
+from tf_agents.trajectories import time_step as ts
+
+from datasets.errors import DataError
+from environments.simulator.policies import ActionSample
+
+STATE, ACTION, SIGNATURE = "state", "action", "actions"
+METADATA_FILE = "mtfx.json"
+
+#: States float32 `[batch, state]` to actions float32 `[batch, action]` in [-1, 1].
+PolicyFunction = Callable[[tf.Tensor], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class PolicyMetadata:
+    """What a policy's user must know to feed it and to use its actions.
+
+    Attributes:
+      method: Name of the algorithm.
+      state_dim: Size of the states.
+      action_dim: Size of the actions.
+      prediction_names: Predictions that its fusion function combines, in order.
+      fusion: The fusion function, as ``FusionConfig.to_dict`` has it.
+      config: Everything else that decided what the policy is: hyper-parameters, seed, data.
+      code_version: Of MTFX.
+    """
+
+    method: str
+    state_dim: int
+    action_dim: int
+    prediction_names: tuple[str, ...]
+    fusion: Mapping[str, Any]
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    code_version: str = ""
+
+
+class PolicyModule(tf.Module):
+    """A policy with its one signature; needs nothing but TensorFlow to load."""
+
+    def __init__(
+        self, function: PolicyFunction, variables: Sequence[tf.Variable], state_dim: int
+    ) -> None:
+        """Keeps the parts.
+
+        Args:
+          function: The policy.
+          variables: All that it reads.
+          state_dim: Size of the states.
+        """
+        super().__init__(name="policy")
+        self.policy_variables = list(variables)
+        self._function = function
+        spec = tf.TensorSpec([None, state_dim], tf.float32, name=STATE)
+        self.actions = tf.function(self._actions, input_signature=[spec])
+
+    def _actions(self, state: tf.Tensor) -> dict[str, tf.Tensor]:
+        finite = tf.debugging.assert_all_finite(state, "state is not finite")
+        return {ACTION: tf.clip_by_value(self._function(finite), -1.0, 1.0)}
+
+
+def agent_function(policy: tf_policy.TFPolicy) -> PolicyFunction:
+    """A policy of TF-Agents, without state of its own, as a function of the observation."""
+
+    def function(state: tf.Tensor) -> tf.Tensor:
+        return policy.action(ts.restart(state, batch_size=tf.shape(state)[0])).action
+
+    return function
+
+
+def export_policy(module: PolicyModule, directory: str, metadata: PolicyMetadata) -> None:
+    """Writes the SavedModel and, in its ``assets.extra``, the metadata.
+
+    Raises:
+      ValueError: if the policy's actions are not float32 `[batch, action_dim]`, or not finite.
+    """
+    probe = module.actions(tf.zeros([2, metadata.state_dim]))[ACTION]
+    if probe.shape != (2, metadata.action_dim) or not bool(tf.reduce_all(tf.math.is_finite(probe))):
+        raise ValueError(
+            f"policy {metadata.method} gives actions {probe.numpy().tolist()} for two states of "
+            f"zeros; expected finite ones of size {metadata.action_dim}"
+        )
+    tf.saved_model.save(module, directory, signatures={SIGNATURE: module.actions})
+    extra = os.path.join(directory, "assets.extra")
+    tf.io.gfile.makedirs(extra)
+    with tf.io.gfile.GFile(os.path.join(extra, METADATA_FILE), "w") as file:
+        file.write(json.dumps(dataclasses.asdict(metadata), indent=1, sort_keys=True))
+
+
+class SavedPolicy:
+    """An exported policy, in the form that the simulator and the estimators take.
+
+    Attributes:
+      metadata: What was exported with it.
+    """
+
+    def __init__(self, directory: str) -> None:
+        """Loads the SavedModel.
+
+        Args:
+          directory: Where it was exported to.
+
+        Raises:
+          DataError: if there is none.
+        """
+        self.metadata = read_policy_metadata(directory)
+        self._model = tf.saved_model.load(directory)
+        self._signature = self._model.signatures[SIGNATURE]  # type: ignore[attr-defined]
+
+    def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
+        """Actions of states; see ``environments.simulator.policies.ActionPolicy``.
+
+        The density is unknown: what the policy samples inside, it does not tell.
+        """
+        del users, seed
+        action = self._signature(**{STATE: states})[ACTION]
+        action = tf.ensure_shape(action, [None, self.metadata.action_dim])
+        return ActionSample(action, tf.fill([tf.shape(states)[0]], float("nan")))
+
+
+def read_policy_metadata(directory: str) -> PolicyMetadata:
+    """The metadata of an exported policy.
+
+    Raises:
+      DataError: if the directory holds none.
+    """
+    path = os.path.join(directory, "assets.extra", METADATA_FILE)
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            values = json.loads(file.read())
+        values["prediction_names"] = tuple(values["prediction_names"])
+        return PolicyMetadata(**values)
+    except (tf.errors.NotFoundError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{directory} holds no fusion policy of MTFX: {error}") from error
