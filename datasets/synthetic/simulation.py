@@ -16,6 +16,7 @@ from datasets.synthetic.user_model import (
     FACTORS,
     LEAVE_BELOW,
     NEUTRAL_SATISFACTION,
+    STARTING_SATISFACTION,
 )
 
 
@@ -119,7 +120,7 @@ def keep_first(
 
 
 def _initial_satisfaction(rng: np.random.Generator, mood_sd: float, mood: np.ndarray) -> np.ndarray:
-    return np.clip(mood + np.float32(mood_sd) * normal(rng, len(mood)), 0.12, 0.8)
+    return np.clip(mood + np.float32(mood_sd) * normal(rng, len(mood)), *STARTING_SATISFACTION)
 
 
 def _expose(

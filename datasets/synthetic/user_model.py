@@ -16,6 +16,8 @@ CARRY_OVER = 0.95
 LEAVE_BELOW = 0.1
 #: Satisfaction at which it neither helps nor harms.
 NEUTRAL_SATISFACTION = 0.3
+#: Least and greatest satisfaction with which a session starts.
+STARTING_SATISFACTION = (0.12, 0.8)
 #: A pause longer than this separates two sessions (30 minutes), with a minute to spare.
 SESSION_PAUSE_MS = 31 * 60_000
 

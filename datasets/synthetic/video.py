@@ -21,31 +21,39 @@ LOGS = ("standard_4_08_to_4_21", "standard_4_22_to_5_08", "random_4_22_to_5_08")
 #: A view this long, or to the end of a shorter video, is a long view.
 LONG_VIEW_MS = 18_000
 _SECOND_PERIOD_MS = 1_650_556_800_000  # 2022-04-22 00:00 +08:00
-_TABS, _TAB_SHARES = (0, 1, 2, 4, 6), (0.12, 0.62, 0.08, 0.14, 0.04)
+TABS, _TAB_SHARES = (0, 1, 2, 4, 6), (0.12, 0.62, 0.08, 0.14, 0.04)
 _TAB_WEIGHT = 0.35
-_WATCH_SPREAD = 0.5
+#: Spread of the log of the watch time of a clicked video.
+WATCH_SPREAD = 0.5
+#: How often a video is played at most.
+MAX_LOOPS = 3.0
 #: log of the median watch time of a video that was not clicked, and the spread around it.
-_SKIP_LOG_MS, _SKIP_SPREAD = float(np.log(700.0)), 0.5
+_SKIP_LOG_MS, SKIP_SPREAD = float(np.log(700.0)), 0.5
 #: Factors of the probabilities of like, follow, comment, forward and hate.
-_CLICKED = np.array([1.0, 1.0, 1.0, 1.0, 0.5], np.float32)
-_UNCLICKED = np.array([0.15, 0.15, 0.15, 0.15, 1.0], np.float32)
+CLICKED = np.array([1.0, 1.0, 1.0, 1.0, 0.5], np.float32)
+UNCLICKED = np.array([0.15, 0.15, 0.15, 0.15, 1.0], np.float32)
 _DAYS = np.array([20220408 + d for d in range(23)] + [20220501 + d for d in range(8)])
 
 
 class VideoWorld(World):
-    """Users of a short-video app."""
+    """Users of a short-video app.
+
+    Attributes:
+      videos: What the video table says about the items.
+      log_threshold_ms: Log of the watch time that makes a long view, float32 `[item]`.
+    """
 
     def __init__(self, config: SyntheticConfig):
         self.model = VIDEO_MODEL
         self._seed = config.seed
-        self.items, self._videos = make_videos(config.seed, self.model, config.item_count)
+        self.items, self.videos = make_videos(config.seed, self.model, config.item_count)
         self._effects = user_effects(config.seed)
         self._tab_effect = np.float32(_TAB_WEIGHT) * effects(
-            generator(config.seed, Stream.WORLD, 3), len(_TABS)
+            generator(config.seed, Stream.WORLD, 3), len(TABS)
         )
         self._tab_ends = np.cumsum(_TAB_SHARES)[:-1]
-        threshold = np.minimum(self._videos.duration_ms, LONG_VIEW_MS)
-        self._log_threshold = np.log(threshold).astype(np.float32)
+        threshold = np.minimum(self.videos.duration_ms, LONG_VIEW_MS)
+        self.log_threshold_ms = np.log(threshold).astype(np.float32)
         second_share = (self.model.end_ms - _SECOND_PERIOD_MS) / (
             self.model.end_ms - self.model.start_ms
         )
@@ -64,7 +72,7 @@ class VideoWorld(World):
         self, item: np.ndarray, time_ms: np.ndarray, context: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """The tab's effect, and the score of a long view without a click."""
-        side = (np.float32(_SKIP_LOG_MS) - self._log_threshold[item]) / np.float32(_SKIP_SPREAD)
+        side = (np.float32(_SKIP_LOG_MS) - self.log_threshold_ms[item]) / np.float32(SKIP_SPREAD)
         return self._tab_effect[context], side
 
     def probabilities(self, scores: np.ndarray, side: np.ndarray) -> np.ndarray:
@@ -72,7 +80,7 @@ class VideoWorld(World):
         result = sigmoid(scores)
         click = result[:, :1].copy()
         result[:, 1:2] = click * result[:, 1:2] + (1 - click) * sigmoid(side)[:, None]
-        result[:, 2:] *= click * _CLICKED + (1 - click) * _UNCLICKED
+        result[:, 2:] *= click * CLICKED + (1 - click) * UNCLICKED
         return result
 
     def respond(
@@ -91,17 +99,17 @@ class VideoWorld(World):
         logistic = np.log(chance / (1 - chance))
         excess = np.where(
             click,
-            np.float32(_WATCH_SPREAD) * (scores[:, 1] + logistic),
-            np.float32(_SKIP_SPREAD) * (side + logistic),
+            np.float32(WATCH_SPREAD) * (scores[:, 1] + logistic),
+            np.float32(SKIP_SPREAD) * (side + logistic),
         )
-        watch = np.exp(excess + self._log_threshold[item])
-        duration = self._videos.duration_ms[item]
+        watch = np.exp(excess + self.log_threshold_ms[item])
+        duration = self.videos.duration_ms[item]
         threshold = np.minimum(duration, LONG_VIEW_MS)
-        watch_ms = np.minimum(watch, 3.0 * duration).astype(np.int64)
+        watch_ms = np.minimum(watch, MAX_LOOPS * duration).astype(np.int64)
         # Single precision may put a watch time just below a threshold that it reaches.
         watch_ms = np.where(excess >= 0, np.maximum(watch_ms, threshold), watch_ms)
         labels[:, 0], labels[:, 1] = click, watch_ms >= threshold
-        further = sigmoid(scores[:, 2:]) * np.where(click[:, None], _CLICKED, _UNCLICKED)
+        further = sigmoid(scores[:, 2:]) * np.where(click[:, None], CLICKED, UNCLICKED)
         labels[:, 2:] = draws[:, 2:] < further
         reward = 0.4 * click + 0.4 * labels[:, 1] + 0.2 * labels[:, 2:6].any(axis=1)
         reward = (reward * ~labels[:, 6]).astype(np.float32)
@@ -117,7 +125,7 @@ class VideoWorld(World):
     ) -> dict[str, pl.DataFrame]:
         """The two standard logs and the random one, and the truth of each."""
         item, time_ms, labels = impressions.item, impressions.time_ms, impressions.labels
-        log = _log(rng, impressions, self.items.ids[item], self._videos.duration_ms[item])
+        log = _log(rng, impressions, self.items.ids[item], self.videos.duration_ms[item])
         log = log.with_columns(user_id=block.first_user + impressions.user)
         log_of_row = np.where(impressions.is_random, 2, time_ms >= _SECOND_PERIOD_MS)
         frames = {}
@@ -140,7 +148,7 @@ class VideoWorld(World):
     def item_frames(self) -> Iterator[tuple[str, pl.DataFrame]]:
         """The video table."""
         for first in range(0, len(self.items.ids), BLOCK_ITEMS):
-            rows = video_table(self._seed, self.items.ids, self._videos, first)
+            rows = video_table(self._seed, self.items.ids, self.videos, first)
             yield f"video_features_basic_{TAG}", rows
 
 
@@ -180,6 +188,6 @@ def _log(
             "comment_stay_time": comment_stay,
             "is_profile_enter": profile.astype(np.int8),
             "is_rand": impressions.is_random.astype(np.int8),
-            "tab": np.asarray(_TABS, np.int8)[impressions.context],
+            "tab": np.asarray(TABS, np.int8)[impressions.context],
         }
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from environments.simulator.response import ResponseModel
+from environments.simulator.synthetic_response import SyntheticResponse
 from environments.simulator.table_response import TableResponse
 
 RESPONSE_MODELS: dict[str, type[ResponseModel]] = {
+    "synthetic_video": SyntheticResponse,
     "table": TableResponse,
 }
 

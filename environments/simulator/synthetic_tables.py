@@ -1,0 +1,174 @@
+"""Makes the latent users and videos of a synthetic data set again, and what follows from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from datasets.errors import DataError
+from datasets.synthetic.behaviour import Intercepts
+from datasets.synthetic.blocks import split_into_blocks
+from datasets.synthetic.calibration import calibrate
+from datasets.synthetic.config import SyntheticConfig
+from datasets.synthetic.latents import Users
+from datasets.synthetic.manifest import FILE_NAME, read_manifest
+from datasets.synthetic.user_model import FACTORS
+from datasets.synthetic.video import TABS, VideoWorld
+
+#: The tab in which most of the log's sessions take place (62%).
+MAIN_TAB = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoTables:
+    """What decides the response of users to the items of their pools.
+
+    Attributes:
+      scores: Of each feedback at neutral satisfaction, intercept included, float32
+        `[user, slot, feedback]`.
+      side: Score of a long view without a click, float32 `[user, slot]`.
+      log_threshold_ms: Log of the watch time that makes a long view, float32 `[user, slot]`.
+      duration_ms: Length of the video, float32 `[user, slot]`.
+      mood: Mean satisfaction at a session's start, float32 `[user]`.
+      leave_scores: Score of leaving at neutral satisfaction, intercept included, float32 `[user]`.
+    """
+
+    scores: np.ndarray
+    side: np.ndarray
+    log_threshold_ms: np.ndarray
+    duration_ms: np.ndarray
+    mood: np.ndarray
+    leave_scores: np.ndarray
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The tables by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, np.ndarray]) -> VideoTables:
+        """The inverse of :meth:`arrays`; raises ValueError if a table is missing."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        if missing := [name for name in names if name not in arrays]:
+            raise ValueError(f"the synthetic response model lacks the tables {', '.join(missing)}")
+        return cls(**{name: arrays[name] for name in names})
+
+
+def synthetic_tables(
+    data_dir: str | os.PathLike[str],
+    user_ids: np.ndarray,
+    item_ids: np.ndarray,
+    tab: int = MAIN_TAB,
+) -> VideoTables:
+    """The truth behind a data set that ``mtfx synthesize --profile video`` wrote.
+
+    Users, videos and intercepts are made again from the seed and the sizes in its manifest, which
+    takes some seconds, as the intercepts are calibrated on simulated sessions.
+
+    Args:
+      data_dir: The data set's directory.
+      user_ids: Ids as in the log, int64 or decimal strings `[user]`.
+      item_ids: Ids as in the log, int64 or decimal strings `[user, slot]`.
+      tab: In which all sessions take place; a value of the log's column ``tab``.
+
+    Returns:
+      The tables.
+
+    Raises:
+      DataError: if the directory holds no whole synthetic data set, or one of another profile.
+      ValueError: if an id or the tab is not of the data set, or shapes do not fit.
+    """
+    config = _config(Path(data_dir))
+    if tab not in TABS:
+        raise ValueError(f"there is no tab {tab}; there are: {', '.join(map(str, TABS))}")
+    users = _indices(user_ids, config.user_count, "user")
+    items = _indices(item_ids, config.item_count, "item")
+    if users.ndim != 1 or items.ndim != 2 or len(users) != len(items):
+        raise ValueError(
+            "user_ids must be [user] and item_ids [user, slot], got shapes "
+            f"{list(users.shape)} and {list(items.shape)}"
+        )
+    world, blocks = VideoWorld(config), split_into_blocks(config)
+    intercepts = calibrate(config.seed, world, blocks)
+    place = np.empty(config.item_count, np.int64)
+    place[world.items.ids] = np.arange(config.item_count)
+    items = place[items]
+    shape = items.shape
+    scores = np.empty((*shape, len(world.model.tasks)), np.float32)
+    side = np.empty(shape, np.float32)
+    mood, leave_scores = np.empty(len(users), np.float32), np.empty(len(users), np.float32)
+    for block in blocks:
+        own = np.flatnonzero((users >= block.first_user) & (users < block.first_user + block.users))
+        if not len(own):
+            continue
+        latents, index = world.users(block), users[own] - block.first_user
+        scores[own], side[own] = _scores(world, latents, index, items[own], tab, intercepts)
+        mood[own] = latents.mood[index]
+        leave_scores[own] = latents.depth[index] + np.float32(intercepts.leave)
+    duration = world.videos.duration_ms[items].astype(np.float32)
+    return VideoTables(
+        scores=scores,
+        side=side,
+        log_threshold_ms=world.log_threshold_ms[items],
+        duration_ms=duration,
+        mood=mood,
+        leave_scores=leave_scores,
+    )
+
+
+def _scores(
+    world: VideoWorld,
+    users: Users,
+    index: np.ndarray,
+    items: np.ndarray,
+    tab: int,
+    intercepts: Intercepts,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores at neutral satisfaction `[user, slot, feedback]` and sides `[user, slot]`."""
+    model = world.model
+    factors = world.items.factors.take(items, axis=0)
+    affinity = np.einsum("upf,uf->up", factors, users.factors[index]) / np.float32(FACTORS**0.5)
+    context = np.full(items.size, TABS.index(tab), np.int8)
+    shift, side = world.circumstances(items.ravel(), np.zeros(items.size, np.int64), context)
+    utility = np.float32(model.affinity) * affinity + shift.reshape(items.shape)
+    scores = users.scores[index][:, None] + world.items.scores.take(items, axis=0)
+    scores += utility[..., None] * np.asarray(model.utility_weights, np.float32)
+    return scores + intercepts.tasks, side.reshape(items.shape)
+
+
+def _config(directory: Path) -> SyntheticConfig:
+    """The configuration of a whole data set of the video profile."""
+    path = directory / FILE_NAME
+    if not path.is_file():
+        raise DataError(
+            f"{directory} holds no {FILE_NAME}: the truth is known only of what `mtfx synthesize` "
+            "wrote"
+        )
+    try:
+        config = SyntheticConfig(**json.loads(path.read_text(encoding="utf-8"))["config"])
+        read_manifest(directory, config)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"the truth of {directory} is not known: {error}") from error
+    if config.profile != "video":
+        raise DataError(
+            f"{directory} holds the profile {config.profile!r}; the simulator needs watch time: "
+            "synthesize the profile video"
+        )
+    return config
+
+
+def _indices(ids: np.ndarray, size: int, name: str) -> np.ndarray:
+    try:
+        values = np.asarray(ids).astype(np.int64)
+    except ValueError as error:
+        raise ValueError(f"{name} ids of synthetic data are whole numbers: {error}") from error
+    if not values.size:
+        raise ValueError(f"no {name} ids: the simulator needs at least one user and one item")
+    if values.min() < 0 or values.max() >= size:
+        wrong = values[(values < 0) | (values >= size)][0]
+        raise ValueError(f"there is no {name} {wrong} in the data set, which has {size:,} of them")
+    return values
