@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from environments.simulator.value import SessionFigures
 from evaluation.significance import Mean, PairedTest, mean_with_interval, paired_test
 
-#: The figures compared, by field of ``SessionFigures``, and their titles.
+#: One value per session.
+Values = Sequence[float]
+
+#: The figures compared, as the simulator's ``SessionFigures`` names them, and their titles.
 FIGURES: dict[str, str] = {
     "watch_s": "watch time, s",
     "positive_rate": "positive interactions",
@@ -35,7 +35,7 @@ class PolicyRow:
     differences: Mapping[str, PairedTest]
 
 
-def compare_policies(figures: Mapping[str, SessionFigures]) -> tuple[PolicyRow, ...]:
+def compare_policies(figures: Mapping[str, Mapping[str, Values]]) -> tuple[PolicyRow, ...]:
     """Compares policies that met the same sessions.
 
     BatchRL-MTF reports two figures of its online test relative to Bayesian optimisation: the time
@@ -43,27 +43,25 @@ def compare_policies(figures: Mapping[str, SessionFigures]) -> tuple[PolicyRow, 
     the session: its watch time, and the share of its views with a positive interaction.
 
     Args:
-      figures: By policy, of the same sessions in the same order; the first is the baseline.
+      figures: By policy and figure, of the same sessions in the same order; the first policy is
+        the baseline.
 
     Raises:
       ValueError: if there is no policy, or the numbers of sessions differ.
     """
     if not figures:
         raise ValueError("there is no policy to compare")
-    sizes = {name: len(policy.views) for name, policy in figures.items()}
+    sizes = {name: len(policy["views"]) for name, policy in figures.items()}
     if len(set(sizes.values())) > 1:
         raise ValueError(f"policies were run on different numbers of sessions: {sizes}")
     first = next(iter(figures))
     return tuple(
         PolicyRow(
             name,
-            {key: mean_with_interval(_values(policy, key)) for key in FIGURES},
+            {key: mean_with_interval(policy[key]) for key in FIGURES},
             {}
             if name == first
-            else {
-                key: paired_test(_values(policy, key), _values(figures[first], key))
-                for key in FIGURES
-            },
+            else {key: paired_test(policy[key], figures[first][key]) for key in FIGURES},
         )
         for name, policy in figures.items()
     )
@@ -94,7 +92,3 @@ def rows_from_json(values: Sequence[Mapping[str, Any]]) -> tuple[PolicyRow, ...]
         )
         for row in values
     )
-
-
-def _values(figures: SessionFigures, key: str) -> list[float | None]:
-    return np.asarray(getattr(figures, key), np.float64).tolist()

@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
-
 import numpy as np
 import tensorflow as tf
 
+from models.fusion.policies import ActionPolicy, ActionSample
 
-class ActionSample(NamedTuple):
-    """Actions of a policy.
-
-    Attributes:
-      action: In [-1, 1], float32 `[batch, action]`.
-      log_density: Log of the density with which each was drawn, float32 `[batch]`; NaN where it is
-        not known or the policy is deterministic.
-    """
-
-    action: tf.Tensor
-    log_density: tf.Tensor
-
-
-class ActionPolicy(Protocol):
-    """A policy; its method is traced inside a ``tf.function``."""
-
-    def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
-        """Chooses an action for every session.
-
-        Args:
-          states: float32 `[batch, state]`.
-          users: Index of each session's user, int32 `[batch]`.
-          seed: int32 `[2]`.
-        """
-        ...
+__all__ = ["ActionPolicy", "ActionSample", "ConstantPolicy"]
 
 
 class ConstantPolicy:

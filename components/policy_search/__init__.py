@@ -1,0 +1,1 @@
+"""PolicySearch: a fusion policy that is searched for in the simulator."""

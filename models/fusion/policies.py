@@ -1,0 +1,34 @@
+"""What a fusion policy is to those who run or judge it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import tensorflow as tf
+
+
+class ActionSample(NamedTuple):
+    """Actions of a policy.
+
+    Attributes:
+      action: In [-1, 1], float32 `[batch, action]`.
+      log_density: Log of the density with which each was drawn, float32 `[batch]`; NaN where it is
+        not known or the policy is deterministic.
+    """
+
+    action: tf.Tensor
+    log_density: tf.Tensor
+
+
+class ActionPolicy(Protocol):
+    """A policy; its method is traced inside a ``tf.function``."""
+
+    def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
+        """Chooses an action for every session.
+
+        Args:
+          states: float32 `[batch, state]`.
+          users: Index of each session's user, int32 `[batch]`.
+          seed: int32 `[2]`.
+        """
+        ...
