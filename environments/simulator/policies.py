@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from models.fusion.policies import ActionPolicy, ActionSample
+from models.action_policy import ActionPolicy, ActionSample
 
 __all__ = ["ActionPolicy", "ActionSample", "ConstantPolicy"]
 

@@ -13,7 +13,7 @@ from tf_agents.policies import tf_policy
 from tf_agents.trajectories import time_step as ts
 
 from datasets.errors import DataError
-from models.fusion.policies import ActionSample
+from models.action_policy import ActionSample
 
 STATE, ACTION, SIGNATURE = "state", "action", "actions"
 METADATA_FILE = "mtfx.json"
@@ -118,7 +118,7 @@ class SavedPolicy:
         self._signature = self._model.signatures[SIGNATURE]  # type: ignore[attr-defined]
 
     def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
-        """Actions of states; see ``models.fusion.policies.ActionPolicy``.
+        """Actions of states; see ``models.action_policy.ActionPolicy``.
 
         The density is unknown: what the policy samples inside, it does not tell.
         """

@@ -1,4 +1,4 @@
-"""What a fusion policy is to those who run or judge it."""
+"""What chooses fusion weights: the policy as agents, simulator and estimators all see it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,22 @@ class ActionSample(NamedTuple):
     log_density: tf.Tensor
 
 
+class SampledActions(Protocol):
+    """Anything with the two fields of :class:`ActionSample`."""
+
+    @property
+    def action(self) -> tf.Tensor:
+        """float32 `[batch, action]` in [-1, 1]."""
+
+    @property
+    def log_density(self) -> tf.Tensor:
+        """float32 `[batch]`, NaN where unknown."""
+
+
 class ActionPolicy(Protocol):
     """A policy; its method is traced inside a ``tf.function``."""
 
-    def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
+    def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> SampledActions:
         """Chooses an action for every session.
 
         Args:
