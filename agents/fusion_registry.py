@@ -1,0 +1,126 @@
+"""Agents that learn fusion policies, by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from tf_agents.agents import tf_agent
+from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import time_step as ts
+
+from agents.bcq import build_bcq
+from agents.cql_sac import build_cql_sac
+from agents.fusion_config import (
+    BcqConfig,
+    CqlSacConfig,
+    FusionAgentConfig,
+    Td3Config,
+    UwacTd3Config,
+)
+from agents.td3 import build_td3
+from agents.uwac_td3 import build_uwac_td3
+
+
+@dataclasses.dataclass(frozen=True)
+class FusionAgentEntry:
+    """An algorithm.
+
+    Attributes:
+      config: Class of its hyper-parameters.
+      build: Takes time step spec, action spec, hyper-parameters and a seed, and gives the agent.
+      summary: One line for ``--help``.
+    """
+
+    config: type[FusionAgentConfig]
+    build: Callable[[Any, Any, Any, int], tf_agent.TFAgent]
+    summary: str
+
+
+FUSION_AGENTS: dict[str, FusionAgentEntry] = {
+    "bcq": FusionAgentEntry(BcqConfig, build_bcq, "BatchRL-MTF's: actions near those of the logs"),
+    "td3": FusionAgentEntry(Td3Config, build_td3, "twin critics, free of the logs' actions"),
+    "uwac_td3": FusionAgentEntry(
+        UwacTd3Config, build_uwac_td3, "TD3 that learns less where its critics are uncertain"
+    ),
+    "cql_sac": FusionAgentEntry(
+        CqlSacConfig, build_cql_sac, "SAC with low values for actions that the logs lack"
+    ),
+}
+FUSION_AGENT_NAMES = tuple(FUSION_AGENTS)
+
+
+def fusion_agent_entry(name: str) -> FusionAgentEntry:
+    """Looks an algorithm up; raises ValueError that lists the names if there is none."""
+    if name not in FUSION_AGENTS:
+        raise ValueError(f"no fusion agent {name!r}; there are: {', '.join(FUSION_AGENTS)}")
+    return FUSION_AGENTS[name]
+
+
+def specs(state_dim: int, action_dim: int) -> tuple[Any, Any]:
+    """Time step spec and action spec of the fusion MDP.
+
+    The bounds are scalars on purpose: with bounds per dimension TF-Agents' CQL multiplies the log
+    density of uniform actions with the number of dimensions twice.
+
+    Args:
+      state_dim: S, of float32 observations `[S]`.
+      action_dim: A, of float32 actions `[A]` in [-1, 1].
+
+    Raises:
+      ValueError: if a size is below 1.
+    """
+    if min(state_dim, action_dim) < 1:
+        raise ValueError(f"states and actions need a size, got {state_dim} and {action_dim}")
+    return (
+        ts.time_step_spec(tensor_spec.TensorSpec([state_dim], tf.float32, "observation")),
+        tensor_spec.BoundedTensorSpec([action_dim], tf.float32, -1.0, 1.0, "action"),
+    )
+
+
+def build_agent(
+    name: str,
+    state_dim: int,
+    action_dim: int,
+    config: FusionAgentConfig | None = None,
+    seed: int = 0,
+) -> tf_agent.TFAgent:
+    """Builds and initialises an agent whose ``policy`` is greedy.
+
+    Args:
+      name: A key of ``FUSION_AGENTS``.
+      state_dim: S.
+      action_dim: A.
+      config: Hyper-parameters of the algorithm's class; its defaults if None.
+      seed: Of weights and of what the agent samples.
+
+    Raises:
+      ValueError: if the name is unknown, the config is of another algorithm, or a size is below 1.
+    """
+    entry = fusion_agent_entry(name)
+    if config is None:
+        config = entry.config()
+    if type(config) is not entry.config:
+        raise ValueError(
+            f"agent {name!r} is configured by {entry.config.__name__}, "
+            f"not by {type(config).__name__}"
+        )
+    agent = entry.build(*specs(state_dim, action_dim), config, seed)
+    agent.initialize()
+    return agent
+
+
+def q_values(agent: Any, states: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+    """What an agent expects of actions: min_j Q_j(s, a), the lower of its two critics.
+
+    Args:
+      agent: One of :func:`build_agent`.
+      states: float32 `[batch, S]`.
+      actions: float32 `[batch, A]` in [-1, 1].
+
+    Returns:
+      float32 `[batch]`, without dropout.
+    """
+    return agent.q_values(states, actions)
