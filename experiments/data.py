@@ -4,8 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any, ClassVar, Protocol
 
 SPLITS = ("train", "eval", "test")
+
+
+class TrialData(Protocol):
+    """What the trials of a kind of experiment learn from: a frozen dataclass of plain values."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the content; trials of other data are not comparable."""
+        ...
+
+    def facts(self) -> tuple[str, ...]:
+        """What a report says about it, a line each."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +53,20 @@ class PreparedData:
         missing = [split for split in SPLITS if split not in self.splits]
         if missing:
             raise ValueError(f"prepared data lacks the splits {', '.join(missing)}")
+
+    def facts(self) -> tuple[str, ...]:
+        """See :class:`TrialData`."""
+        sizes = ", ".join(
+            f"{split} {self.sessions[split]:,} sessions, {self.impressions[split]:,} impressions"
+            for split in self.splits
+            if split in self.sessions
+        )
+        span = " to ".join(self.data_span) if self.data_span else "unknown"
+        return (
+            f"data set: {self.dataset}, tasks {', '.join(self.tasks)}",
+            f"data span: {span}; {sizes or 'sizes unknown'}",
+            f"data fingerprint: {self.fingerprint}",
+        )
 
     def to_json(self) -> str:
         """Every value, as JSON with sorted keys."""

@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 from experiments.scheduler import Trial
-from experiments.settings import Value
+from experiments.setting import Values
+
+
+class ExperimentOptions(Protocol):
+    """What the command line may choose of any experiment; a frozen dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Each column has a trial with each."""
+        ...
+
+    @property
+    def settings(self) -> Values:
+        """Overrides of the trials' settings."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
-class ExperimentOptions:
-    """What the command line may choose of an experiment.
+class RankingOptions:
+    """Options of an experiment that trains ranking models on a log.
 
     Attributes:
       dataset: Registry name of the data set, by which the paper's figures are found.
@@ -26,11 +42,26 @@ class ExperimentOptions:
     tasks: tuple[str, ...]
     seeds: tuple[int, ...]
     backbones: tuple[str, ...] = ()
-    settings: tuple[tuple[str, Value], ...] = ()
+    settings: Values = ()
 
 
-#: Figures of the paper: by task and figure.
-PaperFigures = Mapping[tuple[str, str], float]
+@dataclasses.dataclass(frozen=True)
+class FusionOptions:
+    """Options of an experiment that trains fusion policies in a simulated world.
+
+    Attributes:
+      seeds: Each column is trained once with each.
+      settings: Overrides of the trials' settings.
+    """
+
+    seeds: tuple[int, ...]
+    settings: Values = ()
+
+
+#: A row of a table: a task, or another heading, and a key of ``experiments.figures.FIGURES``.
+RowKey = tuple[str, str]
+#: Figures of the paper, by row.
+PaperFigures = Mapping[RowKey, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,19 +84,23 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class TableDesign:
-    """A table to be filled: rows are tasks and figures.
+    """A table to be filled: columns are methods, rows are tasks and figures.
 
     Attributes:
       title: As shown above it.
       columns: From left to right.
+      rows: From top to bottom; those of a task together.
       paper_data: Name of the data set of the paper's figures; empty if it has none for this.
       notes: What a reader must know to read it rightly.
+      measured_on: Completes "the mean over 5 seeds".
     """
 
     title: str
     columns: tuple[Column, ...]
+    rows: tuple[RowKey, ...]
     paper_data: str = ""
     notes: tuple[str, ...] = ()
+    measured_on: str = "on the test split"
 
     def __post_init__(self) -> None:
         titles = [column.title for column in self.columns]
@@ -96,19 +131,25 @@ class Design:
     trials: tuple[Trial, ...]
 
 
+ExperimentKind = Literal["ranking", "fusion"]
+EXPERIMENT_KINDS: tuple[ExperimentKind, ...] = get_args(ExperimentKind)
+
+
 @dataclasses.dataclass(frozen=True)
 class Experiment:
     """An entry of the registry.
 
     Attributes:
+      kind: What its trials learn from, ``ranking`` (a log) or ``fusion`` (a simulated world).
       description: One line for the help text.
       trial_function: ``module:function``, loaded in worker processes only.
-      design: Fills in the options; ValueError if they do not suit the experiment.
+      design: Fills in the options of its kind; ValueError if they do not suit the experiment.
       plots: Draws what the results show beyond the tables: from the design, the results by key and
         a directory, returns the paths of PNG files. Imports matplotlib.
     """
 
+    kind: ExperimentKind
     description: str
     trial_function: str
-    design: Callable[[ExperimentOptions], Design]
+    design: Callable[[Any], Design]
     plots: Callable[[Design, Mapping[str, dict[str, Any]], str], list[str]]

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from experiments.data import PreparedData
+from experiments.data import TrialData
 from experiments.design import ExperimentOptions
 from experiments.results import plain
 from experiments.scheduler import TrialOutcomes
@@ -37,7 +37,7 @@ class ExperimentReport:
     name: str
     description: str
     options: ExperimentOptions
-    data: PreparedData
+    data: TrialData
     tables: tuple[ResultTable, ...]
     outcomes: TrialOutcomes
     plots: tuple[str, ...]
@@ -116,19 +116,10 @@ class ExperimentReport:
         return "\n".join(lines) + "\n"
 
     def _facts(self) -> list[str]:
-        data = self.data
-        sizes = ", ".join(
-            f"{split} {data.sessions[split]:,} sessions, {data.impressions[split]:,} impressions"
-            for split in data.splits
-            if split in data.sessions
-        )
-        span = " to ".join(data.data_span) if data.data_span else "unknown"
         settings = ", ".join(f"{name} = {value}" for name, value in self.options.settings)
         seconds = sum(r.result["seconds"] or 0.0 for r in self.outcomes.records.values())
         return [
-            f"- data set: {data.dataset}, tasks {', '.join(data.tasks)}",
-            f"- data span: {span}; {sizes or 'sizes unknown'}",
-            f"- data fingerprint: {data.fingerprint}",
+            *(f"- {fact}" for fact in self.data.facts()),
             f"- seeds: {', '.join(map(str, self.options.seeds))}",
             f"- settings: {settings or 'defaults'}",
             f"- trials: {len(self.outcomes.records)} in {clock(seconds)} of training",

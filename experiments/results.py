@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from experiments.data import PreparedData
+from experiments.data import TrialData
 
 RESULT_FILE = "result.json"
 LOG_FILE = "trial.log"
 
 
-def trials_root(output_dir: str, data: PreparedData) -> Path:
+def trials_root(output_dir: str, data: TrialData) -> Path:
     """The directory of all trials of this data."""
     return Path(output_dir, "trials", data.fingerprint[:8] or "unnamed")
 

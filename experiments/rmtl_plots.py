@@ -8,7 +8,8 @@ from typing import Any
 
 from experiments import plots
 from experiments.design import Design
-from experiments.tables import FIGURES, fill_table
+from experiments.figures import FIGURES
+from experiments.tables import fill_table
 from experiments.trials import RmtlTrial
 
 Results = Mapping[str, Mapping[str, Any]]
@@ -59,9 +60,8 @@ def learning_plots(design: Design, results: Mapping[str, dict[str, Any]], path: 
 def bar_plots(design: Design, results: Mapping[str, dict[str, Any]], path: str) -> list[str]:
     """As :func:`learning_plots`, and as RMTL's Figure 4 bars of AUC and log loss by column."""
     written = learning_plots(design, results, path)
-    tasks = list(dict.fromkeys(t for result in results.values() for t in result["metrics"]))
     seeds = range(len(design.tables[0].columns[0].trials))
-    tables = [fill_table(table, tasks, seeds, results) for table in design.tables]
+    tables = [fill_table(table, seeds, results) for table in design.tables]
     for figure in ("auc", "logloss"):
         panels = {
             f"{table.design.columns[0].title}, {row.task}": {
@@ -73,7 +73,7 @@ def bar_plots(design: Design, results: Mapping[str, dict[str, Any]], path: str) 
         }
         if panels:
             file = Path(path, f"bars-{figure}.png")
-            plots.plot_bars(panels, FIGURES[figure][0], file)
+            plots.plot_bars(panels, FIGURES[figure].title, file)
             written.append(str(file))
     return written
 

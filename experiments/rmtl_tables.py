@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from experiments.design import Column, Design, ExperimentOptions, TableDesign
+from experiments.design import Column, Design, RankingOptions, RowKey, TableDesign
+from experiments.figures import RANKING_FIGURES
 from experiments.paper_numbers import PAPER_DATA, rmtl_table_1, rmtl_table_2
-from experiments.settings import Value
-from experiments.trials import RmtlTrial, with_requirements
+from experiments.requirements import with_requirements
+from experiments.setting import Value
+from experiments.trials import RmtlTrial
 from models.sizes import BACKBONE_NAMES
 
 #: The backbones that the paper combines with RMTL, as it writes them.
@@ -20,7 +22,7 @@ _FINE_TUNING = (
 )
 
 
-def table_1(options: ExperimentOptions) -> Design:
+def table_1(options: RankingOptions) -> Design:
     """All backbones with constant weights, D-PLE, and RMTL on three of them.
 
     Raises:
@@ -44,13 +46,14 @@ def table_1(options: ExperimentOptions) -> Design:
                 _with_paper(column, rmtl_table_1(options.dataset, column.title))
                 for column in columns
             ),
+            _rows(options),
             PAPER_DATA.get(options.dataset, ""),
             (_FINE_TUNING,),
         )
     )
 
 
-def table_2(options: ExperimentOptions) -> Design:
+def table_2(options: RankingOptions) -> Design:
     """What the weights of the loss are worth: CW, WL, NLC and RMTL, on each backbone.
 
     Raises:
@@ -69,6 +72,7 @@ def table_2(options: ExperimentOptions) -> Design:
             TableDesign(
                 f"RMTL, Table 2: loss weights on {backbone}",
                 tuple(columns),
+                _rows(options),
                 PAPER_DATA[options.dataset] if has_paper else "",
                 (
                     "CW goes on training the plain model in the same way with weights of 1; the "
@@ -79,7 +83,7 @@ def table_2(options: ExperimentOptions) -> Design:
     return _design(*tables)
 
 
-def transfer(options: ExperimentOptions) -> Design:
+def transfer(options: RankingOptions) -> Design:
     """Each backbone with critics that were trained with each (section 3.4).
 
     Raises:
@@ -96,6 +100,7 @@ def transfer(options: ExperimentOptions) -> Design:
             TableDesign(
                 f"RMTL, transfer: {backbone} with critics of {', '.join(backbones)}",
                 tuple(columns),
+                _rows(options),
                 notes=(_FINE_TUNING,),
             )
         )
@@ -122,7 +127,7 @@ _RETRAINING: dict[str, tuple[tuple[str, Value], ...]] = {
 }
 
 
-def sensitivity(options: ExperimentOptions) -> Design:
+def sensitivity(options: RankingOptions) -> Design:
     """RMTL with one setting changed at a time, each compared with CW, on each backbone.
 
     Raises:
@@ -147,6 +152,7 @@ def sensitivity(options: ExperimentOptions) -> Design:
             TableDesign(
                 f"RMTL with one setting changed at a time, on {backbone}",
                 tuple(columns),
+                _rows(options),
                 notes=(
                     "CW goes on training the plain model in the same way with weights of 1; a "
                     "variation of retraining is compared with CW varied in the same way.",
@@ -156,7 +162,7 @@ def sensitivity(options: ExperimentOptions) -> Design:
     return _design(*tables)
 
 
-def backbones(options: ExperimentOptions) -> Design:
+def backbones(options: RankingOptions) -> Design:
     """The backbones with constant weights, each compared with the single-task one.
 
     Raises:
@@ -165,22 +171,26 @@ def backbones(options: ExperimentOptions) -> Design:
     names = options.backbones or BACKBONE_NAMES
     baseline = "single_task" if "single_task" in names else ""
     columns = tuple(_with(_plain(options, name), "single_task", baseline) for name in names)
-    return _design(TableDesign("Backbones with constant weights", columns))
+    return _design(TableDesign("Backbones with constant weights", columns, _rows(options)))
 
 
-def _plain(options: ExperimentOptions, backbone: str) -> Column:
+def _rows(options: RankingOptions) -> tuple[RowKey, ...]:
+    return tuple((task, figure) for task in options.tasks for figure in RANKING_FIGURES)
+
+
+def _plain(options: RankingOptions, backbone: str) -> Column:
     return Column(backbone, _trials(options, backbone, "constant"))
 
 
 def _column(
-    options: ExperimentOptions, title: str, backbone: str, method: str, critic_from: str = ""
+    options: RankingOptions, title: str, backbone: str, method: str, critic_from: str = ""
 ) -> Column:
     trials = _trials(options, backbone, method, critic_from)
     return Column(title, trials, {"backbone": backbone})
 
 
 def _varied(
-    options: ExperimentOptions,
+    options: RankingOptions,
     title: str,
     backbone: str,
     method: str,
@@ -194,7 +204,7 @@ def _varied(
 
 
 def _trials(
-    options: ExperimentOptions, backbone: str, method: str, critic_from: str = ""
+    options: RankingOptions, backbone: str, method: str, critic_from: str = ""
 ) -> tuple[RmtlTrial, ...]:
     return tuple(
         RmtlTrial(backbone, method, seed, critic_from, options.settings) for seed in options.seeds

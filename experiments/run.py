@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 
-from experiments.data import PreparedData
+from experiments.data import TrialData
 from experiments.design import Design, Experiment, ExperimentOptions
 from experiments.progress import TrialProgress
 from experiments.report import ExperimentReport
@@ -18,7 +18,7 @@ def run_experiment(
     name: str,
     experiment: Experiment,
     options: ExperimentOptions,
-    data: PreparedData,
+    data: TrialData,
     output_dir: str,
     workers: int,
     threads: int,
@@ -59,9 +59,7 @@ def run_experiment(
         description=experiment.description,
         options=options,
         data=data,
-        tables=tuple(
-            fill_table(table, data.tasks, options.seeds, results) for table in design.tables
-        ),
+        tables=tuple(fill_table(table, options.seeds, results) for table in design.tables),
         outcomes=outcomes,
         plots=tuple(experiment.plots(design, results, directory)),
         command=command,

@@ -11,7 +11,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from experiments.data import PreparedData
+from experiments.data import TrialData
 from experiments.progress import TrialProgress
 from experiments.results import LOG_FILE, TrialRecord, plain, trials_root
 from experiments.workers import Outcome, Task, TrialFunction, Worker
@@ -69,7 +69,7 @@ class TrialOutcomes:
 def run_trials(
     trials: Sequence[Trial],
     function: TrialFunction,
-    data: PreparedData,
+    data: TrialData,
     output_dir: str,
     workers: int,
     threads: int,
@@ -130,7 +130,7 @@ class _Run:
         self,
         by_key: dict[str, Trial],
         function: TrialFunction,
-        data: PreparedData,
+        data: TrialData,
         root: Path,
         progress: TrialProgress,
         code_version: str,

@@ -7,11 +7,9 @@ can change the trial's result, so that another λ, for instance, trains no criti
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Iterable, Mapping
 
-Value = float | int | str
+from experiments.setting import Setting, Value, Values, overrides, parse_value
 
 #: ``constant`` is a backbone with constant task weights; ``critics`` trains critics while that
 #: model is frozen; ``rmtl``, ``cw``, ``wl`` and ``nlc`` retrain it with weights by the critics
@@ -27,27 +25,6 @@ STAGES: dict[str, tuple[str, ...]] = {
     "retraining": (*WITH_CRITICS, "ddpg"),
     "weights": ("rmtl", "wl"),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """A setting of the trials.
-
-    Attributes:
-      stage: Key of ``STAGES``.
-      default: Its value where it is not given, which also fixes its type.
-      description: One line for the help text.
-      choices: The only values allowed; empty allows any positive number.
-      upper: Largest value allowed.
-      zero: Whether zero is allowed too.
-    """
-
-    stage: str
-    default: Value
-    description: str
-    choices: tuple[str, ...] = ()
-    upper: float = math.inf
-    zero: bool = False
 
 
 #: The defaults are RMTL's (section 3.2) where the paper gives one.
@@ -88,38 +65,14 @@ def parse_setting(name: str, value: Value) -> Value:
     Raises:
       ValueError: naming the setting, if it is unknown or the value is not allowed.
     """
-    if name not in SETTINGS:
-        raise ValueError(f"no setting {name!r}; there are: {', '.join(SETTINGS)}")
-    setting = SETTINGS[name]
-    if setting.choices:
-        if value not in setting.choices:
-            raise ValueError(f"{name} is one of {', '.join(setting.choices)}, got {value!r}")
-        return value
-    whole = isinstance(setting.default, int)
-    try:
-        number = float(value)
-    except ValueError:
-        raise ValueError(f"{name} is a number, got {value!r}") from None
-    if whole and not number.is_integer():
-        raise ValueError(f"{name} is a whole number, got {value}")
-    if not (number > 0 or (number == 0 and setting.zero)) or number > setting.upper:
-        lower = "not be negative" if setting.zero else "be positive"
-        bound = f" and at most {setting.upper:g}" if math.isfinite(setting.upper) else ""
-        raise ValueError(f"{name} must {lower}{bound}, got {value}")
-    return int(number) if whole else number
+    return parse_value(SETTINGS, name, value)
 
 
-def applicable(
-    method: str, settings: Mapping[str, Value] | Iterable[tuple[str, Value]]
-) -> tuple[tuple[str, Value], ...]:
+def applicable(method: str, settings: Mapping[str, Value] | Iterable[tuple[str, Value]]) -> Values:
     """The settings that can change a method's result and differ from the default, sorted.
 
     Raises:
       ValueError: as :func:`parse_setting`.
     """
-    parsed = {name: parse_setting(name, value) for name, value in dict(settings).items()}
-    return tuple(
-        (name, value)
-        for name, value in sorted(parsed.items())
-        if method in STAGES[SETTINGS[name].stage] and value != SETTINGS[name].default
-    )
+    stages = (stage for stage, methods in STAGES.items() if method in methods)
+    return overrides(SETTINGS, stages, settings)

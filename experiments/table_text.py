@@ -8,11 +8,13 @@ from rich import box
 from rich.table import Table
 
 from evaluation.significance import Mean, PairedTest
-from experiments.tables import FIGURES, ResultTable, Row
+from experiments.figures import FIGURES, Figure
+from experiments.tables import ResultTable, Row
 
 #: Differences with a smaller p carry a star, as in RMTL's tables.
 SIGNIFICANT = 0.05
 _NOTHING = "-"
+_PERCENT_DIGITS = 2
 
 
 def markdown(table: ResultTable) -> str:
@@ -21,22 +23,22 @@ def markdown(table: ResultTable) -> str:
     lines = [f"## {table.design.title}", "", _line(["", *titles])]
     lines.append(_line(["---", *("---:" for _ in titles)]))
     for row in table.rows:
-        name, higher = FIGURES[row.figure]
-        best = _best(row, higher)
+        figure = FIGURES[row.figure]
+        best = _best(row, figure)
         means = [
-            f"**{format_mean(row.cells[title].mean)}**"
+            f"**{format_mean(row.cells[title].mean, figure)}**"
             if title == best
-            else format_mean(row.cells[title].mean)
+            else format_mean(row.cells[title].mean, figure)
             for title in titles
         ]
-        lines.append(_line([f"**{row.task}, {name}** {'↑' if higher else '↓'}", *means]))
+        lines.append(_line([f"**{row.task}, {figure.title}**{figure.arrow}", *means]))
         for comparison in table.design.comparisons:
             differences = (row.cells[title].differences.get(comparison) for title in titles)
-            shown = [format_test(found) if found else "" for found in differences]
-            lines.append(_line([f"less {comparison}", *shown]))
-        if table.design.paper_data:
-            papers = (row.cells[title].paper for title in titles)
-            shown = ["" if paper is None else f"{paper:.4f}" for paper in papers]
+            shown = [format_test(found, figure) if found else "" for found in differences]
+            lines.append(_line([_compared(comparison, figure), *shown]))
+        papers = [row.cells[title].paper for title in titles]
+        if any(paper is not None for paper in papers):
+            shown = [_format_paper(paper, figure) for paper in papers]
             lines.append(_line([f"paper, {table.design.paper_data}", *shown]))
     lines += ["", _legend(table), *(f"\n{note}" for note in table.design.notes)]
     return "\n".join(lines) + "\n"
@@ -55,15 +57,16 @@ def console_tables(table: ResultTable) -> Iterator[Table]:
         )
         shown.add_column("method", style="bold", no_wrap=True)
         for figure in rows:
-            shown.add_column(FIGURES[figure][0], justify="right", no_wrap=True)
+            shown.add_column(FIGURES[figure].title, justify="right")
             shown.add_column("", justify="right", no_wrap=True)
         for column in table.design.columns:
             cells = [column.title]
             for row in rows.values():
                 cell = row.cells[column.title]
-                cells.append(format_mean(cell.mean))
+                figure = FIGURES[row.figure]
+                cells.append(format_mean(cell.mean, figure))
                 first = next(iter(cell.differences), None)
-                cells.append(_short(cell.differences[first]) if first else "")
+                cells.append(_short(cell.differences[first], figure) if first else "")
             shown.add_row(*cells)
         yield shown
 
@@ -76,51 +79,72 @@ def console_legend(table: ResultTable) -> str:
     )
 
 
-def format_mean(mean: Mean) -> str:
+def format_mean(mean: Mean, figure: Figure) -> str:
     """Such as ``0.7339 ± 0.0012``, without the interval for a single seed."""
     if mean.mean is None:
         return _NOTHING
-    return f"{mean.mean:.4f}" + ("" if mean.half_width is None else f" ± {mean.half_width:.4f}")
+    digits = figure.digits
+    width = "" if mean.half_width is None else f" ± {mean.half_width:.{digits}f}"
+    return f"{mean.mean:.{digits}f}{width}"
 
 
-def format_test(found: PairedTest) -> str:
-    """Such as ``+0.0031 ± 0.0012, p = 0.004*``."""
+def format_test(found: PairedTest, figure: Figure) -> str:
+    """Such as ``+0.0031 ± 0.0012, p = 0.004*``; of a relative figure ``+2.55% ± 0.31%, ...``."""
     difference = found.difference
     if difference.mean is None:
         return _NOTHING
-    text = f"{difference.mean:+.4f}"
+    digits, unit = _difference_format(figure)
+    text = f"{difference.mean:+.{digits}f}{unit}"
     if difference.half_width is not None:
-        text += f" ± {difference.half_width:.4f}"
+        text += f" ± {difference.half_width:.{digits}f}{unit}"
     if found.p is None:
         return text
     p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}"
     return f"{text}, {p}{_star(found)}"
 
 
-def _short(found: PairedTest) -> str:
+def _short(found: PairedTest, figure: Figure) -> str:
     mean = found.difference.mean
-    return _NOTHING if mean is None else f"{mean:+.4f}{_star(found) or ' '}"
+    digits, unit = _difference_format(figure)
+    return _NOTHING if mean is None else f"{mean:+.{digits}f}{unit}{_star(found) or ' '}"
+
+
+def _difference_format(figure: Figure) -> tuple[int, str]:
+    return (_PERCENT_DIGITS, "%") if figure.relative else (figure.digits, "")
+
+
+def _compared(comparison: str, figure: Figure) -> str:
+    return f"change from {comparison}" if figure.relative else f"less {comparison}"
+
+
+def _format_paper(paper: float | None, figure: Figure) -> str:
+    """The paper's figure: of a relative one, it reports the change."""
+    if paper is None:
+        return ""
+    return f"{paper:+.3f}%" if figure.relative else f"{paper:.{max(figure.digits, 3)}f}"
 
 
 def _star(found: PairedTest) -> str:
     return "*" if found.p is not None and found.p < SIGNIFICANT else ""
 
 
-def _best(row: Row, higher: bool) -> str | None:
-    """Title of the best mean, of several columns."""
+def _best(row: Row, figure: Figure) -> str | None:
+    """Title of the best mean, of several columns; None where no direction is better."""
+    if figure.higher is None:
+        return None
     means = {title: cell.mean.mean for title, cell in row.cells.items()}
     known = {title: mean for title, mean in means.items() if mean is not None}
     if len(known) < 2:
         return None
-    return max(known, key=lambda title: known[title] if higher else -known[title])
+    return max(known, key=lambda title: known[title] if figure.higher else -known[title])
 
 
 def _legend(table: ResultTable) -> str:
     count = len(table.seeds)
     seeds = f"{count} seeds" if count > 1 else "one seed, so there is no interval and no test"
     text = (
-        f"Mean over {seeds} on the test split, ± half of the 95% confidence interval (Student's "
-        f"t). Differences are paired by seed; p is of the two-sided paired t-test, * p < "
+        f"Mean over {seeds} {table.design.measured_on}, ± half of the 95% confidence interval "
+        f"(Student's t). Differences are paired by seed; p is of the two-sided paired t-test, * p < "
         f"{SIGNIFICANT}. Bold is the best mean."
     )
     for comparison in table.design.comparisons:

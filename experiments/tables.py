@@ -8,13 +8,9 @@ from typing import Any
 
 from evaluation.significance import Mean, PairedTest, mean_with_interval, paired_test
 from experiments.design import Column, TableDesign
+from experiments.figures import FIGURES
 
-#: The figures of a task, as shown, and whether a higher one is better.
-FIGURES: dict[str, tuple[str, bool]] = {
-    "auc": ("AUC", True),
-    "logloss": ("log loss", False),
-    "s_logloss": ("s-logloss", False),
-}
+_Values = Sequence[float | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +20,8 @@ class Cell:
     Attributes:
       values: By seed, in order; None where the trial failed or the figure is undefined.
       mean: Over seeds, with its 95% interval.
-      differences: By comparison, this column less the other, paired by seed.
+      differences: By comparison, this column less the other, paired by seed; for a relative
+        figure, by how many percent of the other it is higher.
       paper: What the paper reports, if anything.
     """
 
@@ -39,7 +36,7 @@ class Row:
     """A figure of a task, for all methods.
 
     Attributes:
-      task: The task's name.
+      task: The task's name, or another heading.
       figure: Key of ``FIGURES``.
       cells: By the column's title.
     """
@@ -83,7 +80,6 @@ class ResultTable:
 
 def fill_table(
     design: TableDesign,
-    tasks: Sequence[str],
     seeds: Sequence[int],
     results: Mapping[str, Mapping[str, Any]],
 ) -> ResultTable:
@@ -91,30 +87,36 @@ def fill_table(
 
     Args:
       design: What it compares.
-      tasks: Names of the tasks, in the order of the rows.
       seeds: The columns' trials are in this order.
       results: By trial key, ``{"metrics": {task: {figure: value}}}``; a missing trial has failed.
     """
     rows = []
-    for task in tasks:
-        for figure in FIGURES:
-            values = {
-                column.title: _values(column, task, figure, results) for column in design.columns
-            }
-            cells = {
-                column.title: Cell(
-                    values=values[column.title],
-                    mean=mean_with_interval(values[column.title]),
-                    differences={
-                        name: paired_test(values[column.title], values[other])
-                        for name, other in column.against.items()
-                    },
-                    paper=column.paper.get((task, figure)),
-                )
-                for column in design.columns
-            }
-            rows.append(Row(task, figure, cells))
+    for task, figure in design.rows:
+        values = {column.title: _values(column, task, figure, results) for column in design.columns}
+        compare = _relative_test if FIGURES[figure].relative else paired_test
+        cells = {
+            column.title: Cell(
+                values=values[column.title],
+                mean=mean_with_interval(values[column.title]),
+                differences={
+                    name: compare(values[column.title], values[other])
+                    for name, other in column.against.items()
+                },
+                paper=column.paper.get((task, figure)),
+            )
+            for column in design.columns
+        }
+        rows.append(Row(task, figure, cells))
     return ResultTable(design, tuple(seeds), tuple(rows))
+
+
+def _relative_test(first: _Values, second: _Values) -> PairedTest:
+    """As ``paired_test``, of the changes in percent; one relative to 0 is undefined."""
+    changes = [
+        None if one is None or not other else 100.0 * (one / other - 1.0)
+        for one, other in zip(first, second, strict=True)
+    ]
+    return paired_test(changes, [0.0] * len(changes))
 
 
 def _values(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable
 from typing import Any
 
 from experiments.settings import METHODS, SETTINGS, WITH_CRITICS, Value, applicable
@@ -89,18 +88,3 @@ class RmtlTrial:
     def setting(self, name: str) -> Any:
         """The value of a setting, of its default's type; KeyError if there is no such one."""
         return dict(self.settings).get(name, SETTINGS[name].default)
-
-
-def with_requirements(trials: Iterable[RmtlTrial]) -> tuple[RmtlTrial, ...]:
-    """The trials and all they require, each once, every one after those it requires."""
-    ordered: dict[str, RmtlTrial] = {}
-
-    def add(trial: RmtlTrial) -> None:
-        if trial.key not in ordered:
-            for required in trial.required_trials:
-                add(required)
-            ordered[trial.key] = trial
-
-    for trial in trials:
-        add(trial)
-    return tuple(ordered.values())

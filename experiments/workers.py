@@ -22,10 +22,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.data import PreparedData
+from experiments.data import TrialData
 from experiments.results import LOG_FILE, TrialRecord
 
-TrialFunction = Callable[[PreparedData, Any, dict[str, str]], dict[str, Any]]
+#: Takes the data of its kind, the trial, and the directories by key.
+TrialFunction = Callable[[Any, Any, dict[str, str]], dict[str, Any]]
 _SECONDS_TO_END = 5.0
 
 
@@ -43,7 +44,7 @@ class Task(NamedTuple):
     """
 
     function: TrialFunction
-    data: PreparedData
+    data: TrialData
     trial: Any
     key: str
     directories: dict[str, str]

@@ -4,9 +4,10 @@ import pytest
 from rich.console import Console
 
 from experiments.progress import LiveTrialProgress, PlainTrialProgress, trial_progress
+from experiments.requirements import with_requirements
 from experiments.results import TrialRecord
 from experiments.time_left import TimeLeft, clock
-from experiments.trials import RmtlTrial, with_requirements
+from experiments.trials import RmtlTrial
 
 
 def test_time_left_is_the_mean_per_method():

@@ -1,6 +1,6 @@
 import pytest
 
-from experiments.design import Column, ExperimentOptions, TableDesign
+from experiments.design import Column, RankingOptions, TableDesign
 from experiments.registry import EXPERIMENTS
 from experiments.rmtl_tables import backbones, sensitivity, table_1, table_2, transfer
 from experiments.run import load_trial_function
@@ -9,7 +9,7 @@ TASKS = ("click", "pay")
 
 
 def options(dataset="retailrocket", tasks=TASKS, seeds=(0, 1), backbones=(), settings=()):
-    return ExperimentOptions(dataset, tasks, seeds, backbones, settings)
+    return RankingOptions(dataset, tasks, seeds, backbones, settings)
 
 
 def columns(table):
@@ -93,9 +93,9 @@ def test_an_unknown_backbone_is_refused():
 
 def test_a_table_is_consistent():
     with pytest.raises(ValueError, match="one title"):
-        TableDesign("t", (Column("a", ()), Column("a", ())))
+        TableDesign("t", (Column("a", ()), Column("a", ())), ())
     with pytest.raises(ValueError, match="compared with no column"):
-        TableDesign("t", (Column("a", (), {"backbone": "b"}),))
+        TableDesign("t", (Column("a", (), {"backbone": "b"}),), ())
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -9,8 +9,9 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from datasets.synthetic import SyntheticConfig, synthesize
+from experiments.requirements import with_requirements
 from experiments.rmtl_trial import run_trial
-from experiments.trials import RmtlTrial, with_requirements
+from experiments.trials import RmtlTrial
 from pipelines.beam_args import local_beam_args
 from pipelines.local_runner import SilentObserver
 from pipelines.options import DataOptions

@@ -4,19 +4,21 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
-from experiments.design import Experiment, ExperimentOptions
+from experiments.design import Experiment, RankingOptions
 from experiments.progress import TrialProgress
 from experiments.rmtl_plots import bar_plots
 from experiments.rmtl_tables import transfer
 from experiments.run import run_experiment
 
-OPTIONS = ExperimentOptions("synthetic-video", ("click", "long_view"), (0, 1), ("mmoe", "ple"))
+OPTIONS = RankingOptions("synthetic-video", ("click", "long_view"), (0, 1), ("mmoe", "ple"))
 
 
 @pytest.fixture
 def run(data, stubs, tmp_path):
     def run(function):
-        experiment = Experiment("Transfer", f"stub_trials:{function}", transfer, bar_plots)
+        experiment = Experiment(
+            "ranking", "Transfer", f"stub_trials:{function}", transfer, bar_plots
+        )
         return run_experiment(
             "rmtl-transfer",
             experiment,

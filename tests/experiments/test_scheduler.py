@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from experiments.progress import TrialProgress
+from experiments.requirements import with_requirements
 from experiments.scheduler import run_trials
-from experiments.trials import RmtlTrial, with_requirements
+from experiments.trials import RmtlTrial
 
 TRIALS = with_requirements([RmtlTrial("ple", "rmtl", 0), RmtlTrial("esmm", "constant", 0)])
 KEYS = [trial.key for trial in TRIALS]

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 
@@ -6,6 +7,7 @@ from rich.console import Console
 from scipy import stats
 
 from experiments.design import Column, TableDesign
+from experiments.figures import RANKING_FIGURES
 from experiments.table_text import console_legend, console_tables, markdown
 from experiments.tables import fill_table
 from experiments.trials import RmtlTrial
@@ -13,12 +15,14 @@ from experiments.trials import RmtlTrial
 SEEDS = (0, 1, 2)
 PLAIN = [RmtlTrial("ple", "constant", seed) for seed in SEEDS]
 RMTL = [RmtlTrial("ple", "rmtl", seed) for seed in SEEDS]
+ROWS = tuple(("click", figure) for figure in RANKING_FIGURES)
 DESIGN = TableDesign(
     "A table",
     (
         Column("ple", tuple(PLAIN), paper={("click", "auc"): 0.7308}),
         Column("RMTL-PLE", tuple(RMTL), {"backbone": "ple"}, {("click", "auc"): 0.7339}),
     ),
+    ROWS,
     paper_data="RetailRocket",
     notes=("Read with care.",),
 )
@@ -35,7 +39,8 @@ def results():
 
 
 def fill(found, tasks=("click",)):
-    return fill_table(DESIGN, tasks, SEEDS, found)
+    rows = tuple((task, figure) for task in tasks for figure in RANKING_FIGURES)
+    return fill_table(dataclasses.replace(DESIGN, rows=rows), SEEDS, found)
 
 
 def test_cells_are_means_and_differences_paired_by_seed():
@@ -86,9 +91,11 @@ def test_nothing_at_all_is_shown_as_nothing():
 
 def test_one_seed_says_that_it_proves_nothing():
     design = TableDesign(
-        "A table", (Column("ple", (PLAIN[0],)), Column("mmoe", (RMTL[0],), {"backbone": "ple"}))
+        "A table",
+        (Column("ple", (PLAIN[0],)), Column("mmoe", (RMTL[0],), {"backbone": "ple"})),
+        ROWS,
     )
-    table = fill_table(design, ("click",), (0,), results())
+    table = fill_table(design, (0,), results())
     text = markdown(table)
     assert "one seed, so there is no interval and no test" in text
     assert "| less backbone |  | +0.0100 |" in text
