@@ -115,7 +115,7 @@ class RandomExploration(_Gaussian):
 class ActionNoise(_Gaussian):
     """Noise around the actions of the current policy: pi(s) + N(0, 0.1), equation (8)."""
 
-    part_names = ("action_noise",)
+    part_names = ("noise",)
 
     def __init__(self, policy: ActionPolicy, standard_deviation: float = 0.1) -> None:
         """Makes the policy.
@@ -174,7 +174,7 @@ class MixedExploration(Exploration):
 
 
 #: Names of the exploration policies, for configuration and command line.
-EXPLORATIONS = ("random", "action_noise", "mixed")
+EXPLORATIONS = ("random", "noise", "mixed")
 
 
 def build_exploration(
@@ -189,7 +189,7 @@ def build_exploration(
     Args:
       name: Its name.
       action_dim: Size of the action.
-      current: Around whose actions ``action_noise`` explores.
+      current: Around whose actions ``noise`` explores.
       random_standard_deviation: See :class:`RandomExploration`.
       noise_standard_deviation: See :class:`ActionNoise`.
 

@@ -28,7 +28,7 @@ def random_batch(sessions=10, spec=SPEC, seed=0, start_ms=1_700_000_000_000):
         chosen=random.integers(0, counts),
         action=real(-1, 1, number, spec.action_dim),
         log_density=np.where(random.random(number) < 0.2, np.nan, real(-3, 1, number)).astype("f4"),
-        behaviour_policy=np.where(session % 2 == 0, "random", "action_noise"),
+        behaviour_policy=np.where(session % 2 == 0, "random", "noise"),
         feedback=(random.random((number, spec.num_feedbacks)) < 0.3).astype(np.float32),
         watch_s=real(0, 60, number),
         duration_s=real(5, 60, number),

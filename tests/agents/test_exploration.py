@@ -103,7 +103,7 @@ def test_half_of_the_users_explore_at_random_for_good():
     policy = mixed()
     users = tf.range(NUMBER)
     parts = policy.parts(users).numpy()
-    assert policy.part_names == ("random", "action_noise")
+    assert policy.part_names == ("random", "noise")
     # Three standard deviations of a fair coin.
     assert abs(parts.mean() - 0.5) < 3 * 0.5 / np.sqrt(NUMBER)
     # The hash is stable: these are what it gave when this was written.
