@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from models.config_keys import check_keys
 from models.features import StateConfig
 from models.loss_weighting.names import LossWeightingName
 from models.loss_weighting.registry import loss_weighting_entry
@@ -66,13 +67,6 @@ class ModelConfig:
             ),
             loss_weighting=values.get("loss_weighting", cls.loss_weighting),
         )
-
-
-def check_keys(config_class: type, values: dict[str, Any]) -> None:
-    """Raises ValueError naming the keys that are no fields of a config class."""
-    known = [field.name for field in dataclasses.fields(config_class)]
-    if unknown := sorted(set(values) - set(known)):
-        raise ValueError(f"{config_class.__name__} has no {unknown}; it has: {', '.join(known)}")
 
 
 def _from_json(config_class: type, values: dict[str, Any]) -> Any:

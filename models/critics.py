@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from datasets.spec import Task
-from models.config import check_keys
+from models.config_keys import check_keys
 from models.features import InputFeature, StateConfig, StateRepresentation
 from models.initializers import glorot_uniform, seed_for
 from models.keras import keras

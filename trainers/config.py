@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal, get_args
 
-from models.config import check_keys
+from models.config_keys import check_keys
 
 Strategy = Literal["default", "mirrored", "multi_worker_mirrored"]
 

@@ -17,7 +17,7 @@ from tf_agents.replay_buffers import tf_uniform_replay_buffer
 
 from agents.rmtl import RmtlAgent
 from environments.session_replay import SessionReplayEnvironment
-from models.config import check_keys
+from models.config_keys import check_keys
 from trainers.epochs import TrainingDivergedError
 
 #: Told the step and the window's mean signed TD error after every window.

@@ -17,7 +17,8 @@ from agents.loss_weights import critic_loss_weights
 from agents.rmtl import RmtlAgent
 from environments.session_replay import SessionReplayEnvironment
 from environments.session_table import SessionTable
-from models.config import ModelConfig, check_keys
+from models.config import ModelConfig
+from models.config_keys import check_keys
 from models.critics import CriticConfig, Critics, build_critics
 from models.keras import keras
 from models.loss_weighting.base import LossWeighting
