@@ -73,7 +73,10 @@ def agent_function(policy: tf_policy.TFPolicy) -> PolicyFunction:
     """A policy of TF-Agents, without state of its own, as a function of the observation."""
 
     def function(state: tf.Tensor) -> tf.Tensor:
-        return policy.action(ts.restart(state, batch_size=tf.shape(state)[0])).action
+        # ts.restart() takes no batch size that is known only when the function runs.
+        batch = tf.shape(state)[:1]
+        first = tf.fill(batch, ts.StepType.FIRST)
+        return policy.action(ts.TimeStep(first, tf.zeros(batch), tf.ones(batch), state)).action
 
     return function
 

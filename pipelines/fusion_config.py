@@ -1,0 +1,188 @@
+"""Configuration of the fusion pipeline: everything that decides what a run produces."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets.rewards import REWARD_PRESETS, reward_preset
+from models.fusion.config import FUSION_NAMES, FusionConfig
+from pipelines.beam_args import local_beam_args
+from pipelines.errors import UserError, require
+
+if TYPE_CHECKING:
+    from agents.fusion_config import FusionAgentConfig
+    from environments.simulator.config import SimulatorConfig
+
+#: Methods that learn from transitions; ``agents.fusion_registry`` has them too.
+AGENTS = ("bcq", "td3", "uwac_td3", "cql_sac")
+#: Methods that search in the simulator; ``components.policy_search`` has them too.
+SEARCHES = ("constant", "bo", "es", "cem")
+EXPLORATIONS = ("mixed", "random", "noise")
+ESTIMATORS = ("conservative", "fqe", "importance_sampling", "doubly_robust")
+_MAX_SEED = 2**31 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class FusionPipelineConfig:
+    """A run of the fusion pipeline.
+
+    Attributes:
+      run_dir: Output directory of ``mtfx ranking``; its latest blessed model is fused, and this
+        pipeline's artifacts and metadata go there too.
+      method: How the policy is learned.
+      baselines: Methods that it is compared with in the simulator.
+      formula: The fusion function whose weights are learned.
+      reward: Preset of the reward's weights, BatchRL-MTF (2).
+      exploration: Policy whose interactions are learned from (BatchRL-MTF section 3.3).
+      users: Users of the simulator.
+      pool: Items of each user's pool.
+      candidates: Items per request.
+      sessions: Simulated sessions that are logged.
+      eval_sessions: Simulated sessions on which policies are compared.
+      train_steps: Training steps; None is the agent's default (the paper's 300,000).
+      batch_size: Transitions per step; None is the agent's default.
+      settings: The agent's other hyper-parameters, by name.
+      estimator: Whose lower bound decides on the blessing.
+      seed: Seed of everything random.
+      beam_pipeline_args: Passed to Beam; see ``pipelines.beam_args``.
+      enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.
+    """
+
+    run_dir: str
+    method: str = "bcq"
+    baselines: tuple[str, ...] = ("constant", "bo", "td3")
+    formula: str = "formula2"
+    reward: str = "default"
+    exploration: str = "mixed"
+    users: int = 1000
+    pool: int = 300
+    candidates: int = 100
+    sessions: int = 10_000
+    eval_sessions: int = 2000
+    train_steps: int | None = None
+    batch_size: int | None = None
+    settings: tuple[tuple[str, Any], ...] = ()
+    estimator: str = "conservative"
+    seed: int = 0
+    beam_pipeline_args: tuple[str, ...] = dataclasses.field(default_factory=local_beam_args)
+    enable_cache: bool = True
+
+    def __post_init__(self) -> None:
+        for flag, value, choices in (
+            ("--method", self.method, AGENTS),
+            ("--fusion", self.formula, FUSION_NAMES),
+            ("--reward", self.reward, tuple(REWARD_PRESETS)),
+            ("--exploration", self.exploration, EXPLORATIONS),
+            ("--estimator", self.estimator, ESTIMATORS),
+            *(("--baselines", name, (*SEARCHES, *AGENTS)) for name in self.baselines),
+        ):
+            require(value in choices, f"{flag} {value!r} is not one of {', '.join(choices)}")
+        require(
+            len(set(self.baselines)) == len(self.baselines),
+            f"--baselines names a method twice: {', '.join(self.baselines)}",
+        )
+        for name in ("users", "pool", "candidates", "sessions", "eval_sessions", "train_steps"):
+            value = getattr(self, name)
+            flag = "--" + name.replace("_", "-")
+            require(value is None or value >= 1, f"{flag} must be at least 1, got {value}")
+        require(
+            self.candidates <= self.pool,
+            f"--candidates {self.candidates} is more than --pool {self.pool}",
+            "candidates of a request are drawn from the user's pool",
+        )
+        require(
+            0 <= self.seed <= _MAX_SEED, f"--seed must be from 0 to {_MAX_SEED}, got {self.seed}"
+        )
+        self.agent(self.method)
+
+    def check(self) -> None:
+        """Checks the ranking run on this machine, before anything slow starts.
+
+        Raises:
+          UserError: naming what is missing and what to run first.
+        """
+        require(
+            self.metadata_path.is_file() and self._ranking_summary.is_file(),
+            f"--run-dir {self.run_dir} holds no run of the ranking pipeline",
+            "run `mtfx ranking --output-dir "
+            f"{self.run_dir} ...` first; this pipeline fuses the model it blessed",
+        )
+
+    @property
+    def metadata_path(self) -> Path:
+        """The SQLite file of ML Metadata, shared with the ranking pipeline."""
+        return Path(self.run_dir, "metadata.db")
+
+    @property
+    def log_path(self) -> Path:
+        """The log of every run in this directory."""
+        return Path(self.run_dir, "logs", "mtfx.log")
+
+    @property
+    def output_dir(self) -> str:
+        """Where the pipeline's artifacts and report go."""
+        return os.path.join(os.path.abspath(self.run_dir), "fusion")
+
+    @property
+    def _ranking_summary(self) -> Path:
+        return Path(self.run_dir, "report", "summary.json")
+
+    def ranking_run(self) -> dict[str, Any]:
+        """What ``mtfx ranking`` was told of its data: ``dataset``, ``data_dir`` and more.
+
+        Raises:
+          UserError: if the run's summary is damaged.
+        """
+        try:
+            return json.loads(self._ranking_summary.read_text())["config"]["data"]
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"{self._ranking_summary} cannot be read: {error}", "run `mtfx ranking` again"
+            ) from error
+
+    @property
+    def fusion(self) -> FusionConfig:
+        """The fusion function's configuration."""
+        return FusionConfig(formula=self.formula)  # type: ignore[arg-type]
+
+    @property
+    def simulator(self) -> SimulatorConfig:
+        """The rules of a simulated session. Imports TensorFlow."""
+        from environments.simulator.config import SimulatorConfig
+
+        return SimulatorConfig(candidates=self.candidates, reward=reward_preset(self.reward))
+
+    def agent(self, method: str) -> FusionAgentConfig:
+        """Hyper-parameters of an agent; ``settings`` are those of ``method`` alone.
+
+        Raises:
+          UserError: if a setting is unknown or out of its range.
+        """
+        from agents import fusion_config
+
+        classes = {
+            "bcq": fusion_config.BcqConfig,
+            "td3": fusion_config.Td3Config,
+            "uwac_td3": fusion_config.UwacTd3Config,
+            "cql_sac": fusion_config.CqlSacConfig,
+        }
+        values: dict[str, Any] = dict(self.settings) if method == self.method else {}
+        for name in ("train_steps", "batch_size"):
+            if getattr(self, name) is not None:
+                values[name] = getattr(self, name)
+        # Baselines have the same networks, so that they differ in the algorithm alone.
+        shared = dict(self.settings).get("hidden_units")
+        if shared is not None:
+            values["hidden_units"] = shared
+        try:
+            return classes[method].from_dict(values)
+        except (ValueError, TypeError) as error:
+            raise UserError(f"--set: {error}") from error
+
+    def to_json(self) -> str:
+        """Every value, as JSON with sorted keys."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=2)

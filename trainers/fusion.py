@@ -1,0 +1,98 @@
+"""Run function of the TFX Trainer for fusion policies: transitions in, SavedModel out."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+
+import tensorflow as tf
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from agents.fusion_registry import build_agent
+from agents.offline_training import OfflineLog, train_offline
+from datasets.transitions import TransitionManifest
+from models.fusion.saved_policy import PolicyMetadata, PolicyModule, agent_function, export_policy
+from trainers.fusion_config import FusionTrainerConfig
+from trainers.transition_data import load_transitions
+
+HISTORY_FILE = "history.json"
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Trains a fusion policy offline and exports it; see ``tfx.components.Trainer``.
+
+    Reads the ``train`` split of transitions, writes a SavedModel to ``fn_args.serving_model_dir``
+    and TensorBoard's files and ``history.json`` to ``fn_args.model_run_dir``.
+
+    Raises:
+      DataError: if the transitions cannot be read, or belong to another number of predictions than
+        the fusion function.
+      TrainingDivergedError: if a loss is not finite.
+    """
+    config = FusionTrainerConfig.from_custom_config(fn_args.custom_config)
+    # A pattern is URI/Split-train/*, and the manifest lies beside the splits.
+    directory = os.path.dirname(os.path.dirname(fn_args.train_files[0]))
+    manifest = TransitionManifest.read(directory)
+    spec = manifest.spec
+    table = load_transitions(fn_args.train_files, spec, max_transitions=config.agent.buffer_size)
+    agent = build_agent(
+        config.method, spec.state_dim, spec.action_dim, config.agent, seed=config.seed
+    )
+    checkpoint_dir = os.path.join(config.checkpoint_dir, _digest(fn_args))
+    writer = tf.summary.create_file_writer(fn_args.model_run_dir)
+    history: list[OfflineLog] = []
+
+    def on_log(log: OfflineLog) -> None:
+        history.append(log)
+        with writer.as_default(step=log.step):
+            for name in ("loss", "data_q", "policy_q"):
+                tf.summary.scalar(name, getattr(log, name))
+            for name, value in log.losses.items():
+                tf.summary.scalar(f"losses/{name}", value)
+        logging.getLogger("mtfx.progress").info(
+            "%s, step %d: loss %.4g, mean Q %.4g", config.method, log.step, log.loss, log.policy_q
+        )
+
+    train_offline(
+        agent,
+        table,
+        config.agent.train_steps,
+        config.agent.batch_size,
+        config.seed,
+        log_every=config.log_every,
+        on_log=on_log,
+        checkpoint_dir=checkpoint_dir,
+    )
+    writer.close()
+    policy = agent.policy
+    export_policy(
+        PolicyModule(agent_function(policy), policy.variables(), spec.state_dim),
+        fn_args.serving_model_dir,
+        PolicyMetadata(
+            method=config.method,
+            state_dim=spec.state_dim,
+            action_dim=spec.action_dim,
+            prediction_names=spec.prediction_names,
+            fusion=config.fusion.to_dict(),
+            config={
+                "trainer": config.to_custom_config(),
+                "interactions": manifest.config,
+                "data_span_ms": [manifest.first_ms, manifest.last_ms],
+                "transitions": table.num_transitions,
+            },
+            code_version=config.code_version,
+        ),
+    )
+    with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, HISTORY_FILE), "w") as file:
+        file.write(json.dumps([dataclasses.asdict(log) for log in history], indent=1))
+    # Kept until now for a run that is killed; a finished one is in the cache.
+    tf.io.gfile.rmtree(checkpoint_dir)
+
+
+def _digest(fn_args: FnArgs) -> str:
+    """Tells trainings apart: the same data and configuration, and only they, may be resumed."""
+    key = json.dumps([fn_args.custom_config, list(fn_args.train_files)], sort_keys=True)
+    return hashlib.sha256(key.encode()).hexdigest()[:16]

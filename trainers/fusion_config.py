@@ -1,0 +1,49 @@
+"""What the run function of the fusion Trainer needs to know, as plain data."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from agents.fusion_config import FusionAgentConfig
+from agents.fusion_registry import fusion_agent_entry
+from models.fusion.config import FusionConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class FusionTrainerConfig:
+    """Carried in the Trainer's ``custom_config``.
+
+    Attributes:
+      method: Name of the algorithm; see ``agents.fusion_registry``.
+      agent: Its hyper-parameters.
+      fusion: The function whose weights the actions are.
+      checkpoint_dir: Directory that outlives a killed run, so that the next one resumes.
+      seed: Of weights, minibatches and sampled actions.
+      log_every: Training steps between logs.
+      code_version: Recorded with the policy, and part of the cache key.
+    """
+
+    method: str
+    agent: FusionAgentConfig
+    fusion: FusionConfig
+    checkpoint_dir: str
+    seed: int = 0
+    log_every: int = 1000
+    code_version: str = ""
+
+    def to_custom_config(self) -> dict[str, Any]:
+        """A dictionary of JSON types."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**values, "agent": self.agent.to_dict(), "fusion": self.fusion.to_dict()}
+
+    @classmethod
+    def from_custom_config(cls, values: dict[str, Any]) -> FusionTrainerConfig:
+        """The inverse of :meth:`to_custom_config`.
+
+        Raises:
+          ValueError: if the method is unknown, or a setting is unknown or out of its range.
+        """
+        agent = fusion_agent_entry(values["method"]).config.from_dict(values["agent"])
+        fusion = FusionConfig.from_dict(values["fusion"])
+        return cls(**{**values, "agent": agent, "fusion": fusion})
