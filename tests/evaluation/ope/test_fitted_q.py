@@ -1,0 +1,229 @@
+"""Equations (9), (10) and Algorithm 2 against NumPy, and on an MDP that is solved exactly."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from evaluation.ope.config import ConservativeConfig, FittedQConfig
+from evaluation.ope.conservative import ConservativeEstimator
+from evaluation.ope.data import OfflineData
+from evaluation.ope.fitted_q import FittedQEvaluation, fit_diagnostics
+from evaluation.ope.q_fitting import FitHistory, batch_rows, draw_policy_actions, fit_q
+from evaluation.ope.q_network import QNetwork, conservative_loss, td_targets
+
+GAMMA = 0.9
+LINEAR = ConservativeConfig(
+    gamma=GAMMA,
+    steps=7,
+    batch_size=16,
+    learning_rate=0.03,
+    hidden_units=(),
+    target_update=0.3,
+    normalise_states=False,
+    penalty=0.05,
+)
+MLP = FittedQConfig(
+    gamma=GAMMA, steps=400, batch_size=512, learning_rate=3e-3, hidden_units=(32,), num_actions=4
+)
+
+
+def continuous_data(sessions=30, seed=0):
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, 5, sessions)
+    count = lengths.sum()
+    return OfflineData.from_arrays(
+        states=rng.normal(size=(count, 3)),
+        actions=rng.uniform(-1, 1, (count, 2)),
+        rewards=rng.normal(size=count),
+        next_states=rng.normal(size=(count, 3)),
+        discounts=np.concatenate([np.r_[np.ones(n - 1), 0] for n in lengths]),
+        session=np.repeat(np.arange(sessions), lengths),
+        step=np.concatenate([np.arange(n) for n in lengths]),
+    )
+
+
+@pytest.fixture(scope="module")
+def fixed_policy(finite):
+    return finite.FunctionPolicy(lambda states: tf.tanh(states[:, :2] - 0.3))
+
+
+def numpy_algorithm_2(data, config, penalty, weights, seed):
+    """Algorithm 2 for Q(s, a) = [s, a, 1] w, with the misprints of lines 4 and 6 put right."""
+    states, actions, following = (
+        t.numpy().astype(float) for t in (data.states, data.actions, data.next_states)
+    )
+    policy = lambda s: np.tanh(s[:, :2] - 0.3)  # noqa: E731
+    features = lambda s, a: np.concatenate([s, a, np.ones((len(s), 1))], axis=1)  # noqa: E731
+    w = weights.copy()
+    slow, first, second = w.copy(), np.zeros_like(w), np.zeros_like(w)
+    for k in range(config.steps):
+        i = batch_rows(len(states), config.batch_size, seed, tf.constant(k)).numpy()
+        logged, played = features(states[i], actions[i]), features(states[i], policy(states[i]))
+        q_next = features(following[i], policy(following[i])) @ slow
+        y = data.rewards.numpy()[i] + config.gamma * data.discounts.numpy()[i] * q_next
+        error = logged @ w - y
+        gradient = penalty * (played.mean(axis=0) - logged.mean(axis=0))
+        gradient += (error[:, None] * logged).mean(axis=0)
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        rate = config.learning_rate * np.sqrt(1 - 0.999 ** (k + 1)) / (1 - 0.9 ** (k + 1))
+        w -= rate * first / (np.sqrt(second) + 1e-7)
+        slow += config.target_update * (w - slow)
+    return w
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.05])
+@pytest.mark.parametrize("target_update", [0.3, 1.0])
+def test_the_fit_is_algorithm_2(fixed_policy, penalty, target_update):
+    data = continuous_data()
+    config = dataclasses.replace(LINEAR, target_update=target_update)
+    kernel, bias = QNetwork(data, config, seed=3).weights
+    start = np.append(kernel.numpy()[:, 0], bias.numpy()).astype(float)
+    actions = draw_policy_actions(data, fixed_policy, data.initial_rows(), 10, seed=0)
+    assert actions.now.shape[1] == 1  # deterministic, so asked once
+    q, history = fit_q(data, actions, config, penalty, seed=3)
+    found = np.append(q.weights[0].numpy()[:, 0], q.weights[1].numpy())
+    expected = numpy_algorithm_2(data, config, penalty, start, seed=3)
+    assert np.abs(found - start).max() > 0.1
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+    assert history.steps[-1] == config.steps
+
+
+def test_loss_and_targets_by_hand():
+    q_data, q_policy = np.array([1.0, -2.0]), np.array([3.0, 0.5])
+    y = np.array([0.5, 1.0])
+    loss = conservative_loss(*(tf.constant(x, tf.float32) for x in (q_data, q_policy, y)), 0.1)
+    assert float(loss) == pytest.approx(0.1 * (1.75 + 0.5) + 0.5 * (0.25 + 9.0) / 2)
+    plain = conservative_loss(tf.constant(q_data), None, tf.constant(y), 0.0)
+    assert float(plain) == pytest.approx(0.5 * (0.25 + 9.0) / 2)
+    targets = td_targets(
+        tf.constant([1.0, 2.0]), tf.constant([1.0, 0.0]), tf.constant([4.0, np.nan]), 0.5
+    )
+    assert targets.numpy().tolist() == [3.0, 2.0]
+
+
+def test_the_value_is_the_mean_over_initial_states_and_actions(log, finite):
+    # (9): each initial state's Q, averaged over the policy's actions.
+    *_, data = log
+    q = QNetwork(data, MLP, seed=0)
+    states = tf.gather(data.states, data.initial_rows()[:7])
+    actions = tf.constant(np.random.default_rng(0).uniform(-1, 1, (7, 4, 2)), tf.float32)
+    expected = [
+        np.mean([q(s[None], a[None]).numpy()[0] for a in row])
+        for s, row in zip(states, actions, strict=True)
+    ]
+    np.testing.assert_allclose(q.state_values(states, actions), expected, rtol=1e-5)
+
+
+def fixed_point(data, penalty):
+    """Where the expected gradient of a linear Q vanishes, with the policy of ``fixed_policy``."""
+    states, actions, following = (
+        t.numpy().astype(float) for t in (data.states, data.actions, data.next_states)
+    )
+    one = np.ones((len(states), 1))
+    logged = np.concatenate([states, actions, one], axis=1)
+    played = np.concatenate([states, np.tanh(states[:, :2] - 0.3), one], axis=1)
+    ahead = np.concatenate([following, np.tanh(following[:, :2] - 0.3), one], axis=1)
+    discount = GAMMA * data.discounts.numpy()[:, None]
+    matrix = logged.T @ (logged - discount * ahead) / len(states)
+    push = penalty * (played.mean(axis=0) - logged.mean(axis=0))
+    weights = np.linalg.solve(matrix, logged.T @ data.rewards.numpy() / len(states) - push)
+    return float((played @ weights)[data.initial_rows()].mean())
+
+
+def test_a_linear_q_reaches_the_exact_fixed_point(fixed_policy):
+    data = continuous_data(400)
+    config = dataclasses.replace(LINEAR, steps=900, batch_size=2048, learning_rate=5e-3)
+    for penalty in (0.0, 0.3):
+        estimator = ConservativeEstimator(dataclasses.replace(config, penalty=penalty))
+        estimate = estimator.estimate(data, fixed_policy, seed=1)
+        assert estimate.value == pytest.approx(fixed_point(data, penalty), abs=0.02)
+        assert estimate.low < estimate.value < estimate.high
+        assert estimate.diagnostics["converged"]
+
+
+def test_fqe_finds_the_value_and_the_conservative_one_is_below_it(log, finite):
+    mdp, behaviour, target, data = log
+    policy = finite.TabularPolicy(target)
+    truth = mdp.value(target)
+    fqe = FittedQEvaluation(MLP).estimate(data, policy, seed=0)
+    assert fqe.value == pytest.approx(truth, abs=0.1)
+    assert fqe.value < mdp.value(behaviour) - 0.5
+    penalty = 0.2
+    config = ConservativeConfig(**vars(MLP), penalty=penalty)
+    conservative = ConservativeEstimator(config).estimate(data, policy, seed=0)
+    lowered = mdp.rewards - penalty * (target / behaviour - 1)
+    bound = mdp.value(target, lowered)
+    assert bound < truth - 0.2
+    assert conservative.value == pytest.approx(bound, abs=0.1)
+    assert conservative.diagnostics["actions_per_state"] == MLP.num_actions
+
+
+def chain(next_reward):
+    """Two-step sessions: what comes after the first step is worth ``next_reward``."""
+    first, second = [1.0, 0.0], [0.0, 1.0]
+    return OfflineData.from_arrays(
+        states=np.array([first, second] * 40),
+        actions=np.zeros((80, 1)),
+        rewards=np.array([0.0, next_reward] * 40),
+        next_states=np.array([second, [np.nan, np.nan]] * 40),
+        discounts=np.array([1.0, 0.0] * 40),
+        session=np.repeat(np.arange(40), 2),
+        step=np.array([0, 1] * 40),
+    )
+
+
+def test_the_bootstrap_uses_the_next_state_and_stops_at_the_end(finite):
+    # Bootstrapped from its own state (d3rlpy#226, Algorithm 2 as printed), the first state would
+    # be worth 0; bootstrapped past the end, the second would be worth more than its reward.
+    policy = finite.FunctionPolicy(lambda states: 0.0 * states[:, :1])
+    config = dataclasses.replace(MLP, steps=800, normalise_states=False)
+    estimate = FittedQEvaluation(config).estimate(chain(2.0), policy, seed=0)
+    assert estimate.value == pytest.approx(GAMMA * 2.0, abs=0.02)
+
+
+def test_several_fits_are_averaged_and_reported(log, finite):
+    *_, target, data = log
+    config = dataclasses.replace(MLP, steps=20, num_fits=2, num_initial_states=50)
+    estimate = FittedQEvaluation(config).estimate(data, finite.TabularPolicy(target), seed=0)
+    fits = estimate.diagnostics["fit_values"]
+    assert len(set(fits)) == 2
+    assert estimate.value == pytest.approx(np.mean(fits))
+    assert estimate.num_sessions == 50
+    assert estimate == FittedQEvaluation(config).estimate(
+        data, finite.TabularPolicy(target), seed=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "converged"), [([1.0, 5.0, 5.05], True), ([1.0, 2.0, 3.0], False), ([-5.0], False)]
+)
+def test_a_value_that_still_moves_has_not_converged(values, converged):
+    steps = list(range(10, 10 * len(values) + 1, 10))
+    history = FitHistory(steps=steps, td_loss=[0.5] * len(values), value=values)
+    still = FitHistory(steps=steps, td_loss=[0.1] * len(values), value=[2.0] * len(values))
+    found = fit_diagnostics([still, history] if len(values) > 1 else [history], continuous_data())
+    assert found["converged"] == converged
+    assert found["value_drift"] == pytest.approx(values[-1] - ([0.0, *values])[-2])
+    assert found["td_loss"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda s: tf.fill([tf.shape(s)[0], 2], np.nan), "not finite"),
+        (lambda s: tf.fill([tf.shape(s)[0], 2], 1.5), r"out of \[-1, 1\], up to 1.5"),
+        (lambda s: tf.zeros([tf.shape(s)[0], 3]), "have 3 columns, the data's 2"),
+    ],
+)
+def test_policies_that_cannot_be_valued_are_refused(log, finite, function, message):
+    with pytest.raises(ValueError, match=message):
+        FittedQEvaluation(MLP).estimate(log[-1], finite.FunctionPolicy(function), seed=0)
+
+
+def test_one_session_has_no_interval(finite, fixed_policy):
+    data = continuous_data(3).take_sessions(np.array([1]))
+    with pytest.raises(ValueError, match="hold 1 session; an interval needs at least two"):
+        FittedQEvaluation(MLP).estimate(data, fixed_policy, seed=0)
