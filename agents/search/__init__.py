@@ -1,0 +1,1 @@
+"""Black-box search for fusion weights, or for the parameters of a network that gives them."""
