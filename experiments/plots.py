@@ -1,4 +1,4 @@
-"""Drawings of what RMTL's trials recorded, as PNG files.
+"""Drawings of what trials recorded, as PNG files: RMTL's, and what all drawings share.
 
 Each function takes plain numbers and writes one file. Lines are means over seeds, and thin lines
 the single seeds, so that a plot shows how much they differ.
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, told apart by the colour-blind.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+#: Okabe and Ito's palette, told apart by the colour-blind.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _DASHES = ("-", "--", "-.", ":")
 _DPI = 120
 #: Lines of at most so many points show them.
@@ -38,7 +38,7 @@ def plot_weights(weights: Mapping[str, Mapping[str, Runs]], path: Path) -> None:
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, panels = _figure(len(weights))
+    figure, panels = new_figure(len(weights))
     for axes, (method, tasks) in zip(panels, weights.items(), strict=True):
         for at, (task, runs) in enumerate(tasks.items()):
             _lines(axes, runs, None, task, at)
@@ -46,7 +46,7 @@ def plot_weights(weights: Mapping[str, Mapping[str, Runs]], path: Path) -> None:
         axes.set(title=method, xlabel="epoch", ylabel="mean weight of the loss")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.legend(frameon=False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_td_error(errors: Mapping[str, tuple[Sequence[Sequence[float]], Runs]], path: Path) -> None:
@@ -56,12 +56,12 @@ def plot_td_error(errors: Mapping[str, tuple[Sequence[Sequence[float]], Runs]], 
       errors: By backbone, each seed's steps and its error at them.
       path: The PNG file to write.
     """
-    figure, panels = _figure(len(errors))
+    figure, panels = new_figure(len(errors))
     for axes, (backbone, (steps, runs)) in zip(panels, errors.items(), strict=True):
         _lines(axes, runs, steps, None, 0)
         axes.axhline(0.0, color="0.6", linewidth=0.8)
         axes.set(title=f"critics of {backbone}", xlabel="step", ylabel="mean signed TD error")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_q_against_return(
@@ -74,12 +74,12 @@ def plot_q_against_return(
         impressions, of all seeds together.
       path: The PNG file to write.
     """
-    figure, panels = _figure(len(samples))
+    figure, panels = new_figure(len(samples))
     for axes, ((backbone, task), (q, returns)) in zip(panels, samples.items(), strict=True):
         x, y = np.asarray(returns, np.float64), np.asarray(q, np.float64)
         defined = np.isfinite(x) & np.isfinite(y)
         x, y = x[defined], y[defined]
-        axes.scatter(x, y, s=6, alpha=0.3, color=_COLOURS[0], edgecolors="none")
+        axes.scatter(x, y, s=6, alpha=0.3, color=COLOURS[0], edgecolors="none")
         ends = [min([*x, *y, -1e-3]), max([*x, *y, 0.0])]
         axes.plot(ends, ends, color="0.6", linewidth=0.8)
         title = f"{backbone}, {task}"
@@ -87,7 +87,7 @@ def plot_q_against_return(
         if correlation is not None:
             title += f": correlation {correlation:.2f}"
         axes.set(title=title, xlabel="realised return", ylabel="Q")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_bars(panels: Mapping[str, Mapping[str, Mean]], ylabel: str, path: Path) -> None:
@@ -100,12 +100,12 @@ def plot_bars(panels: Mapping[str, Mapping[str, Mean]], ylabel: str, path: Path)
       ylabel: Of all panels.
       path: The PNG file to write.
     """
-    figure, all_axes = _figure(len(panels))
+    figure, all_axes = new_figure(len(panels))
     for axes, (title, bars) in zip(all_axes, panels.items(), strict=True):
         known = {name: bar for name, bar in bars.items() if bar.mean is not None}
         means = np.array([bar.mean for bar in known.values()], np.float64)
         widths = np.array([bar.half_width or 0.0 for bar in known.values()], np.float64)
-        colours = [_COLOURS[at % len(_COLOURS)] for at in range(len(known))]
+        colours = [COLOURS[at % len(COLOURS)] for at in range(len(known))]
         axes.bar(range(len(known)), means, yerr=widths, capsize=4, color=colours, width=0.6)
         axes.set_xticks(range(len(known)), list(known), rotation=20, ha="right")
         axes.set(title=title, ylabel=ylabel)
@@ -113,14 +113,14 @@ def plot_bars(panels: Mapping[str, Mapping[str, Mean]], ylabel: str, path: Path)
             low, high = (means - widths).min(), (means + widths).max()
             margin = max(high - low, 1e-3) * 0.3
             axes.set_ylim(low - margin, high + margin)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _lines(
     axes: Axes, runs: Runs, steps: Sequence[Sequence[float]] | None, label: str | None, at: int
 ) -> None:
     """A thin line per seed and, over the steps that all of them took, their mean."""
-    colour, dash = _COLOURS[at % len(_COLOURS)], _DASHES[at % len(_DASHES)]
+    colour, dash = COLOURS[at % len(COLOURS)], _DASHES[at % len(_DASHES)]
     xs = [range(1, len(run) + 1) for run in runs] if steps is None else steps
     for x, run in zip(xs, runs, strict=True):
         axes.plot(x, np.asarray(run, np.float64), color=colour, linewidth=0.7, alpha=0.4)
@@ -146,7 +146,8 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> float | None:
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def _figure(panels: int) -> tuple[Figure, list[Axes]]:
+def new_figure(panels: int) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels, three in a row."""
     # Not pyplot: it chooses a display, and keeps every figure.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -163,6 +164,7 @@ def _figure(panels: int) -> tuple[Figure, list[Axes]]:
     return figure, axes[:panels]
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes a PNG file, and makes its directory."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=_DPI)

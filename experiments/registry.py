@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from experiments.batchrl_plots import (
+    accuracy_plots,
+    action_plots,
+    q_curve_plots,
+    sensitivity_plots,
+)
+from experiments.batchrl_plots import bar_plots as fusion_bar_plots
+from experiments.batchrl_tables import action_distribution, q_curves
+from experiments.batchrl_tables import sensitivity as batchrl_sensitivity
+from experiments.batchrl_tables import table_1 as batchrl_table_1
 from experiments.design import Experiment
+from experiments.ope_accuracy import ope_accuracy
 from experiments.rmtl_plots import bar_plots, learning_plots
 from experiments.rmtl_tables import backbones, sensitivity, table_1, table_2, transfer
 
 _RMTL_TRIAL = "experiments.rmtl_trial:run_trial"
+_FUSION_TRIAL = "experiments.fusion_trial:run_trial"
 
 EXPERIMENTS: dict[str, Experiment] = {
     "rmtl-table1": Experiment(
@@ -43,5 +55,40 @@ EXPERIMENTS: dict[str, Experiment] = {
         _RMTL_TRIAL,
         backbones,
         bar_plots,
+    ),
+    "batchrl-table1": Experiment(
+        "fusion",
+        "BatchRL-MTF Table 1: BO, ES, TD3, UWAC+TD3, CQL+SAC, BatchRL-MTF and its variants",
+        _FUSION_TRIAL,
+        batchrl_table_1,
+        fusion_bar_plots,
+    ),
+    "batchrl-q-curves": Experiment(
+        "fusion",
+        "BatchRL-MTF Figure 5: estimated Q over training, beside the true return",
+        _FUSION_TRIAL,
+        q_curves,
+        q_curve_plots,
+    ),
+    "batchrl-action-distribution": Experiment(
+        "fusion",
+        "BatchRL-MTF Figures 6 and 7: actions of the agents beside those of their data",
+        _FUSION_TRIAL,
+        action_distribution,
+        action_plots,
+    ),
+    "batchrl-sensitivity": Experiment(
+        "fusion",
+        "BatchRL-MTF Figure 8: perturbation bound and critics' learning rate",
+        _FUSION_TRIAL,
+        batchrl_sensitivity,
+        sensitivity_plots,
+    ),
+    "ope-accuracy": Experiment(
+        "fusion",
+        "off-policy estimators against the simulator's truth, over 17 policies",
+        _FUSION_TRIAL,
+        ope_accuracy,
+        accuracy_plots,
     ),
 }

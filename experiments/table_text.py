@@ -144,8 +144,8 @@ def _legend(table: ResultTable) -> str:
     seeds = f"{count} seeds" if count > 1 else "one seed, so there is no interval and no test"
     text = (
         f"Mean over {seeds} {table.design.measured_on}, ± half of the 95% confidence interval "
-        f"(Student's t). Differences are paired by seed; p is of the two-sided paired t-test, * p < "
-        f"{SIGNIFICANT}. Bold is the best mean."
+        f"(Student's t). Differences are paired by seed; p is of the two-sided paired t-test, "
+        f"* p < {SIGNIFICANT}. Bold is the best mean."
     )
     for comparison in table.design.comparisons:
         pairs = {

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import click
 
+from experiments.setting import Setting as TrialSetting
 from experiments.settings import SETTINGS, Value, parse_setting
 
 
@@ -55,11 +56,13 @@ class Setting(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-def describe_settings(names: Iterable[str], width: int) -> list[str]:
+def describe_settings(
+    names: Iterable[str], width: int, settings: Mapping[str, TrialSetting] = SETTINGS
+) -> list[str]:
     """A line of help per setting: name, what it is, default."""
     lines = []
     for name in names:
-        setting = SETTINGS[name]
+        setting = settings[name]
         default = f"{setting.default:g}" if isinstance(setting.default, float) else setting.default
         choices = f": {' or '.join(setting.choices)}" if setting.choices else ""
         lines.append(f"  {name.ljust(width)}  {setting.description}{choices}  [{default}]")

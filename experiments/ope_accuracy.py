@@ -1,0 +1,64 @@
+"""The design of ``ope-accuracy``: each estimator against the simulator's truth."""
+
+from __future__ import annotations
+
+from experiments.batchrl_tables import seed_by_seed
+from experiments.design import Column, Design, FusionOptions, RowKey, TableDesign
+from experiments.fusion_policies import ACCURACY_POLICIES, policy_spec
+from experiments.fusion_trials import ESTIMATOR_NAMES, FusionTrial
+from experiments.requirements import with_requirements
+
+_AGREEMENT: tuple[RowKey, ...] = (
+    ("over policies", "kendall_tau"),
+    ("over policies", "relative_error"),
+    ("over policies", "lower_bound"),
+    ("over policies", "lower_bound_ci"),
+)
+#: The estimator that the others are compared with.
+_PAPERS = "conservative"
+
+
+def ope_accuracy(options: FusionOptions) -> Design:
+    """How each estimator's values of the policies agree with the true ones, and the values."""
+    estimators = tuple(
+        Column(
+            name,
+            tuple(FusionTrial("accuracy", name, seed, options.settings) for seed in options.seeds),
+            {} if name == _PAPERS else {_PAPERS: _PAPERS},
+        )
+        for name in ESTIMATOR_NAMES
+    )
+    policies = tuple(
+        Column(
+            policy_spec(name).title,
+            tuple(FusionTrial("estimates", name, seed, options.settings) for seed in options.seeds),
+        )
+        for name in ACCURACY_POLICIES
+    )
+    tables = (
+        TableDesign(
+            f"Off-policy estimators against the truth, over {len(ACCURACY_POLICIES)} policies",
+            estimators,
+            _AGREEMENT,
+            notes=(
+                "All estimators see the last sessions of the mixed log, on which no policy was "
+                "trained. The truth is the mean discounted return of simulated sessions. "
+                "Deterministic policies are smoothed by Gaussian noise (setting ope_bandwidth) "
+                "for the two estimators with importance weights. `report.json` has Kendall's tau "
+                "of every seed with a bootstrap interval over the policies, in the notes of the "
+                "trials.",
+            ),
+            measured_on="in the simulator",
+        ),
+        TableDesign(
+            "The values behind it",
+            policies,
+            (
+                ("simulator", "true_return"),
+                *((name, "estimated_return") for name in ESTIMATOR_NAMES),
+            ),
+            notes=("Bold is the highest value, not the best estimate.",),
+            measured_on="in the simulator",
+        ),
+    )
+    return Design(tables, with_requirements(seed_by_seed(tables)))

@@ -1,0 +1,77 @@
+"""What the members of a population earn in the simulator, all side by side in one call."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from agents.search.policies import VectorPolicy
+from environments.simulator import draws
+from environments.simulator.dynamics import Simulator
+from environments.simulator.requests import run_request
+from environments.simulator.runner import as_seed
+from models.fusion.base import FusionFunction
+
+
+class PopulationReturns:
+    """Mean discounted return of each member, on sessions that no earlier call has seen.
+
+    All members of a call meet the same users and the same luck, so that they can be compared. The
+    next call has new ones: a search that is scored on the same few sessions again and again learns
+    their luck by heart. A session that has ended runs along and is not counted, so that a member's
+    sessions stay together in the batch.
+    """
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        fusion: FusionFunction,
+        policy: VectorPolicy,
+        sessions: int,
+        gamma: float,
+        seed: tuple[int, int],
+    ) -> None:
+        """Prepares the simulation.
+
+        Args:
+          simulator: The simulator.
+          fusion: Scores the candidates.
+          policy: The members; its parameters are set by the search.
+          sessions: Of each member in a call.
+          gamma: Discount per request.
+          seed: Of users and sessions.
+        """
+        self._simulator, self._fusion, self._policy = simulator, fusion, policy
+        self._sessions, self._gamma = sessions, gamma
+        self._generator = np.random.default_rng(seed)
+        self._run = tf.function(self._returns)
+
+    def __call__(self, policy: VectorPolicy) -> np.ndarray:
+        """Values `[member]`; ``policy`` is the one given at first, with new parameters."""
+        users = self._generator.integers(self._simulator.world.num_users, size=self._sessions)
+        seed = as_seed(self._generator.integers(2**31, size=2))
+        members = policy.members
+        seeds = tf.tile(draws.session_seeds(seed, self._sessions), [members, 1])
+        returns = self._run(tf.constant(np.tile(users, members), tf.int32), seeds)
+        return returns.numpy().reshape(members, self._sessions).mean(axis=1)
+
+    def _returns(self, users: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        session = self._simulator.reset(users, seeds)
+        going = tf.ones_like(users, tf.bool)
+        returns = tf.zeros_like(users, tf.float32)
+        weight = tf.constant(1.0)
+        # Vector policies draw nothing.
+        unused = tf.zeros([2], tf.int32)
+        while tf.reduce_any(going):
+            session, request = run_request(
+                self._simulator, self._fusion, self._policy, session, unused
+            )
+            returns += tf.where(going, weight * request.outcome.reward, 0.0)
+            going &= ~request.outcome.done
+            weight *= self._gamma
+        return returns
+
+
+def sessions_per_point(budget: int, points: int) -> int:
+    """Sessions of each point so that all points together use the budget, at least one."""
+    return max(budget // points, 1)
