@@ -1,0 +1,353 @@
+"""A ranker is its parts, also in a process that has only TensorFlow."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.fusion.config import FusionConfig
+from models.fusion.ranker import MASKED_SCORE, Ranker, export_ranker
+from models.fusion.registry import build_fusion
+
+ITEMS = ("a", "b", "c", "d")
+NAMES = ("click", "like")
+STATE_DIM = 3
+# Prediction of an item for a user of age 0: click, like, and a watch time that is not fused.
+CLICK = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
+LIKE = np.array([0.04, 0.03, 0.02, 0.01], np.float32)
+AGE = 0.001
+
+
+class TinyRankingModel(tf.Module):
+    """The signatures of ``trainers.export.RankingModule``, its predictions read from a table."""
+
+    def __init__(self, vocabulary: str) -> None:
+        super().__init__()
+        self.vocabulary = tf.lookup.StaticVocabularyTable(
+            tf.lookup.TextFileInitializer(
+                vocabulary,
+                tf.string,
+                tf.lookup.TextFileIndex.WHOLE_LINE,
+                tf.int64,
+                tf.lookup.TextFileIndex.LINE_NUMBER,
+            ),
+            num_oov_buckets=1,
+        )
+        # The unknown item's click is NaN, and that of "d" for an old user is above 1.
+        self.click = tf.Variable([*CLICK, math.nan])
+        self.like = tf.Variable([*LIKE, 0.5])
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def serve(self, examples):
+        raw = tf.io.parse_example(
+            examples,
+            {
+                "item": tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64),
+                "age": tf.io.FixedLenFeature([1], tf.float32, [0.0]),
+            },
+        )
+        age = tf.repeat(raw["age"][:, 0], raw["item"].row_lengths())
+        flat = self._predict(raw["item"].flat_values, age)
+        return {
+            name: tf.RaggedTensor.from_row_lengths(v, raw["item"].row_lengths()).to_tensor()
+            for name, v in flat.items()
+        }
+
+    @tf.function(
+        input_signature=[
+            {
+                "item": tf.TensorSpec([None], tf.string, name="item"),
+                "age": tf.TensorSpec([None], tf.float32, name="age"),
+            }
+        ]
+    )
+    def predict_tasks(self, raw):
+        return self._predict(raw["item"], raw["age"])
+
+    def _predict(self, item, age):
+        row = self.vocabulary.lookup(item)
+        click = tf.gather(self.click, row) + AGE * age
+        return {"click": click, "like": tf.gather(self.like, row), "watch_s": 100.0 * click}
+
+
+class TinyPolicy(tf.Module):
+    """A linear policy."""
+
+    def __init__(self, actions: int = 2) -> None:
+        super().__init__()
+        self.kernel = tf.Variable(
+            np.linspace(-1, 1, STATE_DIM * actions).reshape(STATE_DIM, actions), dtype=tf.float32
+        )
+
+    def __call__(self, state):
+        return tf.matmul(state, self.kernel)
+
+
+def example(items, age=None) -> bytes:
+    features = {
+        "item": tf.train.Feature(bytes_list=tf.train.BytesList(value=[*map(str.encode, items)]))
+    }
+    if age is not None:
+        features["age"] = tf.train.Feature(float_list=tf.train.FloatList(value=[age]))
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def ranking(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("ranking")
+    vocabulary = directory / "vocabulary.txt"
+    vocabulary.write_text("\n".join(ITEMS) + "\n")
+    module = TinyRankingModel(str(vocabulary))
+    tf.saved_model.save(
+        module,
+        str(directory / "model"),
+        signatures={"serving_default": module.serve, "predict_tasks": module.predict_tasks},
+    )
+    vocabulary.unlink()  # it lives on as an asset
+    return tf.saved_model.load(str(directory / "model"))
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return build_fusion(FusionConfig(beta=0.01), 2), TinyPolicy()
+
+
+def exported(ranking, parts, directory, **settings):
+    fusion, policy = parts
+    export_ranker(
+        Ranker(ranking, NAMES, fusion, policy, STATE_DIM, **settings), str(directory), {"seed": 3}
+    )
+    return tf.saved_model.load(str(directory)).signatures
+
+
+@pytest.fixture(scope="module")
+def directory(ranking, parts, tmp_path_factory):
+    path = tmp_path_factory.mktemp("ranker") / "1"
+    exported(ranking, parts, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def signatures(directory):
+    return tf.saved_model.load(str(directory)).signatures
+
+
+def serve(signatures, state, examples):
+    answer = signatures["serving_default"](
+        state=tf.constant(state, tf.float32), examples=tf.constant(examples, tf.string)
+    )
+    return {name: value.numpy() for name, value in answer.items()}
+
+
+STATE = [0.3, -0.8, 0.4]
+REQUEST = [example(["c"], 2.0), example(["a"]), example(["d"], -1.0), example(["b"])]
+
+
+def by_hand(state=STATE):
+    """Action, predictions and scores of REQUEST, in NumPy."""
+    action = np.clip(np.array(state) @ np.linspace(-1, 1, 6).reshape(3, 2), -1, 1)
+    rows, ages = [2, 0, 3, 1], np.array([2.0, 0.0, -1.0, 0.0])
+    predictions = np.stack([CLICK[rows] + AGE * ages, LIKE[rows]], axis=1)
+    return action, predictions, np.log(predictions + 0.01) @ ((action + 1) / 2)
+
+
+ONLY_TENSORFLOW = """
+import importlib.abc, json, sys
+
+class Refuse(importlib.abc.MetaPathFinder):
+    names = {"agents", "datasets", "environments", "models", "trainers", "tf_agents",
+             "tensorflow_transform", "tensorflow_probability", "tensorflow_recommenders"}
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in self.names:
+            raise ImportError("only TensorFlow may be loaded here, not " + name)
+
+sys.meta_path.insert(0, Refuse())
+import base64
+import tensorflow as tf
+
+model = tf.saved_model.load(sys.argv[1])
+request = json.load(sys.stdin)
+answer = model.signatures["serving_default"](
+    state=tf.constant(request["state"]),
+    examples=tf.constant([base64.b64decode(e) for e in request["examples"]]),
+)
+json.dump({name: value.numpy().tolist() for name, value in answer.items()}, sys.stdout)
+"""
+
+
+def test_a_process_that_has_only_tensorflow_gets_what_the_parts_give(directory):
+    request = {"state": STATE, "examples": [base64.b64encode(e).decode() for e in REQUEST]}
+    done = subprocess.run(
+        [sys.executable, "-c", ONLY_TENSORFLOW, str(directory)],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=directory,
+    )
+    answer = json.loads(done.stdout)
+    action, predictions, scores = by_hand()
+    np.testing.assert_allclose(answer["action"], action, rtol=1e-5)
+    np.testing.assert_allclose(answer["predictions"], predictions, rtol=1e-5)
+    np.testing.assert_allclose(answer["scores"], scores, rtol=1e-5)
+    assert answer["ranked_indices"] == np.argsort(-scores).tolist()
+    np.testing.assert_allclose(answer["state"], STATE)
+
+
+def test_names_types_and_shapes_are_fixed(signatures):
+    found = {
+        name: {
+            output: (spec.dtype.name, spec.shape.as_list())
+            for output, spec in signatures[name].structured_outputs.items()
+        }
+        for name in ("serving_default", "fuse")
+    }
+    assert found == {
+        "serving_default": {
+            "action": ("float32", [2]),
+            "predictions": ("float32", [None, 2]),
+            "ranked_indices": ("int32", [None]),
+            "scores": ("float32", [None]),
+            "state": ("float32", [3]),
+        },
+        "fuse": {
+            "action": ("float32", [None, 2]),
+            "ranked_indices": ("int32", [None, None]),
+            "scores": ("float32", [None, None]),
+        },
+    }
+
+
+def test_one_example_may_hold_all_candidates(signatures):
+    one = serve(signatures, STATE, [example(["c", "a", "b"], 5.0)])
+    many = serve(signatures, STATE, [example([item], 5.0) for item in "cab"])
+    for name in one:
+        np.testing.assert_array_equal(one[name], many[name])
+
+
+@pytest.mark.parametrize("examples", [[], [example([])]], ids=["no example", "no item"])
+def test_a_request_without_candidates_ranks_nothing(signatures, examples):
+    answer = serve(signatures, STATE, examples)
+    assert answer["predictions"].shape == (0, 2)
+    assert answer["scores"].shape == answer["ranked_indices"].shape == (0,)
+    np.testing.assert_allclose(answer["action"], by_hand()[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("state", "examples", "message"),
+    [
+        ([0.0, math.nan, 0.0], REQUEST, "state must not hold NaN"),
+        (STATE, [*REQUEST, example(["unknown"])], r"predictions must lie in \[0, 1\]"),
+        (STATE, [example(["d"], 700.0)], r"predictions must lie in \[0, 1\]"),
+        (STATE, [*REQUEST, example([])], "examples must each hold a candidate"),
+        (STATE, [example([]), example([])], "examples must each hold a candidate"),
+        (STATE, [*REQUEST, example(["a", "b"])], "examples must hold one candidate each"),
+        (STATE, [b"no proto"], "Could not parse example"),
+    ],
+)
+def test_a_bad_request_is_answered_by_the_name_of_its_input(signatures, state, examples, message):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        serve(signatures, state, examples)
+
+
+def fuse(signatures, state, predictions, mask):
+    answer = signatures["fuse"](
+        state=tf.constant(state, tf.float32),
+        predictions=tf.constant(predictions, tf.float32),
+        mask=tf.constant(mask),
+    )
+    return {name: value.numpy() for name, value in answer.items()}
+
+
+def test_requests_of_different_sizes_are_fused_side_by_side(signatures, parts):
+    fusion, policy = parts
+    rng = np.random.default_rng(0)
+    predictions = rng.uniform(0, 1, (3, 5, 2)).astype(np.float32)
+    state = rng.normal(size=(3, 3)).astype(np.float32)
+    sizes = [5, 2, 0]
+    mask = np.arange(5) < np.array(sizes)[:, np.newaxis]
+    padded = np.where(mask[..., np.newaxis], predictions, np.nan)
+    answer = fuse(signatures, state, padded, mask)
+    action = tf.clip_by_value(policy(state), -1, 1)
+    scores = fusion.scores(tf.constant(predictions), action).numpy()
+    np.testing.assert_allclose(answer["action"], action, rtol=1e-6)
+    np.testing.assert_allclose(answer["scores"][mask], scores[mask], rtol=1e-6)
+    assert np.all(answer["scores"][~mask] == MASKED_SCORE)
+    for row, size in enumerate(sizes):
+        expected = np.argsort(-scores[row, :size], kind="stable").tolist()
+        assert answer["ranked_indices"][row].tolist() == expected + [-1] * (5 - size)
+
+
+def test_equal_candidates_keep_their_order(signatures):
+    answer = fuse(signatures, [STATE], np.full((1, 6, 2), 0.25), np.ones((1, 6), bool))
+    assert answer["ranked_indices"].tolist() == [[0, 1, 2, 3, 4, 5]]
+
+
+def test_no_request_and_no_candidate_are_fused_to_nothing(signatures):
+    for shape in ((0, 4), (2, 0)):
+        state, mask = np.zeros((shape[0], 3)), np.ones(shape, bool)
+        answer = fuse(signatures, state, np.zeros((*shape, 2)), mask)
+        assert answer["scores"].shape == answer["ranked_indices"].shape == shape
+
+
+def test_predictions_from_raw_tensors_are_the_ranking_models(signatures, ranking):
+    raw = {"item": tf.constant(["b", "d"]), "age": tf.constant([1.0, 2.0])}
+    answer, own = (s["predict_tasks"](**raw) for s in (signatures, ranking.signatures))
+    assert set(answer) == set(own) == {"click", "like", "watch_s"}
+    for name, value in own.items():
+        np.testing.assert_array_equal(answer[name], value)
+
+
+def test_means_of_the_predictions_are_filled_into_the_state(ranking, parts, tmp_path):
+    signatures = exported(ranking, parts, tmp_path / "1", means_at=1)
+    answer = serve(signatures, [0.3, math.nan, math.nan], REQUEST)
+    state = [0.3, *by_hand()[1].mean(axis=0)]
+    np.testing.assert_allclose(answer["state"], state, rtol=1e-6)
+    np.testing.assert_allclose(answer["scores"], by_hand(state)[2], rtol=1e-5)
+    np.testing.assert_allclose(serve(signatures, [0.3, 9, 9], [])["state"], [0.3, 0, 0])
+
+
+def test_a_policy_that_was_saved_is_joined_too(ranking, parts, tmp_path):
+    fusion, policy = parts
+    spec = tf.TensorSpec([None, STATE_DIM], tf.float32, name="state")
+    function = tf.function(lambda state: {"action": policy(state)}, input_signature=[spec])
+    policy.actions = function
+    tf.saved_model.save(policy, str(tmp_path / "policy"), signatures={"actions": function})
+    loaded = tf.saved_model.load(str(tmp_path / "policy"))
+
+    def act(state):
+        return loaded.signatures["actions"](state=state)["action"]
+
+    signatures = exported(ranking, (fusion, act), tmp_path / "1", policy_model=loaded)
+    np.testing.assert_allclose(serve(signatures, STATE, REQUEST)["scores"], by_hand()[2], rtol=1e-5)
+    assert json.loads((tmp_path / "1" / "assets.extra" / "mtfx.json").read_text()) == {"seed": 3}
+
+
+def test_a_policy_that_gives_nan_is_named(ranking, parts, tmp_path):
+    signatures = exported(ranking, (parts[0], lambda s: s[:, :2] / 0.0), tmp_path / "1")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="action must not hold NaN"):
+        serve(signatures, [0.0, 1.0, 1.0], REQUEST)
+
+
+def test_parts_that_do_not_fit_are_refused(ranking, parts, tmp_path):
+    fusion, policy = parts
+    with pytest.raises(ValueError, match="does not predict share; it predicts: click, like, watch"):
+        Ranker(ranking, ("click", "share"), fusion, policy, STATE_DIM)
+    with pytest.raises(ValueError, match=r"takes 2 predictions, .* has 3: click, like, watch_s"):
+        Ranker(ranking, (*NAMES, "watch_s"), fusion, policy, STATE_DIM)
+    with pytest.raises(ValueError, match="2 means from 2 on do not fit into a state of size 3"):
+        Ranker(ranking, NAMES, fusion, policy, STATE_DIM, means_at=2)
+    with pytest.raises(ValueError, match=r"action must have 2 axes, the last of size 2"):
+        exported(ranking, (fusion, TinyPolicy(actions=4)), tmp_path / "1")
+    assert not (tmp_path / "1").exists()
+    module = tf.Module()
+    tf.saved_model.save(module, str(tmp_path / "empty"))
+    with pytest.raises(ValueError, match="ranking model has no signature 'serving_default'"):
+        Ranker(tf.saved_model.load(str(tmp_path / "empty")), NAMES, fusion, policy, STATE_DIM)
