@@ -1,0 +1,77 @@
+"""PolicyEvaluator as a TFX component."""
+
+from __future__ import annotations
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import channel, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.artifacts import Simulator
+from components.policy_evaluator import executor
+from components.policy_evaluator.config import PolicyEvaluatorConfig
+
+
+class PolicyEvaluatorSpec(ComponentSpec):
+    """Inputs, outputs and parameters of PolicyEvaluator."""
+
+    PARAMETERS = {  # noqa: RUF012 (TFX's convention)
+        "config": ExecutionParameter(type=str),
+        "load_fn": ExecutionParameter(type=str),
+    }
+    INPUTS = {  # noqa: RUF012
+        "interactions": ChannelParameter(type=standard_artifacts.Examples),
+        "policy": ChannelParameter(type=standard_artifacts.Model),
+        "baseline_policy": ChannelParameter(type=standard_artifacts.Model, optional=True),
+        "simulator": ChannelParameter(type=Simulator, optional=True),
+    }
+    OUTPUTS = {  # noqa: RUF012
+        "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
+    }
+
+
+class PolicyEvaluator(base_component.BaseComponent):
+    """Values a fusion policy from interactions that it did not learn from, and blesses it.
+
+    ``evaluation`` holds ``summary.json``, ``index.html`` and their figures as PNG: the estimates
+    with intervals, the simulator's true value where a simulator is given, and the policy's actions
+    against the logged ones. ``blessing`` is a standard ModelBlessing with the properties that TFX's
+    Evaluator sets, so that Pusher and resolvers take it as they take that one's. What is blessed
+    says ``evaluation.policy_blessing``; a policy that is refused does not fail the pipeline.
+    """
+
+    SPEC_CLASS = PolicyEvaluatorSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+
+    def __init__(
+        self,
+        interactions: channel.BaseChannel,
+        policy: channel.BaseChannel,
+        baseline_policy: channel.BaseChannel | None = None,
+        simulator: channel.BaseChannel | None = None,
+        config: PolicyEvaluatorConfig | None = None,
+        load_fn: str = "trainers.transition_data.load_transitions",
+    ):
+        """Makes the component.
+
+        Args:
+          interactions: Transitions with the split that the configuration names.
+          policy: The exported fusion policy to evaluate.
+          baseline_policy: The current one; its channel may be empty, as in a first run. One of
+            another state or other predictions is not compared with, which the report notes.
+          simulator: A world for true values.
+          config: Settings; the defaults when None.
+          load_fn: Importable name of the function that reads transitions.
+        """
+        super().__init__(
+            PolicyEvaluatorSpec(
+                interactions=interactions,
+                policy=policy,
+                baseline_policy=baseline_policy,
+                simulator=simulator,
+                config=(config or PolicyEvaluatorConfig()).to_json(),
+                load_fn=load_fn,
+                evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),
+                blessing=channel.Channel(type=standard_artifacts.ModelBlessing),
+            )
+        )

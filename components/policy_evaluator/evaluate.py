@@ -1,0 +1,150 @@
+"""Evaluates a fusion policy on logged transitions, and in the simulator where there is one."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from components.policy_evaluator.config import PolicyEvaluatorConfig
+from environments.simulator.dynamics import Simulator
+from environments.simulator.value import session_figures
+from evaluation.ope.base import Estimate
+from evaluation.ope.bootstrap import mean_interval
+from evaluation.ope.data import OfflineData
+from evaluation.ope.policies import asker
+from evaluation.ope.registry import build_estimator
+from evaluation.policy_blessing import decide
+from evaluation.policy_evaluation import PolicyEvaluation
+from evaluation.policy_report import report_actions
+from models.fusion.config import FusionConfig
+from models.fusion.registry import build_fusion
+from models.fusion.saved_policy import SavedPolicy
+
+#: States in which actions are compared and drawn.
+_REPORT_STATES = 20_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """An evaluation and the actions that its figure shows.
+
+    Attributes:
+      evaluation: What was found.
+      actions: By ``logged``, ``policy`` and ``current``: float32 `[state, action_dim]`.
+    """
+
+    evaluation: PolicyEvaluation
+    actions: Mapping[str, np.ndarray]
+
+
+def evaluate_policy(
+    data: OfflineData,
+    policy: SavedPolicy,
+    current: SavedPolicy | None,
+    simulator: Simulator | None,
+    config: PolicyEvaluatorConfig,
+) -> Evaluated:
+    """Estimates, simulates, compares and decides.
+
+    Args:
+      data: Transitions that the policy did not learn from.
+      policy: The new policy.
+      current: The one in use; None if there is none.
+      simulator: For true values; None if there is none.
+      config: Settings.
+
+    Raises:
+      ValueError: if the deciding estimator cannot value the policy on these data.
+    """
+    log = logging.getLogger("mtfx.progress")
+    rows = np.random.default_rng(config.seed).permutation(data.num_transitions)[:_REPORT_STATES]
+    states = tf.gather(data.states, rows)
+    actions = {"logged": tf.gather(data.actions, rows).numpy()}
+    policies = {"policy": policy} if current is None else {"policy": policy, "current": current}
+    for name, one in policies.items():
+        actions[name] = asker(one, data.state_dim)(states, config.seed, 0).numpy()
+    report = report_actions(actions["policy"], data.actions.numpy())
+    usable = report.finite_share == 1.0 and report.out_of_bounds_share == 0.0
+    estimates: dict[str, dict[str, Estimate]] = {"policy": {}, "current": {}}
+    failures: dict[str, str] = {}
+    for name, settings in config.estimators if usable else ():
+        estimator = build_estimator(name, settings, config.bootstrap)
+        for which, one in policies.items():
+            try:
+                # The same seed for both: the same initial states, minibatches and resamples.
+                found = estimator.estimate(data, one, config.seed)
+            except ValueError as error:
+                if name == config.deciding:
+                    raise
+                failures[name] = str(error)
+                break
+            estimates[which][name] = found
+            title = {"policy": "new policy", "current": "current policy"}[which]
+            log.info("%s of the %s: %.4g", name, title, found.value)
+    verdict = decide(
+        report,
+        estimates["policy"].get(config.deciding),
+        estimates["current"].get(config.deciding),
+        config.blessing,
+    )
+    evaluation = PolicyEvaluation(
+        method=policy.metadata.method,
+        deciding=config.deciding,
+        verdict=verdict,
+        estimates=estimates["policy"],
+        current=estimates["current"],
+        not_estimated=failures,
+        logged=logged_value(data, config),
+        simulated=_simulated(simulator, policies if usable else {}, config),
+        actions=report,
+        action_names=_action_names(policy, data.action_dim),
+        config=config.to_dict(),
+    )
+    return Evaluated(evaluation, actions)
+
+
+def logged_value(data: OfflineData, config: PolicyEvaluatorConfig) -> Estimate:
+    """The logged policy's own value: the mean of the sessions' discounted rewards."""
+    discounted = data.rewards.numpy().astype(np.float64) * config.gamma ** data.step.numpy()
+    returns = np.bincount(data.session.numpy(), weights=discounted)
+    low, high = mean_interval(returns[None], config.bootstrap, config.seed)
+    return Estimate(float(returns.mean()), low, high, data.num_sessions, {})
+
+
+def _simulated(
+    simulator: Simulator | None, policies: Mapping[str, SavedPolicy], config: PolicyEvaluatorConfig
+) -> dict[str, dict[str, float]]:
+    if simulator is None:
+        return {}
+    users = np.random.default_rng(config.seed).integers(
+        simulator.world.num_users, size=config.simulated_sessions
+    )
+    results: dict[str, dict[str, float]] = {}
+    for name, policy in policies.items():
+        fusion = build_fusion(
+            FusionConfig.from_dict(dict(policy.metadata.fusion)), simulator.world.num_predictions
+        )
+        # The same users and seed, so that differences are due to the policies.
+        found = session_figures(simulator, fusion, policy, users, config.seed, config.gamma)
+        returns = found.discounted_return
+        low, high = mean_interval(returns[None], config.bootstrap, config.seed)
+        results[name] = {
+            "value": float(returns.mean()),
+            "low": low,
+            "high": high,
+            "watch_s": float(found.watch_s.mean()),
+            # Of all plays together, as BatchRL-MTF's UPIRate is.
+            "positive_rate": float((found.positive_rate * found.views).sum() / found.views.sum()),
+            "views": float(found.views.mean()),
+        }
+    return results
+
+
+def _action_names(policy: SavedPolicy, action_dim: int) -> list[str]:
+    """The predictions that the weights are of, where there is one weight for each."""
+    names = list(policy.metadata.prediction_names)
+    return names if len(names) == action_dim else [f"action {k + 1}" for k in range(action_dim)]

@@ -1,0 +1,152 @@
+"""Whether a fusion policy may replace the current one, and why not."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, get_args
+
+from evaluation.ope.base import Estimate
+from evaluation.policy_report import ActionReport
+from models.config_keys import check_keys
+
+#: What of the current policy's estimate the new one's lower bound is compared with.
+Reference = Literal["low", "value"]
+
+
+@dataclasses.dataclass(frozen=True)
+class BlessingConfig:
+    """The rule.
+
+    Attributes:
+      reference: The new policy's lower confidence bound must not be below this of the current
+        policy's estimate: its own lower bound (``low``), or its value (``value``). Bounds are
+        compared with bounds by default, like with like: both come from the same sessions, so most
+        of their width is common to both, and against the value a policy that is exactly as good
+        as the current one, such as one retrained on another day, would never be blessed.
+        ``value`` asks for an improvement that the interval does not explain.
+      max_drop: The lower bound may be below the reference by this much, in units of reward.
+      min_value: The lower bound may never be below this; None for no such bound. The only bound on
+        the value in a first run, which has no current policy.
+      max_outside_share: Most of the coordinates of actions, as a share, beyond the logged actions'
+        1% and 99% quantiles. What a Q network says there is extrapolated.
+      allow_constant: Whether a policy may take the same action in every state. Bayesian
+        optimisation and fixed weights do so by design: set it for them. A policy learned from
+        states that does so has collapsed.
+    """
+
+    reference: Reference = "low"
+    max_drop: float = 0.0
+    min_value: float | None = None
+    max_outside_share: float = 0.5
+    allow_constant: bool = False
+
+    def __post_init__(self) -> None:
+        if self.reference not in get_args(Reference):
+            raise ValueError(
+                f"no reference {self.reference!r}; there are: {', '.join(get_args(Reference))}"
+            )
+        if not self.max_drop >= 0:
+            raise ValueError(f"max_drop must not be negative, got {self.max_drop}")
+        if not 0.0 <= self.max_outside_share <= 1.0:
+            raise ValueError(f"max_outside_share is a share, got {self.max_outside_share}")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> BlessingConfig:
+        """The inverse of ``dataclasses.asdict``; raises ValueError for an unknown key."""
+        check_keys(cls, dict(values))
+        return cls(**values)
+
+
+class Verdict(NamedTuple):
+    """The decision.
+
+    Attributes:
+      blessed: Whether the policy may be pushed.
+      reasons: Why not, one sentence each; empty if it may.
+      notes: What else a reader must know.
+    """
+
+    blessed: bool
+    reasons: list[str]
+    notes: list[str]
+
+
+def guard_actions(actions: ActionReport, config: BlessingConfig) -> list[str]:
+    """What is wrong with a policy's actions alone, one sentence each."""
+    reasons = []
+    if actions.finite_share < 1.0:
+        reasons.append(
+            f"the policy's action is NaN or infinite in {1.0 - actions.finite_share:.2%} of "
+            f"{actions.num_states:,} logged states"
+        )
+    if actions.out_of_bounds_share > 0.0:
+        reasons.append(
+            f"{actions.out_of_bounds_share:.2%} of the policy's actions lie outside [-1, 1]"
+        )
+    if actions.is_saturated:
+        reasons.append("the policy has collapsed: its actions are at their bounds in all states")
+    elif actions.is_constant and not config.allow_constant:
+        reasons.append(
+            "the policy has collapsed: its action is the same in all states (allow_constant "
+            "permits this, for policies that are not personal by design)"
+        )
+    if actions.outside_share > config.max_outside_share:
+        reasons.append(
+            f"{actions.outside_share:.1%} of the policy's actions are beyond what was logged "
+            f"(quantiles 1% to 99%), more than the allowed {config.max_outside_share:.1%}: no "
+            "estimate can be trusted there"
+        )
+    return reasons
+
+
+def decide(
+    actions: ActionReport,
+    candidate: Estimate | None,
+    current: Estimate | None,
+    config: BlessingConfig,
+) -> Verdict:
+    """Blesses a policy or refuses it.
+
+    Args:
+      actions: The new policy's actions.
+      candidate: Its value by the deciding estimator; None where its actions forbid an estimate.
+      current: The current policy's, by the same estimator, data and seed; None if there is none.
+      config: The rule.
+
+    Returns:
+      The decision; refused, it has at least one reason.
+    """
+    reasons, notes = guard_actions(actions, config), []
+    if candidate is None:
+        return Verdict(False, reasons or ["the policy's value was not estimated"], notes)
+    if not all(math.isfinite(x) for x in (candidate.value, candidate.low, candidate.high)):
+        reasons.append("the estimate of the policy's value is not finite")
+        return Verdict(False, reasons, notes)
+    if config.min_value is not None and candidate.low < config.min_value:
+        reasons.append(
+            f"the lower bound of the policy's value, {candidate.low:.4g}, is below the bound "
+            f"{config.min_value:.4g}"
+        )
+    if current is None:
+        notes.append("there is no current policy to compare with")
+    else:
+        reference = getattr(current, config.reference)
+        what = {"low": "lower bound", "value": "value"}[config.reference]
+        if not math.isfinite(reference):
+            notes.append(f"the current policy's {what} is not finite: it was not compared with")
+        elif candidate.low < reference - config.max_drop:
+            allowed = f" by more than {config.max_drop:.4g}" if config.max_drop else ""
+            reasons.append(
+                f"the lower bound of the policy's value, {candidate.low:.4g}, is below the current "
+                f"policy's {what}, {reference:.4g}{allowed}"
+            )
+    if not candidate.diagnostics.get("converged", True):
+        notes.append(
+            "the fit of the estimate had not converged: the value moved by "
+            f"{candidate.diagnostics['value_drift']:.3g} in the last tenth of the steps"
+        )
+    if actions.is_constant and config.allow_constant:
+        notes.append("the policy takes the same action in all states, as is allowed here")
+    return Verdict(not reasons, reasons, notes)

@@ -1,0 +1,92 @@
+"""The blessing: each reason to refuse, in words, and what is blessed."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from evaluation.ope.base import Estimate
+from evaluation.policy_blessing import BlessingConfig, decide
+from evaluation.policy_report import report_actions
+
+LOGGED = np.random.default_rng(0).uniform(-0.6, 0.6, (500, 2))
+GOOD = report_actions(LOGGED[:100] * 0.8, LOGGED)
+CONSTANT = report_actions(np.full((100, 2), 0.1), LOGGED)
+NEW, OLD = Estimate(5.0, 4.0, 6.0, 100, {}), Estimate(4.2, 3.9, 4.6, 100, {})
+
+
+def verdict(actions=GOOD, candidate=NEW, current=OLD, **settings):
+    return decide(actions, candidate, current, BlessingConfig(**settings))
+
+
+def test_bounds_are_compared_with_bounds_unless_asked_otherwise():
+    assert verdict() == (True, [], [])
+    refused = verdict(reference="value")
+    assert refused.reasons == [
+        "the lower bound of the policy's value, 4, is below the current policy's value, 4.2"
+    ]
+    assert verdict(reference="value", max_drop=0.3).blessed
+    assert verdict(candidate=OLD, current=OLD).blessed  # as good is good enough
+    worse = verdict(candidate=OLD, current=NEW, max_drop=0.05)
+    assert not worse.blessed
+    assert "below the current policy's lower bound, 4 by more than 0.05" in worse.reasons[0]
+
+
+def test_a_first_run_has_only_absolute_bounds():
+    first = verdict(current=None)
+    assert first.blessed
+    assert first.notes == ["there is no current policy to compare with"]
+    assert "is below the bound 4.5" in verdict(current=None, min_value=4.5).reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("actions", "reason"),
+    [
+        (np.where(np.arange(200).reshape(100, 2) < 50, np.nan, 0.1), "NaN or infinite in 25.00%"),
+        (np.linspace(-2, 2, 200).reshape(100, 2), "lie outside \\[-1, 1\\]"),
+        (np.full((100, 2), 0.1), "collapsed: its action is the same in all states"),
+        (np.where(LOGGED[:100] > 0, 1.0, -1.0), "collapsed: its actions are at their bounds"),
+        (np.where(LOGGED[:100] > 0, 0.9, -0.7), "100.0% of the policy's actions are beyond"),
+    ],
+)
+def test_actions_that_are_refused(actions, reason):
+    refused = verdict(report_actions(actions, LOGGED))
+    assert not refused.blessed
+    assert re.search(reason, " ".join(refused.reasons))
+
+
+def test_a_constant_policy_is_legal_when_flagged():
+    blessed = verdict(CONSTANT, allow_constant=True)
+    assert blessed.blessed
+    assert "same action in all states, as is allowed" in blessed.notes[0]
+    saturated = report_actions(np.ones((100, 2)), LOGGED)
+    assert not verdict(saturated, allow_constant=True, max_outside_share=1.0).blessed
+
+
+@pytest.mark.parametrize("field", ["value", "low", "high"])
+def test_an_estimate_that_is_not_finite_is_refused(field):
+    refused = verdict(candidate=NEW._replace(**{field: float("nan")}))
+    assert refused.reasons == ["the estimate of the policy's value is not finite"]
+    assert verdict(candidate=None).reasons == ["the policy's value was not estimated"]
+
+
+def test_what_a_reader_must_know():
+    unsure = NEW._replace(diagnostics={"converged": False, "value_drift": 0.31})
+    assert verdict(candidate=unsure).notes == [
+        "the fit of the estimate had not converged: the value moved by 0.31 in the last tenth of "
+        "the steps"
+    ]
+    unknown = verdict(current=OLD._replace(low=float("nan")))
+    assert unknown.blessed
+    assert unknown.notes == [
+        "the current policy's lower bound is not finite: it was not compared with"
+    ]
+
+
+def test_settings():
+    config = BlessingConfig(min_value=1.0, allow_constant=True)
+    assert BlessingConfig.from_dict(dataclasses.asdict(config)) == config
+    for bad in ({"reference": "mean"}, {"max_drop": -1.0}, {"max_outside_share": 1.5}, {"x": 1}):
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            BlessingConfig.from_dict(bad)
