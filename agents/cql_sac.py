@@ -78,6 +78,25 @@ class CqlSacAgent(cql_sac_agent.CqlSacAgent):
         second, _ = self._critic_network_2((states, actions))
         return tf.minimum(first, second)
 
+    def _get_q_values(
+        self, target_input: Any, step_type: Any, reshape_batch_size: Any, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The library's, but a state's part of the first layer is computed once for its n actions.
+
+        The library repeats each state n times; this takes one of each n rows and lets the network
+        combine it with n actions. Values and gradients are the same.
+        """
+        if reshape_batch_size is None:
+            return super()._get_q_values(target_input, step_type, None, training)
+        states, actions = target_input
+        samples = self._num_cql_samples
+        shape = [reshape_batch_size, samples]
+        states = tf.reshape(states, [*shape, states.shape[-1]])[:, 0]
+        actions = tf.reshape(actions, [*shape, actions.shape[-1]])
+        first, _ = self._critic_network_1((states, actions))
+        second, _ = self._critic_network_2((states, actions))
+        return first[..., tf.newaxis], second[..., tf.newaxis]
+
     def greedy_actions(self, states: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """The mode of π(s), float32 `[batch, A]`; nothing is drawn from the seed."""
         distribution, _ = self._actor_network(states)

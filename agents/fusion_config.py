@@ -53,12 +53,11 @@ class FusionAgentConfig:
           ValueError: if a key is unknown or a value is out of its range.
         """
         check_keys(cls, values)
-        return cls(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in values.items()
-            }
-        )
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**fields)
 
     def _check_at_least(self, least: int, *names: str) -> None:
         for name in names:

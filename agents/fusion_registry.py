@@ -74,9 +74,10 @@ def specs(state_dim: int, action_dim: int) -> tuple[Any, Any]:
     """
     if min(state_dim, action_dim) < 1:
         raise ValueError(f"states and actions need a size, got {state_dim} and {action_dim}")
+    make_bounded: Any = tensor_spec.BoundedTensorSpec  # TensorFlow's stubs lack its arguments.
     return (
-        ts.time_step_spec(tensor_spec.TensorSpec([state_dim], tf.float32, "observation")),
-        tensor_spec.BoundedTensorSpec([action_dim], tf.float32, -1.0, 1.0, "action"),
+        ts.time_step_spec(tf.TensorSpec([state_dim], tf.float32, "observation")),
+        make_bounded([action_dim], tf.float32, -1.0, 1.0, "action"),
     )
 
 

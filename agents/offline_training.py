@@ -44,7 +44,7 @@ class Transitions(Protocol):
         """float32 `[N]`, 0 at a session's end and 1 elsewhere."""
 
 
-class _Data(NamedTuple):
+class TransitionTensors(NamedTuple):
     """Transitions as float32 tensors."""
 
     states: tf.Tensor
@@ -113,13 +113,13 @@ def train_offline(
         finite or an action out of bounds.
       TrainingDivergedError: if a loss is not finite.
     """
-    data = _checked(agent, table)
+    data = transition_tensors(agent, table)
     manager = None
     if checkpoint_dir is not None:
         checkpoint = tf.train.Checkpoint(agent=agent)
         manager = tf.train.CheckpointManager(checkpoint, checkpoint_dir, max_to_keep=1)
         checkpoint.restore(manager.latest_checkpoint)
-    run = _training_loop(agent, data, batch_size, seed)
+    run = training_loop(agent, data, batch_size, seed)
     sample = tf.random.stateless_uniform(
         [min(_Q_SAMPLE, data.states.shape[0])],
         [seed, -1],
@@ -143,21 +143,23 @@ def train_offline(
     return logs
 
 
-def _checked(agent: Any, table: Transitions) -> _Data:
+def transition_tensors(agent: Any, table: Transitions) -> TransitionTensors:
     """The table as tensors; raises ValueError if an agent cannot learn from it."""
     state_dim = agent.time_step_spec.observation.shape[0]
     action_dim = agent.action_spec.shape[0]
-    data = _Data(
+    data = TransitionTensors(
         *(
             tf.convert_to_tensor(getattr(table, name), tf.float32, name=name)
-            for name in _Data._fields
+            for name in TransitionTensors._fields
         )
     )
     count = data.states.shape[0]
     if not count:
         raise ValueError("there are no transitions to learn from")
-    shapes = _Data([count, state_dim], [count, action_dim], [count], [count, state_dim], [count])
-    for name, values, shape in zip(_Data._fields, data, shapes, strict=True):
+    shapes = TransitionTensors(
+        [count, state_dim], [count, action_dim], [count], [count, state_dim], [count]
+    )
+    for name, values, shape in zip(TransitionTensors._fields, data, shapes, strict=True):
         if list(values.shape) != shape:
             raise ValueError(f"{name} of the transitions should be {shape}, not {values.shape}")
         finite = tf.math.is_finite(values)
@@ -204,8 +206,8 @@ def experience(data: Transitions, rows: tf.Tensor) -> trajectory.Trajectory:
     )
 
 
-def _training_loop(
-    agent: Any, data: _Data, batch_size: int, seed: int
+def training_loop(
+    agent: Any, data: TransitionTensors, batch_size: int, seed: int
 ) -> Callable[[tf.Tensor], tf_agent.LossInfo]:
     """A function that makes as many steps as it is told, and gives the means of their losses."""
     size = data.states.shape[0]

@@ -18,10 +18,10 @@ class UwacTd3Agent(Td3Agent):
     """TD3 whose losses are weighted by min(β / Var[Q], max_weight), sample by sample.
 
     The variance is that of Monte Carlo dropout: of forward passes with units dropped at random. The
-    critics' loss is weighted by the variance of the target, (gamma·d)² Σ_j Var[Q̄_j(s', a')], which is 0
-    at a session's end, where the target is the reward; their targets are the means of the passes.
-    The actor's loss is weighted by Σ_j Var[Q_j(s, π(s))]. UWAC's paper builds on BEAR and adds its
-    constraint on actions; BatchRL-MTF's baseline is on TD3, so there is none here.
+    critics' loss is weighted by the variance of the target, (gamma·d)² Σ_j Var[Q̄_j(s', a')], which
+    is 0 at a session's end, where the target is the reward; their targets are the means of the
+    passes. The actor's loss is weighted by Σ_j Var[Q_j(s, π(s))]. UWAC's paper builds on BEAR and
+    adds its constraint on actions; BatchRL-MTF's baseline is on TD3, so there is none here.
     """
 
     def __init__(

@@ -104,6 +104,7 @@ SPEC = DatasetSpec(
     side_tables=(USER_TABLE, VIDEO_TABLE),
     slices=("user_active_degree", "tab", "hour"),
     utc_offset_hours=8.0,
+    random_log_files=("log_random_*.csv", "log_random_*.csv.gz", "log_random_*.parquet"),
     known_files=(
         KnownFile("KuaiRand-Pure.tar.gz", "md5", "0820331067a3784d9691136f772b35a7"),
         KnownFile("KuaiRand-1K.tar.gz", "md5", "6b0b9c8222d67fcd4c676218edca3f1f"),

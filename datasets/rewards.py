@@ -65,7 +65,8 @@ class RewardConfig:
         pairs = self.feedback_weights
         if isinstance(pairs, Mapping):
             pairs = tuple(pairs.items())
-        pairs = tuple((str(name), float(weight)) for name, weight in pairs)
+        # Sorted, as JSON with sorted keys has them: two configurations are equal by their weights.
+        pairs = tuple(sorted((str(name), float(weight)) for name, weight in pairs))
         object.__setattr__(self, "feedback_weights", pairs)
         names = [name for name, _ in pairs]
         if twice := sorted({name for name in names if names.count(name) > 1}):

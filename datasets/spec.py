@@ -193,6 +193,8 @@ class DatasetSpec:
         with label columns. It must keep ``session`` and not move a row to another time.
       slices: Columns by which the evaluation is broken down.
       utc_offset_hours: Local time of the users, for ``hour`` and ``day_of_week``.
+      random_log_files: Glob patterns of a log of items shown at random, with the log's columns; the
+        simulator's response model is fitted on it. Empty where the data set has none.
       known_files: Published digests.
       source: Where to get it, and its licence.
 
@@ -212,6 +214,7 @@ class DatasetSpec:
     to_impressions: Callable[[pl.DataFrame], pl.DataFrame] | None = None
     slices: tuple[str, ...] = ("hour",)
     utc_offset_hours: float = 0.0
+    random_log_files: tuple[str, ...] = ()
     known_files: tuple[KnownFile, ...] = ()
     source: str = ""
 

@@ -16,6 +16,7 @@ from pipelines.commands.backbones import backbones_command
 from pipelines.commands.datasets import datasets_command
 from pipelines.commands.experiment import experiment_command
 from pipelines.commands.failures import append_traceback, explain
+from pipelines.commands.fusion import fusion_command
 from pipelines.commands.invocation import Invocation, debug_option
 from pipelines.commands.ranking import ranking_command
 from pipelines.commands.synthesize import synthesize_command
@@ -32,6 +33,7 @@ def cli() -> None:
 _COMMANDS = (
     synthesize_command,
     ranking_command,
+    fusion_command,
     experiment_command,
     datasets_command,
     backbones_command,

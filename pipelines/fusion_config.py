@@ -128,6 +128,11 @@ class FusionPipelineConfig:
         return os.path.join(os.path.abspath(self.run_dir), "fusion")
 
     @property
+    def report_dir(self) -> Path:
+        """Where ``summary.json`` goes."""
+        return Path(self.output_dir, "report")
+
+    @property
     def _ranking_summary(self) -> Path:
         return Path(self.run_dir, "report", "summary.json")
 

@@ -45,7 +45,7 @@ class CandidateSets(tf.Module):
         """The places of a request's candidates among the items left.
 
         Args:
-          views: Items watched, int32 `[batch]`.
+          views: Items watched, int32 `[batch]`; nothing is offered when they reach ``max_views``.
           uniforms: In [0, 1), float32 `[batch, 2]`.
 
         Returns:
@@ -56,7 +56,8 @@ class CandidateSets(tf.Module):
         places = tf.gather(self._table, rows) + offset[:, tf.newaxis]
         wrapped = places - left[:, tf.newaxis]
         places = tf.where(wrapped < 0, places, wrapped)
-        mask = tf.range(self.size) < (self.pool_size - views)[:, tf.newaxis]
+        count = tf.where(views < self._sizes, self.pool_size - views, 0)
+        mask = tf.range(self.size) < count[:, tf.newaxis]
         return tf.where(mask, places, 0), mask
 
     def place(self, views: tf.Tensor, uniforms: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:

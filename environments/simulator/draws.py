@@ -73,8 +73,8 @@ def uniforms(seeds: tf.Tensor, columns: int) -> tf.Tensor:
 
 def normals(uniform: tf.Tensor) -> tf.Tensor:
     """Standard normal numbers of uniform ones in [0, 1), float32 of the same shape."""
-    # Half a unit of the 24 bits keeps off 0, whose quantile is infinite.
-    return tf.math.ndtri(uniform + tf.constant(2.0**-25))
+    # Half a unit of the 24 bits instead of 0, whose quantile is infinite.
+    return tf.math.ndtri(tf.maximum(uniform, 2.0**-25))
 
 
 def _uint64(value: tf.Tensor | int) -> tf.Tensor:

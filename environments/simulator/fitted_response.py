@@ -98,9 +98,8 @@ class FittedResponse(ResponseModel):
         self.config = settings
         self.feedback_names = settings.feedback_names
         names = len(self.feedback_names)
-        users, slots = (
-            np.shape(tables["logits"])[:2] if np.ndim(tables.get("logits")) == 3 else (None, None)
-        )
+        logits = np.asarray(tables.get("logits", ()))
+        users, slots = logits.shape[:2] if logits.ndim == 3 else (None, None)
         shapes: dict[str, tuple[int | None, ...]] = {
             "logits": (users, slots, names),
             "watch_log_s": (users, slots, 2),
@@ -201,7 +200,10 @@ class FittedResponse(ResponseModel):
         known = {field.name for field in dataclasses.fields(FittedSettings)}
         if unknown := sorted(set(settings) - known):
             raise ValueError(f"a fitted response model has no setting {', '.join(unknown)}")
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in settings.items()
+        }
         for name, rank in _SHAPES.items():
             checked_table(arrays, name, (None,) * rank)
         return cls(arrays, FittedSettings(**values))

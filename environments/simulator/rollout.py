@@ -90,18 +90,25 @@ def rollout(
       ValueError: if the users are unknown or none, the policy or fusion function misbehaves, or
         the first session alone is longer than ``max_requests``.
     """
+    return rollout_of(SessionRunner(simulator, fusion, policy), users, seed, max_requests)
+
+
+def rollout_of(
+    runner: SessionRunner, users: np.ndarray, seed: Seed, max_requests: int | None = None
+) -> Interactions:
+    """As :func:`rollout`, with a runner that was traced before."""
     if max_requests is not None and max_requests < 1:
         raise ValueError(f"max_requests must be at least 1, got {max_requests}")
     users = np.asarray(users)
     parts: list[dict[str, np.ndarray]] = []
     requests = 0
-    for sessions, step, request in SessionRunner(simulator, fusion, policy).run(users, seed):
+    for sessions, step, request in runner.run(users, seed):
         # At step 0 of a batch of sessions, those before it are complete.
         if step == 0 and max_requests is not None and requests >= max_requests:
             break
         parts.append(_columns(request, sessions, step, users[sessions]))
         requests += len(sessions)
-    return _finish(simulator, parts, max_requests)
+    return _finish(runner.simulator, parts, max_requests)
 
 
 def _columns(

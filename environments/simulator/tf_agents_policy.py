@@ -15,8 +15,9 @@ class TfAgentsPolicy:
     """Adapts a stateless policy over states `[S]` and actions `[A]`.
 
     A policy that only describes a distribution is sampled with the given seed, and its log density
-    is returned; a deterministic one has none. A policy that draws actions in a way of its own gets
-    the seed as a tensor.
+    is returned; a deterministic one has none. A policy that draws actions in a way of its own (that
+    is, in ``_action``, as BCQ's) gets the seed as an int32 tensor `[2]`, so it must use stateless
+    ops.
     """
 
     def __init__(self, policy: tf_policy.TFPolicy) -> None:

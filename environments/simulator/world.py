@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,7 @@ def load_world(directory: str | os.PathLike[str]) -> World:
             item_ids=tables["item_ids"],
             user_ids=tables["user_ids"],
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise DataError(f"the world in {source} cannot be read ({error}); make it anew") from error
 
 

@@ -105,6 +105,7 @@ class SavedPolicy:
 
     Attributes:
       metadata: What was exported with it.
+      model: The loaded SavedModel, which holds its variables.
     """
 
     def __init__(self, directory: str) -> None:
@@ -117,8 +118,13 @@ class SavedPolicy:
           DataError: if there is none.
         """
         self.metadata = read_policy_metadata(directory)
-        self._model = tf.saved_model.load(directory)
-        self._signature = self._model.signatures[SIGNATURE]  # type: ignore[attr-defined]
+        self.model: Any = tf.saved_model.load(directory)
+        self._signature = self.model.signatures[SIGNATURE]
+
+    def act(self, states: tf.Tensor) -> tf.Tensor:
+        """Actions float32 `[batch, action]` of states float32 `[batch, state]`."""
+        action = self._signature(**{STATE: states})[ACTION]
+        return tf.ensure_shape(action, [None, self.metadata.action_dim])
 
     def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
         """Actions of states; see ``models.action_policy.ActionPolicy``.
@@ -126,9 +132,7 @@ class SavedPolicy:
         The density is unknown: what the policy samples inside, it does not tell.
         """
         del users, seed
-        action = self._signature(**{STATE: states})[ACTION]
-        action = tf.ensure_shape(action, [None, self.metadata.action_dim])
-        return ActionSample(action, tf.fill([tf.shape(states)[0]], float("nan")))
+        return ActionSample(self.act(states), tf.fill([tf.shape(states)[0]], float("nan")))
 
 
 def read_policy_metadata(directory: str) -> PolicyMetadata:

@@ -62,7 +62,7 @@ def test_a_search_keeps_its_budget_and_reports_every_call(name):
         asked.append(len(points))
         return concave(points)
 
-    config = tiny(name, -1, 1)
+    config = tiny(name, -1, 1, batch=2)
     result = search_entry(name).maximise(objective, 3, config, 0, told.append)
     assert sum(asked) == config.evaluations == result.history[-1].evaluations
     assert tuple(told) == result.history
@@ -92,10 +92,10 @@ def test_a_search_is_better_than_random_points_of_the_same_number(name):
     assert np.all(ours < randoms)
 
 
-def tiny(name: str, low: float, high: float):
+def tiny(name: str, low: float, high: float, batch: int = 1):
     return {
         "bayesian": lambda: BayesianConfig(
-            initial_points=4, rounds=1, batch=2, candidates=20, low=low, high=high
+            initial_points=4, rounds=1, batch=batch, candidates=20, low=low, high=high
         ),
         "evolution": lambda: EvolutionConfig(population=4, generations=3, bounds=(low, high)),
         "cem": lambda: CemConfig(population=6, generations=3, low=low, high=high),
@@ -103,7 +103,7 @@ def tiny(name: str, low: float, high: float):
 
 
 @pytest.mark.parametrize("name", SEARCHES)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(low=st.floats(-3, 2), width=st.floats(0.1, 4), seed=st.integers(0, 2**31))
 def test_no_point_leaves_the_bounds(name, low, width, seed):
     """Although the objective grows towards them and beyond."""
@@ -147,7 +147,7 @@ def test_utilities_are_those_of_the_paper():
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     values=st.lists(st.integers(-50, 50).map(float), min_size=4, max_size=12),
     scale=st.sampled_from([0.5, 2.0, 1024.0]),

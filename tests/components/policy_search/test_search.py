@@ -53,7 +53,7 @@ def test_the_evolved_policy_is_personal():
 
 
 @pytest.mark.parametrize(
-    "values, match",
+    ("values", "match"),
     [({"method": "grid"}, "grid"), ({"sessions": 0}, "sessions"), ({"gamma": 1.5}, "gamma")],
 )
 def test_wrong_settings_are_named(values, match):

@@ -305,8 +305,9 @@ def test_predictions_from_raw_tensors_are_the_ranking_models(signatures, ranking
         np.testing.assert_array_equal(answer[name], value)
 
 
-def test_means_of_the_predictions_are_filled_into_the_state(ranking, parts, tmp_path):
-    signatures = exported(ranking, parts, tmp_path / "1", means_at=1)
+def test_means_of_the_predictions_are_filled_into_the_state(ranking, parts):
+    ranker = Ranker(ranking, NAMES, *parts, STATE_DIM, means_at=1)
+    signatures = {"serving_default": ranker.serve}
     answer = serve(signatures, [0.3, math.nan, math.nan], REQUEST)
     state = [0.3, *by_hand()[1].mean(axis=0)]
     np.testing.assert_allclose(answer["state"], state, rtol=1e-6)
@@ -330,10 +331,10 @@ def test_a_policy_that_was_saved_is_joined_too(ranking, parts, tmp_path):
     assert json.loads((tmp_path / "1" / "assets.extra" / "mtfx.json").read_text()) == {"seed": 3}
 
 
-def test_a_policy_that_gives_nan_is_named(ranking, parts, tmp_path):
-    signatures = exported(ranking, (parts[0], lambda s: s[:, :2] / 0.0), tmp_path / "1")
+def test_a_policy_that_gives_nan_is_named(ranking, parts):
+    ranker = Ranker(ranking, NAMES, parts[0], lambda s: s[:, :2] / 0.0, STATE_DIM)
     with pytest.raises(tf.errors.InvalidArgumentError, match="action must not hold NaN"):
-        serve(signatures, [0.0, 1.0, 1.0], REQUEST)
+        serve({"serving_default": ranker.serve}, [0.0, 1.0, 1.0], REQUEST)
 
 
 def test_parts_that_do_not_fit_are_refused(ranking, parts, tmp_path):

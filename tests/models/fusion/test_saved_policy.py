@@ -84,7 +84,7 @@ def test_a_state_that_is_not_finite_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "module, changes",
+    ("module", "changes"),
     [
         (linear(), {"action_dim": 3}),
         (PolicyModule(lambda state: state[:, :2] / 0.0, [], STATE_DIM), {}),

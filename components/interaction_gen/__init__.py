@@ -1,0 +1,1 @@
+"""InteractionGen: simulated or served interactions to transition examples."""

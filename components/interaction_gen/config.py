@@ -1,0 +1,160 @@
+"""Configurations of InteractionGen's two sources, carried as JSON in execution properties."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+from agents.exploration import EXPLORATIONS
+from datasets.rewards import RewardConfig
+from datasets.transitions import TransitionSpec
+from environments.simulator.config import SimulatorConfig
+from models.fusion.config import FusionConfig
+
+DAY_MS = 86_400_000
+_MAX_SEED = 2**31 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class SimulatedInteractionConfig:
+    """How sessions are simulated and explored.
+
+    Attributes:
+      sessions: How many.
+      exploration: One of ``agents.exploration.EXPLORATIONS``; BatchRL-MTF section 3.3 takes the
+        mixed one.
+      random_deviation: Standard deviation of random exploration.
+      noise_deviation: Standard deviation of action noise, (8).
+      action: Constant action around which action noise explores where no policy is given; empty for
+        the middle of the bounds.
+      fusion: Scores the candidates with the action.
+      simulator: Rules of a session; has the reward.
+      eval_fraction: Share of the sessions, the last ones, in the split ``eval`` (BatchRL-MTF
+        section 4.1: the last 10%).
+      seed: Of everything random.
+      start_ms: Unix time of the first session. Simulated sessions start evenly over the days.
+      days: How many days they cover: BatchRL-MTF trains on the last three.
+      sessions_per_chunk: Sessions that one worker simulates side by side. Part of what the result
+        depends on, as the number of workers is not: a chunk has a seed of its own.
+      shards: Files per split; 0 derives it from the number of transitions.
+      code_version: Recorded, and part of the cache key.
+
+    Raises:
+      ValueError: at construction, naming the field.
+    """
+
+    sessions: int = 10_000
+    exploration: str = "mixed"
+    random_deviation: float = 0.5
+    noise_deviation: float = 0.1
+    action: tuple[float, ...] = ()
+    fusion: FusionConfig = dataclasses.field(default_factory=FusionConfig)
+    simulator: SimulatorConfig = dataclasses.field(default_factory=SimulatorConfig)
+    eval_fraction: float = 0.1
+    seed: int = 0
+    start_ms: int = 1_640_995_200_000  # 2022-01-01
+    days: float = 3.0
+    sessions_per_chunk: int = 2_000
+    shards: int = 0
+    code_version: str = ""
+
+    def __post_init__(self) -> None:
+        _check_common(self.eval_fraction, self.shards)
+        if self.exploration not in EXPLORATIONS:
+            raise ValueError(
+                f"no exploration {self.exploration!r}; there are: {', '.join(EXPLORATIONS)}"
+            )
+        for name in ("sessions", "sessions_per_chunk", "start_ms"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("random_deviation", "noise_deviation", "days"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if not all(-1 <= value <= 1 for value in self.action):
+            raise ValueError(f"action must lie in [-1, 1], got {list(self.action)}")
+        if not 0 <= self.seed <= _MAX_SEED:
+            raise ValueError(f"seed must be from 0 to {_MAX_SEED}, got {self.seed}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return dataclasses.asdict(self) | {
+            "fusion": self.fusion.to_dict(),
+            "simulator": self.simulator.to_dict(),
+        }
+
+    def to_json(self) -> str:
+        """Canonical JSON."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> SimulatedInteractionConfig:
+        """The inverse of :meth:`to_json`."""
+        values = json.loads(text)
+        values["action"] = tuple(values["action"])
+        values["fusion"] = FusionConfig.from_dict(values["fusion"])
+        values["simulator"] = SimulatorConfig.from_dict(values["simulator"])
+        return cls(**values)
+
+
+@dataclasses.dataclass(frozen=True)
+class ServedInteractionConfig:
+    """How logs of served requests become transitions.
+
+    Attributes:
+      spec: Sizes and names of what was logged.
+      quarantine_dir: Where the rejected requests are listed, one CSV per span.
+      reward: Weights of the reward, which is made here, so that one log serves every preset.
+      max_bad_share: Share of the requests that may be quarantined before the run fails.
+      eval_fraction: Share of the sessions, the last ones, in the split ``eval``.
+      open_minutes: A session whose last request is within so many minutes of the log's end may go
+        on after it. That request's next state is not known, so it is left out (and counted).
+      shards: Files per split; 0 derives it from the number of transitions.
+      code_version: Recorded, and part of the cache key.
+
+    Raises:
+      ValueError: at construction, naming the field.
+    """
+
+    spec: TransitionSpec
+    quarantine_dir: str
+    reward: RewardConfig = dataclasses.field(default_factory=RewardConfig)
+    max_bad_share: float = 0.01
+    eval_fraction: float = 0.1
+    open_minutes: float = 30.0
+    shards: int = 0
+    code_version: str = ""
+
+    def __post_init__(self) -> None:
+        _check_common(self.eval_fraction, self.shards)
+        if not 0 <= self.max_bad_share <= 1:
+            raise ValueError(f"max_bad_share is a share from 0 to 1, not {self.max_bad_share}")
+        if not (math.isfinite(self.open_minutes) and self.open_minutes >= 0):
+            raise ValueError(f"open_minutes must not be negative, got {self.open_minutes}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return dataclasses.asdict(self) | {
+            "spec": self.spec.to_dict(),
+            "reward": self.reward.to_dict(),
+        }
+
+    def to_json(self) -> str:
+        """Canonical JSON."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ServedInteractionConfig:
+        """The inverse of :meth:`to_json`."""
+        values = json.loads(text)
+        values["spec"] = TransitionSpec.from_dict(values["spec"])
+        values["reward"] = RewardConfig.from_dict(values["reward"])
+        return cls(**values)
+
+
+def _check_common(eval_fraction: float, shards: int) -> None:
+    if not 0 < eval_fraction < 1:
+        raise ValueError(f"eval_fraction must be between 0 and 1, got {eval_fraction}")
+    if shards < 0:
+        raise ValueError(f"shards must not be negative, got {shards}")

@@ -1,0 +1,223 @@
+"""Executors of InteractionGen's two components: find the input, run Beam, check the counts."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import apache_beam as beam
+import tensorflow as tf
+from apache_beam import pvalue
+from google.protobuf import wrappers_pb2
+from tfx.components.example_gen import utils as example_gen_utils
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_executor
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils, standard_component_specs
+from tfx.utils import path_utils, proto_utils
+
+from components.interaction_gen import results, served, simulated, summary
+from components.interaction_gen.config import ServedInteractionConfig, SimulatedInteractionConfig
+from components.interaction_gen.cuts import SPLITS
+from components.interaction_gen.writing import Target, WriteTransitions
+from components.session_example_gen.counts import Counts, MergeCounts
+from datasets import readers
+from datasets.errors import DataError
+from datasets.transitions import TransitionManifest
+
+_READ, _WRITTEN = "read", "written"
+_BUCKETS_PER_FILE = 4
+_MAX_BUCKETS = 1000
+
+
+class SimulatedExecutor(base_beam_executor.BaseBeamExecutor):
+    """See :class:`components.interaction_gen.component.SimulatedInteractionGen`."""
+
+    def Do(  # noqa: N802 (TFX's name)
+        self,
+        input_dict: dict[str, list],
+        output_dict: dict[str, list],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Explores the simulator and writes transitions.
+
+        Args:
+          input_dict: ``simulator``: one Simulator; ``policy``: at most one Model.
+          output_dict: ``examples``: one Examples artifact.
+          exec_properties: ``config``, JSON.
+
+        Raises:
+          DataError: if simulator, policy and configuration do not fit each other.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        config = SimulatedInteractionConfig.from_json(exec_properties["config"])
+        policies = input_dict.get("policy") or []
+        setting = simulated.Setting(
+            config,
+            artifact_utils.get_single_uri(input_dict["simulator"]),
+            path_utils.serving_model_path(policies[0].uri) if policies else "",
+        )
+        # Made here too, so that what does not fit is said before any worker starts.
+        spec = simulated.Scene(setting).spec
+        artifact = artifact_utils.get_single_instance(output_dict["examples"])
+        target = Target(artifact.uri, spec, config.eval_fraction, config.shards)
+        with results.data_errors(), self._make_beam_pipeline() as pipeline:
+            _ = (
+                pipeline
+                | "Chunks" >> beam.Create(simulated.chunk_numbers(config))
+                | "Spread" >> beam.Reshuffle()
+                | "Explore" >> beam.ParDo(simulated.ExploreChunks(setting))
+                | "WriteTransitions" >> WriteTransitions(target)
+                | "MergeCounts" >> beam.CombineGlobally(MergeCounts())
+                | "KeepCounts"
+                >> beam.Map(results.write_counts, _counts_path(artifact.uri, _WRITTEN))
+            )
+        written = _counts(artifact.uri, _WRITTEN)
+        result = summary.summarise(Counts(), written, "simulator", config.to_dict())
+        _finish(artifact, result, target, config.code_version, config.seed)
+
+
+class ServedExecutor(base_beam_executor.BaseBeamExecutor):
+    """See :class:`components.interaction_gen.component.ServedInteractionGen`."""
+
+    def Do(  # noqa: N802 (TFX's name)
+        self,
+        input_dict: dict[str, list],
+        output_dict: dict[str, list],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Reads served requests and writes transitions.
+
+        Args:
+          input_dict: Empty.
+          output_dict: ``examples``: one Examples artifact.
+          exec_properties: Those of ``FileBasedExampleGen``; ``custom_config`` holds the
+            configuration.
+
+        Raises:
+          DataError: if the log cannot be used; the message says which file and why.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        config = ServedInteractionConfig.from_json(
+            _custom_json(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
+        )
+        input_config = example_gen_pb2.Input()
+        proto_utils.json_to_proto(
+            exec_properties[standard_component_specs.INPUT_CONFIG_KEY], input_config
+        )
+        directory = exec_properties[standard_component_specs.INPUT_BASE_KEY]
+        pattern = input_config.splits[0].pattern
+        paths = readers.match_files(directory, (pattern,))
+        if not paths:
+            raise DataError(f"no log of served requests in {directory} matches {pattern}")
+        span = exec_properties.get(example_gen_utils.SPAN_PROPERTY_NAME) or 0
+        quarantine = os.path.join(config.quarantine_dir, f"span-{span}.csv")
+        artifact = artifact_utils.get_single_instance(output_dict["examples"])
+        target = Target(artifact.uri, config.spec, config.eval_fraction, config.shards)
+        try:
+            with results.data_errors(), self._make_beam_pipeline() as pipeline:
+                _build_served(pipeline, paths, config, target, quarantine)
+        except DataError:
+            # A log whose requests are all bad has no transition to split; say what is wrong first.
+            read = results.read_counts(_counts_path(artifact.uri, _READ))
+            if read is not None:
+                summary.check_bad_share(read, config.max_bad_share, quarantine)
+            raise
+        read = _counts(artifact.uri, _READ)
+        summary.check_bad_share(read, config.max_bad_share, quarantine)
+        written = _counts(artifact.uri, _WRITTEN)
+        result = summary.summarise(read, written, "served", config.to_dict())
+        _finish(artifact, result, target, config.code_version, None)
+
+
+def _build_served(
+    pipeline: beam.Pipeline,
+    paths: list[str],
+    config: ServedInteractionConfig,
+    target: Target,
+    quarantine: str,
+) -> None:
+    buckets = min(_MAX_BUCKETS, _BUCKETS_PER_FILE * len(paths))
+    read = (
+        pipeline
+        | "Files" >> beam.Create(paths)
+        | "Spread" >> beam.Reshuffle()
+        | "Read"
+        >> beam.ParDo(served.ReadRequests(config, buckets)).with_outputs(
+            served.FAULTS, served.COUNTS, main="requests"
+        )
+    )
+    spans = read[served.COUNTS] | "Spans" >> beam.CombineGlobally(MergeCounts())
+    joined = (
+        read["requests"]
+        | "GroupBySession" >> beam.GroupByKey()
+        | "Join"
+        >> beam.ParDo(served.JoinSessions(config), pvalue.AsSingleton(spans)).with_outputs(
+            served.FAULTS, served.COUNTS, main="transitions"
+        )
+    )
+    faults = (read[served.FAULTS], joined[served.FAULTS]) | "Faults" >> beam.Flatten()
+    counts = (
+        read[served.COUNTS],
+        joined[served.COUNTS],
+        faults | "CountFaults" >> beam.Map(served.count_fault),
+    ) | "Counts" >> beam.Flatten()
+    _ = (
+        counts
+        | "MergeRead" >> beam.CombineGlobally(MergeCounts())
+        | "KeepRead" >> beam.Map(results.write_counts, _counts_path(target.uri, _READ))
+    )
+    _ = (
+        faults
+        | "GatherFaults" >> beam.combiners.ToList()
+        | "Quarantine" >> beam.Map(results.write_quarantine, quarantine)
+    )
+    _ = (
+        joined["transitions"]
+        | "WriteTransitions" >> WriteTransitions(target)
+        | "MergeWritten" >> beam.CombineGlobally(MergeCounts())
+        | "KeepWritten" >> beam.Map(results.write_counts, _counts_path(target.uri, _WRITTEN))
+    )
+
+
+def _finish(
+    artifact: Any,
+    result: summary.InteractionSummary,
+    target: Target,
+    code_version: str,
+    seed: int | None,
+) -> None:
+    """The manifest comes last: it makes the transitions whole."""
+    result.write(target.uri)
+    first_ms, last_ms = result.data_span_ms
+    TransitionManifest(target.spec, result.config, first_ms, last_ms, code_version, seed).write(
+        target.uri
+    )
+    temporary = os.path.join(target.uri, ".temporary")
+    if tf.io.gfile.exists(temporary):
+        tf.io.gfile.rmtree(temporary)
+    artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
+    artifact.set_string_custom_property("code_version", code_version)
+    artifact.set_int_custom_property("first_request_ms", first_ms)
+    artifact.set_int_custom_property("last_request_ms", last_ms)
+    examples_utils.set_payload_format(artifact, example_gen_pb2.FORMAT_TF_EXAMPLE)
+    examples_utils.set_file_format(artifact, "tfrecords_gzip")
+
+
+def _counts_path(uri: str, name: str) -> str:
+    return os.path.join(uri, ".temporary", name)
+
+
+def _counts(uri: str, name: str) -> Counts:
+    counts = results.read_counts(_counts_path(uri, name))
+    if counts is None:
+        raise RuntimeError(f"the Beam pipeline ended without its counts of what was {name}")
+    return counts
+
+
+def _custom_json(custom_config: str) -> str:
+    packed = example_gen_pb2.CustomConfig()
+    proto_utils.json_to_proto(custom_config, packed)
+    text = wrappers_pb2.StringValue()
+    packed.custom_config.Unpack(text)
+    return text.value

@@ -1,0 +1,173 @@
+"""The simulator as a source: sessions explored chunk by chunk, on as many workers as there are."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+
+from agents.exploration import Exploration, build_exploration
+from components.interaction_gen.config import DAY_MS, SimulatedInteractionConfig
+from datasets.errors import DataError, fenced
+from datasets.transition_codec import TransitionBatch
+from datasets.transitions import TransitionSpec
+from environments.simulator.dynamics import Simulator
+from environments.simulator.policies import ConstantPolicy
+from environments.simulator.rollout import Interactions, rollout
+from environments.simulator.world import load_world
+from models.fusion.registry import build_fusion
+from models.fusion.saved_policy import SavedPolicy
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What a worker simulates.
+
+    Attributes:
+      config: The component's.
+      world_dir: Directory of the world.
+      policy_dir: Directory of the policy around which action noise explores; empty for the
+        configuration's constant action.
+    """
+
+    config: SimulatedInteractionConfig
+    world_dir: str
+    policy_dir: str = ""
+
+
+class Scene:
+    """The simulator with everything that acts in it; made once per worker.
+
+    Attributes:
+      spec: Of the transitions it gives.
+    """
+
+    def __init__(self, setting: Setting):
+        """Loads the world and the policy.
+
+        Raises:
+          DataError: if one of them cannot be read, or they do not fit each other.
+        """
+        config = setting.config
+        self._config = config
+        self._world = load_world(setting.world_dir)
+        self._simulator = Simulator(self._world, config.simulator)
+        self._fusion = build_fusion(config.fusion, self._world.num_predictions)
+        self.spec = TransitionSpec(
+            self._simulator.state_dim,
+            self._world.prediction_names,
+            self._world.feedback_names,
+            self._fusion.action_dim,
+        )
+        self._exploration = self._build_exploration(setting)
+        # The same users whatever the chunks, so that a chunk need not know the others.
+        random = np.random.default_rng([config.seed, 1])
+        self._users = random.integers(self._world.num_users, size=config.sessions)
+        spacing = config.days * DAY_MS / config.sessions
+        places = np.arange(config.sessions) + random.random(config.sessions)
+        self._starts = config.start_ms + (places * spacing).astype(np.int64)
+
+    def chunk(self, number: int) -> TransitionBatch:
+        """The transitions of one chunk of sessions, in order of session and step."""
+        size = self._config.sessions_per_chunk
+        sessions = np.arange(number * size, min((number + 1) * size, self._config.sessions))
+        interactions = rollout(
+            self._simulator,
+            self._fusion,
+            self._exploration,
+            self._users[sessions],
+            [self._config.seed, number],
+        )
+        return self._transitions(interactions, sessions)
+
+    def _build_exploration(self, setting: Setting) -> Exploration:
+        config, spec = setting.config, self.spec
+        if setting.policy_dir:
+            current = SavedPolicy(setting.policy_dir)
+            about = current.metadata
+            found = TransitionSpec(
+                about.state_dim, about.prediction_names, spec.feedback_names, about.action_dim
+            )
+            found.check_is(spec, f"the policy in {setting.policy_dir}")
+        else:
+            action = config.action or (0.0,) * spec.action_dim
+            if len(action) != spec.action_dim:
+                raise DataError(
+                    f"the action to explore around has {len(action)} values, but the fusion "
+                    f"function {config.fusion.formula} takes {spec.action_dim}, one for each of "
+                    f"{', '.join(spec.prediction_names)}"
+                )
+            current = ConstantPolicy(np.asarray(action))
+        return build_exploration(
+            config.exploration,
+            spec.action_dim,
+            current,
+            config.random_deviation,
+            config.noise_deviation,
+        )
+
+    def _transitions(self, found: Interactions, sessions: np.ndarray) -> TransitionBatch:
+        places = np.arange(found.predictions.shape[1])
+        session = sessions[found.session]
+        parts = self._exploration.parts(tf.constant(found.user, tf.int32)).numpy()
+        width = len(str(self._config.sessions))
+        ids = np.asarray([f"sim-{self._config.seed}-{number:0{width}d}" for number in sessions])
+        return TransitionBatch(
+            state=found.state,
+            next_state=found.next_state,
+            predictions=found.predictions[places < found.candidate_count[:, None]],
+            candidate_count=found.candidate_count,
+            chosen=found.chosen,
+            action=found.action,
+            log_density=found.log_density,
+            behaviour_policy=np.asarray(self._exploration.part_names)[parts],
+            feedback=found.feedback,
+            watch_s=found.watch_s,
+            duration_s=found.duration_s,
+            reward=found.reward,
+            discount=found.discount,
+            session_id=ids[found.session],
+            user_id=np.asarray(self._world.user_ids).astype(str)[found.user],
+            step=found.step,
+            timestamp_ms=self._starts[session] + _elapsed_ms(found),
+        )
+
+
+def _elapsed_ms(found: Interactions) -> np.ndarray:
+    """Time of each request since its session's first: a video is followed by the next request."""
+    watched = np.round(found.watch_s.astype(np.float64) * 1000).astype(np.int64)
+    before = np.cumsum(watched) - watched
+    first = np.flatnonzero(found.step == 0)
+    return before - np.repeat(before[first], np.diff(np.append(first, len(before))))
+
+
+class ExploreChunks(beam.DoFn):
+    """Simulates chunks given by their numbers; yields :class:`TransitionBatch`."""
+
+    def __init__(self, setting: Setting):
+        self._setting = setting
+        self._scene: Scene | None = None
+
+    def setup(self) -> None:
+        """Loads the world, once per worker."""
+        try:
+            self._scene = Scene(self._setting)
+        except DataError as error:
+            raise fenced(error) from error
+
+    def process(self, element: int) -> Iterator[TransitionBatch]:
+        """See the class."""
+        assert self._scene is not None
+        try:
+            yield self._scene.chunk(element)
+        except ValueError as error:
+            # What the simulator refuses (a score that is not finite, say) is said as it says it.
+            raise fenced(DataError(str(error))) from error
+
+
+def chunk_numbers(config: SimulatedInteractionConfig) -> list[int]:
+    """The chunks of all sessions."""
+    return list(range(-(-config.sessions // config.sessions_per_chunk)))

@@ -1,0 +1,139 @@
+"""What InteractionGen read, left out and wrote, kept as JSON beside its splits."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+import tensorflow as tf
+
+from components.interaction_gen.cuts import SPLITS
+from components.session_example_gen.counts import Counts
+from datasets.errors import DataError
+
+FILE_NAME = "interactions.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitFigures:
+    """A split in figures.
+
+    Attributes:
+      sessions, transitions: How many.
+      ended: Sessions whose last transition is among them.
+      mean_reward: Per transition.
+      mean_watch_s: Seconds per transition.
+      feedback_rates: Share of the transitions with each feedback.
+      behaviour: Transitions by behaviour policy.
+      unknown_density: Transitions whose action's density was not logged; importance sampling cannot
+        use them.
+    """
+
+    sessions: int
+    transitions: int
+    ended: int
+    mean_reward: float
+    mean_watch_s: float
+    feedback_rates: dict[str, float]
+    behaviour: dict[str, int]
+    unknown_density: int
+
+
+@dataclasses.dataclass(frozen=True)
+class InteractionSummary:
+    """Counts of one run.
+
+    Attributes:
+      source: ``simulator`` or ``served``.
+      splits: Figures by split.
+      files: Requests read and quarantined by file (served logs only).
+      quarantined: Requests quarantined by reason.
+      identical: Records dropped because they repeat another one to the letter.
+      open: Requests left out because their session may go on after the log's end.
+      data_span_ms: First and last request, Unix time in ms.
+      config: The component's configuration.
+    """
+
+    source: str
+    splits: dict[str, SplitFigures]
+    files: dict[str, dict[str, int]]
+    quarantined: dict[str, int]
+    identical: int
+    open: int
+    data_span_ms: tuple[int, int]
+    config: dict[str, Any]
+
+    def write(self, uri: str) -> None:
+        """Writes the summary below an artifact's URI."""
+        with tf.io.gfile.GFile(os.path.join(uri, FILE_NAME), "w") as file:
+            file.write(json.dumps(dataclasses.asdict(self), indent=1))
+
+    @classmethod
+    def read(cls, uri: str) -> InteractionSummary:
+        """Reads the summary of an Examples artifact."""
+        with tf.io.gfile.GFile(os.path.join(uri, FILE_NAME)) as file:
+            values = json.loads(file.read())
+        values["splits"] = {name: SplitFigures(**of) for name, of in values["splits"].items()}
+        values["data_span_ms"] = tuple(values["data_span_ms"])
+        return cls(**values)
+
+
+def summarise(read: Counts, written: Counts, source: str, config: dict) -> InteractionSummary:
+    """Arranges the workers' counts: of what was read, and of what was written."""
+    files: dict[str, dict[str, int]] = {}
+    quarantined: dict[str, int] = {}
+    for key, number in sorted(read.sums.items()):
+        if key[0] in ("read", "quarantined"):
+            counts = files.setdefault(key[1], {"requests": 0, "quarantined": 0})
+            counts["requests" if key[0] == "read" else "quarantined"] += number
+        if key[0] == "quarantined":
+            quarantined[key[2]] = quarantined.get(key[2], 0) + number
+    assert written.first_ms is not None
+    assert written.last_ms is not None
+    return InteractionSummary(
+        source=source,
+        splits={split: _figures(written, split) for split in SPLITS},
+        files=files,
+        quarantined=quarantined,
+        identical=read.sums[("identical",)],
+        open=read.sums[("open",)],
+        data_span_ms=(written.first_ms, written.last_ms),
+        config=config,
+    )
+
+
+def check_bad_share(counts: Counts, limit: float, quarantine: str) -> None:
+    """Raises DataError if more than ``limit`` of all requests read are quarantined."""
+    read = sum(number for key, number in counts.sums.items() if key[0] == "read")
+    reasons: dict[str, int] = {}
+    for key, number in sorted(counts.sums.items()):
+        if key[0] == "quarantined":
+            reasons[key[2]] = reasons.get(key[2], 0) + number
+    bad = sum(reasons.values())
+    if bad > limit * read:
+        words = "; ".join(f"{number} x {reason}" for reason, number in reasons.items())
+        raise DataError(
+            f"{bad} of {read} served requests ({bad / read:.1%}) are bad, more than the "
+            f"{limit:.1%} that max_bad_share allows: {words}. They are listed in {quarantine}"
+        )
+
+
+def _figures(counts: Counts, split: str) -> SplitFigures:
+    sums = counts.sums
+    number = max(sums[("transitions", split)], 1)
+
+    def by_name(kind: str) -> dict[str, float]:
+        return {key[2]: sums[key] for key in sorted(sums) if key[:2] == (kind, split)}
+
+    return SplitFigures(
+        sessions=sums[("sessions", split)],
+        transitions=sums[("transitions", split)],
+        ended=sums[("ended", split)],
+        mean_reward=sums[("reward", split)] / number,
+        mean_watch_s=sums[("watch_s", split)] / number,
+        feedback_rates={name: total / number for name, total in by_name("feedback").items()},
+        behaviour={name: int(total) for name, total in by_name("behaviour").items()},
+        unknown_density=sums[("unknown_density", split)],
+    )

@@ -1,0 +1,1 @@
+"""RankerExporter: a ranking model and a fusion policy as one SavedModel."""

@@ -1,0 +1,55 @@
+"""RankerExporter as a TFX component."""
+
+from __future__ import annotations
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import channel, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.artifacts import Simulator
+from components.ranker_exporter import executor
+
+
+class RankerExporterSpec(ComponentSpec):
+    """Inputs, outputs and parameters of RankerExporter."""
+
+    PARAMETERS = {"code_version": ExecutionParameter(type=str)}  # noqa: RUF012 (TFX's convention)
+    INPUTS = {  # noqa: RUF012
+        "ranking_model": ChannelParameter(type=standard_artifacts.Model),
+        "policy": ChannelParameter(type=standard_artifacts.Model),
+        "simulator": ChannelParameter(type=Simulator),
+    }
+    OUTPUTS = {"model": ChannelParameter(type=standard_artifacts.Model)}  # noqa: RUF012
+
+
+class RankerExporter(base_component.BaseComponent):
+    """Joins a ranking model and a fusion policy in one SavedModel; see ``models.fusion.ranker``."""
+
+    SPEC_CLASS = RankerExporterSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+
+    def __init__(
+        self,
+        ranking_model: channel.BaseChannel,
+        policy: channel.BaseChannel,
+        simulator: channel.BaseChannel,
+        code_version: str = "",
+    ):
+        """Makes the component.
+
+        Args:
+          ranking_model: Predicts the feedbacks.
+          policy: Chooses the weights that fuse them.
+          simulator: In whose states the policy was trained; says where the means of the
+            predictions are in a state.
+          code_version: Recorded with the ranker, and part of the cache key.
+        """
+        super().__init__(
+            RankerExporterSpec(
+                ranking_model=ranking_model,
+                policy=policy,
+                simulator=simulator,
+                code_version=code_version,
+                model=channel.Channel(type=standard_artifacts.Model),
+            )
+        )

@@ -1,0 +1,65 @@
+"""Executor of RankerExporter."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from environments.simulator.dynamics import Simulator
+from environments.simulator.world import load_world
+from models.fusion.config import FusionConfig
+from models.fusion.ranker import Ranker, export_ranker
+from models.fusion.registry import build_fusion
+from models.fusion.saved_policy import SavedPolicy
+
+
+class Executor(base_executor.BaseExecutor):
+    """See the component."""
+
+    def Do(  # noqa: N802 (TFX's name)
+        self,
+        input_dict: dict[str, list],
+        output_dict: dict[str, list],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Joins the two models.
+
+        Raises:
+          DataError: if an input cannot be read.
+          ValueError: if they do not fit together.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        ranking_dir, policy_dir = (
+            path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name]))
+            for name in ("ranking_model", "policy")
+        )
+        simulator = Simulator(load_world(artifact_utils.get_single_uri(input_dict["simulator"])))
+        policy = SavedPolicy(policy_dir)
+        metadata = policy.metadata
+        fusion = build_fusion(
+            FusionConfig.from_dict(dict(metadata.fusion)), len(metadata.prediction_names)
+        )
+        names = simulator.state_names
+        ranker = Ranker(
+            tf.saved_model.load(ranking_dir),
+            metadata.prediction_names,
+            fusion,
+            policy.act,
+            metadata.state_dim,
+            policy_model=policy.model,
+            means_at=names.index(f"mean_{metadata.prediction_names[0]}"),
+        )
+        export_ranker(
+            ranker,
+            path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["model"])),
+            {
+                "policy": dataclasses.asdict(metadata),
+                "state_names": list(names),
+                "code_version": exec_properties["code_version"],
+            },
+        )

@@ -1,0 +1,122 @@
+"""The response model's network: what a user does with an item, whoever chose to show it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import tensorflow as tf
+
+from datasets.spec import Task
+from models.features import InputFeature, StateConfig, StateRepresentation
+from models.keras import keras
+from models.mtl.config import BackboneConfig
+from models.mtl.registry import build_backbone
+
+_LEAST_SD = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class ResponseNetworkConfig:
+    """Sizes; those of ``models.sizes`` for some 100,000 impressions, as random exposures are few.
+
+    Attributes:
+      embedding_dim: Width of every feature's embedding.
+      state_dim: Width of the state.
+      backbone: Multi-task backbone, see ``models.mtl.registry``; it takes ``BackboneConfig``.
+      bottom_units: Of its bottom.
+      tower_units: Of each head.
+      dropout: Share of hidden units set to zero while training.
+    """
+
+    embedding_dim: int = 16
+    state_dim: int = 64
+    backbone: str = "shared_bottom"
+    bottom_units: tuple[int, ...] = (64, 32)
+    tower_units: tuple[int, ...] = (16,)
+    dropout: float = 0.2
+
+
+class ResponseNetwork(keras.Model):
+    """Logits of feedbacks, and the mean log(1 + watch seconds) with and without the first of them.
+
+    Attributes:
+      feedback_names: F names; the first is the primary feedback.
+    """
+
+    def __init__(
+        self,
+        inputs: tuple[InputFeature, ...],
+        feedback_names: tuple[str, ...],
+        config: ResponseNetworkConfig,
+        seed: int = 0,
+    ) -> None:
+        """Builds the layers.
+
+        Args:
+          inputs: Features of user, item and circumstances.
+          feedback_names: F names.
+          config: Sizes.
+          seed: Of the weights and of dropout.
+        """
+        super().__init__()
+        self.feedback_names = feedback_names
+        state = StateConfig(config.embedding_dim, (), config.state_dim)
+        self.state = StateRepresentation(inputs, state, seed=seed)
+        heads = (
+            *(Task(name) for name in feedback_names),
+            Task("watch_after_primary", "regression"),
+            Task("watch_otherwise", "regression"),
+        )
+        sizes = BackboneConfig(config.bottom_units, config.tower_units, config.dropout, seed)
+        self.backbone = build_backbone(config.backbone, heads, sizes)
+        self.log_sd = self.add_weight(name="log_sd", shape=(2,), initializer="zeros")
+
+    @property
+    def watch_sd(self) -> tf.Tensor:
+        """Standard deviation of log(1 + seconds) with and without the primary feedback, `[2]`."""
+        return _LEAST_SD + tf.exp(self.log_sd)
+
+    def call(
+        self, inputs: dict[str, tf.Tensor], training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Predicts.
+
+        Args:
+          inputs: Transformed features `[batch]`.
+          training: Whether to drop units.
+
+        Returns:
+          Logits float32 `[batch, feedback]`, and means of log(1 + seconds) float32 `[batch, 2]`.
+        """
+        heads = self.backbone(self.state(inputs), training=training)
+        names = len(self.feedback_names)
+        return heads[:, :names], heads[:, names:]
+
+    def loss_of(
+        self,
+        inputs: dict[str, tf.Tensor],
+        feedback: tf.Tensor,
+        watch_s: tf.Tensor,
+        watch_weight: float,
+        training: bool = False,
+    ) -> tf.Tensor:
+        """Negative log likelihood, mean over the batch.
+
+        Args:
+          inputs: Transformed features `[batch]`.
+          feedback: 0 or 1, float32 `[batch, feedback]`.
+          watch_s: Seconds, float32 `[batch]`.
+          watch_weight: 0 where the log has no watch times.
+          training: Whether to drop units.
+        """
+        logits, means = self(inputs, training=training)
+        loss = tf.reduce_sum(
+            tf.nn.sigmoid_cross_entropy_with_logits(labels=feedback, logits=logits), axis=1
+        )
+        primary = feedback[:, 0] > 0
+        mean = tf.where(primary, means[:, 0], means[:, 1])
+        sd = tf.where(primary, self.watch_sd[0], self.watch_sd[1])
+        deviate = (tf.math.log1p(watch_s) - mean) / sd
+        normal = 0.5 * tf.square(deviate) + tf.math.log(sd) + 0.5 * math.log(2 * math.pi)
+        return tf.reduce_mean(loss + watch_weight * normal)

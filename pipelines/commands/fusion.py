@@ -1,0 +1,196 @@
+"""``mtfx fusion``: the fusion pipeline, from a blessed ranking model to a blessed ranker."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from datasets.rewards import REWARD_PRESETS
+from models.fusion.config import FUSION_NAMES
+from pipelines.beam_args import local_beam_args
+from pipelines.commands.invocation import Invocation, debug_option
+from pipelines.commands.parameters import Names
+from pipelines.errors import UserError
+from pipelines.fusion_config import (
+    AGENTS,
+    ESTIMATORS,
+    EXPLORATIONS,
+    SEARCHES,
+    FusionPipelineConfig,
+)
+from pipelines.logs import output_to_log
+from pipelines.progress import stage_progress
+
+_EPILOG = f"""\b
+Baselines:
+  constant   equal weights for everybody
+  bo         Bayesian optimisation of one set of weights
+  es         a small network found by evolution strategy
+  cem        cross-entropy method on one set of weights
+  and any method: {", ".join(AGENTS)}
+
+\b
+Settings for --set are the method's hyper-parameters, for example:
+  rho=0.1                  of bcq: the largest perturbation
+  hidden_units=(64,64)     layers of every network, the baselines' too
+"""
+
+
+class _HyperParameter(click.ParamType):
+    name = "NAME=VALUE"
+
+    def convert(
+        self,
+        value: str | tuple[str, Any],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, Any]:
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = value.partition("=")
+        try:
+            if not equals:
+                raise ValueError
+            return name, ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            self.fail(f"{value!r} is not of the form rho=0.1 or hidden_units=(64,64)", param, ctx)
+
+
+@click.command("fusion", epilog=_EPILOG)
+@click.option(
+    "--run-dir", required=True, help="Output directory of `mtfx ranking`; outputs go there too."
+)
+@click.option(
+    "--method",
+    type=click.Choice(AGENTS),
+    default="bcq",
+    show_default=True,
+    help="How the policy is learned from logged interactions.",
+)
+@click.option(
+    "--baselines",
+    type=Names(),
+    default=("constant", "bo", "td3"),
+    help=f"Compared in the simulator: {', '.join((*SEARCHES, *AGENTS))}.  "
+    "[default: constant,bo,td3]",
+)
+@click.option(
+    "--fusion",
+    "formula",
+    type=click.Choice(FUSION_NAMES),
+    default="formula2",
+    show_default=True,
+    help="formula1: Σ w·o; formula2: Σ w·log(o + β); formula3: Π o^w.",
+)
+@click.option(
+    "--reward",
+    type=click.Choice(tuple(REWARD_PRESETS)),
+    default="default",
+    show_default=True,
+    help="What the reward weighs most: watch time, play integrity or interactions.",
+)
+@click.option(
+    "--exploration",
+    type=click.Choice(EXPLORATIONS),
+    default="mixed",
+    show_default=True,
+    help="Policy whose interactions are learned from.",
+)
+@click.option("--users", type=int, default=1000, show_default=True, help="Simulated users.")
+@click.option("--pool", type=int, default=300, show_default=True, help="Items of each user.")
+@click.option("--candidates", type=int, default=100, show_default=True, help="Items per request.")
+@click.option(
+    "--sessions", type=int, default=10_000, show_default=True, help="Sessions to learn from."
+)
+@click.option(
+    "--eval-sessions", type=int, default=2000, show_default=True, help="Sessions to compare on."
+)
+@click.option("--train-steps", type=int, help="Training steps.  [default: 300000, the paper's]")
+@click.option("--batch-size", type=int, help="Transitions per step.  [default: 256]")
+@click.option("--set", "settings", type=_HyperParameter(), multiple=True, help="See below.")
+@click.option(
+    "--estimator",
+    type=click.Choice(ESTIMATORS),
+    default="conservative",
+    show_default=True,
+    help="Off-policy estimator whose lower bound decides on the blessing.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
+@click.option("--beam-workers", type=int, default=1, show_default=True, help="Beam's processes.")
+@click.option("--beam-arg", "beam_args", multiple=True, help="Passed to Beam; may be repeated.")
+@click.option("--cache/--no-cache", default=True, help="Skip stages whose inputs are unchanged.")
+@debug_option
+@click.pass_obj
+def fusion_command(
+    invocation: Invocation,
+    run_dir: str,
+    method: str,
+    baselines: tuple[str, ...],
+    formula: str,
+    reward: str,
+    exploration: str,
+    users: int,
+    pool: int,
+    candidates: int,
+    sessions: int,
+    eval_sessions: int,
+    train_steps: int | None,
+    batch_size: int | None,
+    settings: tuple[tuple[str, Any], ...],
+    estimator: str,
+    seed: int,
+    beam_workers: int,
+    beam_args: tuple[str, ...],
+    cache: bool,
+) -> None:
+    """Learn how to fuse a ranking model's predictions into one score.
+
+    Takes the latest blessed model of `mtfx ranking`, fits a simulator of its users, logs simulated
+    sessions under an exploration policy, learns personalised fusion weights from them, judges the
+    policy by off-policy evaluation, and pushes it with the ranking model as one ranker if it is
+    not worse than the current one.
+    """
+    config = FusionPipelineConfig(
+        run_dir=run_dir,
+        method=method,
+        baselines=tuple(name for name in baselines if name != method),
+        formula=formula,
+        reward=reward,
+        exploration=exploration,
+        users=users,
+        pool=pool,
+        candidates=candidates,
+        sessions=sessions,
+        eval_sessions=eval_sessions,
+        train_steps=train_steps,
+        batch_size=batch_size,
+        settings=settings,
+        estimator=estimator,
+        seed=seed,
+        beam_pipeline_args=local_beam_args(beam_workers, beam_args),
+        enable_cache=cache,
+    )
+    config.check()
+    try:
+        config.log_path.parent.mkdir(parents=True, exist_ok=True)
+        config.log_path.touch()
+    except OSError as error:
+        raise UserError(
+            f"--run-dir {run_dir} cannot be written: {error.strerror}",
+            "choose a directory of your own, on a disk with space",
+        ) from error
+    invocation.output_dir, invocation.log_file = Path(run_dir), config.log_path
+    with output_to_log(config.log_path) as terminal:
+        console = Console(file=terminal, width=None if terminal.isatty() else 120)
+        with console.status("loading TensorFlow and TFX"):
+            from evaluation.fusion_console import render_fusion_summary
+            from pipelines.fusion import run_fusion
+        with stage_progress(console) as progress:
+            summary = run_fusion(config, progress, shlex.join(["mtfx", *sys.argv[1:]]))
+        console.print(render_fusion_summary(summary))

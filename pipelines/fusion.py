@@ -1,0 +1,220 @@
+"""The fusion pipeline: from a blessed ranking model to a blessed ranker."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+
+from tfx import v1 as tfx
+from tfx.types.channel import union
+
+from components.earlier_blessed_model import EarlierBlessedModelStrategy
+from components.interaction_gen.component import SimulatedInteractionGen
+from components.interaction_gen.config import SimulatedInteractionConfig
+from components.latest_blessed_ranking import LatestBlessedRankingStrategy
+from components.policy_comparison.component import PolicyComparison
+from components.policy_evaluator.component import PolicyEvaluator
+from components.policy_evaluator.config import PolicyEvaluatorConfig
+from components.policy_search.component import PolicySearch
+from components.policy_search.search import PolicySearchConfig
+from components.ranker_exporter.component import RankerExporter
+from components.simulator_gen.component import SimulatorGen
+from evaluation.fusion_summary import FusionSummary
+from evaluation.report import write_atomically
+from pipelines import local_runner
+from pipelines.code_version import code_version
+from pipelines.fusion_config import SEARCHES, FusionPipelineConfig
+from pipelines.fusion_run import summarise_run
+from trainers.fusion_config import FusionTrainerConfig
+from trainers.world_config import WorldConfig
+
+#: Simulated sessions of other seeds than those that are learned from.
+_EVALUATION_SEED = 1_000_003
+
+
+def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
+    """Builds the pipeline; its stages read from top to bottom.
+
+    Args:
+      config: What to run.
+
+    Returns:
+      A pipeline whose metadata is the ranking pipeline's, through which it finds that one's latest
+      blessed model.
+    """
+    ranking = tfx.dsl.Resolver(
+        strategy_class=LatestBlessedRankingStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        transform_graph=tfx.dsl.Channel(type=tfx.types.standard_artifacts.TransformGraph),
+        examples=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Examples),
+    ).with_id("LatestBlessedRanking")
+    simulator_gen = SimulatorGen(
+        examples=ranking.outputs["examples"],
+        transform_graph=ranking.outputs["transform_graph"],
+        model=ranking.outputs["model"],
+        config=_world(config).to_json(),
+    )
+    simulator = simulator_gen.outputs["simulator"]
+    baselines = [_learner(config, name, simulator) for name in config.baselines]
+    interaction_gen = SimulatedInteractionGen(
+        simulator=simulator,
+        config=SimulatedInteractionConfig(
+            sessions=config.sessions,
+            exploration=config.exploration,
+            fusion=config.fusion,
+            simulator=config.simulator,
+            seed=config.seed,
+            code_version=code_version(),
+        ),
+    )
+    interactions = interaction_gen.outputs["examples"]
+    trained = [
+        _trainer(config, name, interactions)
+        for name in (config.method, *config.baselines)
+        if name not in SEARCHES
+    ]
+    candidate = trained[0].outputs["model"]
+    current = tfx.dsl.Resolver(
+        strategy_class=EarlierBlessedModelStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+        candidate=candidate,
+    ).with_id("EarlierBlessedPolicy")
+    evaluator = PolicyEvaluator(
+        interactions=interactions,
+        policy=candidate,
+        baseline_policy=current.outputs["model"],
+        simulator=simulator,
+        config=PolicyEvaluatorConfig(
+            deciding=config.estimator,
+            simulator=config.simulator,
+            simulated_sessions=config.eval_sessions,
+            seed=config.seed,
+            code_version=code_version(),
+        ),
+    )
+    searched = [component for component in baselines if component is not None]
+    comparison = PolicyComparison(
+        simulator=simulator,
+        policies=union([stage.outputs["model"] for stage in (*searched, *trained)]),
+        simulator_config=config.simulator,
+        sessions=config.eval_sessions,
+        gamma=config.agent(config.method).gamma,
+        seed=config.seed + _EVALUATION_SEED,
+        code_version=code_version(),
+    )
+    exporter = RankerExporter(
+        ranking_model=ranking.outputs["model"],
+        policy=candidate,
+        simulator=simulator,
+        code_version=code_version(),
+    )
+    pusher = tfx.components.Pusher(
+        model=exporter.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(
+                base_directory=os.path.join(os.path.abspath(config.run_dir), "serving", "ranker")
+            )
+        ),
+    )
+    return tfx.dsl.Pipeline(
+        pipeline_name=_pipeline_name(config),
+        pipeline_root=os.path.join(config.output_dir, "pipeline"),
+        components=[
+            ranking,
+            simulator_gen,
+            *searched,
+            interaction_gen,
+            *trained,
+            current,
+            evaluator,
+            comparison,
+            exporter,
+            pusher,
+        ],
+        enable_cache=config.enable_cache,
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            os.path.abspath(config.metadata_path)
+        ),
+        beam_pipeline_args=list(config.beam_pipeline_args),
+    )
+
+
+def run_fusion(
+    config: FusionPipelineConfig, observer: local_runner.StageObserver, command: str = ""
+) -> FusionSummary:
+    """Runs the pipeline on this machine and writes ``RUN/fusion/report/summary.json``.
+
+    Args:
+      config: What to run.
+      observer: Told about each stage.
+      command: The command line that repeats the run, for the summary.
+
+    Returns:
+      What the run did and found.
+
+    Raises:
+      StageError: if a stage fails.
+    """
+    result = local_runner.run(create_pipeline(config), observer)
+    summary = summarise_run(config, result, command)
+    config.report_dir.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(summary.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomically(config.report_dir / "summary.json", text + "\n")
+    return summary
+
+
+def _world(config: FusionPipelineConfig) -> WorldConfig:
+    data = config.ranking_run()
+    return WorldConfig(
+        dataset=data["dataset"],
+        data_dir=os.path.abspath(data["data_dir"]),
+        users=config.users,
+        pool=config.pool,
+        max_views=config.simulator.max_views,
+        seed=config.seed,
+        code_version=code_version(),
+    )
+
+
+def _learner(
+    config: FusionPipelineConfig, method: str, simulator: tfx.types.Channel
+) -> PolicySearch | None:
+    """The stage that searches for a baseline; None for one that learns from interactions."""
+    if method not in SEARCHES:
+        return None
+    return PolicySearch(
+        simulator=simulator,
+        search=PolicySearchConfig(method, seed=config.seed),
+        fusion=config.fusion,
+        simulator_config=config.simulator,
+        code_version=code_version(),
+    ).with_id(f"PolicySearch-{method}")
+
+
+def _trainer(
+    config: FusionPipelineConfig, method: str, interactions: tfx.types.Channel
+) -> tfx.components.Trainer:
+    return tfx.components.Trainer(
+        run_fn="trainers.fusion.run_fn",
+        examples=interactions,
+        train_args=tfx.proto.TrainArgs(splits=["train"]),
+        eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+        custom_config=FusionTrainerConfig(
+            method=method,
+            agent=config.agent(method),
+            fusion=config.fusion,
+            checkpoint_dir=os.path.join(config.output_dir, "checkpoints"),
+            seed=config.seed,
+            code_version=code_version(),
+        ).to_custom_config(),
+    ).with_id(f"Trainer-{method}")
+
+
+def _pipeline_name(config: FusionPipelineConfig) -> str:
+    # The current policy is looked for among the runs of one name: only policies whose actions mean
+    # the same, and whose values are of the same reward, can be compared.
+    key = json.dumps([config.formula, config.reward])
+    return f"fusion-{hashlib.sha256(key.encode()).hexdigest()[:8]}"

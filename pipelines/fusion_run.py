@@ -1,0 +1,67 @@
+"""Gathers what the stages of the fusion pipeline left into one summary of the run."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import tensorflow as tf
+from tfx.utils import path_utils
+
+from components.policy_comparison.executor import COMPARISON_FILE
+from evaluation.fusion_summary import FusionSummary
+from evaluation.policy_comparison import rows_from_json
+from evaluation.policy_evaluation import SUMMARY_FILE
+from pipelines.code_version import code_version
+from pipelines.fusion_config import FusionPipelineConfig
+from pipelines.local_runner import RunResult
+from trainers.fusion import HISTORY_FILE
+
+
+def summarise_run(config: FusionPipelineConfig, result: RunResult, command: str) -> FusionSummary:
+    """Reads the artifacts of a finished run.
+
+    Args:
+      config: What ran.
+      result: Where its outputs are.
+      command: The command line that repeats it.
+
+    Returns:
+      The summary that the console and ``summary.json`` show.
+    """
+    found = _read(result.output("PolicyEvaluator", "evaluation").uri, SUMMARY_FILE)
+    comparison = _read(result.output("PolicyComparison", "comparison").uri, COMPARISON_FILE)
+    trainer = f"Trainer-{config.method}"
+    policy = path_utils.serving_model_path(result.output(trainer, "model").uri)
+    about = _read(os.path.join(policy, "assets.extra"), "mtfx.json")["config"]
+    pushed = result.stages["Pusher"].outputs.get("pushed_model", ())
+    destinations = [
+        artifact.properties["pushed_destination"]
+        for artifact in pushed
+        if artifact.properties.get("pushed")
+    ]
+    return FusionSummary(
+        dataset=config.ranking_run()["dataset"],
+        method=config.method,
+        seed=config.seed,
+        ranking_model=result.output("LatestBlessedRanking", "model").uri,
+        comparison=rows_from_json(comparison["policies"]),
+        sessions=comparison["sessions"],
+        estimates=found["estimates"],
+        current=found["current"],
+        reasons=[*found["reasons"], *found["notes"]],
+        blessed=bool(found["blessed"]),
+        pushed_model=str(destinations[0]) if destinations else None,
+        interactions={"train": about["transitions"]},
+        history=_read(result.output(trainer, "model_run").uri, HISTORY_FILE),
+        seconds=result.seconds,
+        config=json.loads(config.to_json()),
+        command=command,
+        code_version=code_version(),
+    )
+
+
+def _read(directory: str, name: str) -> Any:
+    with tf.io.gfile.GFile(os.path.join(directory, name)) as file:
+        return json.loads(file.read())

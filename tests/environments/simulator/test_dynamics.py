@@ -1,0 +1,192 @@
+"""The simulator step by step, against one session at a time in plain NumPy."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datasets.rewards import RewardConfig
+from environments.simulator.config import SimulatorConfig
+from environments.simulator.draws import Stream, fold_in, session_seeds, uniforms
+from environments.simulator.dynamics import Simulator
+from tests.simulator_worlds import random_world
+
+REWARD = RewardConfig(
+    watch_weight=2.0, integrity_weight=0.7, feedback_weights=(("click", 0.1), ("like", 3.0))
+)
+
+
+def numbers(seed, stream, step, columns):
+    return uniforms(fold_in(tf.constant([seed]), stream, step), columns).numpy()[0].astype(float)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+class Reference:
+    """One session, with the world's tables read directly."""
+
+    def __init__(self, world, config, user, seed):
+        self.tables, self.facts = world.response.arrays(), world.response.settings()
+        self.world, self.config, self.user, self.seed = world, config, user, seed
+        draw = np.clip(numbers(seed, Stream.INITIAL, 0, 1)[0], 2**-25, 1)
+        # The normal quantile by bisection of its distribution function.
+        low, high = -6.0, 6.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            below = 0.5 * (1 + float(tf.math.erf(tf.constant(middle / 2**0.5, tf.float64)))) < draw
+            low, high = (middle, high) if below else (low, middle)
+        self.satisfaction = np.clip(
+            self.tables["mood"][user] + self.facts["mood_sd"] * low, 0.12, 0.8
+        )
+        self.step, self.watched, self.history, self.shares = 0, set(), [], []
+
+    def state(self, offered):
+        world = self.world
+        seen = max(self.step, 1)
+        return np.concatenate(
+            [
+                world.user_embedding[self.user],
+                [self.step / 100],
+                np.mean([world.predictions[self.user, slot] for slot in offered], axis=0),
+                np.sum([*self.history, np.zeros(3)], axis=0) / seen,
+                [np.sum(self.shares) / seen],
+            ]
+        )
+
+    def show(self, slot):
+        """Feedback, watch time, reward, and whether the session is over."""
+        tables, facts, user, step = self.tables, self.facts, self.user, self.step
+        draw = numbers(self.seed, Stream.RESPONSE, step, 4)
+        distance = self.satisfaction - facts["neutral"]
+        chance = sigmoid(tables["logits"][user, slot] + np.array(facts["slopes"]) * distance)
+        feedback = (draw[1:] < chance).astype(float)
+        duration = float(tables["duration_s"][user, slot])
+        median = tables["median_watch_s"][user, slot] * np.exp(facts["watch_slope"] * distance)
+        quantile = np.clip(draw[0], 1e-7, 1 - 1e-7)
+        watch = min(median * (quantile / (1 - quantile)) ** 0.5, facts["max_loops"] * duration)
+        worth = min(max(float(feedback @ facts["satisfaction_weights"]), 0), 1)
+        self.satisfaction = (
+            self.config.carry_over * self.satisfaction + (1 - self.config.carry_over) * worth
+        )
+        leaving = tables["leave_logits"][user] - facts["leave_slope"] * (
+            self.satisfaction - facts["neutral"]
+        )
+        leaves = numbers(self.seed, Stream.LEAVE, step, 1)[0] < sigmoid(leaving)
+        self.watched.add(slot)
+        self.history.append(feedback)
+        self.shares.append(watch / duration)
+        self.step += 1
+        over = (
+            leaves
+            or self.satisfaction < self.config.leave_below
+            or self.step == self.config.max_views
+            or self.step == self.world.pool_size
+        )
+        # Long view is not named by the reward and counts 1.
+        reward = 2.0 * watch / 60 + 0.7 * min(watch / duration, 1) + feedback @ [0.1, 1.0, 3.0]
+        return feedback, watch, reward, over
+
+
+@pytest.mark.parametrize(
+    ("pool", "config"),
+    [
+        (40, SimulatorConfig(candidates=10, max_views=12, reward=REWARD)),
+        (6, SimulatorConfig(candidates=10, max_views=50, reward=REWARD)),
+        (9, SimulatorConfig(candidates=4, leave_below=0.3, carry_over=0.8, reward=REWARD)),
+    ],
+)
+def test_sessions_are_those_of_the_reference(pool, config):
+    world = random_world(users=6, pool=pool, seed=1)
+    simulator = Simulator(world, config)
+    users = np.arange(6, dtype=np.int32).repeat(3)
+    seeds = session_seeds(tf.constant([5, 6]), len(users)).numpy()
+    session = simulator.reset(tf.constant(users), tf.constant([5, 6]))
+    references = [Reference(world, config, u, s) for u, s in zip(users, seeds, strict=True)]
+    over, ended = np.zeros(len(users), bool), np.zeros(len(users), int)
+    for number in range(config.max_views):
+        offer = simulator.candidates(session)
+        states = simulator.observe(session).numpy()
+        mask, slots = offer.mask.numpy(), offer.slots.numpy()
+        chosen = (number + np.arange(len(users))) % np.maximum(mask.sum(axis=1), 1)
+        following, outcome = simulator.step(session, tf.constant(chosen, tf.int32))
+        for row, reference in enumerate(references):
+            if over[row]:
+                continue
+            offered = slots[row][mask[row]].tolist()
+            left = pool - len(reference.watched)
+            assert len(set(offered)) == len(offered) == min(left, config.candidates)
+            assert not set(offered) & reference.watched
+            np.testing.assert_array_equal(
+                offer.predictions[row][mask[row]], world.predictions[users[row], offered]
+            )
+            assert float(session.satisfaction[row]) == pytest.approx(
+                reference.satisfaction, abs=1e-4
+            )
+            np.testing.assert_allclose(states[row], reference.state(offered), atol=1e-3, rtol=1e-3)
+            feedback, watch, reward, done = reference.show(slots[row, chosen[row]])
+            np.testing.assert_array_equal(outcome.feedback[row], feedback)
+            assert float(outcome.watch_s[row]) == pytest.approx(watch, rel=1e-3)
+            assert float(outcome.reward[row]) == pytest.approx(reward, rel=1e-3)
+            assert bool(outcome.done[row]) == bool(done)
+            over[row], ended[row] = done, number
+        if over.all():
+            break
+        session = following
+    assert over.all()
+    assert len(set(ended)) > 1
+    if pool == 6:
+        assert any(len(reference.watched) == pool for reference in references)
+
+
+def test_state_names_are_the_states_columns():
+    world = random_world(users=2, pool=5, tasks=2, embedding=3)
+    simulator = Simulator(world, SimulatorConfig(candidates=3))
+    session = simulator.reset(tf.constant([1]), tf.constant([0, 0]))
+    state = dict(zip(simulator.state_names, simulator.observe(session).numpy()[0], strict=True))
+    assert state["user_2"] == world.user_embedding[1, 2]
+    assert state["session_like"] == state["views"] == 0
+    short = Simulator(world, SimulatorConfig(candidates=3, include_history=False))
+    assert short.state_dim == 3 + 1 + 2
+    assert short.observe(session).shape == [1, 6]
+
+
+def test_the_same_luck_whatever_is_shown_and_however_batched():
+    simulator = Simulator(random_world(), SimulatorConfig(candidates=5))
+    users = tf.constant([3, 4, 5])
+    session = simulator.reset(users, tf.constant([7, 8]))
+    # The same items in another batch: the middle session alone.
+    alone = type(session)(*(part[1:2] for part in session))
+    first, outcome = simulator.step(session, tf.constant([0, 2, 1]))
+    second, lone = simulator.step(alone, tf.constant([2]))
+    assert outcome.watch_s[1] == lone.watch_s[0]
+    np.testing.assert_array_equal(first.remaining[1:2], second.remaining)
+    # Luck is a fixed number per session and step: better items cannot get worse answers.
+    logits = simulator.world.response.arrays()["logits"]
+    slots = simulator.candidates(session).slots.numpy()
+    for column in range(5):
+        _, other = simulator.step(session, tf.fill([3], column))
+        for row, user in enumerate((3, 4, 5)):
+            better = logits[user, slots[row, column]] >= logits[user, slots[row, [0, 2, 1][row]]]
+            mine, theirs = (found.feedback[row].numpy() for found in (other, outcome))
+            assert (mine[better] >= theirs[better]).all()
+
+
+@settings(max_examples=10, deadline=None)
+@given(pool=st.integers(1, 12), candidates=st.integers(1, 15), seed=st.integers(0, 99))
+def test_nothing_is_shown_twice_until_the_pool_is_empty(pool, candidates, seed):
+    world = random_world(users=3, pool=pool)
+    simulator = Simulator(world, SimulatorConfig(candidates=candidates, leave_below=0.0))
+    session = simulator.reset(tf.constant([0, 1, 2]), tf.constant([seed, 0]))
+    shown = []
+    for _ in range(pool):
+        slots = simulator.candidates(session).slots[:, 0]
+        session, outcome = simulator.step(session, tf.zeros([3], tf.int32))
+        shown.append(slots.numpy())
+    for of_session in np.array(shown).T:
+        assert sorted(of_session) == list(range(pool))
+    assert outcome.done.numpy().all()
+    assert not simulator.candidates(session).mask.numpy().any()
+    assert np.isfinite(simulator.observe(session).numpy()).all()

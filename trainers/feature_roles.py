@@ -1,0 +1,109 @@
+"""Which features describe the user, which the item, and which the circumstances."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import polars as pl
+
+from datasets.spec import DERIVED_COLUMNS, DatasetSpec
+
+#: A log column belongs to the item if this share of an item's impressions agree on its value.
+_AGREEMENT = 0.99
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureRoles:
+    """Names of a data set's features, in its order.
+
+    Attributes:
+      user: Attributes of the user; ``user_id`` among them.
+      item: Attributes of the item; ``item_id`` among them.
+      context: What differs between two impressions of the same item to the same user.
+    """
+
+    user: tuple[str, ...]
+    item: tuple[str, ...]
+    context: tuple[str, ...]
+
+
+def feature_roles(spec: DatasetSpec, frame: pl.DataFrame) -> FeatureRoles:
+    """Sorts the features.
+
+    Session-level features and the user table's are the user's; the item tables' are the item's, and
+    so are those of tables joined to an item's column. A column of the log itself is the item's if
+    at least 99% of the impressions of items seen twice or more agree with their item's most
+    frequent value (a video's length); otherwise it is context (the tab, the hour, the step).
+
+    Args:
+      spec: The data set.
+      frame: Its impressions.
+    """
+    roles = {"user_id": "user", "item_id": "item"}
+    for table in spec.side_tables:
+        for column in table.columns:
+            roles[column.name] = roles.get(table.on, "context")
+    found: dict[str, list[str]] = {"user": [], "item": [], "context": []}
+    for feature in spec.features:
+        if feature.level == "session":
+            role = "user"
+        elif feature.name in DERIVED_COLUMNS:
+            role = "context"
+        elif feature.name in roles:
+            role = roles[feature.name]
+        else:
+            role = "item" if _agrees(frame, feature.name) else "context"
+        found[role].append(feature.name)
+    return FeatureRoles(*(tuple(found[role]) for role in ("user", "item", "context")))
+
+
+def item_catalogue(frame: pl.DataFrame, roles: FeatureRoles) -> pl.DataFrame:
+    """Every item of the log with its last values of the item's features, ordered by item."""
+    columns = [name for name in roles.item if name != "item_id"]
+    return (
+        frame.sort("timestamp_ms", "item_id", maintain_order=True)
+        .group_by("item_id")
+        .agg(pl.col(columns).last(), impressions=pl.len())
+        .sort("item_id")
+    )
+
+
+def user_requests(frame: pl.DataFrame, roles: FeatureRoles, users: int, seed: int) -> pl.DataFrame:
+    """Draws users, and of each the circumstances of one of their own impressions.
+
+    Args:
+      frame: Impressions.
+      roles: Of the features.
+      users: How many, at most.
+      seed: Of the choice.
+
+    Returns:
+      One row per user, ordered by user: the user's and the context's features, ``user_id``,
+      ``timestamp_ms`` and ``session_id``.
+    """
+    known = frame["user_id"].unique().sort()
+    rng = np.random.default_rng(seed)
+    chosen = known
+    if len(known) > users:
+        chosen = known[np.sort(rng.choice(len(known), users, replace=False))]
+    own = frame.filter(pl.col("user_id").is_in(chosen.implode())).with_columns(
+        _order=pl.Series(rng.random(frame.filter(pl.col("user_id").is_in(chosen.implode())).height))
+    )
+    columns = dict.fromkeys([*roles.user, *roles.context, "user_id", "timestamp_ms", "session_id"])
+    return (
+        own.sort("user_id", "_order")
+        .group_by("user_id", maintain_order=True)
+        .first()
+        .select(list(columns))
+        .sort("user_id")
+    )
+
+
+def _agrees(frame: pl.DataFrame, name: str) -> bool:
+    counts = frame.group_by("item_id", name).len()
+    items = counts.group_by("item_id").agg(pl.col("len").sum().alias("all"), pl.col("len").max())
+    repeated = items.filter(pl.col("all") > 1)
+    if not repeated.height:
+        return False
+    return int(repeated["len"].sum()) >= _AGREEMENT * int(repeated["all"].sum())

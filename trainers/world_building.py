@@ -1,0 +1,203 @@
+"""Builds the world of a simulator from a log and a ranking model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from datasets.registry import load_dataset
+from datasets.synthetic.manifest import FILE_NAME as SYNTHETIC_MANIFEST
+from environments.simulator.response import ResponseModel
+from environments.simulator.synthetic_response import SyntheticResponse
+from environments.simulator.synthetic_tables import MAIN_TAB, synthetic_tables
+from environments.simulator.world import World, save_world
+from trainers.raw_impressions import raw_features
+from trainers.world_config import WorldConfig
+from trainers.world_data import WorldData, load_world_data
+from trainers.world_pools import Pools, make_pools, pairs
+from trainers.world_response import fit_response_model, response_tables
+
+#: Written beside the world: what was fitted and how well; the log's sessions to compare with.
+FIT_FILE, LOG_FILE = "fit.json", "log_sessions.npz"
+_TRUTH_DATASET = "synthetic-video"
+_USERS_AT_ONCE = 100
+
+
+def run_fn(
+    examples: str, transform_graph: str, model: str, output: str, config_json: str
+) -> dict[str, Any]:
+    """Builds and saves a world; called by the component SimulatorGen.
+
+    Args:
+      examples: URI of SessionExampleGen's artifact.
+      transform_graph: URI of the Transform output that the ranking model was trained with.
+      model: Directory of the ranking SavedModel.
+      output: Directory to write ``world.json``, ``world.npz``, ``fit.json`` and
+        ``log_sessions.npz`` to.
+      config_json: A :class:`~trainers.world_config.WorldConfig` as JSON.
+
+    Returns:
+      What ``fit.json`` holds.
+
+    Raises:
+      ValueError: if the log or the model does not suit.
+      DataError: if files are damaged.
+    """
+    config = WorldConfig.from_json(config_json)
+    begin = time.monotonic()
+    spec = load_dataset(config.dataset)
+    data = load_world_data(spec, examples, transform_graph, config.max_impressions)
+    _report(sum(frame.height for frame in data.splits.values()), "impressions read")
+    pools = make_pools(data, config, _epochs("retrieval"))
+    notes = _notes(data, pools, config)
+    truth = uses_truth(config)
+    if truth:
+        pools = _in_main_tab(pools)
+        response, found = _truth(config, data, pools), {"source": "the known truth"}
+    else:
+        fitted = fit_response_model(data, config, _epochs("response model"))
+        response, found = response_tables(data, pools, fitted), fitted.summary()
+    predictions, names, left_out = predict_pools(model, data, pools)
+    if left_out:
+        notes.append(f"predictions of {', '.join(left_out)} are no probabilities and not used")
+    world = World(
+        user_embedding=pools.embedding,
+        predictions=predictions,
+        prediction_names=names,
+        response=response,
+        item_ids=_ids(data.catalogue["item_id"].to_numpy())[pools.items],
+        user_ids=_ids(pools.requests["user_id"].to_numpy()),
+    )
+    summary = {
+        "dataset": config.dataset,
+        "users": world.num_users,
+        "pool": world.pool_size,
+        "items": data.catalogue.height,
+        "prediction_names": list(names),
+        "feedback_names": list(world.feedback_names),
+        "response_model": "truth" if truth else "fitted",
+        "response": found,
+        "retrieval": {
+            "losses": list(pools.losses),
+            "hit_rate": None if np.isnan(pools.hit_rate) else pools.hit_rate,
+            "chance": pools.chance,
+        },
+        "notes": notes,
+        "seconds": time.monotonic() - begin,
+        "config": json.loads(config.to_json()),
+    }
+    save_world(world, output)
+    data.sample("test", config.max_views).save(os.path.join(output, LOG_FILE))
+    Path(output, FIT_FILE).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    return summary
+
+
+def uses_truth(config: WorldConfig) -> bool:
+    """Whether the response model is the user model behind a synthetic data set.
+
+    Raises:
+      ValueError: if it shall be, but the data set has none.
+    """
+    known = config.dataset == _TRUTH_DATASET
+    known = known and os.path.isfile(os.path.join(config.data_dir, SYNTHETIC_MANIFEST))
+    if config.response == "truth" and not known:
+        raise ValueError(
+            f"the truth is known only of the data set {_TRUTH_DATASET} in a directory that "
+            f"`mtfx synthesize` wrote, not of {config.dataset} in {config.data_dir}"
+        )
+    return known and config.response != "fitted"
+
+
+def predict_pools(
+    model: str, data: WorldData, pools: Pools
+) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
+    """The ranking model's predictions for every user and item of the pool.
+
+    Args:
+      model: Directory of a SavedModel with the signature ``predict_tasks``.
+      data: The log.
+      pools: Users and items.
+
+    Returns:
+      Float32 `[user, slot, prediction]`, the names of the predictions, in the order of the data
+      set's tasks, and the names of those that are left out because they are no probabilities.
+
+    Raises:
+      ValueError: if the model lacks the signature or predicts no probability.
+    """
+    loaded = tf.saved_model.load(model)
+    if "predict_tasks" not in loaded.signatures:
+        raise ValueError(
+            f"{model} has no signature 'predict_tasks'; it has: {', '.join(loaded.signatures)}. "
+            "Train it anew with `mtfx ranking`"
+        )
+    predict = loaded.signatures["predict_tasks"]
+    outputs = set(predict.structured_outputs)
+    tasks = [task for task in data.spec.tasks if task.name in outputs]
+    names = tuple(task.name for task in tasks if task.kind == "binary")
+    if not names:
+        raise ValueError(f"the ranking model predicts no probability, only {sorted(outputs)}")
+    users, slots = pools.items.shape
+    found = np.empty((users, slots, len(names)), np.float32)
+    for first in range(0, users, _USERS_AT_ONCE):
+        last = min(first + _USERS_AT_ONCE, users)
+        raw = raw_features(pairs(data, pools, first, last), data.spec)
+        values = predict(**raw)
+        part = np.stack([values[name].numpy() for name in names], axis=-1)
+        found[first:last] = part.reshape(last - first, slots, len(names))
+        _report((last - first) * slots, "pairs predicted")
+    return found, names, sorted(outputs - set(names))
+
+
+def _truth(config: WorldConfig, data: WorldData, pools: Pools) -> ResponseModel:
+    items = data.catalogue["item_id"].to_numpy()[pools.items]
+    users = pools.requests["user_id"].to_numpy()
+    return SyntheticResponse(synthetic_tables(config.data_dir, users, items))
+
+
+def _in_main_tab(pools: Pools) -> Pools:
+    """The truth has all sessions in one tab, so the ranking model is asked about that one."""
+    tab = np.full(pools.requests.height, MAIN_TAB, np.int64)
+    requests = pools.requests
+    return dataclasses.replace(pools, requests=requests.with_columns(tab=tab))
+
+
+def _notes(data: WorldData, pools: Pools, config: WorldConfig) -> list[str]:
+    notes = []
+    users, slots = pools.items.shape
+    if users < config.users:
+        notes.append(f"{users:,} users instead of {config.users:,}: the test split has no more")
+    if slots < config.pool:
+        notes.append(f"pools of {slots:,} items instead of {config.pool:,}: there are no more")
+    if slots < 2 * config.max_views:
+        notes.append(
+            f"pools of {slots:,} items are small for sessions of up to {config.max_views} views"
+        )
+    for split, frame in data.splits.items():
+        if frame.height >= config.max_impressions:
+            notes.append(f"{frame.height:,} impressions of the split {split} were read, not all")
+    return notes
+
+
+def _ids(values: np.ndarray) -> np.ndarray:
+    """Ids as int64 or fixed-width text, which can be stored without pickling."""
+    return values if np.issubdtype(values.dtype, np.integer) else values.astype(str)
+
+
+def _epochs(name: str):
+    def report(epoch: int, loss: float) -> None:
+        logging.getLogger("mtfx.progress").info("%s, epoch %d: loss %.4f", name, epoch, loss)
+
+    return report
+
+
+def _report(rows: int, what: str) -> None:
+    logging.getLogger("mtfx.progress").info("%s %s", f"{rows:,}", what, extra={"rows": rows})

@@ -1,0 +1,129 @@
+"""The log as world building needs it: splits, features, roles, feedback."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import numpy as np
+import polars as pl
+import tensorflow_transform as tft
+
+from datasets.sessions import SPLITS
+from datasets.spec import DatasetSpec
+from environments.simulator.satisfaction import SatisfactionRule, satisfaction_rule
+from evaluation.session_sample import SessionSample, sample_of_impressions
+from models.features import InputFeature
+from trainers.feature_roles import FeatureRoles, feature_roles, item_catalogue
+from trainers.model_inputs import model_inputs
+from trainers.raw_impressions import SESSION, FeatureTransform, read_raw_impressions
+from trainers.response import ResponseRows
+from trainers.session_dynamics import LoggedSessions
+
+_DURATION = "duration_ms"
+
+
+@dataclasses.dataclass(frozen=True)
+class WorldData:
+    """A log with its transform.
+
+    Attributes:
+      spec: The data set.
+      splits: Raw impressions by split, sessions one after the other.
+      transform: From raw columns to the features of models.
+      inputs: The features by name.
+      roles: Which describe users, which items.
+      catalogue: All items of all splits, one row each.
+      rule: Feedbacks and what they are worth to a user.
+    """
+
+    spec: DatasetSpec
+    splits: dict[str, pl.DataFrame]
+    transform: FeatureTransform
+    inputs: dict[str, InputFeature]
+    roles: FeatureRoles
+    catalogue: pl.DataFrame
+    rule: SatisfactionRule
+
+    @property
+    def watch_column(self) -> str | None:
+        """Column of the watch time in ms, if the data set has one."""
+        columns = self.spec.columns_of("watch_time")
+        return columns[0].name if columns else None
+
+    def inputs_of(self, names: tuple[str, ...]) -> tuple[InputFeature, ...]:
+        """Some features, in this order."""
+        return tuple(self.inputs[name] for name in names)
+
+    def feedback(self, frame: pl.DataFrame) -> np.ndarray:
+        """Labels float32 `[n, feedback]`."""
+        return frame.select(self.rule.feedback_names).to_numpy().astype(np.float32)
+
+    def watch_s(self, frame: pl.DataFrame) -> np.ndarray | None:
+        """Seconds watched, float32 `[n]`."""
+        if self.watch_column is None:
+            return None
+        return (frame[self.watch_column].to_numpy() / 1_000.0).astype(np.float32)
+
+    def duration_s(self, frame: pl.DataFrame) -> np.ndarray:
+        """Lengths of the items in seconds, float32 `[n]`; 0 where the data set has none."""
+        if _DURATION not in frame.columns:
+            return np.zeros(frame.height, np.float32)
+        return (np.maximum(frame[_DURATION].to_numpy(), 0.0) / 1_000.0).astype(np.float32)
+
+    def response_rows(self, frame: pl.DataFrame) -> ResponseRows:
+        """Impressions as the response model takes them."""
+        return ResponseRows(
+            self.transform(frame), self.feedback(frame), self.watch_s(frame), self.duration_s(frame)
+        )
+
+    def sessions(self, split: str) -> LoggedSessions:
+        """Impressions as :mod:`trainers.session_dynamics` takes them."""
+        frame = self.splits[split]
+        number = frame[SESSION].to_numpy()
+        cut = np.bincount(number) >= self.spec.session_rule.max_length
+        return LoggedSessions(frame["user_id"].to_numpy(), number, self.feedback(frame), cut)
+
+    def sample(self, split: str, max_views: int) -> SessionSample:
+        """The split's sessions as distributions, none longer than the cap."""
+        frame = self.splits[split]
+        return sample_of_impressions(
+            self.rule.feedback_names,
+            frame[SESSION].to_numpy(),
+            self.feedback(frame),
+            self.watch_s(frame),
+            max_views,
+        )
+
+
+def load_world_data(
+    spec: DatasetSpec, examples: str, transform_graph: str, max_impressions: int
+) -> WorldData:
+    """Reads a log.
+
+    Args:
+      spec: The data set.
+      examples: URI of SessionExampleGen's artifact, with all three splits.
+      transform_graph: URI of Transform's.
+      max_impressions: Of each split, read no more.
+
+    Raises:
+      ValueError: if a split is missing or empty.
+    """
+    output = tft.TFTransformOutput(transform_graph)
+    splits = {
+        split: read_raw_impressions(
+            os.path.join(examples, f"Split-{split}", "*"), output, max_impressions=max_impressions
+        )
+        for split in SPLITS
+    }
+    roles = feature_roles(spec, splits["train"])
+    return WorldData(
+        spec=spec,
+        splits=splits,
+        transform=FeatureTransform(output, spec),
+        inputs={feature.name: feature for feature in model_inputs(spec, output)},
+        roles=roles,
+        catalogue=item_catalogue(pl.concat(splits.values()), roles),
+        rule=satisfaction_rule(spec),
+    )
