@@ -1,0 +1,146 @@
+"""The fusion pipeline for real, on a small ranking run: two runs with the cache, and a ranker."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.latest_blessed_ranking import LatestBlessedRankingStrategy
+from datasets.synthetic.config import SyntheticConfig
+from datasets.synthetic.synthesis import synthesize
+from pipelines.config import RankingPipelineConfig
+from pipelines.errors import StageError
+from pipelines.fusion import run_fusion
+from pipelines.fusion_config import FusionPipelineConfig
+from pipelines.local_runner import SilentObserver
+from pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from pipelines.ranking import run_ranking
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+TASKS = ("click", "long_view", "like")
+
+
+class Recorder(SilentObserver):
+    def __init__(self):
+        self.stages = {}
+
+    def finished(self, result):
+        self.stages[result.name] = result
+
+
+@pytest.fixture(scope="module")
+def ranking(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("fusion")
+    synthesize(SyntheticConfig(profile="video", impressions=6000, seed=3), directory / "data")
+
+    def run(min_auc):
+        config = RankingPipelineConfig(
+            data=DataOptions("synthetic-video", str(directory / "data"), tasks=TASKS),
+            output_dir=str(directory / "run"),
+            model_options=ModelOptions(backbone="shared_bottom", size="small"),
+            training_options=TrainingOptions(epochs=1, batch_size=128),
+            blessing_options=BlessingOptions(min_auc=min_auc),
+            seed=5,
+        )
+        return run_ranking(config, SilentObserver())
+
+    return directory / "run", run
+
+
+@pytest.fixture(scope="module")
+def config(ranking):
+    return FusionPipelineConfig(
+        run_dir=str(ranking[0]),
+        baselines=("constant", "td3"),
+        users=40,
+        pool=60,
+        candidates=20,
+        sessions=200,
+        eval_sessions=100,
+        train_steps=50,
+        batch_size=32,
+        settings=(("hidden_units", (16,)),),
+        seed=2,
+    )
+
+
+def test_without_a_blessed_model_it_says_so(ranking, config):
+    ranking[1](min_auc=1.0)
+    with pytest.raises(StageError, match="none is blessed"):
+        run_fusion(config, SilentObserver())
+
+
+@pytest.fixture(scope="module")
+def first(ranking, config):
+    ranking[1](min_auc=0.0)
+    recorder = Recorder()
+    return run_fusion(config, recorder, "mtfx fusion"), recorder.stages
+
+
+def test_all_policies_met_the_same_sessions(first, config):
+    summary, _ = first
+    assert {row.policy for row in summary.comparison} == {"constant", "td3", "bcq"}
+    assert summary.comparison[0].policy == "constant"
+    assert all(row.figures["views"].n == config.eval_sessions for row in summary.comparison)
+    report = json.loads((config.report_dir / "summary.json").read_text())
+    assert report["method"] == "bcq"
+    assert report["command"] == "mtfx fusion"
+    assert set(report["estimates"]) >= {"conservative", "fqe"}
+    assert report["blessed"] == (report["pushed_model"] is not None)
+
+
+def test_nothing_is_done_twice(first, config):
+    recorder = Recorder()
+    run_fusion(config, recorder)
+    resolved = {"LatestBlessedRanking", "EarlierBlessedPolicy"}
+    done = {n for n, stage in recorder.stages.items() if stage.status != "cached"}
+    assert done == resolved
+
+
+def test_the_ranker_needs_only_tensorflow(first, tmp_path):
+    _, stages = first
+    ranker = f"{stages['RankerExporter'].outputs['model'][0].uri}/Format-Serving"
+    rng = np.random.default_rng(0)
+    state_dim = (
+        tf.saved_model.load(ranker)
+        .signatures["fuse"]
+        .structured_input_signature[1]["state"]
+        .shape[1]
+    )
+    np.savez(
+        tmp_path / "request.npz",
+        state=rng.normal(size=(2, state_dim)).astype(np.float32),
+        predictions=rng.random((2, 7, len(TASKS))).astype(np.float32),
+        mask=np.arange(7) < np.array([[7], [4]]),
+    )
+    code = (
+        "import numpy as np, tensorflow as tf\n"
+        f"model = tf.saved_model.load({ranker!r})\n"
+        f"request = np.load({str(tmp_path / 'request.npz')!r})\n"
+        "given = {name: tf.constant(request[name]) for name in request.files}\n"
+        "ranked = model.signatures['fuse'](**given)['ranked_indices'].numpy()\n"
+        "assert sorted(ranked[0]) == list(range(7)), ranked\n"
+        "assert sorted(ranked[1][:4]) == list(range(4)) and (ranked[1][4:] == -1).all(), ranked\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+
+
+def test_a_second_policy_is_judged_against_the_first(first, config):
+    summary, _ = first
+    if not summary.blessed:
+        pytest.skip("the first policy was not blessed, so there is none to compare with")
+    later = run_fusion(dataclasses.replace(config, seed=3), SilentObserver())
+    assert set(later.current) == set(later.estimates)
+
+
+def test_the_strategy_looks_past_the_channels_it_is_given():
+    class Store:
+        def get_contexts_by_type(self, name):
+            return []
+
+    with pytest.raises(LookupError, match="mtfx ranking"):
+        LatestBlessedRankingStrategy().resolve_artifacts(Store(), {"model": []})
