@@ -21,6 +21,7 @@ class FusionSummary:
       ranking_model: Directory of the ranking model that it was learned for.
       comparison: The policy and its baselines on the same simulated sessions.
       sessions: How many these were.
+      evaluation: Directory of the evaluation's own report.
       estimates: By estimator, ``value``, ``low`` and ``high`` from the held-out interactions.
       current: The same for the current policy, which the new one must not fall below.
       reasons: Why the policy was refused, or what a reader must know of its blessing.
@@ -40,6 +41,7 @@ class FusionSummary:
     ranking_model: str
     comparison: Sequence[PolicyRow]
     sessions: int
+    evaluation: str
     estimates: Mapping[str, Mapping[str, Any]]
     current: Mapping[str, Mapping[str, Any]]
     reasons: Sequence[str]

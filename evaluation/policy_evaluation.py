@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from evaluation.ope.base import Estimate
+from evaluation.pages import render_policy_page
 from evaluation.policy_blessing import Verdict
 from evaluation.policy_figures import action_distributions, value_intervals
 from evaluation.policy_report import ActionReport
-from evaluation.report import format_figure, format_percent, write_atomically
+from evaluation.report import write_atomically
 from evaluation.run_summary import jsonable
 
 SUMMARY_FILE, PAGE_FILE = "summary.json", "index.html"
@@ -101,17 +100,6 @@ def write_evaluation(
 
 def render_page(evaluation: PolicyEvaluation, images: Mapping[str, bytes]) -> str:
     """The report as one HTML page, its PNG images inside it."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("evaluation"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(figure=format_figure, percent=format_percent)
-    inline = {name: base64.b64encode(image).decode() for name, image in images.items()}
-    return environment.get_template("policy_evaluation.html.j2").render(
-        run=evaluation,
-        images=inline,
-        config=json.dumps(jsonable(evaluation.config), indent=1, ensure_ascii=False),
+    return render_policy_page(
+        "policy_evaluation.html.j2", images, evaluation.config, {"run": evaluation}
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluation.ope.base import Estimate
+from evaluation.policy_comparison import FIGURES, PolicyRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,6 +93,62 @@ def value_intervals(
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel("expected discounted reward of a session")
     axes.legend(fontsize=8, frameon=False, loc="best")
+    return _png(figure)
+
+
+def policy_bars(rows: Sequence[PolicyRow]) -> bytes:
+    """Watch time and positive interactions of each policy, with their intervals, side by side.
+
+    Args:
+      rows: The policies.
+
+    Returns:
+      A PNG.
+    """
+    figure = _figure((7.2, 0.42 * len(rows) + 1.1))
+    for axes, key in zip(figure.subplots(1, 2), ("watch_s", "positive_rate"), strict=True):
+        for place, row in enumerate(rows):
+            mean = row.figures[key]
+            if mean.mean is None:
+                continue
+            axes.errorbar(
+                mean.mean,
+                place,
+                xerr=mean.half_width or 0.0,
+                fmt="o",
+                color=_COLOURS["policy" if row.differences else "logged"],
+                capsize=3,
+            )
+        axes.set_yticks(range(len(rows)), [row.policy for row in rows])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlabel(FIGURES[key], fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.grid(axis="x", alpha=0.3)
+    return _png(figure)
+
+
+def q_values(history: Sequence[Mapping[str, Any]]) -> bytes:
+    """Mean Q value of held-out actions and of the policy's over training (BatchRL-MTF, Figure 5).
+
+    Args:
+      history: By report: ``step``, ``data_q``, ``policy_q``.
+
+    Returns:
+      A PNG; empty if there are fewer than two reports.
+    """
+    if len(history) < 2:
+        return b""
+    figure = _figure((5.4, 2.8))
+    axes = figure.subplots()
+    steps = [entry["step"] for entry in history]
+    for key, kind, label in (
+        ("data_q", "logged", "logged actions"),
+        ("policy_q", "policy", "the policy's"),
+    ):
+        axes.plot(steps, [entry[key] for entry in history], color=_COLOURS[kind], label=label)
+    axes.set_xlabel("training step")
+    axes.set_ylabel("mean Q value")
+    axes.legend(fontsize=8, frameon=False)
     return _png(figure)
 
 

@@ -20,8 +20,8 @@ from components.policy_search.component import PolicySearch
 from components.policy_search.search import PolicySearchConfig
 from components.ranker_exporter.component import RankerExporter
 from components.simulator_gen.component import SimulatorGen
+from evaluation.fusion_report import write_fusion_report
 from evaluation.fusion_summary import FusionSummary
-from evaluation.report import write_atomically
 from pipelines import local_runner
 from pipelines.code_version import code_version
 from pipelines.fusion_config import SEARCHES, FusionPipelineConfig
@@ -145,7 +145,7 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
 def run_fusion(
     config: FusionPipelineConfig, observer: local_runner.StageObserver, command: str = ""
 ) -> FusionSummary:
-    """Runs the pipeline on this machine and writes ``RUN/fusion/report/summary.json``.
+    """Runs the pipeline on this machine and writes its report below ``RUN/fusion/report``.
 
     Args:
       config: What to run.
@@ -160,9 +160,7 @@ def run_fusion(
     """
     result = local_runner.run(create_pipeline(config), observer)
     summary = summarise_run(config, result, command)
-    config.report_dir.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(summary.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
-    write_atomically(config.report_dir / "summary.json", text + "\n")
+    write_fusion_report(config.report_dir, summary)
     return summary
 
 

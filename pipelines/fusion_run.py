@@ -30,7 +30,8 @@ def summarise_run(config: FusionPipelineConfig, result: RunResult, command: str)
     Returns:
       The summary that the console and ``summary.json`` show.
     """
-    found = _read(result.output("PolicyEvaluator", "evaluation").uri, SUMMARY_FILE)
+    evaluation = result.output("PolicyEvaluator", "evaluation").uri
+    found = _read(evaluation, SUMMARY_FILE)
     comparison = _read(result.output("PolicyComparison", "comparison").uri, COMPARISON_FILE)
     trainer = f"Trainer-{config.method}"
     policy = path_utils.serving_model_path(result.output(trainer, "model").uri)
@@ -48,6 +49,7 @@ def summarise_run(config: FusionPipelineConfig, result: RunResult, command: str)
         ranking_model=result.output("LatestBlessedRanking", "model").uri,
         comparison=rows_from_json(comparison["policies"]),
         sessions=comparison["sessions"],
+        evaluation=evaluation,
         estimates=found["estimates"],
         current=found["current"],
         reasons=[*found["reasons"], *found["notes"]],

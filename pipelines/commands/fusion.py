@@ -190,7 +190,9 @@ def fusion_command(
         console = Console(file=terminal, width=None if terminal.isatty() else 120)
         with console.status("loading TensorFlow and TFX"):
             from evaluation.fusion_console import render_fusion_summary
+            from evaluation.fusion_report import PAGE_FILE
             from pipelines.fusion import run_fusion
         with stage_progress(console) as progress:
             summary = run_fusion(config, progress, shlex.join(["mtfx", *sys.argv[1:]]))
         console.print(render_fusion_summary(summary))
+        console.print(f"report: {config.report_dir / PAGE_FILE}", soft_wrap=True)
