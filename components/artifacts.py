@@ -6,6 +6,9 @@ from tfx.types import artifact
 
 
 class Simulator(artifact.Artifact):
-    """A world: a directory that ``environments.simulator.world.save_world`` wrote."""
+    """A world as ``environments.simulator.world.save_world`` writes it, and its report.
+
+    ``report/index.html`` and ``report/report.json`` compare it with the log.
+    """
 
     TYPE_NAME = "Simulator"

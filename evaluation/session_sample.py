@@ -17,7 +17,8 @@ class SessionSample:
       lengths: Impressions of each session, int64 `[session]`.
       watch_s: Seconds watched in each session, float64 `[session]`; NaN without watch times.
       feedback: Impressions with each feedback, float64 `[session, feedback]`.
-      view_watch_s: Seconds watched of single impressions, float32 `[view]`; empty without.
+      view_watch_s: Seconds watched of single impressions, session by session, float32 `[view]`;
+        empty without.
 
     Raises:
       ValueError: at construction, if the arrays do not fit each other or there is no session.
@@ -35,6 +36,10 @@ class SessionSample:
             raise ValueError("a sample of sessions needs at least one")
         if self.watch_s.shape != (sessions,):
             raise ValueError(f"{sessions} sessions, but watch_s is {list(self.watch_s.shape)}")
+        if len(self.view_watch_s) not in (0, int(self.lengths.sum())):
+            raise ValueError(
+                f"{int(self.lengths.sum())} impressions, but {len(self.view_watch_s)} watch times"
+            )
         if self.feedback.shape != (sessions, len(self.feedback_names)):
             raise ValueError(
                 f"{sessions} sessions and {len(self.feedback_names)} feedbacks, but feedback is "
@@ -49,6 +54,21 @@ class SessionSample:
     def rates(self) -> np.ndarray:
         """Share of impressions with each feedback, float64 `[feedback]`."""
         return self.feedback.sum(axis=0) / self.lengths.sum()
+
+    def take(self, sessions: np.ndarray) -> SessionSample:
+        """Some of the sessions, by index, int `[n]`."""
+        views = np.zeros(0, np.float32)
+        if self.has_watch_time:
+            ends = np.cumsum(self.lengths)
+            first = ends - self.lengths
+            views = np.concatenate([self.view_watch_s[first[i] : ends[i]] for i in sessions])
+        return SessionSample(
+            self.feedback_names,
+            self.lengths[sessions],
+            self.watch_s[sessions],
+            self.feedback[sessions],
+            views,
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes an ``.npz`` file."""

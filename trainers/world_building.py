@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from datasets.registry import load_dataset
 from datasets.synthetic.manifest import FILE_NAME as SYNTHETIC_MANIFEST
@@ -19,14 +19,16 @@ from environments.simulator.response import ResponseModel
 from environments.simulator.synthetic_response import SyntheticResponse
 from environments.simulator.synthetic_tables import MAIN_TAB, synthetic_tables
 from environments.simulator.world import World, save_world
-from trainers.raw_impressions import raw_features
+from evaluation.simulator_report import REPORT_DIRECTORY, write_simulator_report
 from trainers.world_config import WorldConfig
 from trainers.world_data import WorldData, load_world_data
 from trainers.world_pools import Pools, make_pools, pairs
+from trainers.world_predictions import RankingPredictions
 from trainers.world_response import fit_response_model, response_tables
+from trainers.world_validation import validate_world
 
-#: Written beside the world: what was fitted and how well; the log's sessions to compare with.
-FIT_FILE, LOG_FILE = "fit.json", "log_sessions.npz"
+#: Written beside the world: what was fitted and how well; the sessions that are compared.
+FIT_FILE, LOG_FILE, SIMULATION_FILE = "fit.json", "log_sessions.npz", "simulated_sessions.npz"
 _TRUTH_DATASET = "synthetic-video"
 _USERS_AT_ONCE = 100
 
@@ -40,8 +42,8 @@ def run_fn(
       examples: URI of SessionExampleGen's artifact.
       transform_graph: URI of the Transform output that the ranking model was trained with.
       model: Directory of the ranking SavedModel.
-      output: Directory to write ``world.json``, ``world.npz``, ``fit.json`` and
-        ``log_sessions.npz`` to.
+      output: Directory to write ``world.json``, ``world.npz``, ``fit.json``, the compared
+        sessions, and the comparison, ``report/index.html`` and ``report/report.json``, to.
       config_json: A :class:`~trainers.world_config.WorldConfig` as JSON.
 
     Returns:
@@ -54,25 +56,25 @@ def run_fn(
     config = WorldConfig.from_json(config_json)
     begin = time.monotonic()
     spec = load_dataset(config.dataset)
-    data = load_world_data(spec, examples, transform_graph, config.max_impressions)
+    data = load_world_data(spec, config.data_dir, examples, transform_graph, config.max_impressions)
     _report(sum(frame.height for frame in data.splits.values()), "impressions read")
     pools = make_pools(data, config, _epochs("retrieval"))
     notes = _notes(data, pools, config)
     truth = uses_truth(config)
     if truth:
         pools = _in_main_tab(pools)
-        response, found = _truth(config, data, pools), {"source": "the known truth"}
+        respond, found = functools.partial(_truth, config, data), {"source": "the known truth"}
     else:
         fitted = fit_response_model(data, config, _epochs("response model"))
-        response, found = response_tables(data, pools, fitted), fitted.summary()
-    predictions, names, left_out = predict_pools(model, data, pools)
-    if left_out:
+        respond, found = functools.partial(response_tables, data, fitted), fitted.summary()
+    predict = RankingPredictions(model, spec)
+    if left_out := predict.left_out:
         notes.append(f"predictions of {', '.join(left_out)} are no probabilities and not used")
     world = World(
         user_embedding=pools.embedding,
-        predictions=predictions,
-        prediction_names=names,
-        response=response,
+        predictions=_predict_pools(predict, data, pools),
+        prediction_names=predict.names,
+        response=respond(pools),
         item_ids=_ids(data.catalogue["item_id"].to_numpy())[pools.items],
         user_ids=_ids(pools.requests["user_id"].to_numpy()),
     )
@@ -81,7 +83,7 @@ def run_fn(
         "users": world.num_users,
         "pool": world.pool_size,
         "items": data.catalogue.height,
-        "prediction_names": list(names),
+        "prediction_names": list(predict.names),
         "feedback_names": list(world.feedback_names),
         "response_model": "truth" if truth else "fitted",
         "response": found,
@@ -94,8 +96,13 @@ def run_fn(
         "seconds": time.monotonic() - begin,
         "config": json.loads(config.to_json()),
     }
+    report = validate_world(data, config, pools, respond, summary)
+    _report(len(report.simulation.lengths), "sessions simulated")
     save_world(world, output)
-    data.sample("test", config.max_views).save(os.path.join(output, LOG_FILE))
+    report.log.save(os.path.join(output, LOG_FILE))
+    report.simulation.save(os.path.join(output, SIMULATION_FILE))
+    write_simulator_report(Path(output, REPORT_DIRECTORY), report)
+    summary["seconds"] = time.monotonic() - begin
     Path(output, FIT_FILE).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     return summary
 
@@ -116,45 +123,16 @@ def uses_truth(config: WorldConfig) -> bool:
     return known and config.response != "fitted"
 
 
-def predict_pools(
-    model: str, data: WorldData, pools: Pools
-) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
-    """The ranking model's predictions for every user and item of the pool.
-
-    Args:
-      model: Directory of a SavedModel with the signature ``predict_tasks``.
-      data: The log.
-      pools: Users and items.
-
-    Returns:
-      Float32 `[user, slot, prediction]`, the names of the predictions, in the order of the data
-      set's tasks, and the names of those that are left out because they are no probabilities.
-
-    Raises:
-      ValueError: if the model lacks the signature or predicts no probability.
-    """
-    loaded = tf.saved_model.load(model)
-    if "predict_tasks" not in loaded.signatures:
-        raise ValueError(
-            f"{model} has no signature 'predict_tasks'; it has: {', '.join(loaded.signatures)}. "
-            "Train it anew with `mtfx ranking`"
-        )
-    predict = loaded.signatures["predict_tasks"]
-    outputs = set(predict.structured_outputs)
-    tasks = [task for task in data.spec.tasks if task.name in outputs]
-    names = tuple(task.name for task in tasks if task.kind == "binary")
-    if not names:
-        raise ValueError(f"the ranking model predicts no probability, only {sorted(outputs)}")
+def _predict_pools(predict: RankingPredictions, data: WorldData, pools: Pools) -> np.ndarray:
+    """The ranking model's predictions, float32 `[user, slot, prediction]`."""
     users, slots = pools.items.shape
-    found = np.empty((users, slots, len(names)), np.float32)
+    found = np.empty((users, slots, len(predict.names)), np.float32)
     for first in range(0, users, _USERS_AT_ONCE):
         last = min(first + _USERS_AT_ONCE, users)
-        raw = raw_features(pairs(data, pools, first, last), data.spec)
-        values = predict(**raw)
-        part = np.stack([values[name].numpy() for name in names], axis=-1)
-        found[first:last] = part.reshape(last - first, slots, len(names))
+        part = predict(pairs(data, pools, first, last))
+        found[first:last] = part.reshape(last - first, slots, -1)
         _report((last - first) * slots, "pairs predicted")
-    return found, names, sorted(outputs - set(names))
+    return found
 
 
 def _truth(config: WorldConfig, data: WorldData, pools: Pools) -> ResponseModel:

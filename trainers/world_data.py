@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 import tensorflow_transform as tft
 
+from datasets.exposures import Exposures, read_random_exposures
 from datasets.sessions import SPLITS
 from datasets.spec import DatasetSpec
 from environments.simulator.satisfaction import SatisfactionRule, satisfaction_rule
-from evaluation.session_sample import SessionSample, sample_of_impressions
 from models.features import InputFeature
 from trainers.feature_roles import FeatureRoles, feature_roles, item_catalogue
 from trainers.model_inputs import model_inputs
@@ -35,6 +35,7 @@ class WorldData:
       roles: Which describe users, which items.
       catalogue: All items of all splits, one row each.
       rule: Feedbacks and what they are worth to a user.
+      exposures: The log of random exposures; None if there is none.
     """
 
     spec: DatasetSpec
@@ -44,6 +45,7 @@ class WorldData:
     roles: FeatureRoles
     catalogue: pl.DataFrame
     rule: SatisfactionRule
+    exposures: Exposures | None = None
 
     @property
     def watch_column(self) -> str | None:
@@ -84,31 +86,22 @@ class WorldData:
         cut = np.bincount(number) >= self.spec.session_rule.max_length
         return LoggedSessions(frame["user_id"].to_numpy(), number, self.feedback(frame), cut)
 
-    def sample(self, split: str, max_views: int) -> SessionSample:
-        """The split's sessions as distributions, none longer than the cap."""
-        frame = self.splits[split]
-        return sample_of_impressions(
-            self.rule.feedback_names,
-            frame[SESSION].to_numpy(),
-            self.feedback(frame),
-            self.watch_s(frame),
-            max_views,
-        )
-
 
 def load_world_data(
-    spec: DatasetSpec, examples: str, transform_graph: str, max_impressions: int
+    spec: DatasetSpec, data_dir: str, examples: str, transform_graph: str, max_impressions: int
 ) -> WorldData:
     """Reads a log.
 
     Args:
       spec: The data set.
+      data_dir: Directory of its files, for the random exposures.
       examples: URI of SessionExampleGen's artifact, with all three splits.
       transform_graph: URI of Transform's.
       max_impressions: Of each split, read no more.
 
     Raises:
       ValueError: if a split is missing or empty.
+      DataError: if the log of random exposures is damaged.
     """
     output = tft.TFTransformOutput(transform_graph)
     splits = {
@@ -126,4 +119,5 @@ def load_world_data(
         roles=roles,
         catalogue=item_catalogue(pl.concat(splits.values()), roles),
         rule=satisfaction_rule(spec),
+        exposures=read_random_exposures(spec, data_dir),
     )

@@ -12,6 +12,9 @@ from trainers.retrieval import embed, hit_rate, retrieve, train_retrieval
 from trainers.world_config import WorldConfig
 from trainers.world_data import WorldData
 
+#: Items of a pool of logged ones, and those added to it at random, at least.
+_LOGGED, _RANDOM = 100, 30
+
 
 @dataclasses.dataclass(frozen=True)
 class Pools:
@@ -103,6 +106,50 @@ def pairs(data: WorldData, pools: Pools, first: int, last: int) -> pl.DataFrame:
     left = pools.requests.select(own)[users]
     right = data.catalogue.select(item)[pools.items[first:last].ravel()]
     return pl.concat([left, right], how="horizontal")
+
+
+def logged_pools(
+    data: WorldData, pools: Pools, users: pl.Series, seed: int
+) -> tuple[Pools, np.ndarray]:
+    """Pools of what the log showed some users, filled up with random items.
+
+    Args:
+      data: The log.
+      pools: Those of a world, with these users among others.
+      users: Their ids, ascending.
+      seed: Of the random items.
+
+    Returns:
+      The pools, and how many items of each come from the log, int64 `[user]`: at most 100, those of
+      the test split before those of the others.
+    """
+    known = pools.requests["user_id"].is_in(users.implode()).to_numpy()
+    order = pl.concat(data.splits[split] for split in ("test", "eval", "train"))
+    seen = (
+        order.filter(pl.col("user_id").is_in(users.implode()))
+        .unique(["user_id", "item_id"], keep="first", maintain_order=True)
+        .group_by("user_id", maintain_order=True)
+        .head(_LOGGED)
+    )
+    rows = catalogue_rows(data.catalogue, seen["item_id"])
+    owners = np.searchsorted(users.to_numpy(), seen["user_id"].to_numpy())
+    counts = np.bincount(owners, minlength=len(users))
+    size = min(int(counts.max()) + _RANDOM, data.catalogue.height)
+    by_user = np.split(rows[np.argsort(owners, kind="stable")], np.cumsum(counts)[:-1])
+    rng = np.random.default_rng([seed, 5])
+    items = np.empty((len(users), size), np.int64)
+    for user, own in enumerate(by_user):
+        left = np.ones(data.catalogue.height, bool)
+        left[own] = False
+        filler = rng.choice(np.flatnonzero(left), size - len(own), replace=False)
+        items[user] = np.concatenate([own, filler])
+    chosen = dataclasses.replace(
+        pools,
+        requests=pools.requests.filter(pl.Series(known)),
+        embedding=pools.embedding[known],
+        items=items,
+    )
+    return chosen, counts
 
 
 def _with_random(top: np.ndarray, items: int, size: int, seed: int) -> np.ndarray:

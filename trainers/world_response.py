@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from datasets.exposures import read_random_exposures
 from environments.simulator.fitted_response import FittedResponse, FittedSettings
 from environments.simulator.satisfaction import NEUTRAL
 from trainers.response import FittedNetwork, ResponseRows, fit_response
@@ -69,9 +68,6 @@ def fit_response_model(
       data: The log.
       config: Of the world.
       on_epoch_end: Told the epoch and the loss.
-
-    Raises:
-      DataError: if the log of random exposures is damaged.
     """
     source, parts = _rows(data, config)
     names = [feature.name for feature in data.spec.features]
@@ -92,13 +88,13 @@ def fit_response_model(
     return ResponseFit(source, (fit, calibrate, check), fitted, dynamics)
 
 
-def response_tables(data: WorldData, pools: Pools, fit: ResponseFit) -> FittedResponse:
+def response_tables(data: WorldData, fit: ResponseFit, pools: Pools) -> FittedResponse:
     """The response model of the users' pools.
 
     Args:
       data: The log.
-      pools: Users and items.
       fit: What was fitted.
+      pools: Users and items.
     """
     users, slots = pools.items.shape
     logits = np.empty((users, slots, len(data.rule.feedback_names)), np.float32)
@@ -138,7 +134,7 @@ def response_tables(data: WorldData, pools: Pools, fit: ResponseFit) -> FittedRe
 def _rows(
     data: WorldData, config: WorldConfig
 ) -> tuple[str, tuple[ResponseRows, ResponseRows, ResponseRows]]:
-    exposures = read_random_exposures(data.spec, config.data_dir)
+    exposures = data.exposures
     least = config.response_training.min_random_rows
     if exposures is not None and exposures.frame.height >= least:
         size = exposures.frame.height

@@ -1,0 +1,54 @@
+"""The ranking model's predictions of what a simulator's users may be shown."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import tensorflow as tf
+
+from datasets.spec import DatasetSpec
+from trainers.raw_impressions import raw_features
+
+_ROWS = 32_768
+
+
+class RankingPredictions:
+    """A ranking model as it is served.
+
+    Attributes:
+      names: Of its probabilities, in the order of the data set's tasks, K of them.
+      left_out: Names of its predictions that are no probabilities.
+    """
+
+    def __init__(self, model: str, spec: DatasetSpec) -> None:
+        """Loads the model.
+
+        Args:
+          model: Directory of a SavedModel with the signature ``predict_tasks``.
+          spec: The data set.
+
+        Raises:
+          ValueError: if the model lacks the signature or predicts no probability.
+        """
+        self._spec = spec
+        # The signature is a part of the model, which must be kept.
+        self._model = tf.saved_model.load(model)
+        if "predict_tasks" not in self._model.signatures:
+            raise ValueError(
+                f"{model} has no signature 'predict_tasks'; it has: "
+                f"{', '.join(self._model.signatures)}. Train it anew with `mtfx ranking`"
+            )
+        self._predict = self._model.signatures["predict_tasks"]
+        outputs = set(self._predict.structured_outputs)
+        self.names = tuple(t.name for t in spec.tasks if t.name in outputs and t.kind == "binary")
+        if not self.names:
+            raise ValueError(f"the ranking model predicts no probability, only {sorted(outputs)}")
+        self.left_out = tuple(sorted(outputs - set(self.names)))
+
+    def __call__(self, frame: pl.DataFrame) -> np.ndarray:
+        """Probabilities float32 `[n, K]` of the rows of a frame of raw features."""
+        parts = [np.empty((0, len(self.names)), np.float32)]
+        for part in frame.iter_slices(_ROWS):
+            values = self._predict(**raw_features(part, self._spec))
+            parts.append(np.stack([values[name].numpy() for name in self.names], axis=-1))
+        return np.concatenate(parts)
