@@ -131,7 +131,15 @@ def train_offline(
     done = int(agent.train_step_counter)
     while done < steps:
         count = min(log_every - done % log_every, steps - done)
-        means = run(tf.constant(count, tf.int32))
+        try:
+            means = run(tf.constant(count, tf.int32))
+        except tf.errors.InvalidArgumentError as error:
+            # TF-Agents checks its losses in the graph.
+            if "Inf" not in str(error) and "NaN" not in str(error):
+                raise
+            raise TrainingDivergedError(
+                _diverged(f"between the steps {done} and {done + count}, a loss is not finite")
+            ) from error
         before, done = done, done + count
         logs.append(_log(done, means, mean_q(tf.constant([seed, done], tf.int32))))
         if on_log is not None:
@@ -167,7 +175,8 @@ def transition_tensors(agent: Any, table: Transitions) -> TransitionTensors:
             # What follows a session's end is not used.
             finite |= data.discounts[:, tf.newaxis] == 0
         if not bool(tf.reduce_all(finite)):
-            row = int(tf.argmin(tf.cast(tf.reshape(finite, [count, -1]), tf.int8)[:, 0]))
+            whole = tf.reduce_all(tf.reshape(finite, [count, -1]), axis=1)
+            row = int(tf.argmin(tf.cast(whole, tf.int8)))
             raise ValueError(f"{name} of the transitions holds no number, first in row {row}")
     if float(tf.reduce_max(tf.abs(data.actions))) > 1.0 + _ROUNDING:
         raise ValueError(
@@ -265,7 +274,10 @@ def _log(step: int, means: tf_agent.LossInfo, mean_q: tuple[tf.Tensor, tf.Tensor
     log = OfflineLog(step, float(means.loss), losses, float(mean_q[0]), float(mean_q[1]))
     if not np.isfinite([log.loss, log.data_q, log.policy_q, *losses.values()]).all():
         raise TrainingDivergedError(
-            f"training diverged by step {step}: loss {log.loss}, mean Q {log.policy_q}; lower the "
-            "critics' learning rate, or scale rewards down"
+            _diverged(f"by step {step}, loss {log.loss}, mean Q {log.policy_q}")
         )
     return log
+
+
+def _diverged(how: str) -> str:
+    return f"training diverged {how}; lower the critics' learning rate, or scale rewards down"

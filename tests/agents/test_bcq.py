@@ -1,5 +1,7 @@
 """BatchRL-MTF's equations (3)-(7) and Algorithm 1 against NumPy, and what must not happen."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +13,7 @@ from agents.bcq import BcqAgent
 from agents.fusion_config import BcqConfig
 from agents.fusion_registry import build_agent
 from agents.offline_training import TransitionTensors, experience
+from tests.agents.numpy_networks import draw, mlp, moved, values_of
 
 STATES, ACTIONS, LATENTS, SAMPLES, ROWS = 4, 3, 5, 6, 8
 CONFIG = BcqConfig(
@@ -21,19 +24,6 @@ CONFIG = BcqConfig(
     target_update_tau=0.3,
     target_update_period=3,
 )
-
-
-def draw(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
-def mlp(layer, *parts):
-    hidden = np.concatenate(parts, axis=-1).astype(np.float64)
-    for index, (kernel, bias) in enumerate(zip(layer.kernels, layer.biases, strict=True)):
-        hidden = hidden @ kernel.numpy() + bias.numpy()
-        if index < len(layer.kernels) - 1:
-            hidden = np.maximum(hidden, 0)
-    return hidden
 
 
 def decode(agent, states, latents):
@@ -118,9 +108,6 @@ def test_what_follows_a_session_is_not_seen(agent, data):
     blind = data._replace(next_states=tf.where(over, np.nan, data.next_states))
     targets = td_targets(agent, blind, latents)
     np.testing.assert_array_equal(targets, td_targets(agent, data, latents))
-    np.testing.assert_array_equal(
-        targets[::3][2:], data.rewards.numpy()[::3][2:]
-    ) if False else None
     ended = data.discounts.numpy() == 0
     assert ended.any()
     np.testing.assert_array_equal(targets[ended], data.rewards.numpy()[ended])
@@ -205,49 +192,51 @@ def test_gradients_reach_only_what_each_loss_is_for(agent, data):
     assert reached["critics"] == {"critics"}
 
 
-def differ(first, second):
-    return any((a != b).any() for a, b in zip(first, second, strict=True))
+@contextlib.contextmanager
+def weights_of_before(networks, before):
+    """The networks with their former weights, while the block runs."""
+    now = [values_of(network) for network in networks]
+    assign(networks, before)
+    yield
+    assign(networks, now)
 
 
-def values_of(network):
-    return [variable.numpy() for variable in network.trainable_variables]
+def assign(networks, values):
+    for network, weights in zip(networks, values, strict=True):
+        for variable, value in zip(network.trainable_variables, weights, strict=True):
+            variable.assign(value)
 
 
 def test_algorithm_1(agent, data):
     """Lines 5-12, step by step: what each line uses, and when targets move."""
     batch = experience(data, tf.range(ROWS))
+    sources = [agent.perturbation, agent.critics]
+    targets = [agent.target_perturbation, agent.target_critics]
     for number in range(1, 8):
-        targets = [
-            (agent.perturbation, agent.target_perturbation),
-            (agent.critics, agent.target_critics),
-        ]
-        before = [values_of(target) for _, target in targets]
         latents = agent.latents(2, [ROWS, LATENTS]).numpy()
         many = agent.latents(1, [ROWS, SAMPLES, LATENTS]).numpy()
-        critics = values_of(agent.critics)
-        old_q = [q(agent.critics, j, data.states, data.actions) for j in (0, 1)]
-        untouched = values_of(agent.perturbation)
-        # Line 5 first: line 6 samples from the updated generator. So (7) is known only afterwards,
-        # with the generator as it then is and the targets as they were.
+        before = [values_of(network) for network in (*sources, *targets)]
+        generator = values_of(agent.vae)
         info = agent.train(batch).extra
-        moved = [values_of(target) for _, target in targets]
-        for (_, target), old in zip(targets, before, strict=True):
-            for variable, value in zip(target.trainable_variables, old, strict=True):
-                variable.assign(value)
-        errors = numpy_targets(agent, data, many) - old_q
-        assert float(info.critic_loss) == pytest.approx(
-            np.mean(np.square(errors), axis=1).sum(), rel=1e-3
-        )
-        # Line 8 climbs the critics as they were before line 9.
-        assert differ(untouched, values_of(agent.perturbation))
-        assert differ(critics, values_of(agent.critics))
-        for (source, target), old, new in zip(targets, before, moved, strict=True):
-            rate = 0.3 if number % 3 == 0 else 0.0
-            for now, was, then in zip(values_of(source), old, new, strict=True):
+        for network, weights in zip((agent.vae, *sources), (generator, *before), strict=False):
+            assert moved(weights, network)
+        # Line 5 comes first: all that follows samples from the updated generator.
+        with weights_of_before([*sources, *targets], before):
+            # Line 8 climbs the critics as they were before line 9.
+            generated = decode(agent, data.states, latents)
+            actions = perturb(agent.perturbation, data.states, generated)
+            climbed = np.mean(q(agent.critics, 0, data.states, actions))
+            assert float(info.perturbation_loss) == pytest.approx(-climbed, rel=1e-3)
+            # Lines 6, 7 and 9, with the targets as they were.
+            values = [q(agent.critics, j, data.states, data.actions) for j in (0, 1)]
+            errors = numpy_targets(agent, data, many) - values
+            expected = np.mean(np.square(errors), axis=1).sum()
+            assert float(info.critic_loss) == pytest.approx(expected, rel=1e-3)
+        # Lines 10 to 12.
+        rate = 0.3 if number % 3 == 0 else 0.0
+        for source, target, old in zip(sources, targets, before[2:], strict=True):
+            for now, was, then in zip(values_of(source), old, values_of(target), strict=True):
                 np.testing.assert_allclose(then, rate * now + (1 - rate) * was, atol=1e-6)
-            for variable, value in zip(target.trainable_variables, new, strict=True):
-                variable.assign(value)
-        assert latents.shape == (ROWS, LATENTS)
     assert int(agent.train_step_counter) == 7
 
 
