@@ -154,6 +154,7 @@ def test_a_task_of_one_class_has_no_auc_and_says_so(impressions, evaluate, label
     assert "nan" not in str(summary).lower()
 
 
+@pytest.mark.slow
 def test_a_slice_of_one_class_does_not_stop_the_model(impressions, evaluate):
     columns = impressions.columns
     pay = np.where(columns["tab"] == 1, 0, columns["pay"])

@@ -23,6 +23,8 @@ from pipelines.config import RankingPipelineConfig
 from pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
 from pipelines.ranking import create_pipeline, run_ranking
 
+# The run that all of them look at takes three minutes on a busy machine.
+pytestmark = pytest.mark.timeout(900)
 TASKS = ("click", "long_view", "watch_time_ms")
 
 

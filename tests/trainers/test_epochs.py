@@ -18,6 +18,7 @@ from trainers.training import train
 
 INPUTS = (InputFeature("item", "categorical", 20),)
 TASKS = (Task("click"), Task("watch", kind="regression", unit=10.0))
+SLOWER = ("gradnorm", "pcgrad")
 MODEL = ModelConfig(
     backbone="shared_bottom",
     sizes=BackboneConfig(bottom_units=(8,), tower_units=(), dropout=0.0),
@@ -55,7 +56,9 @@ def test_the_weights_of_the_next_epoch_follow_from_the_losses_of_the_last_two(tm
     )
 
 
-@pytest.mark.parametrize("weighting", ["dwa", "gradnorm", "pcgrad"])
+@pytest.mark.parametrize(
+    "weighting", ["dwa", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOWER)]
+)
 def test_a_resumed_training_goes_on_as_if_uninterrupted(tmp_path, weighting):
     whole = run(tmp_path / "whole", weighting, 4)
     run(tmp_path / "parts", weighting, 2)

@@ -168,6 +168,7 @@ def test_the_schedule_trains_logs_and_keeps_the_critics(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_retraining_begins_at_the_pretrained_model(tmp_path):
     """With a learning rate of nearly nothing, it also ends there."""
     still = dataclasses.replace(QUICK, retrain_learning_rate=1e-12)
@@ -183,6 +184,7 @@ def test_retraining_begins_at_the_pretrained_model(tmp_path):
     assert distance(result, scratch) > 1e-3
 
 
+@pytest.mark.slow
 def test_the_start_is_kept_if_nothing_is_better(tmp_path):
     wild = dataclasses.replace(QUICK, retrain_learning_rate=50.0, keep_start=True)
     good = dataclasses.replace(TRAINING, epochs=8, patience=8, learning_rate=0.02)
@@ -196,6 +198,7 @@ def test_the_start_is_kept_if_nothing_is_better(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_critics_resume_where_they_were(tmp_path):
     sizes = critic_config(SMALL, 1, 0.0)
     actor = build_for_training(build_model, batches(), TRAINING)
@@ -221,6 +224,7 @@ def test_critics_resume_where_they_were(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_small_buffer_sees_the_whole_log(tmp_path):
     config = dataclasses.replace(
         QUICK, critics=dataclasses.replace(QUICK.critics, replay_capacity=40)
@@ -238,6 +242,7 @@ def test_a_small_buffer_sees_the_whole_log(tmp_path):
     assert np.isfinite(result.td_error).all()
 
 
+@pytest.mark.slow
 def test_converged_critics_stop_early(tmp_path):
     loose = dataclasses.replace(
         QUICK, critics=dataclasses.replace(QUICK.critics, passes=50, tolerance=0.5)
@@ -271,6 +276,7 @@ def test_divergence_is_an_error(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_ddpg_never_ends_below_its_start(tmp_path):
     actor = build_for_training(build_model, batches(), TRAINING)
     actor.fit(batches().repeat(20), verbose=0)

@@ -225,6 +225,7 @@ def two_replicas_and_one() -> None:
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_replicas_train_as_one_does():
     process = subprocess_of("two_replicas_and_one()", stderr=subprocess.PIPE)
     _, errors = process.communicate(timeout=120)

@@ -1,6 +1,7 @@
 """Runs the real executors of InteractionGen on worlds and logs of a test's own."""
 
 import dataclasses
+import functools
 import os
 
 import pytest
@@ -83,11 +84,13 @@ def world_dir(tmp_path_factory):
     return directory
 
 
-@pytest.fixture
-def explore(tmp_path, world_dir):
-    """Returns a function that runs SimulatedInteractionGen."""
+@pytest.fixture(scope="session")
+def explore(tmp_path_factory, world_dir):
+    """Returns a function that runs SimulatedInteractionGen, once with what is the same."""
     runs = iter(range(100))
+    root = tmp_path_factory.mktemp("simulated")
 
+    @functools.cache
     def run(config=None, policy_uri=None, beam_args=ONE_WORKER, world=world_dir):
         simulator = Simulator()
         simulator.uri = str(world)
@@ -98,7 +101,7 @@ def explore(tmp_path, world_dir):
             inputs["policy"] = [policy]
         channels = {key: channel_utils.as_channel(value) for key, value in inputs.items()}
         component = SimulatedInteractionGen(config=config or small_config(), **channels)
-        output = tmp_path / f"run-{next(runs)}"
+        output = root / f"run-{next(runs)}"
         return _execute(SimulatedExecutor, component, inputs, output, beam_args)
 
     return run

@@ -88,6 +88,7 @@ def test_users_are_divided_between_the_explorations(explore):
     assert batch.action[batch.behaviour_policy == "random"].std() > 0.3
 
 
+@pytest.mark.slow
 def test_workers_and_runs_change_nothing_but_the_seed_does(explore):
     once = everything(explore())
     assert_equal(everything(explore(beam_args=TWO_WORKERS)), once)
@@ -135,6 +136,7 @@ def test_manifest_and_summary_say_what_was_written(explore):
     assert not os.path.exists(os.path.join(generated.uri, ".temporary"))
 
 
+@pytest.mark.slow
 def test_a_reward_preset_changes_the_reward_alone(explore):
     rules = SimulatorConfig(candidates=10, max_views=12, reward=REWARD_PRESETS["interaction"])
     batch, default = everything(explore(small_config(simulator=rules))), everything(explore())

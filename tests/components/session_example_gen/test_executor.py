@@ -85,6 +85,7 @@ def test_no_item_property_from_the_future_is_seen(generate, shop):
     assert not [note for note in generated.summary.notes if "item_properties" in note]
 
 
+@pytest.mark.slow
 def test_two_runs_write_the_same_examples_and_many_shards_the_same_sessions(generate, shop):
     first, second, sharded = generate(shop), generate(shop), generate(shop, shards=4)
     for split in SPLITS:
@@ -95,6 +96,7 @@ def test_two_runs_write_the_same_examples_and_many_shards_the_same_sessions(gene
     assert len(os.listdir(f"{sharded.uri}/Split-train")) > 1
 
 
+@pytest.mark.slow
 def test_worker_processes_give_the_same_sessions(generate, shop):
     single = generate(shop, shards=3)
     workers = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
@@ -111,6 +113,7 @@ def test_daily_counts_add_up(generate, shop):
     assert {day["split"] for day in summary.daily} == set(SPLITS)
 
 
+@pytest.mark.slow
 def test_gz_and_parquet_give_the_same_sessions(generate, shop, tmp_path):
     expected = all_sessions(generate(shop))
     frame = pl.read_csv(shop / "events.csv")

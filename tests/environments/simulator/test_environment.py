@@ -78,6 +78,7 @@ def test_sessions_end_and_start_anew(simulator, steps):
     assert (means[emptied] == 0).all()
 
 
+@pytest.mark.slow
 def test_users_take_turns_and_the_seed_decides(simulator, fusion, steps):
     found = users_of(simulator, steps)
     assert len(found) > 16

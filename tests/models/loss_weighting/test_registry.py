@@ -67,8 +67,8 @@ def test_one_task_keeps_its_direction(weighted, name):
     ("name", "precision", "xla"),
     [
         *((name, "bfloat16", False) for name in LEARNED),
-        ("gradnorm", "float32", True),
-        ("pcgrad", "float32", True),
+        pytest.param("gradnorm", "float32", True, marks=pytest.mark.slow),
+        pytest.param("pcgrad", "float32", True, marks=pytest.mark.slow),
     ],
 )
 def test_losses_fall(weighted, name, precision, xla):
@@ -128,6 +128,7 @@ def trained(name: str, strategy: tf.distribute.Strategy) -> list[np.ndarray]:
     return model.get_weights()
 
 
+@pytest.mark.slow
 def test_two_replicas_train_as_one_does():
     root = Path(__file__).parents[3]
     code = (
