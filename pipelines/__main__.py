@@ -19,6 +19,7 @@ from pipelines.commands.failures import append_traceback, explain
 from pipelines.commands.fusion import fusion_command
 from pipelines.commands.invocation import Invocation, debug_option
 from pipelines.commands.ranking import ranking_command
+from pipelines.commands.simulator import simulator_command
 from pipelines.commands.synthesize import synthesize_command
 from pipelines.logs import write_errors_to
 
@@ -33,6 +34,7 @@ def cli() -> None:
 _COMMANDS = (
     synthesize_command,
     ranking_command,
+    simulator_command,
     fusion_command,
     experiment_command,
     datasets_command,

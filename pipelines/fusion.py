@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from typing import Any, cast
 
 from tfx import v1 as tfx
 from tfx.types.channel import union
@@ -27,7 +28,7 @@ from pipelines.code_version import code_version
 from pipelines.fusion_config import SEARCHES, FusionPipelineConfig
 from pipelines.fusion_run import summarise_run
 from trainers.fusion_config import FusionTrainerConfig
-from trainers.world_config import WorldConfig
+from trainers.world_config import ResponseKind, WorldConfig
 
 #: Simulated sessions of other seeds than those that are learned from.
 _EVALUATION_SEED = 1_000_003
@@ -43,18 +44,7 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
       A pipeline whose metadata is the ranking pipeline's, through which it finds that one's latest
       blessed model.
     """
-    ranking = tfx.dsl.Resolver(
-        strategy_class=LatestBlessedRankingStrategy,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        transform_graph=tfx.dsl.Channel(type=tfx.types.standard_artifacts.TransformGraph),
-        examples=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Examples),
-    ).with_id("LatestBlessedRanking")
-    simulator_gen = SimulatorGen(
-        examples=ranking.outputs["examples"],
-        transform_graph=ranking.outputs["transform_graph"],
-        model=ranking.outputs["model"],
-        config=_world(config).to_json(),
-    )
+    ranking, simulator_gen = simulator_stages(config)
     simulator = simulator_gen.outputs["simulator"]
     baselines = [_learner(config, name, simulator) for name in config.baselines]
     interaction_gen = SimulatedInteractionGen(
@@ -119,10 +109,9 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
             )
         ),
     )
-    return tfx.dsl.Pipeline(
-        pipeline_name=_pipeline_name(config),
-        pipeline_root=os.path.join(config.output_dir, "pipeline"),
-        components=[
+    return pipeline_of(
+        config,
+        [
             ranking,
             simulator_gen,
             *searched,
@@ -134,6 +123,32 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
             exporter,
             pusher,
         ],
+    )
+
+
+def simulator_stages(config: FusionPipelineConfig) -> tuple[Any, SimulatorGen]:
+    """The first stages: one that finds the ranking model, and one that fits its simulator."""
+    ranking = tfx.dsl.Resolver(
+        strategy_class=LatestBlessedRankingStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        transform_graph=tfx.dsl.Channel(type=tfx.types.standard_artifacts.TransformGraph),
+        examples=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Examples),
+    ).with_id("LatestBlessedRanking")
+    simulator_gen = SimulatorGen(
+        examples=ranking.outputs["examples"],
+        transform_graph=ranking.outputs["transform_graph"],
+        model=ranking.outputs["model"],
+        config=_world(config).to_json(),
+    )
+    return ranking, simulator_gen
+
+
+def pipeline_of(config: FusionPipelineConfig, stages: list[Any]) -> tfx.dsl.Pipeline:
+    """A pipeline of these stages, under the name, metadata and cache of the run's fusion."""
+    return tfx.dsl.Pipeline(
+        pipeline_name=_pipeline_name(config),
+        pipeline_root=os.path.join(config.output_dir, "pipeline"),
+        components=stages,
         enable_cache=config.enable_cache,
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
             os.path.abspath(config.metadata_path)
@@ -172,6 +187,7 @@ def _world(config: FusionPipelineConfig) -> WorldConfig:
         users=config.users,
         pool=config.pool,
         max_views=config.simulator.max_views,
+        response=cast(ResponseKind, config.response),
         seed=config.seed,
         code_version=code_version(),
     )

@@ -22,6 +22,8 @@ AGENTS = ("bcq", "td3", "uwac_td3", "cql_sac")
 #: Methods that search in the simulator; ``components.policy_search`` has them too.
 SEARCHES = ("constant", "bo", "es", "cem")
 EXPLORATIONS = ("mixed", "random", "noise")
+#: Where the simulator's users take their responses from; ``trainers.world_config`` has them too.
+RESPONSES = ("auto", "truth", "fitted")
 ESTIMATORS = ("conservative", "fqe", "importance_sampling", "doubly_robust")
 _MAX_SEED = 2**31 - 1
 
@@ -38,6 +40,8 @@ class FusionPipelineConfig:
       formula: The fusion function whose weights are learned.
       reward: Preset of the reward's weights, BatchRL-MTF (2).
       exploration: Policy whose interactions are learned from (BatchRL-MTF section 3.3).
+      response: Where the simulated users' responses come from: the truth behind a synthetic data
+        set, a model fitted to the log, or, with ``auto``, the first where there is one.
       users: Users of the simulator.
       pool: Items of each user's pool.
       candidates: Items per request.
@@ -58,6 +62,7 @@ class FusionPipelineConfig:
     formula: str = "formula2"
     reward: str = "default"
     exploration: str = "mixed"
+    response: str = "auto"
     users: int = 1000
     pool: int = 300
     candidates: int = 100
@@ -77,6 +82,7 @@ class FusionPipelineConfig:
             ("--fusion", self.formula, FUSION_NAMES),
             ("--reward", self.reward, tuple(REWARD_PRESETS)),
             ("--exploration", self.exploration, EXPLORATIONS),
+            ("--response", self.response, RESPONSES),
             ("--estimator", self.estimator, ESTIMATORS),
             *(("--baselines", name, (*SEARCHES, *AGENTS)) for name in self.baselines),
         ):

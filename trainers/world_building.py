@@ -15,7 +15,11 @@ import numpy as np
 
 from datasets.registry import load_dataset
 from datasets.synthetic.manifest import FILE_NAME as SYNTHETIC_MANIFEST
+from environments.simulator.config import SimulatorConfig
+from environments.simulator.dynamics import Simulator
 from environments.simulator.response import ResponseModel
+from environments.simulator.saved_simulator import DIRECTORY as SAVED_MODEL
+from environments.simulator.saved_simulator import export_simulator
 from environments.simulator.synthetic_response import SyntheticResponse
 from environments.simulator.synthetic_tables import MAIN_TAB, synthetic_tables
 from environments.simulator.world import World, save_world
@@ -43,7 +47,8 @@ def run_fn(
       transform_graph: URI of the Transform output that the ranking model was trained with.
       model: Directory of the ranking SavedModel.
       output: Directory to write ``world.json``, ``world.npz``, ``fit.json``, the compared
-        sessions, and the comparison, ``report/index.html`` and ``report/report.json``, to.
+        sessions, the comparison (``report/index.html`` and ``report/report.json``), and the
+        simulator as a SavedModel (``saved_model``) to.
       config_json: A :class:`~trainers.world_config.WorldConfig` as JSON.
 
     Returns:
@@ -99,6 +104,10 @@ def run_fn(
     report = validate_world(data, config, pools, respond, summary)
     _report(len(report.simulation.lengths), "sessions simulated")
     save_world(world, output)
+    rules = SimulatorConfig(
+        max_views=config.max_views, carry_over=config.carry_over, leave_below=config.leave_below
+    )
+    export_simulator(Simulator(world, rules), Path(output, SAVED_MODEL))
     report.log.save(os.path.join(output, LOG_FILE))
     report.simulation.save(os.path.join(output, SIMULATION_FILE))
     write_simulator_report(Path(output, REPORT_DIRECTORY), report)

@@ -5,18 +5,24 @@ from __future__ import annotations
 import ast
 import shlex
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from datasets.rewards import REWARD_PRESETS
 from models.fusion.config import FUSION_NAMES
 from pipelines.beam_args import local_beam_args
+from pipelines.commands.fusion_options import (
+    cache_option,
+    pool_option,
+    response_option,
+    run_dir_option,
+    seed_option,
+    started,
+    users_option,
+)
 from pipelines.commands.invocation import Invocation, debug_option
 from pipelines.commands.parameters import Names
-from pipelines.errors import UserError
 from pipelines.fusion_config import (
     AGENTS,
     ESTIMATORS,
@@ -24,7 +30,6 @@ from pipelines.fusion_config import (
     SEARCHES,
     FusionPipelineConfig,
 )
-from pipelines.logs import output_to_log
 from pipelines.progress import stage_progress
 
 _EPILOG = f"""\b
@@ -63,9 +68,7 @@ class _HyperParameter(click.ParamType):
 
 
 @click.command("fusion", epilog=_EPILOG)
-@click.option(
-    "--run-dir", required=True, help="Output directory of `mtfx ranking`; outputs go there too."
-)
+@run_dir_option
 @click.option(
     "--method",
     type=click.Choice(AGENTS),
@@ -102,8 +105,9 @@ class _HyperParameter(click.ParamType):
     show_default=True,
     help="Policy whose interactions are learned from.",
 )
-@click.option("--users", type=int, default=1000, show_default=True, help="Simulated users.")
-@click.option("--pool", type=int, default=300, show_default=True, help="Items of each user.")
+@response_option
+@users_option
+@pool_option
 @click.option("--candidates", type=int, default=100, show_default=True, help="Items per request.")
 @click.option(
     "--sessions", type=int, default=10_000, show_default=True, help="Sessions to learn from."
@@ -121,10 +125,10 @@ class _HyperParameter(click.ParamType):
     show_default=True,
     help="Off-policy estimator whose lower bound decides on the blessing.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
+@seed_option
 @click.option("--beam-workers", type=int, default=1, show_default=True, help="Beam's processes.")
 @click.option("--beam-arg", "beam_args", multiple=True, help="Passed to Beam; may be repeated.")
-@click.option("--cache/--no-cache", default=True, help="Skip stages whose inputs are unchanged.")
+@cache_option
 @debug_option
 @click.pass_obj
 def fusion_command(
@@ -135,6 +139,7 @@ def fusion_command(
     formula: str,
     reward: str,
     exploration: str,
+    response: str,
     users: int,
     pool: int,
     candidates: int,
@@ -163,6 +168,7 @@ def fusion_command(
         formula=formula,
         reward=reward,
         exploration=exploration,
+        response=response,
         users=users,
         pool=pool,
         candidates=candidates,
@@ -176,18 +182,7 @@ def fusion_command(
         beam_pipeline_args=local_beam_args(beam_workers, beam_args),
         enable_cache=cache,
     )
-    config.check()
-    try:
-        config.log_path.parent.mkdir(parents=True, exist_ok=True)
-        config.log_path.touch()
-    except OSError as error:
-        raise UserError(
-            f"--run-dir {run_dir} cannot be written: {error.strerror}",
-            "choose a directory of your own, on a disk with space",
-        ) from error
-    invocation.output_dir, invocation.log_file = Path(run_dir), config.log_path
-    with output_to_log(config.log_path) as terminal:
-        console = Console(file=terminal, width=None if terminal.isatty() else 120)
+    with started(invocation, config) as console:
         with console.status("loading TensorFlow and TFX"):
             from evaluation.fusion_console import render_fusion_summary
             from evaluation.fusion_report import PAGE_FILE

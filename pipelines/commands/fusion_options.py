@@ -1,0 +1,69 @@
+"""Options and the start of a run that commands on a blessed ranking model share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from pipelines.commands.invocation import Invocation
+from pipelines.errors import UserError
+from pipelines.fusion_config import RESPONSES, FusionPipelineConfig
+from pipelines.logs import output_to_log
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+run_dir_option: Decorator = click.option(
+    "--run-dir", required=True, help="Output directory of `mtfx ranking`; outputs go there too."
+)
+response_option: Decorator = click.option(
+    "--response",
+    type=click.Choice(RESPONSES),
+    default="auto",
+    show_default=True,
+    help="Simulated users' responses: the truth behind synthetic data, or fitted to the log.",
+)
+users_option: Decorator = click.option(
+    "--users", type=int, default=1000, show_default=True, help="Simulated users."
+)
+pool_option: Decorator = click.option(
+    "--pool", type=int, default=300, show_default=True, help="Items of each user."
+)
+seed_option: Decorator = click.option(
+    "--seed", type=int, default=0, show_default=True, help="Of everything random."
+)
+cache_option: Decorator = click.option(
+    "--cache/--no-cache", default=True, help="Skip stages whose inputs are unchanged."
+)
+
+
+@contextlib.contextmanager
+def started(invocation: Invocation, config: FusionPipelineConfig) -> Iterator[Console]:
+    """Checks the ranking run and sends all output to its log while the context lasts.
+
+    Args:
+      invocation: Told where the log is.
+      config: What is going to run.
+
+    Yields:
+      A console for what the user shall see.
+
+    Raises:
+      UserError: if there is no ranking run, or its directory cannot be written.
+    """
+    config.check()
+    try:
+        config.log_path.parent.mkdir(parents=True, exist_ok=True)
+        config.log_path.touch()
+    except OSError as error:
+        raise UserError(
+            f"--run-dir {config.run_dir} cannot be written: {error.strerror}",
+            "choose a directory of your own, on a disk with space",
+        ) from error
+    invocation.output_dir, invocation.log_file = Path(config.run_dir), config.log_path
+    with output_to_log(config.log_path) as terminal:
+        yield Console(file=terminal, width=None if terminal.isatty() else 120)

@@ -1,0 +1,63 @@
+"""The first stages of the fusion pipeline alone: the simulator of a blessed ranking model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tfx import v1 as tfx
+
+from environments.simulator.saved_simulator import DIRECTORY as SAVED_MODEL
+from evaluation.simulator_report import JSON_FILE, PAGE_FILE, REPORT_DIRECTORY
+from pipelines import local_runner
+from pipelines.fusion import pipeline_of, simulator_stages
+from pipelines.fusion_config import FusionPipelineConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class SimulatorRun:
+    """A finished run.
+
+    Attributes:
+      directory: The simulator's artifact.
+      report: What its ``report.json`` holds.
+    """
+
+    directory: Path
+    report: Mapping[str, Any]
+
+    @property
+    def page(self) -> Path:
+        """The report to read."""
+        return self.directory / REPORT_DIRECTORY / PAGE_FILE
+
+    @property
+    def saved_model(self) -> Path:
+        """Directory of the SavedModel."""
+        return self.directory / SAVED_MODEL
+
+
+def create_simulator_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
+    """A pipeline that ends with the simulator; the fusion pipeline takes it from the cache."""
+    return pipeline_of(config, list(simulator_stages(config)))
+
+
+def run_simulator(
+    config: FusionPipelineConfig, observer: local_runner.StageObserver
+) -> SimulatorRun:
+    """Fits the simulator on this machine.
+
+    Args:
+      config: What to run; settings of later stages are not used.
+      observer: Told about each stage.
+
+    Raises:
+      StageError: if a stage fails.
+    """
+    result = local_runner.run(create_simulator_pipeline(config), observer)
+    directory = Path(result.output("SimulatorGen", "simulator").uri)
+    text = (directory / REPORT_DIRECTORY / JSON_FILE).read_text(encoding="utf-8")
+    return SimulatorRun(directory, json.loads(text))
