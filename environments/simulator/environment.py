@@ -96,7 +96,12 @@ class FusionEnvironment(tf_environment.TFEnvironment):
         action = check_action(action, self._fusion.action_dim)
         over = self._step_type == ts.StepType.LAST
         session = _read(self._session)
-        chosen = choose(self._fusion, Candidates(*map(tf.identity, self._candidates)), action)
+        chosen = choose(
+            self._fusion,
+            Candidates(*map(tf.identity, self._candidates)),
+            action,
+            tf.identity(self._observation),
+        )
         following, outcome = self._simulator.step(session, chosen)
         self._take(self._begin(following, over))
         going = tf.where(outcome.done, ts.StepType.LAST, ts.StepType.MID)

@@ -71,18 +71,21 @@ def check_action(action: tf.Tensor, action_dim: int) -> tf.Tensor:
         return tf.identity(action)
 
 
-def choose(fusion: FusionFunction, candidates: Candidates, action: tf.Tensor) -> tf.Tensor:
+def choose(
+    fusion: FusionFunction, candidates: Candidates, action: tf.Tensor, states: tf.Tensor
+) -> tf.Tensor:
     """The candidate with the highest fused score, int32 `[batch]`; the first among equals.
 
     Args:
       fusion: Scores the candidates.
       candidates: What is offered.
       action: float32 `[batch, action]`.
+      states: float32 `[batch, S]`, for a fusion function that depends on them.
 
     Raises:
       InvalidArgumentError: when run, if the score of a candidate is NaN or infinite.
     """
-    scores = fusion.scores(candidates.predictions, action)
+    scores = fusion.scores(candidates.predictions, action, states)
     scores = check_finite(tf.where(candidates.mask, scores, 0.0), "the fused scores")
     scores = tf.where(candidates.mask, scores, scores.dtype.min)
     return tf.argmax(scores, axis=1, output_type=tf.int32)
@@ -111,7 +114,7 @@ def run_request(
     state = simulator.observe(session, candidates)
     sample = policy.actions(state, session.users, seed)
     action = check_action(sample.action, fusion.action_dim)
-    chosen = choose(fusion, candidates, action)
+    chosen = choose(fusion, candidates, action, state)
     following, outcome = simulator.step(session, chosen)
     return following, Request(
         state, candidates, ActionSample(action, sample.log_density), chosen, outcome

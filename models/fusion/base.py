@@ -38,7 +38,9 @@ class FusionFunction(tf.Module, abc.ABC):
         self.action_dim = action_dim
 
     @abc.abstractmethod
-    def scores(self, predictions: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+    def scores(
+        self, predictions: tf.Tensor, action: tf.Tensor, states: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Scores candidates; a higher score ranks earlier.
 
         Neither checks values (see :func:`check_predictions`) nor knows of masks: callers set the
@@ -47,9 +49,13 @@ class FusionFunction(tf.Module, abc.ABC):
         Args:
           predictions: float32 `[batch, candidate, prediction]` in [0, 1].
           action: float32 `[batch, action]` in [-1, 1].
+          states: float32 `[batch, state]`; a function that does not depend on the state needs none.
 
         Returns:
           float32 `[batch, candidate]`.
+
+        Raises:
+          ValueError: when traced, if a shape does not fit or the function needs the states.
         """
 
     def check_shapes(self, predictions: tf.Tensor, action: tf.Tensor) -> None:

@@ -46,8 +46,11 @@ class Formula(FusionFunction):
         unit = (tf.clip_by_value(action, -1.0, 1.0) + 1.0) / 2.0
         return self.config.low + unit * (self.config.high - self.config.low)
 
-    def scores(self, predictions: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+    def scores(
+        self, predictions: tf.Tensor, action: tf.Tensor, states: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """The formula's scores; see :meth:`FusionFunction.scores`."""
+        del states  # The state has its say through the action.
         self.check_shapes(predictions, action)
         # [batch, candidate, prediction] · [batch, prediction, 1] -> [batch, candidate]
         return self._outer(tf.linalg.matvec(self._inner(predictions), self.weights(action)))

@@ -156,7 +156,7 @@ class Ranker(tf.Module):
         predictions = check_predictions(predictions, mask, PREDICTIONS)
         action = check_finite(self.policy(state), ACTION)
         action = tf.clip_by_value(action, -1.0, 1.0)
-        scores = self.fusion.scores(predictions, action)
+        scores = self.fusion.scores(predictions, action, state)
         scores = check_finite(tf.where(mask, scores, 0.0), SCORES)
         # Real scores above the sentinel, and the order among equals the given one.
         scores = tf.where(mask, scores, MASKED_SCORE)

@@ -142,7 +142,7 @@ def test_bad_actions_are_refused(simulator, fusion, action, message):
 
 
 class NotFinite(FusionFunction):
-    def scores(self, predictions, action):
+    def scores(self, predictions, action, states=None):
         return tf.math.log(predictions[..., 0] - 0.5)
 
 

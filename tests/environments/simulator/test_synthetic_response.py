@@ -131,7 +131,7 @@ def test_expected_watch_time_is_the_mean_of_the_draws(response):
 class FirstCandidate(FusionFunction):
     """Ranks nothing: the first of a random order is shown."""
 
-    def scores(self, predictions, action):
+    def scores(self, predictions, action, states=None):
         return tf.zeros(tf.shape(predictions)[:2])
 
 
