@@ -1,42 +1,18 @@
 """Exploration policies of BatchRL-MTF section 3.3: random, action noise, and half of each.
 
-The paper draws from Gaussians and cuts the actions at the bounds. A Gaussian that is *clipped* puts
-probability mass on the bounds themselves, where it then has no density, and importance sampling
-needs one. So noise here comes from *truncated* normal distributions, which are the Gaussians given
-that no coordinate leaves [-1, 1]: every logged density is exact. Far from the bounds the two do not
-differ; close to one, the mean of a truncated draw lies some way inside.
+The paper draws from Gaussians and cuts the actions at the bounds; here noise comes from truncated
+normal distributions, so that every logged density is exact: see ``models.action_noise``.
 """
 
 from __future__ import annotations
 
 import abc
 import math
-from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
+from models.action_noise import draw_around, truncated_normal_log_density
 from models.action_policy import ActionPolicy, ActionSample
-
-
-def truncated_normal_log_density(
-    actions: tf.Tensor, centres: tf.Tensor, standard_deviation: float
-) -> tf.Tensor:
-    """Log density of actions whose coordinates are independent normals truncated to [-1, 1].
-
-    Args:
-      actions: float32 `[batch, action]` in [-1, 1].
-      centres: Means before truncation, float32 `[batch, action]` or `[action]`.
-      standard_deviation: Before truncation.
-
-    Returns:
-      float32 `[batch]`, the sum over the coordinates; minus infinity outside the bounds.
-    """
-    return tf.reduce_sum(_around(centres, standard_deviation).log_prob(actions), axis=-1)
-
-
-def _around(centres: tf.Tensor, standard_deviation: float) -> Any:
-    return tfp.distributions.TruncatedNormal(centres, standard_deviation, -1.0, 1.0)
 
 
 class Exploration(abc.ABC):
@@ -72,11 +48,7 @@ class _Gaussian(Exploration):
         """See :class:`models.action_policy.ActionPolicy`."""
         seeds = tf.random.split(seed, 2)
         centres = self.centres(states, users, seeds[0])
-        # The sampler may step over a bound by a rounding error, where the density is 0.
-        drawn = _around(centres, self.standard_deviation).sample(seed=seeds[1])
-        action = tf.clip_by_value(drawn, -1.0, 1.0)
-        density = truncated_normal_log_density(action, centres, self.standard_deviation)
-        return ActionSample(action, density)
+        return draw_around(centres, self.standard_deviation, seeds[1])
 
 
 class RandomExploration(_Gaussian):

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from environments.simulator.dynamics import Simulator
-from environments.simulator.policies import ActionPolicy, ActionSample
 from environments.simulator.session import Candidates, SessionState, StepOutcome
+from models.action_policy import ActionPolicy, ActionSample
 from models.fusion.base import FusionFunction, check_finite
 
 #: tanh and a rescaling may put an action this far outside [-1, 1].

@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from environments.simulator.dynamics import Simulator
-from environments.simulator.policies import ActionPolicy
 from environments.simulator.requests import Request
 from environments.simulator.runner import Seed, SessionRunner
+from models.action_policy import ActionPolicy
 from models.fusion.base import FusionFunction
 
 

@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from environments.simulator import draws
 from environments.simulator.dynamics import Simulator
-from environments.simulator.policies import ActionPolicy
 from environments.simulator.requests import Request, check_fit, run_request
 from environments.simulator.session import SessionState
+from models.action_policy import ActionPolicy
 from models.fusion.base import FusionFunction
 
 #: Sessions side by side; more take more memory and are hardly faster.

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from datasets.rewards import RewardConfig
 from environments.simulator.dynamics import Simulator
-from environments.simulator.policies import ActionPolicy
 from environments.simulator.runner import Seed, SessionRunner
+from models.action_policy import ActionPolicy
 from models.fusion.base import FusionFunction
 
 #: Feedbacks that say a video was watched, not that the user did something about it.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
+from models.action_noise import draw_around, truncated_normal_log_density
 from models.action_policy import ActionPolicy, ActionSample, SampledActions
 
 #: States for which a policy is asked at once; bounds the memory of policies that sample many.
@@ -56,17 +56,12 @@ class SmoothedPolicy:
         """The policy's actions with noise; see :class:`ActionPolicy`."""
         seeds = tf.random.split(seed, 2)
         centre = self.policy.actions(states, users, seeds[0]).action
-        distribution = self._around(centre)
-        action = tf.clip_by_value(distribution.sample(seed=seeds[1]), -1.0, 1.0)
-        return ActionSample(action, tf.reduce_sum(distribution.log_prob(action), axis=-1))
+        return draw_around(centre, self.bandwidth, seeds[1])
 
     def log_density(self, states: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
         """Log density, float32 `[state]`."""
         centre = self.policy.actions(states, _no_users(states), tf.zeros([2], tf.int32)).action
-        return tf.reduce_sum(self._around(centre).log_prob(actions), axis=-1)
-
-    def _around(self, centre: tf.Tensor) -> Any:
-        return tfp.distributions.TruncatedNormal(centre, self.bandwidth, -1.0, 1.0)
+        return truncated_normal_log_density(actions, centre, self.bandwidth)
 
 
 def with_density(policy: ActionPolicy, bandwidth: float | None) -> DensityPolicy:

@@ -3,10 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
-from scipy.integrate import trapezoid
 
 from agents.exploration import (
     EXPLORATIONS,
@@ -14,7 +11,6 @@ from agents.exploration import (
     MixedExploration,
     RandomExploration,
     build_exploration,
-    truncated_normal_log_density,
 )
 from models.action_policy import ActionSample
 
@@ -39,27 +35,6 @@ def draw(policy, states=None, users=None, seed=(1, 2)):
 def scipy_log_density(actions, centres, deviation):
     low, high = (-1 - centres) / deviation, (1 - centres) / deviation
     return stats.truncnorm.logpdf(actions, low, high, centres, deviation).sum(axis=-1)
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.lists(st.floats(-1, 1, width=32), min_size=DIM, max_size=DIM),
-    st.lists(st.floats(-1, 1, width=32), min_size=DIM, max_size=DIM),
-    st.floats(0.05, 2),
-)
-def test_the_density_is_scipys(action, centre, deviation):
-    action, centre = np.float32([action]), np.float32([centre])
-    found = truncated_normal_log_density(tf.constant(action), tf.constant(centre), deviation)
-    np.testing.assert_allclose(
-        found, scipy_log_density(action, centre, deviation), rtol=1e-4, atol=1e-3
-    )
-
-
-def test_a_density_integrates_to_one():
-    grid = np.linspace(-1, 1, 4001, dtype=np.float32)[:, None]
-    for centre in (-1.0, -0.3, 0.95):
-        density = np.exp(truncated_normal_log_density(grid, tf.constant([centre]), 0.1))
-        assert trapezoid(density, grid[:, 0]) == pytest.approx(1, abs=1e-3)
 
 
 def test_random_exploration_draws_what_it_says():

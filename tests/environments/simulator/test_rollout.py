@@ -7,10 +7,11 @@ import tensorflow as tf
 from environments.simulator import runner as runner_module
 from environments.simulator.config import SimulatorConfig
 from environments.simulator.dynamics import Simulator
-from environments.simulator.policies import ActionSample, ConstantPolicy
+from environments.simulator.policies import ConstantPolicy
 from environments.simulator.rollout import rollout, rollout_of
 from environments.simulator.runner import SessionRunner
 from environments.simulator.value import figures_of, positive_feedbacks, session_figures
+from models.action_policy import ActionSample
 from models.fusion.base import FusionFunction
 from models.fusion.config import FusionConfig
 from models.fusion.registry import build_fusion

@@ -18,11 +18,11 @@ from datasets.synthetic.video import TABS, VideoWorld
 from environments.simulator import draws
 from environments.simulator.config import SimulatorConfig
 from environments.simulator.dynamics import Simulator
-from environments.simulator.policies import ActionSample
 from environments.simulator.synthetic_response import SyntheticResponse
 from environments.simulator.synthetic_tables import MAIN_TAB, synthetic_tables
 from environments.simulator.value import session_figures
 from environments.simulator.world import World, load_world, save_world
+from models.action_policy import ActionSample
 from models.fusion.base import FusionFunction
 
 CONFIG = SyntheticConfig(impressions=3_000, users=60, items=80, seed=11, with_truth=True)
