@@ -11,6 +11,7 @@ import dataclasses
 from typing import Any, TypeVar
 
 from models.config_keys import check_keys
+from models.fusion.cells_config import CellsConfig
 
 _Config = TypeVar("_Config", bound="FusionAgentConfig")
 
@@ -205,3 +206,52 @@ class CqlSacConfig(FusionAgentConfig):
         self._check_share("target_update_tau")
         self._check_at_least(0, "cql_alpha")
         self._check_at_least(1, "sampled_actions")
+
+
+@dataclasses.dataclass(frozen=True)
+class XmtfConfig(FusionAgentConfig):
+    """xMTF's two-stage hybrid training (Cao et al., 2025), its appendix B.
+
+    Attributes:
+      actor_learning_rate: Adam's, of ξ (xMTF).
+      critic_learning_rate: Adam's, of φ (xMTF).
+      inner_learning_rate: Adam's, of θᴵ (xMTF's "supervised learning").
+      monotonicity_weight: λ of (18) (xMTF).
+      target_update_tau: Rate of both targets after each step. Not printed; TD3's.
+      cells: The inner stage's.
+      inner_stage: False is the ablation "xMTF without inner stage".
+      outer_stage: False is the ablation "xMTF without outer stage": a = 0, nothing learned by RL.
+    """
+
+    # xMTF prints "a five-layer MLP" without sizes: four hidden layers and the output.
+    hidden_units: tuple[int, ...] = (256, 256, 256, 256)
+    gamma: float = 0.9
+    batch_size: int = 1024
+    buffer_size: int = 1_000_000
+    actor_learning_rate: float = 1e-4
+    critic_learning_rate: float = 2e-4
+    inner_learning_rate: float = 2e-4
+    monotonicity_weight: float = 0.4
+    target_update_tau: float = 0.005
+    cells: CellsConfig = dataclasses.field(default_factory=CellsConfig)
+    inner_stage: bool = True
+    outer_stage: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_positive("actor_learning_rate", "critic_learning_rate", "inner_learning_rate")
+        self._check_share("target_update_tau")
+        if not 0 <= self.monotonicity_weight <= 1:
+            raise ValueError(
+                f"monotonicity_weight is a share in [0, 1], got {self.monotonicity_weight}"
+            )
+        if not (self.inner_stage or self.outer_stage):
+            raise ValueError("without inner_stage and outer_stage nothing is learned: keep one")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> XmtfConfig:
+        """See :meth:`FusionAgentConfig.from_dict`; the cells' settings are a dictionary."""
+        cells = values.get("cells")
+        if isinstance(cells, dict):
+            values = {**values, "cells": CellsConfig.from_dict(cells)}
+        return super().from_dict(values)
