@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from scipy.optimize import brentq
 from sklearn.linear_model import LogisticRegression
 
 from environments.simulator.satisfaction import NEUTRAL, SatisfactionRule, satisfaction_paths
@@ -95,7 +96,7 @@ def fit_sessions(
       carry_over: The simulator's.
       leave_below: The simulator's own rule of leaving, which explains departures below it.
     """
-    shift = NEUTRAL - float(rule.worth(train.feedback).mean())
+    shift = neutral_shift(rule, train.feedback)
     worth = rule.worth(train.feedback, shift)
     users, number, counts = np.unique(train.user, return_inverse=True, return_counts=True)
     sums = np.bincount(number, weights=worth)
@@ -137,6 +138,21 @@ def fit_sessions(
             *((with_primary + 1.0) / (feedback.sum(axis=0) + 2.0))[1:].tolist(),
         ),
     )
+
+
+def neutral_shift(rule: SatisfactionRule, feedback: np.ndarray) -> float:
+    """What is added to satisfaction rewards so that their mean, each kept in [0, 1], is neutral.
+
+    Args:
+      rule: Satisfaction rewards.
+      feedback: 0 or 1, `[n, feedback]`.
+    """
+
+    def excess(shift: float) -> float:
+        return float(rule.worth(feedback, shift).mean(dtype=np.float64)) - NEUTRAL
+
+    # At -1 no reward is left, at 1 all are whole.
+    return float(brentq(excess, -1.0, 1.0, xtol=1e-6))  # type: ignore[arg-type]
 
 
 def offset_slope(offset: np.ndarray, value: np.ndarray, label: np.ndarray) -> float:

@@ -1,0 +1,120 @@
+"""The response model learns a planted taste and is calibrated on rows it has not seen."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from models.features import InputFeature
+from models.response import ResponseNetworkConfig
+from trainers.response import ResponseRows, ResponseTrainingConfig, fit_response
+
+INPUTS = (InputFeature("user", "categorical", 6), InputFeature("item", "categorical", 6))
+CONFIG = ResponseTrainingConfig(
+    network=ResponseNetworkConfig(
+        embedding_dim=4, state_dim=8, bottom_units=(8,), tower_units=(4,), dropout=0.0
+    ),
+    epochs=6,
+    batch_size=128,
+    learning_rate=0.02,
+)
+
+EFFECTS = np.linspace(-1.2, 1.2, 6)
+
+
+def planted(users, items):
+    return 1 / (1 + np.exp(0.5 - EFFECTS[users] - EFFECTS[items]))
+
+
+def rows(size, seed):
+    rng = np.random.default_rng(seed)
+    users, items = rng.integers(0, 6, size), rng.integers(0, 6, size)
+    chance = planted(users, items)
+    clicks = rng.random(size) < chance
+    likes = rng.random(size) < 0.1 + 0.2 * chance
+    watch = np.expm1(np.where(clicks, 3.0, 0.7) + 0.4 * rng.normal(size=size))
+    return ResponseRows(
+        {"user": users, "item": items},
+        np.stack([clicks, likes], axis=1).astype(np.float32),
+        np.clip(watch, 0, 90).astype(np.float32),
+        np.full(size, 30.0, np.float32),
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    parts = (rows(2500, 0), rows(1000, 1), rows(2000, 2))
+    told = []
+    found = fit_response(
+        INPUTS, ("click", "like"), *parts, CONFIG, lambda epoch, loss: told.append(epoch)
+    )
+    return found, parts[2], told
+
+
+def test_probabilities_are_the_planted_ones(fitted):
+    found, check, _ = fitted
+    users, items = (grid.ravel() for grid in np.meshgrid(np.arange(6), np.arange(6)))
+    logits, _ = found.predict({"user": users, "item": items})
+    chance = 1 / (1 + np.exp(-logits[:, 0]))
+    assert np.abs(chance - planted(users, items)).mean() < 0.06
+    best = planted(check.features["user"], check.features["item"])
+    pairs = best[check.feedback[:, 0] == 1][:, None] - best[check.feedback[:, 0] == 0]
+    assert found.calibration[0].auc > ((pairs > 0) + 0.5 * (pairs == 0)).mean() - 0.03
+
+
+def test_it_is_calibrated_on_rows_it_has_not_seen(fitted):
+    found, check, _ = fitted
+    for k, feedback in enumerate(found.calibration):
+        assert feedback.rate == pytest.approx(check.feedback[:, k].mean())
+        assert feedback.predicted == pytest.approx(feedback.rate, abs=0.04)
+        assert feedback.error < 0.06
+
+
+def test_watch_time_depends_on_the_click(fitted):
+    found, check, _ = fitted
+    _, means = found.predict(check.features)
+    np.testing.assert_allclose(means.mean(axis=0), [3.0, 0.7], atol=0.2)
+    # Planted as 0.4; the few clicked rows have not brought theirs all the way down from 1.
+    assert (np.abs(found.watch_sd - 0.4) < 0.3).all()
+    logged, expected = found.watch_s
+    assert logged == pytest.approx(check.watch_s.mean(), rel=1e-5)
+    assert expected == pytest.approx(logged, rel=0.1)
+
+
+def test_training_stops_and_keeps_the_best_epoch(fitted):
+    found, _, told = fitted
+    assert told == list(range(1, len(found.losses) + 1))
+    assert len(found.losses) - 1 - int(np.argmin(found.losses)) <= CONFIG.patience
+    assert min(found.losses) < found.losses[0]
+
+
+def test_without_watch_times_nothing_is_shifted():
+    part = rows(200, 3)._replace(watch_s=None)
+    config = dataclasses.replace(CONFIG, epochs=1)
+    found = fit_response(INPUTS, ("click", "like"), part, part, part, config)
+    assert found.watch_s is None
+    assert found.watch_shift.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(("place", "name"), [(0, "fit"), (1, "calibrate"), (2, "check")])
+def test_no_rows_are_refused(place, name):
+    parts = [rows(10, 0)] * 3
+    parts[place] = parts[place].take(np.zeros(0, int))
+    with pytest.raises(ValueError, match=f"no rows to {name}"):
+        fit_response(INPUTS, ("click", "like"), *parts, CONFIG)
+
+
+def test_a_missing_feature_and_a_wrong_setting_are_named():
+    part = rows(10, 0)
+    bare = part._replace(features={"user": part.features["user"]})
+    with pytest.raises(KeyError, match="item"):
+        fit_response(INPUTS, ("click", "like"), bare, part, part, CONFIG)
+    with pytest.raises(ValueError, match="patience must be at least 1, got 0"):
+        ResponseTrainingConfig(patience=0)
+
+
+def test_an_infinite_watch_time_is_explained():
+    part = rows(64, 0)
+    part.watch_s[0] = np.inf
+    with pytest.raises(ValueError, match="extreme values"):
+        fit_response(INPUTS, ("click", "like"), part, part, part, CONFIG)
