@@ -33,6 +33,7 @@ FEEDBACKS = (*PREDICTIONS, "hate")
 #: Rates like a short-video platform's, as logits.
 _LEVELS = (-0.5, -1.0, -4.0, -6.0, -6.0, -6.5, -6.5)
 _EMBEDDING = 64
+_WATCH_BINS, _WATCH_LEVELS = 32, 65
 
 
 @click.command(context_settings={"show_default": True})
@@ -93,7 +94,8 @@ def random_world(users: int, pool: int, seed: int = 0) -> World:
     response = FittedResponse(
         {
             "logits": logits,
-            "watch_log_s": 1.5 + normal(users, pool, 2),
+            "watch_bin": rng.uniform(0, _WATCH_BINS - 1, (users, pool, 2)),
+            "watch_quantiles": np.sort(np.exp(1.5 + normal(2, _WATCH_BINS, _WATCH_LEVELS))),
             "duration_s": np.exp(2.7 + 0.5 * normal(users, pool)),
             "mood": 0.3 + 0.04 * normal(users),
             "leave_logits": -2.2 + 0.3 * normal(users),

@@ -10,6 +10,7 @@ import polars as pl
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from datasets.errors import DataError
 from datasets.spec import DatasetSpec
 
 #: Column with the number of the session in the frame.
@@ -101,6 +102,7 @@ class FeatureTransform:
 
         Raises:
           ValueError: if the frame has no row.
+          DataError: if it lacks the column of a feature.
         """
         if not frame.height:
             raise ValueError("there are no rows to transform")
@@ -131,7 +133,19 @@ class FeatureTransform:
 
 
 def raw_features(frame: pl.DataFrame, spec: DatasetSpec) -> dict[str, tf.Tensor]:
-    """A frame's features as tensors `[n]` of the data set's types, as a served model takes them."""
+    """A frame's features as tensors `[n]` of the data set's types, as a served model takes them.
+
+    Raises:
+      DataError: if the frame lacks the column of a feature.
+    """
+    if lacking := [f.name for f in spec.features if f.name not in frame.columns]:
+        files = ", ".join((*spec.log_files, *spec.random_log_files))
+        raise DataError(
+            f"data set {spec.name} ({files}): the impressions have no column "
+            f"{', '.join(map(repr, lacking))}, which the data set declares as a feature; they "
+            f"have: {', '.join(frame.columns)}. Add it to the log or a side table, or take it "
+            "out of the data set's features, and run `mtfx ranking` anew"
+        )
     return {
         feature.name: tf.constant(
             frame[feature.name].to_list()

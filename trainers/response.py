@@ -1,4 +1,27 @@
-"""Fits the response model: network, calibration, and the check of both on held-out rows."""
+"""Fits the response model: network, calibration, and the check of both on held-out rows.
+
+Random exposures are unbiased but few, so the network learns from the standard log first and goes
+on with random exposures from there; levels and slopes, watch times and the moment to stop come from
+random exposures that it has not learned from. Chosen by those held out from all of this, as means
+of two partitions of the 9,304 random exposures of 100,000 synthetic impressions (63,081 in the
+training split), 70% to learn from, Platt's calibration in every case:
+
+=====================================  ==========  =========  =============  =========
+learned from                           click: log  click:     long view:     long view:
+                                       loss        AUC        log loss       AUC
+=====================================  ==========  =========  =============  =========
+random exposures alone                 0.568       0.641      0.460          0.651
+standard log alone                     0.546       0.691      0.437          0.710
+both at once                           0.544       0.697      0.435          0.716
+both at once, telling which is which   0.542       0.701      0.435          0.716
+standard log, then random exposures    0.542       0.698      0.433          0.718
+=====================================  ==========  =========  =============  =========
+
+The last three are as good as one another; the last one needs no input of its own. On items that the
+log's policy chose (validation split) all of them predict 0.78 to 0.80 of the logged clicks, random
+exposures alone 0.78: the policy knew more of users and items than the features tell, and a model
+calibrated on random exposures cannot make that up.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +32,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from datasets.errors import DataError
 from environments.simulator.watch_time import expected_watch_s
 from models.features import InputFeature
 from models.response import ResponseNetwork, ResponseNetworkConfig
@@ -17,8 +41,8 @@ from trainers.response_calibration import (
     FeedbackCalibration,
     check_calibration,
     fit_platt,
-    fit_watch_shift,
 )
+from trainers.watch_tables import WatchTables, fit_watch_tables, no_watch_tables
 
 _PREDICT_BATCH = 16_384
 #: As in ``datasets.synthetic`` and ``FittedSettings.max_loops``.
@@ -87,28 +111,36 @@ class FittedNetwork:
       inputs: Its features.
       slope: Of each feedback's logit, `[feedback]`.
       level: Added to it, `[feedback]`.
-      watch_shift: Added to the mean log watch times, `[2]`.
-      watch_sd: `[2]`.
+      watch: Quantiles of the watch time.
       calibration: By feedback, on held-out rows.
       watch_s: Mean seconds watched of held-out rows: logged (cut at three times the length), and
         expected; None without watch times.
       losses: Negative log likelihood of the calibration rows after each epoch.
+      pretraining_epochs: How many of them, at the beginning, were on the standard log.
     """
 
     network: ResponseNetwork
     inputs: tuple[InputFeature, ...]
     slope: np.ndarray
     level: np.ndarray
-    watch_shift: np.ndarray
-    watch_sd: np.ndarray
+    watch: WatchTables
     calibration: tuple[FeedbackCalibration, ...]
     watch_s: tuple[float, float] | None
     losses: tuple[float, ...]
+    pretraining_epochs: int = 0
 
     def predict(self, features: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Calibrated logits float32 `[n, feedback]` and mean log watch times float32 `[n, 2]`."""
+        """Predicts.
+
+        Args:
+          features: Transformed, by name, `[n]`.
+
+        Returns:
+          Calibrated logits float32 `[n, feedback]`; and, with and without the primary feedback, the
+          fractional bins of ``watch.quantiles``, float32 `[n, 2]`.
+        """
         logits, means = _predict(self.network, self.inputs, features)
-        return logits * self.slope + self.level, means + self.watch_shift
+        return logits * self.slope + self.level, self.watch.positions(means)
 
 
 def fit_response(
@@ -119,6 +151,7 @@ def fit_response(
     check: ResponseRows,
     config: ResponseTrainingConfig,
     on_epoch_end: Callable[[int, float], None] | None = None,
+    pretrain: ResponseRows | None = None,
 ) -> FittedNetwork:
     """Fits and calibrates.
 
@@ -129,38 +162,44 @@ def fit_response(
       calibrate: Those that stop the training and calibrate it.
       check: Those on which the calibration is reported.
       config: How.
-      on_epoch_end: Told the epoch, from 1, and the loss on ``calibrate``.
+      on_epoch_end: Told the epoch, from 1 and on from training on ``pretrain``, and the loss on
+        ``calibrate``.
+      pretrain: Rows that are learned from before ``fit``; they may be shown with an intention.
 
     Raises:
-      ValueError: if one of the three has no rows.
+      ValueError: if one of them has no rows.
+      DataError: if one of them lacks a feature.
     """
-    for name, rows in (("fit", fit), ("calibrate", calibrate), ("check", check)):
-        if not len(rows.feedback):
-            raise ValueError(f"the response model has no rows to {name}")
+    stages = {"pretrain": pretrain, "fit": fit, "calibrate": calibrate, "check": check}
+    for name, rows in stages.items():
+        if rows is not None:
+            _check_rows(name, rows, inputs)
     network = ResponseNetwork(inputs, feedback_names, config.network, config.seed)
-    losses = _train(network, inputs, fit, calibrate, config, on_epoch_end)
+    first: tuple[float, ...] = ()
+    if pretrain is not None:
+        first = _train(network, inputs, pretrain, calibrate, config, on_epoch_end)
+    losses = first + _train(network, inputs, fit, calibrate, config, on_epoch_end, len(first))
     logits, means = _predict(network, inputs, calibrate.features)
     platt = [fit_platt(logits[:, k], calibrate.feedback[:, k]) for k in range(len(feedback_names))]
-    sd = network.watch_sd.numpy()
     result = FittedNetwork(
         network=network,
         inputs=inputs,
         slope=np.array([slope for slope, _, _ in platt], np.float32),
         level=np.array([level for _, level, _ in platt], np.float32),
-        watch_shift=_watch_shifts(means, sd, calibrate),
-        watch_sd=sd,
+        watch=_watch_tables(means, calibrate),
         calibration=(),
         watch_s=None,
         losses=losses,
+        pretraining_epochs=len(first),
     )
-    logits, means = result.predict(check.features)
+    logits, bins = result.predict(check.features)
     chance = 1 / (1 + np.exp(-logits.astype(np.float64)))
     found = tuple(
         check_calibration(name, chance[:, k], check.feedback[:, k], platt[k][2])
         for k, name in enumerate(feedback_names)
     )
     return dataclasses.replace(
-        result, calibration=found, watch_s=_watch_check(chance[:, 0], means, sd, check)
+        result, calibration=found, watch_s=_watch_check(chance[:, 0], bins, result.watch, check)
     )
 
 
@@ -171,7 +210,9 @@ def _train(
     calibrate: ResponseRows,
     config: ResponseTrainingConfig,
     on_epoch_end: Callable[[int, float], None] | None,
+    epochs_before: int = 0,
 ) -> tuple[float, ...]:
+    """Losses after each epoch; leaves the weights of the least, those of before included."""
     weight = 0.0 if fit.watch_s is None else 1.0
     tensors, held_out = _tensors(inputs, fit), _tensors(inputs, calibrate)
     optimizer = LazyAdam(config.learning_rate)
@@ -187,16 +228,16 @@ def _train(
 
     evaluate = tf.function(lambda: network.loss_of(*held_out, weight))
     rng = np.random.default_rng(config.seed)
-    losses: list[float] = []
-    best: list[np.ndarray] = []
+    losses = [float(evaluate())]
+    best = network.get_weights()
     size = min(config.batch_size, len(fit.feedback))
-    for epoch in range(config.epochs):
+    for epoch in range(1, config.epochs + 1):
         order = rng.permutation(len(fit.feedback))
         for first in range(0, len(order) - size + 1, size):
             step(tf.constant(order[first : first + size]))
         losses.append(float(evaluate()))
         if on_epoch_end is not None:
-            on_epoch_end(epoch + 1, losses[-1])
+            on_epoch_end(epochs_before + epoch, losses[-1])
         if losses[-1] <= min(losses):
             best = network.get_weights()
         if epoch - int(np.argmin(losses)) >= config.patience:
@@ -207,7 +248,18 @@ def _train(
             "numeric features and watch times"
         )
     network.set_weights(best)
-    return tuple(losses)
+    return tuple(losses[1:])
+
+
+def _check_rows(name: str, rows: ResponseRows, inputs: tuple[InputFeature, ...]) -> None:
+    if not len(rows.feedback):
+        raise ValueError(f"the response model has no rows to {name}")
+    if lacking := [feature.name for feature in inputs if feature.name not in rows.features]:
+        raise DataError(
+            f"the rows to {name} of the response model lack the feature "
+            f"{', '.join(map(repr, lacking))}; they have: {', '.join(sorted(rows.features))}. "
+            "Give all rows the features that the data set declares"
+        )
 
 
 def _tensors(
@@ -234,27 +286,24 @@ def _predict(
     return tf.concat(logits, 0).numpy(), tf.concat(means, 0).numpy()
 
 
-def _watch_shifts(means: np.ndarray, sd: np.ndarray, rows: ResponseRows) -> np.ndarray:
+def _watch_tables(means: np.ndarray, rows: ResponseRows) -> WatchTables:
     if rows.watch_s is None:
-        return np.zeros(2, np.float32)
-    shifts = []
-    for branch, of_branch in enumerate((rows.feedback[:, 0] > 0, rows.feedback[:, 0] == 0)):
-        longest = _MAX_LOOPS * rows.duration_s[of_branch]
-        shifts.append(
-            fit_watch_shift(
-                means[of_branch, branch], float(sd[branch]), longest, rows.watch_s[of_branch]
-            )
-        )
-    return np.array(shifts, np.float32)
+        return no_watch_tables()
+    longest = _MAX_LOOPS * rows.duration_s
+    return fit_watch_tables(means, rows.feedback[:, 0] > 0, rows.watch_s, longest)
 
 
 def _watch_check(
-    primary: np.ndarray, means: np.ndarray, sd: np.ndarray, rows: ResponseRows
+    primary: np.ndarray, bins: np.ndarray, tables: WatchTables, rows: ResponseRows
 ) -> tuple[float, float] | None:
     if rows.watch_s is None:
         return None
     longest = (_MAX_LOOPS * rows.duration_s).astype(np.float32)
-    expected = expected_watch_s(tf.constant(means), tf.constant(sd), longest[:, None]).numpy()
-    mixed = primary * expected[:, 0] + (1 - primary) * expected[:, 1]
+    quantiles = tf.constant(tables.quantiles)
+    expected = [
+        expected_watch_s(quantiles, tf.fill([len(bins)], branch), bins[:, branch], longest).numpy()
+        for branch in range(2)
+    ]
+    mixed = primary * expected[0] + (1 - primary) * expected[1]
     logged = np.minimum(rows.watch_s, np.where(longest > 0, longest, np.inf))
     return float(logged.mean()), float(mixed.mean())

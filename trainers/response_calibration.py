@@ -6,17 +6,13 @@ import dataclasses
 import math
 
 import numpy as np
-import tensorflow as tf
 from scipy.optimize import brentq
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from environments.simulator.watch_time import expected_watch_s
-
 #: With fewer positives a slope cannot be told from chance, and only the level is fitted.
 _MIN_POSITIVES = 30
 _BUCKETS = 10
-_MOST_SHIFT = 8.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,34 +64,6 @@ def fit_platt(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float, str
         rate = float(labels.mean())
         return 0.0, math.log(rate / (1 - rate)), "platt"
     return slope, level, "platt"
-
-
-def fit_watch_shift(
-    mean: np.ndarray, sd: float, longest_s: np.ndarray, watch_s: np.ndarray
-) -> float:
-    """What is added to the mean log watch time so that the expected seconds meet the log's.
-
-    Args:
-      mean: Means of log(1 + seconds), `[n]`.
-      sd: Their standard deviation.
-      longest_s: Longest times watched, `[n]`; logged times beyond are cut there.
-      watch_s: Logged seconds, `[n]`.
-
-    Returns:
-      The shift; 0 without rows, and the bound of +-8 where no shift meets the log.
-    """
-    if not len(watch_s):
-        return 0.0
-    target = float(np.minimum(watch_s, np.where(longest_s > 0, longest_s, np.inf)).mean())
-    rows = [tf.constant(values, tf.float32) for values in (mean, longest_s)]
-
-    def excess(shift: float) -> float:
-        expected = expected_watch_s(rows[0] + shift, tf.constant(sd, tf.float32), rows[1])
-        return float(tf.reduce_mean(expected)) - target
-
-    if excess(-_MOST_SHIFT) >= 0 or excess(_MOST_SHIFT) <= 0:
-        return -_MOST_SHIFT if excess(0.0) > 0 else _MOST_SHIFT
-    return float(brentq(excess, -_MOST_SHIFT, _MOST_SHIFT, xtol=1e-4))  # type: ignore[arg-type]
 
 
 def check_calibration(

@@ -11,11 +11,12 @@ import tensorflow as tf
 
 from environments.simulator import draws
 from environments.simulator.response import Response, ResponseModel, checked_table
-from environments.simulator.watch_time import capped_watch_s, expected_watch_s
+from environments.simulator.watch_time import expected_watch_s, sampled_watch_s
 
 _SHAPES = {
     "logits": 3,
-    "watch_log_s": 3,
+    "watch_bin": 3,
+    "watch_quantiles": 3,
     "duration_s": 2,
     "mood": 1,
     "leave_logits": 1,
@@ -36,7 +37,6 @@ class FittedSettings:
       satisfaction_weights: What each feedback adds to an impression's satisfaction reward.
       negative: Feedbacks that leave no reward at all, by name.
       reward_shift: Added to the reward, so that its mean over the log is ``neutral``.
-      watch_sd: Standard deviation of log(1 + seconds) with and without the primary feedback.
       has_watch_time: Whether the log has watch times; else nothing is watched.
       watch_feedback: The feedback that is given for a long watch time; empty if there is none.
       mood_sd: Standard deviation of a session's first satisfaction around the user's mood.
@@ -51,7 +51,6 @@ class FittedSettings:
     satisfaction_weights: tuple[float, ...]
     negative: tuple[str, ...] = ()
     reward_shift: float = 0.0
-    watch_sd: tuple[float, float] = (1.0, 1.0)
     has_watch_time: bool = True
     watch_feedback: str = ""
     mood_sd: float = 0.0
@@ -75,9 +74,9 @@ class FittedResponse(ResponseModel):
     At satisfaction s, with a user's mood m: logit P(k) = logits[u, p, k] + slope_k (s - m). The
     primary feedback is drawn first; another feedback k follows it with its own share c_k:
     P(k | primary) = c_k P(k) / P(primary), P(k | not) = (1 - c_k) P(k) / (1 - P(primary)), each at
-    most 1. log(1 + watch time) is normal, with a mean for either outcome. The watch time's own
-    feedback (a long view) is given for the longest watch times, with its marginal probability: one
-    uniform number decides both.
+    most 1. The watch time is drawn from the quantiles observed of impressions with the same primary
+    feedback and a like prediction. The watch time's own feedback (a long view) is given for the
+    longest watch times, with its marginal probability: one uniform number decides both.
     """
 
     def __init__(self, tables: Mapping[str, np.ndarray], settings: FittedSettings) -> None:
@@ -85,10 +84,11 @@ class FittedResponse(ResponseModel):
 
         Args:
           tables: ``logits`` `[user, slot, feedback]`, of each feedback at the user's mood;
-            ``watch_log_s`` `[user, slot, 2]`, mean of log(1 + seconds) with and without the primary
-            feedback; ``duration_s`` `[user, slot]`, 0 where unknown; ``mood`` `[user]`, mean
-            satisfaction at a session's start; ``leave_logits`` `[user]`, of leaving at neutral
-            satisfaction.
+            ``watch_bin`` `[user, slot, 2]`, which bin of the quantiles an item is in, with and
+            without the primary feedback, fractions being between two; ``watch_quantiles``
+            `[2, bin, level]`, seconds at equidistant levels from 0 to 1, rising; ``duration_s``
+            `[user, slot]`, 0 where unknown; ``mood`` `[user]`, mean satisfaction at a session's
+            start; ``leave_logits`` `[user]`, of leaving at neutral satisfaction.
           settings: Everything else.
 
         Raises:
@@ -102,7 +102,8 @@ class FittedResponse(ResponseModel):
         users, slots = logits.shape[:2] if logits.ndim == 3 else (None, None)
         shapes: dict[str, tuple[int | None, ...]] = {
             "logits": (users, slots, names),
-            "watch_log_s": (users, slots, 2),
+            "watch_bin": (users, slots, 2),
+            "watch_quantiles": (2, None, None),
             "duration_s": (users, slots),
             "mood": (users,),
             "leave_logits": (users,),
@@ -110,15 +111,16 @@ class FittedResponse(ResponseModel):
         self._tables = {name: checked_table(tables, name, shape) for name, shape in shapes.items()}
         if (self._tables["duration_s"] < 0).any():
             raise ValueError("the response model's table 'duration_s' must not be negative")
+        _check_watch(self._tables["watch_bin"], self._tables["watch_quantiles"])
         self.num_users, self.pool_size = self._tables["logits"].shape[:2]
         self._logits = tf.constant(self._tables["logits"].reshape(-1, names))
-        self._watch = tf.constant(self._tables["watch_log_s"].reshape(-1, 2))
+        self._watch = tf.constant(self._tables["watch_bin"].reshape(-1, 2))
+        self._quantiles = tf.constant(self._tables["watch_quantiles"])
         self._duration = tf.constant(self._tables["duration_s"].ravel())
         self._mood = tf.constant(self._tables["mood"])
         self._leave_logits = tf.constant(self._tables["leave_logits"])
         self._slopes = tf.constant(settings.slopes, tf.float32)
         self._share = tf.constant(settings.share_with_primary, tf.float32)
-        self._sd = tf.constant(settings.watch_sd, tf.float32)
         positive = [0.0 if n in settings.negative else 1.0 for n in self.feedback_names]
         self._weights = tf.constant(settings.satisfaction_weights, tf.float32) * positive
         self._negative = 1.0 - tf.constant(positive, tf.float32)
@@ -148,10 +150,15 @@ class FittedResponse(ResponseModel):
         if not self.config.has_watch_time:
             return tf.zeros_like(satisfaction)
         row = self._row(users, slots)
-        longest = self._longest(row)[:, tf.newaxis]
-        means = expected_watch_s(tf.gather(self._watch, row), self._sd, longest)
+        bins, longest = tf.gather(self._watch, row), self._longest(row)
+        with_primary, without = (
+            expected_watch_s(
+                self._quantiles, tf.fill(tf.shape(row), branch), bins[:, branch], longest
+            )
+            for branch in range(2)
+        )
         primary = self._marginals(users, slots, satisfaction)[:, 0]
-        return primary * means[:, 0] + (1 - primary) * means[:, 1]
+        return primary * with_primary + (1 - primary) * without
 
     def respond(
         self, users: tf.Tensor, slots: tf.Tensor, satisfaction: tf.Tensor, seed: tf.Tensor
@@ -234,13 +241,36 @@ class FittedResponse(ResponseModel):
         if not self.config.has_watch_time:
             return tf.zeros_like(quantile)
         row = self._row(users, slots)
-        means = tf.gather(self._watch, row)
-        mean = tf.where(primary, means[:, 0], means[:, 1])
-        sd = tf.where(primary, self._sd[0], self._sd[1])
-        return capped_watch_s(mean, sd, self._longest(row), tf.math.ndtri(quantile))
+        bins = tf.gather(self._watch, row)
+        return sampled_watch_s(
+            self._quantiles,
+            tf.where(primary, 0, 1),
+            tf.where(primary, bins[:, 0], bins[:, 1]),
+            quantile,
+            self._longest(row),
+        )
 
     def _worth(self, feedback: tf.Tensor) -> tf.Tensor:
         """The satisfaction reward; see ``environments.simulator.satisfaction``."""
         worth = tf.minimum(tf.reduce_sum(feedback * self._weights, axis=1), 1.0)
         harmed = tf.reduce_any(feedback * self._negative > 0, axis=1)
         return tf.clip_by_value(tf.where(harmed, 0.0, worth) + self.config.reward_shift, 0.0, 1.0)
+
+
+def _check_watch(bins: np.ndarray, quantiles: np.ndarray) -> None:
+    number, levels = quantiles.shape[1:]
+    if number < 1 or levels < 2:
+        raise ValueError(
+            "the response model's table 'watch_quantiles' needs at least one bin and two levels, "
+            f"got shape {list(quantiles.shape)}"
+        )
+    if (quantiles < 0).any() or (np.diff(quantiles, axis=-1) < 0).any():
+        raise ValueError(
+            "the response model's table 'watch_quantiles' must hold seconds of at least 0 that do "
+            "not fall from one level to the next"
+        )
+    if bins.size and (bins.min() < 0 or bins.max() > number - 1):
+        raise ValueError(
+            f"the response model's table 'watch_bin' must lie in [0, {number - 1}], as there are "
+            f"{number} bins; got {bins.min():g} to {bins.max():g}"
+        )

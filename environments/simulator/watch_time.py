@@ -1,8 +1,6 @@
-"""Watch time whose log(1 + seconds) is normal, between nothing and a longest time."""
+"""Watch time by inverse transform from tables of observed quantiles, up to a longest time."""
 
 from __future__ import annotations
-
-import math
 
 import tensorflow as tf
 
@@ -10,46 +8,75 @@ import tensorflow as tf
 UNKNOWN_LONGEST_S = 3600.0
 
 
-def capped_watch_s(
-    mean: tf.Tensor, sd: tf.Tensor, longest_s: tf.Tensor, deviate: tf.Tensor
+def sampled_watch_s(
+    quantiles: tf.Tensor,
+    branch: tf.Tensor,
+    position: tf.Tensor,
+    uniform: tf.Tensor,
+    longest_s: tf.Tensor,
 ) -> tf.Tensor:
-    """Seconds watched: exp(mean + sd z) - 1, kept between 0 and the longest time.
+    """Seconds watched: the quantile function at u, linear in u and between neighbouring bins.
 
     Args:
-      mean: Mean of log(1 + seconds), float32, any shape.
-      sd: Its standard deviation.
-      longest_s: Seconds; where 0, the video's length is unknown.
-      deviate: Standard normal z.
+      quantiles: Seconds at the levels 0, 1/(Q-1), ..., 1, float32 `[branch, bin, Q]`.
+      branch: Which of the first axis, int32 `[batch]`.
+      position: Fractional number of the bin, in [0, bins - 1], float32 `[batch]`.
+      uniform: u in [0, 1), float32 `[batch]`.
+      longest_s: Seconds, `[batch]`; where 0, the video's length is unknown.
 
     Returns:
-      Seconds, float32.
+      Seconds, float32 `[batch]`.
     """
-    longest = tf.where(longest_s > 0, longest_s, UNKNOWN_LONGEST_S)
-    # Beyond 20 the exponential leaves float32's useful range, far above any longest time.
-    return tf.clip_by_value(tf.math.expm1(tf.minimum(mean + sd * deviate, 20.0)), 0.0, longest)
+    _, bins, levels = quantiles.shape
+    flat = tf.reshape(quantiles, [-1])
+    low, high, between = _neighbours(position, bins)
+    place = uniform * float(levels - 1)
+    cell = tf.clip_by_value(tf.cast(place, tf.int32), 0, levels - 2)
+    within = place - tf.cast(cell, tf.float32)
+
+    def at(number: tf.Tensor) -> tf.Tensor:
+        first = (branch * bins + number) * levels + cell
+        return (1 - within) * tf.gather(flat, first) + within * tf.gather(flat, first + 1)
+
+    return tf.minimum((1 - between) * at(low) + between * at(high), _known(longest_s))
 
 
-def expected_watch_s(mean: tf.Tensor, sd: tf.Tensor, longest_s: tf.Tensor) -> tf.Tensor:
-    """The mean of :func:`capped_watch_s` over z.
+def expected_watch_s(
+    quantiles: tf.Tensor, branch: tf.Tensor, position: tf.Tensor, longest_s: tf.Tensor
+) -> tf.Tensor:
+    """The mean of :func:`sampled_watch_s` over u, exact.
 
-    With Y = exp(mean + sd z) lognormal, a = -mean / sd, b = (log(1 + longest) - mean) / sd and F
-    the normal distribution function: E[clip(Y, 1, 1 + longest)] = F(a)
-    + exp(mean + sd^2 / 2) (F(b - sd) - F(a - sd)) + (1 + longest) (1 - F(b)).
+    Between two levels the time rises linearly from a to b >= a. Cut at L, its mean is (a + b) / 2
+    where b <= L, L where a >= L, and L - (L - a)^2 / (2 (b - a)) otherwise.
 
     Args:
-      mean: As above; the three are broadcast.
-      sd: As above, positive.
+      quantiles: As above.
+      branch: As above.
+      position: As above.
       longest_s: As above.
 
     Returns:
-      Seconds, float32.
+      Seconds, float32 `[batch]`.
     """
-    longest = tf.where(longest_s > 0, longest_s, UNKNOWN_LONGEST_S)
-    low = -mean / sd
-    high = (tf.math.log1p(longest) - mean) / sd
-    middle = tf.exp(mean + 0.5 * tf.square(sd)) * (_normal(high - sd) - _normal(low - sd))
-    return _normal(low) + middle + (1 + longest) * (1 - _normal(high)) - 1
+    _, bins, levels = quantiles.shape
+    low, high, between = _neighbours(position, bins)
+    curves = tf.reshape(quantiles, [-1, levels])
+    share = between[:, tf.newaxis]
+    curve = (1 - share) * tf.gather(curves, branch * bins + low)
+    curve += share * tf.gather(curves, branch * bins + high)
+    longest = _known(longest_s)[:, tf.newaxis]
+    begin, end = curve[:, :-1], curve[:, 1:]
+    cut = longest - tf.math.divide_no_nan(tf.square(longest - begin), 2 * (end - begin))
+    means = tf.where(end <= longest, 0.5 * (begin + end), tf.where(begin < longest, cut, longest))
+    return tf.reduce_mean(means, axis=1)
 
 
-def _normal(value: tf.Tensor) -> tf.Tensor:
-    return 0.5 * tf.math.erfc(-value / math.sqrt(2.0))
+def _neighbours(position: tf.Tensor, bins: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The bins below and above, and how far the position is from the lower one."""
+    low = tf.clip_by_value(tf.cast(position, tf.int32), 0, bins - 1)
+    high = tf.minimum(low + 1, bins - 1)
+    return low, high, tf.clip_by_value(position - tf.cast(low, tf.float32), 0.0, 1.0)
+
+
+def _known(longest_s: tf.Tensor) -> tf.Tensor:
+    return tf.where(longest_s > 0, longest_s, UNKNOWN_LONGEST_S)

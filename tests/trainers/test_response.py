@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from datasets.errors import DataError
 from models.features import InputFeature
 from models.response import ResponseNetworkConfig
 from trainers.response import ResponseRows, ResponseTrainingConfig, fit_response
@@ -72,10 +73,10 @@ def test_it_is_calibrated_on_rows_it_has_not_seen(fitted):
 
 def test_watch_time_depends_on_the_click(fitted):
     found, check, _ = fitted
-    _, means = found.predict(check.features)
-    np.testing.assert_allclose(means.mean(axis=0), [3.0, 0.7], atol=0.2)
-    # Planted as 0.4; the few clicked rows have not brought theirs all the way down from 1.
-    assert (np.abs(found.watch_sd - 0.4) < 0.3).all()
+    _, bins = found.predict(check.features)
+    medians = found.watch.quantiles[..., 32]
+    seconds = [np.interp(bins[:, k], np.arange(medians.shape[1]), medians[k]) for k in (0, 1)]
+    np.testing.assert_allclose(np.mean(seconds, axis=1), np.expm1([3.0, 0.7]), rtol=0.1)
     logged, expected = found.watch_s
     assert logged == pytest.approx(check.watch_s.mean(), rel=1e-5)
     assert expected == pytest.approx(logged, rel=0.1)
@@ -88,12 +89,33 @@ def test_training_stops_and_keeps_the_best_epoch(fitted):
     assert min(found.losses) < found.losses[0]
 
 
-def test_without_watch_times_nothing_is_shifted():
+def test_without_watch_times_nothing_is_watched():
     part = rows(200, 3)._replace(watch_s=None)
     config = dataclasses.replace(CONFIG, epochs=1)
     found = fit_response(INPUTS, ("click", "like"), part, part, part, config)
     assert found.watch_s is None
-    assert found.watch_shift.tolist() == [0.0, 0.0]
+    assert not found.watch.quantiles.any()
+    assert not found.predict(part.features)[1].any()
+
+
+def test_a_biased_log_teaches_the_taste_and_random_rows_the_level():
+    """In the log to pretrain on, clicks are 1.5 logits more likely than at random."""
+    biased = rows(6000, 4)
+    rng = np.random.default_rng(5)
+    users, items = biased.features["user"], biased.features["item"]
+    odds = np.exp(1.5) * planted(users, items) / (1 - planted(users, items))
+    clicks = (rng.random(len(users)) < odds / (1 + odds)).astype(np.float32)
+    biased = biased._replace(feedback=np.stack([clicks, biased.feedback[:, 1]], axis=1))
+    few, calibrate, check = rows(150, 6), rows(600, 7), rows(2000, 8)
+    config = dataclasses.replace(CONFIG, epochs=4)
+    parts = (few, calibrate, check)
+    without, found = (
+        fit_response(INPUTS, ("click", "like"), *parts, config, pretrain=before)
+        for before in (None, biased)
+    )
+    assert 0 < found.pretraining_epochs < len(found.losses)
+    assert found.calibration[0].auc > without.calibration[0].auc + 0.02
+    assert found.calibration[0].predicted == pytest.approx(check.feedback[:, 0].mean(), abs=0.05)
 
 
 @pytest.mark.parametrize(("place", "name"), [(0, "fit"), (1, "calibrate"), (2, "check")])
@@ -107,8 +129,10 @@ def test_no_rows_are_refused(place, name):
 def test_a_missing_feature_and_a_wrong_setting_are_named():
     part = rows(10, 0)
     bare = part._replace(features={"user": part.features["user"]})
-    with pytest.raises(KeyError, match="item"):
+    with pytest.raises(DataError, match=r"rows to fit .* lack the feature 'item'.*declares"):
         fit_response(INPUTS, ("click", "like"), bare, part, part, CONFIG)
+    with pytest.raises(DataError, match="rows to pretrain"):
+        fit_response(INPUTS, ("click", "like"), part, part, part, CONFIG, pretrain=bare)
     with pytest.raises(ValueError, match="patience must be at least 1, got 0"):
         ResponseTrainingConfig(patience=0)
 

@@ -1,4 +1,4 @@
-"""Calibration finds the distortion of known probabilities; watch times meet a numeric integral."""
+"""Calibration finds the distortion of known probabilities."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,6 @@ from trainers.response_calibration import (
     calibration_error,
     check_calibration,
     fit_platt,
-    fit_watch_shift,
 )
 
 
@@ -48,23 +47,6 @@ def test_of_a_rare_feedback_only_the_level_is_fitted():
 @pytest.mark.parametrize("labels", [np.zeros(5), np.ones(5)])
 def test_labels_of_one_kind_calibrate_nothing(labels):
     assert fit_platt(np.zeros(5), labels) == (1.0, 0.0, "none")
-
-
-def test_the_watch_shift_makes_the_expected_seconds_those_of_the_log():
-    rng = np.random.default_rng(3)
-    mean, sd, longest = rng.normal(2.0, 0.3, 200), 0.8, rng.uniform(10, 60, 200)
-    watched = rng.exponential(9.0, 200)
-    shift = fit_watch_shift(mean, sd, longest, watched)
-    # The mean over 2,000 equally likely values of the normal deviate.
-    deviates = stats.norm.ppf((np.arange(2000) + 0.5) / 2000)
-    seconds = np.expm1(mean[:, None] + shift + sd * deviates)
-    expected = np.clip(seconds, 0, longest[:, None]).mean()
-    assert expected == pytest.approx(np.minimum(watched, longest).mean(), rel=1e-3)
-
-
-def test_the_watch_shift_of_nothing_and_of_the_impossible():
-    assert fit_watch_shift(np.zeros(0), 1.0, np.zeros(0), np.zeros(0)) == 0.0
-    assert fit_watch_shift(np.zeros(3), 1.0, np.full(3, 10.0), np.zeros(3)) == -8.0
 
 
 def test_the_calibration_error_of_two_known_buckets():

@@ -5,10 +5,10 @@ import json
 import os
 
 import numpy as np
-import polars as pl
 import pytest
 import tensorflow as tf
 
+from datasets.errors import DataError
 from environments.simulator.saved_simulator import DIRECTORY, RESET
 from environments.simulator.world import load_world
 from evaluation.session_sample import SessionSample
@@ -59,7 +59,7 @@ def test_probabilities_come_in_the_data_sets_order(tmp_path):
     frame = split_sessions(40)["train"].head(5)
     np.testing.assert_allclose(predict(frame), [[0.6, 0.2]] * 5, rtol=1e-6)
     assert predict(frame.head(0)).shape == (0, 2)
-    with pytest.raises(pl.exceptions.ColumnNotFoundError, match="duration_ms"):
+    with pytest.raises(DataError, match=r"log\.csv.*no column 'duration_ms'.*mtfx ranking"):
         predict(frame.drop("duration_ms"))
 
 
@@ -105,7 +105,7 @@ def test_the_world_has_the_ranking_models_predictions(built):
     np.testing.assert_allclose(world.predictions[..., 0], chance, rtol=1e-5)
     assert "predictions of watch are no probabilities and not used" in summary["notes"]
     with open(os.path.join(output, FIT_FILE)) as file:
-        assert json.load(file)["response"]["source"].endswith("random exposures")
+        assert json.load(file)["response"]["source"].endswith("of the training split")
 
 
 @pytest.mark.slow

@@ -53,9 +53,13 @@ def pools(data):
 
 def test_enough_random_exposures_are_fitted_on(data, fit):
     rows = data.exposures.frame.height
-    assert fit.source == f"{rows:,} random exposures"
+    before = data.splits["train"].height
+    text = f"{rows:,} random exposures, after {before:,} impressions of the training split"
+    assert fit.source == text
     assert sum(fit.rows) == rows
-    assert fit.rows[0] == int(0.7 * rows)
+    assert fit.rows[0] == int(0.6 * rows)
+    assert fit.pretraining_rows == before
+    assert 0 < fit.network.pretraining_epochs < len(fit.network.losses)
 
 
 def test_otherwise_the_training_split_is_and_it_says_why(data):
@@ -64,6 +68,7 @@ def test_otherwise_the_training_split_is_and_it_says_why(data):
     few = fit_response_model(data, config, silent)
     assert "the training split" in few.source
     assert "fewer than 1,000,000" in few.source
+    assert few.pretraining_rows == few.network.pretraining_epochs == 0
     assert few.rows[0] == data.splits["train"].height
     none = fit_response_model(dataclasses.replace(data, exposures=None), config, silent)
     assert "there are no random exposures" in none.source
@@ -83,9 +88,10 @@ def test_the_tables_hold_the_planted_quality(data, fit, pools):
     assert chance.mean() == pytest.approx(planted.mean(), abs=0.12)
     np.testing.assert_allclose(tables["duration_s"], 10 + 0.5 * items, rtol=1e-5)
     # A click is watched for about as long as the video lasts, 20 s, and no click for a second.
-    np.testing.assert_allclose(
-        tables["watch_log_s"].mean(axis=(0, 1)), [np.log(21), np.log(2)], atol=0.35
-    )
+    medians = tables["watch_quantiles"][..., 32]
+    bins = tables["watch_bin"]
+    found = [np.interp(bins[..., k], np.arange(len(medians[k])), medians[k]).mean() for k in (0, 1)]
+    np.testing.assert_allclose(found, [20.0, 1.0], rtol=0.15)
 
 
 def test_users_leave_as_often_as_planted(data, fit, pools):

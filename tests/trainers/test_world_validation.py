@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 from datasets.spec import SessionRule
 from environments.simulator.fitted_response import FittedResponse, FittedSettings
-from tests.planted_log import LEAVES, click_probability, planted_data
+from tests.planted_log import ITEMS, LEAVES, click_probability, planted_data
 from trainers.feature_roles import user_requests
 from trainers.raw_impressions import SESSION
 from trainers.world_config import WorldConfig
@@ -47,12 +48,16 @@ def planted_response(data, click=1.0, leave=LEAVES):
         chance = click * click_probability(owners, items)
         like = 0.1 * chance
         duration = 10 + 0.5 * items
+        # A bin for each item: log(1 + seconds) is normal, as planted.
+        deviates = stats.norm.ppf(np.linspace(0.002, 0.998, 65))
+        clicked = np.log1p(10 + 0.5 * np.arange(ITEMS))[:, None] + 0.3 * deviates
+        skipped = np.full((ITEMS, 1), np.log(2)) + 0.15 * deviates
+        normal = np.stack([clicked, skipped])
         return FittedResponse(
             {
                 "logits": np.stack([np.log(p / (1 - p)) for p in (chance, like)], axis=-1),
-                "watch_log_s": np.stack(
-                    [np.log1p(duration), np.full(items.shape, np.log(2))], axis=-1
-                ),
+                "watch_bin": np.stack([items, np.zeros(items.shape)], axis=-1),
+                "watch_quantiles": np.expm1(normal),
                 "duration_s": duration,
                 "mood": np.full(len(owners), 0.5),
                 "leave_logits": np.full(len(owners), np.log(leave / (1 - leave))),
@@ -63,7 +68,6 @@ def planted_response(data, click=1.0, leave=LEAVES):
                 share_with_primary=(1.0, 1.0),
                 satisfaction_weights=(0.5, 0.5),
                 reward_shift=0.5,
-                watch_sd=(0.3, 0.15),
             ),
         )
 
