@@ -52,6 +52,7 @@ def fitted():
     return found, parts[2], told
 
 
+@pytest.mark.slow
 def test_probabilities_are_the_planted_ones(fitted):
     found, check, _ = fitted
     users, items = (grid.ravel() for grid in np.meshgrid(np.arange(6), np.arange(6)))
@@ -63,6 +64,7 @@ def test_probabilities_are_the_planted_ones(fitted):
     assert found.calibration[0].auc > ((pairs > 0) + 0.5 * (pairs == 0)).mean() - 0.03
 
 
+@pytest.mark.slow
 def test_it_is_calibrated_on_rows_it_has_not_seen(fitted):
     found, check, _ = fitted
     for k, feedback in enumerate(found.calibration):
@@ -71,6 +73,7 @@ def test_it_is_calibrated_on_rows_it_has_not_seen(fitted):
         assert feedback.error < 0.06
 
 
+@pytest.mark.slow
 def test_watch_time_depends_on_the_click(fitted):
     found, check, _ = fitted
     _, bins = found.predict(check.features)
@@ -82,6 +85,7 @@ def test_watch_time_depends_on_the_click(fitted):
     assert expected == pytest.approx(logged, rel=0.1)
 
 
+@pytest.mark.slow
 def test_training_stops_and_keeps_the_best_epoch(fitted):
     found, _, told = fitted
     assert told == list(range(1, len(found.losses) + 1))
@@ -98,6 +102,7 @@ def test_without_watch_times_nothing_is_watched():
     assert not found.predict(part.features)[1].any()
 
 
+@pytest.mark.slow
 def test_a_biased_log_teaches_the_taste_and_random_rows_the_level():
     """In the log to pretrain on, clicks are 1.5 logits more likely than at random."""
     biased = rows(6000, 4)

@@ -62,6 +62,7 @@ def test_enough_random_exposures_are_fitted_on(data, fit):
     assert 0 < fit.network.pretraining_epochs < len(fit.network.losses)
 
 
+@pytest.mark.slow
 def test_otherwise_the_training_split_is_and_it_says_why(data):
     quick = dataclasses.replace(CONFIG.response_training, epochs=1, min_random_rows=10**6)
     config = dataclasses.replace(CONFIG, response_training=quick)
