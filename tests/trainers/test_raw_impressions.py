@@ -1,12 +1,12 @@
 """Session examples read back as the frame that was written."""
 
 import numpy as np
-import polars as pl
 import pytest
 from tensorflow_transform.tf_metadata import schema_utils
 
 from components.session_example_gen.encoding import encode_sessions, write_examples
 from components.session_schema import build_schema
+from datasets.errors import DataError
 from tests.planted_log import SPEC, split_sessions
 from trainers.raw_impressions import SESSION, FeatureTransform, raw_features, read_raw_impressions
 
@@ -64,7 +64,7 @@ def test_raw_features_have_the_data_sets_types(written):
         "duration_ms": "float32",
         "step_bucket": "string",
     }
-    with pytest.raises(pl.exceptions.ColumnNotFoundError, match="item_id"):
+    with pytest.raises(DataError, match="no column 'item_id'"):
         raw_features(frame.drop("item_id"), SPEC)
 
 
