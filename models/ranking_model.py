@@ -159,6 +159,8 @@ class RankingModel(tfrs.Model):
         ]
         return Batch(features, labels, logits, tf.stack(losses, axis=1))
 
+    # Keras traces it with AutoGraph, which would rewrite all that it calls: most of a minute.
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, inputs: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step of the optimizer.
 
@@ -193,6 +195,7 @@ class RankingModel(tfrs.Model):
         weights = {metric.name: metric.result() for metric in self.weighting.metrics}
         return self._mean_losses() | weights
 
+    @tf.autograph.experimental.do_not_convert
     def test_step(self, inputs: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
         """One batch of validation: mean losses and each task's metrics so far."""
         self.compute_loss(inputs, training=False)

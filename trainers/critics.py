@@ -209,9 +209,11 @@ class _CriticTrainer:
     def _train(self, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Takes ``count`` steps; mean loss, signed TD error and Q."""
         totals = tf.zeros([3])
+        # AutoGraph is for this loop; it need not rewrite the agent.
+        train = tf.autograph.experimental.do_not_convert(self._agent.train)
         for _ in tf.range(count):
             experience, _ = next(self._samples)
-            info = self._agent.train(experience).extra
+            info = train(experience).extra
             totals += tf.stack([info.critic_loss, info.td_error, info.q])
         return tf.unstack(totals / tf.cast(count, tf.float32))
 

@@ -61,7 +61,7 @@ class RankingModule(tf.Module):
             "predict_tasks": self.predict_tasks.get_concrete_function(raw),
         }
 
-    @tf.function
+    @tf.function(autograph=False)
     def serve(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts from serialized ``tf.Example`` protos, one per session or request.
 
@@ -85,7 +85,7 @@ class RankingModule(tf.Module):
             for name, values in predictions.items()
         }
 
-    @tf.function
+    @tf.function(autograph=False)
     def predict_tasks(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Predicts from raw tensors, one impression per row.
 

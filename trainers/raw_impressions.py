@@ -89,7 +89,7 @@ class FeatureTransform:
             feature.name: tf.TensorSpec([None], _DTYPES[feature.dtype]) for feature in spec.features
         }
         # One trace for any number of rows: tracing the graph takes seconds.
-        self._apply = tf.function(self._transformed, input_signature=[signature])
+        self._apply = tf.function(self._transformed, input_signature=[signature], autograph=False)
 
     def __call__(self, frame: pl.DataFrame) -> dict[str, np.ndarray]:
         """The features of each row.

@@ -217,7 +217,7 @@ def _train(
     tensors, held_out = _tensors(inputs, fit), _tensors(inputs, calibrate)
     optimizer = LazyAdam(config.learning_rate)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(rows: tf.Tensor) -> None:
         features, feedback, watch = tf.nest.map_structure(lambda t: tf.gather(t, rows), tensors)
         with tf.GradientTape() as tape:
@@ -226,7 +226,7 @@ def _train(
         gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
 
-    evaluate = tf.function(lambda: network.loss_of(*held_out, weight))
+    evaluate = tf.function(lambda: network.loss_of(*held_out, weight), autograph=False)
     rng = np.random.default_rng(config.seed)
     losses = [float(evaluate())]
     best = network.get_weights()

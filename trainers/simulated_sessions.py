@@ -96,7 +96,7 @@ def simulate_sessions(
     base = as_seed(seed)
     seeds = draws.session_seeds(base, len(users))
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def step(session: SessionState, step_seed: tf.Tensor):
         chosen, at_random = policy.choose(simulator.candidates(session), session.users, step_seed)
         following, outcome = simulator.step(session, chosen)

@@ -100,7 +100,7 @@ class Ranker(tf.Module):
             _PREDICT_TASKS: self.predict_tasks.get_concrete_function(raw),
         }
 
-    @tf.function
+    @tf.function(autograph=False)
     def serve(self, state: tf.Tensor, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Ranks the candidates of one request.
 
@@ -131,7 +131,7 @@ class Ranker(tf.Module):
             STATE: state,
         }
 
-    @tf.function
+    @tf.function(autograph=False)
     def fuse(
         self, state: tf.Tensor, predictions: tf.Tensor, mask: tf.Tensor
     ) -> dict[str, tf.Tensor]:
@@ -169,7 +169,7 @@ class Ranker(tf.Module):
             RANKED_INDICES: tf.where(places < count, order, NO_CANDIDATE),
         }
 
-    @tf.function
+    @tf.function(autograph=False)
     def predict_tasks(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The ranking model's own predictions from raw tensors, one impression per row.
 

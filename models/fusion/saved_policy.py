@@ -62,7 +62,7 @@ class PolicyModule(tf.Module):
         self.policy_variables = list(variables)
         self._function = function
         spec = tf.TensorSpec([None, state_dim], tf.float32, name=STATE)
-        self.actions = tf.function(self._actions, input_signature=[spec])
+        self.actions = tf.function(self._actions, input_signature=[spec], autograph=False)
 
     def _actions(self, state: tf.Tensor) -> dict[str, tf.Tensor]:
         finite = tf.debugging.assert_all_finite(state, "state is not finite")

@@ -224,7 +224,6 @@ def test_critics_resume_where_they_were(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.slow
 def test_a_small_buffer_sees_the_whole_log(tmp_path):
     config = dataclasses.replace(
         QUICK, critics=dataclasses.replace(QUICK.critics, replay_capacity=40)
@@ -242,7 +241,6 @@ def test_a_small_buffer_sees_the_whole_log(tmp_path):
     assert np.isfinite(result.td_error).all()
 
 
-@pytest.mark.slow
 def test_converged_critics_stop_early(tmp_path):
     loose = dataclasses.replace(
         QUICK, critics=dataclasses.replace(QUICK.critics, passes=50, tolerance=0.5)
@@ -276,7 +274,6 @@ def test_divergence_is_an_error(tmp_path):
         )
 
 
-@pytest.mark.slow
 def test_ddpg_never_ends_below_its_start(tmp_path):
     actor = build_for_training(build_model, batches(), TRAINING)
     actor.fit(batches().repeat(20), verbose=0)
