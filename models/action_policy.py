@@ -33,7 +33,7 @@ class SampledActions(Protocol):
 
 
 class ActionPolicy(Protocol):
-    """A policy; its method is traced inside a ``tf.function`` without AutoGraph."""
+    """A policy; its method is traced inside a ``tf.function``."""
 
     def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> SampledActions:
         """Chooses an action for every session.

@@ -78,7 +78,7 @@ def train_retrieval(
     optimizer = LazyAdam(config.learning_rate)
     tensors = {name: tf.constant(column) for name, column in columns.items()}
 
-    @tf.function(autograph=False)
+    @tf.function
     def step(rows: tf.Tensor) -> tf.Tensor:
         batch = {name: tf.gather(column, rows) for name, column in tensors.items()}
         with tf.GradientTape() as tape:
