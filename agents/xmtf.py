@@ -22,9 +22,8 @@ from models.fusion.formula_free import FormulaFreeFusion
 from models.fusion.monotonic_cells import build_cells
 from models.initializers import seed_for
 from models.keras import keras
+from models.observation import MASK, PREDICTIONS, STATE
 from models.pairwise import monotonicity_loss, num_pairs, transfer_loss
-
-STATE, PREDICTIONS, MASK = "state", "predictions", "mask"
 
 
 class XmtfInfo(NamedTuple):

@@ -34,7 +34,7 @@ from models.ranking_model import RankingModel
 from models.sizes import BACKBONE_NAMES, MODEL_SIZES, model_sizes
 from trainers.config import TrainingConfig
 from trainers.input_pipeline import impression_batches, load_sessions
-from trainers.rmtl import critic_config
+from trainers.rmtl import RmtlTrainingConfig, critic_config
 from trainers.training import build_for_training
 
 
@@ -107,7 +107,7 @@ def _seconds(
         )
         table = load_sessions(files, feature_spec(), INPUTS, TASKS)
         plain = build_for_training(lambda: build(None), batches, training)
-        critic_sizes = critic_config(model_config, 0, 0.0)
+        critic_sizes = critic_config(model_config, 0, RmtlTrainingConfig())
         environment = SessionReplayEnvironment(table, 256)
         agent = RmtlAgent(
             environment.time_step_spec(),

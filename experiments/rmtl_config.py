@@ -38,6 +38,7 @@ def rmtl_training_config(
             tolerance=setting("epsilon"),
         ),
         critic_dropout=setting("critic_dropout"),
+        critic_features=setting("critic_features"),
         critic_path=critic_path,
         retrain_from=setting("retrain_from"),
         keep_start=setting("keep_start") == "yes",

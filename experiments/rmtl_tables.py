@@ -117,6 +117,8 @@ _VARIATIONS: dict[str, tuple[tuple[str, Value], ...]] = {
     "epsilon 0.001": (("epsilon", 0.001),),
     "loss at most 2": (("max_loss", 2.0),),
     "critic dropout 0.2": (("critic_dropout", 0.2),),
+    "critics see impressions": (("critic_features", "impression"),),
+    "critics see sessions": (("critic_features", "session"),),
     "mean weight 1": (("normalise_weights", "yes"),),
 }
 #: The same for retraining itself, each beside CW retrained in the same way.

@@ -121,7 +121,7 @@ class _Trial:
         config = self._rmtl_config()
         critics, history = learn_critics(
             actor,
-            critic_config(self._model_config, self._trial.seed, config.critic_dropout),
+            critic_config(self._model_config, self._trial.seed, config),
             self._sessions("train"),
             config,
             self._trial.seed,
@@ -201,7 +201,7 @@ class _Trial:
         history = train_ddpg(
             actor,
             target,
-            critic_config(self._model_config, self._trial.seed, config.critic_dropout),
+            critic_config(self._model_config, self._trial.seed, config),
             self._sessions("train"),
             self._batches("eval"),
             config,

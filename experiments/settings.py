@@ -40,6 +40,12 @@ SETTINGS: dict[str, Setting] = {
     "critic_learning_rate": Setting("critics", 1e-3, "Adam's, of the critics", upper=1.0),
     "epsilon": Setting("critics", 0.01, "mean TD error of converged critics"),
     "critic_dropout": Setting("critics", 0.0, "share of dropped units", upper=0.9, zero=True),
+    "critic_features": Setting(
+        "critics",
+        "all",
+        "features of the critics' state, by level",
+        ("all", "impression", "session"),
+    ),
     "max_loss": Setting("critics", 0.0, "no reward is below minus this; 0: no bound", zero=True),
     "retrain_from": Setting(
         "retraining", "pretrained", "where retraining begins", ("pretrained", "scratch")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal, get_args
 
 import tensorflow as tf
 
@@ -14,6 +14,9 @@ from models.initializers import glorot_uniform, seed_for
 from models.keras import keras
 from models.mtl.blocks import ParallelMlp, Towers
 
+#: Features that a critic may look at: all of the model's, or those of one level, see
+#: ``datasets.spec.Feature``.
+CriticFeatures = Literal["all", "impression", "session"]
 #: The most likely action value at the start; see :class:`Critics`.
 _INITIAL_Q = -1.0
 
@@ -32,6 +35,9 @@ class CriticConfig:
         RMTL drops 0.2 in all networks, but a critic learns from its own predictions: with units
         dropped on one side of the TD error only, that error does not vanish (it stayed at -0.09
         per step where it fell to 0.000 without dropout, and Q was a fifth too high).
+      features: Which of the model's features make the critics' state. RMTL gives its critics what
+        its backbones see; its published code has the present item's properties only
+        (``impression``). The actor's predictions are the action in any case.
       seed: Of weights and dropout.
     """
 
@@ -40,6 +46,7 @@ class CriticConfig:
     bottom_units: tuple[int, ...] = (512, 256)
     tower_units: tuple[int, ...] = (128, 64)
     dropout: float = 0.0
+    features: CriticFeatures = "all"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -47,6 +54,9 @@ class CriticConfig:
             raise ValueError(f"layers of the critics need at least one unit, got {self}")
         if not self.bottom_units or not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"critics need a bottom layer, and dropout in [0, 1); got {self}")
+        if self.features not in get_args(CriticFeatures):
+            choices = ", ".join(get_args(CriticFeatures))
+            raise ValueError(f"no features {self.features!r} of critics; there are: {choices}")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> CriticConfig:
@@ -83,7 +93,8 @@ class Critics(keras.layers.Layer):
           config: Sizes.
 
         Raises:
-          ValueError: if a task is not binary, as the reward (2) is a cross-entropy.
+          ValueError: if a task is not binary, as the reward (2) is a cross-entropy, or no feature
+            is of the level that the configuration asks for.
         """
         super().__init__(name="critics")
         if not tasks or any(task.kind != "binary" for task in tasks):
@@ -92,7 +103,10 @@ class Critics(keras.layers.Layer):
         self.features = tuple(inputs)
         self.tasks = tuple(tasks)
         self.config = config
-        self.state_representation = StateRepresentation(inputs, config.state, seed=config.seed)
+        seen = tuple(f for f in inputs if config.features in ("all", f.level))
+        if not seen:
+            raise ValueError(f"the critics' state is empty: no feature of level {config.features}")
+        self.state_representation = StateRepresentation(seen, config.state, seed=config.seed)
         self.bottom = ParallelMlp(
             1, config.bottom_units, dropout=config.dropout, seed=config.seed, name="critic_bottom"
         )

@@ -22,6 +22,7 @@ class InputFeature:
       vocabulary_size: Number of ids, out-of-vocabulary buckets included; 0 for numeric features.
       vocabulary: Name of a vocabulary, and so an embedding table, that several features share;
         empty for one of its own.
+      level: ``session`` if it is the same for all impressions of a session, else ``impression``.
 
     Raises:
       ValueError: at construction, if a categorical feature has no vocabulary size.
@@ -31,6 +32,7 @@ class InputFeature:
     kind: Literal["categorical", "numeric"]
     vocabulary_size: int = 0
     vocabulary: str = ""
+    level: Literal["session", "impression"] = "impression"
 
     @property
     def table(self) -> str:

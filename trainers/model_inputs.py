@@ -15,10 +15,10 @@ def model_inputs(
 
     def input_of(feature: Feature) -> InputFeature:
         if feature.kind == "numeric":
-            return InputFeature(feature.name, "numeric")
+            return InputFeature(feature.name, "numeric", level=feature.level)
         vocabulary = feature.vocabulary or feature.name
         first = next(f for f in spec.features if (f.vocabulary or f.name) == vocabulary)
         size = transform_output.vocabulary_size_by_name(vocabulary) + first.oov_buckets
-        return InputFeature(feature.name, "categorical", size, vocabulary=feature.vocabulary)
+        return InputFeature(feature.name, "categorical", size, feature.vocabulary, feature.level)
 
     return tuple(input_of(feature) for feature in spec.features)

@@ -19,7 +19,7 @@ from environments.session_replay import SessionReplayEnvironment
 from environments.session_table import SessionTable
 from models.config import ModelConfig
 from models.config_keys import check_keys
-from models.critics import CriticConfig, Critics, build_critics
+from models.critics import CriticConfig, CriticFeatures, Critics, build_critics
 from models.keras import keras
 from models.loss_weighting.base import LossWeighting
 from models.mtl.registry import backbone_entry
@@ -44,6 +44,7 @@ class RmtlTrainingConfig:
       agent: Hyper-parameters of the agent.
       critics: How its critics are trained.
       critic_dropout: See :class:`models.critics.CriticConfig`.
+      critic_features: Likewise.
       critic_path: Take trained critics from here instead (RMTL section 3.4); empty trains them.
       retrain_from: Where the last stage begins: at the pretrained model, as the paper's authors
         answered, or at random weights.
@@ -58,6 +59,7 @@ class RmtlTrainingConfig:
     agent: RmtlConfig = dataclasses.field(default_factory=RmtlConfig)
     critics: CriticTrainingConfig = dataclasses.field(default_factory=CriticTrainingConfig)
     critic_dropout: float = CriticConfig.dropout
+    critic_features: CriticFeatures = CriticConfig.features
     critic_path: str = ""
     retrain_from: RetrainFrom = "pretrained"
     retrain_epochs: int | None = None
@@ -136,7 +138,7 @@ def train_rmtl(
         log.info("RMTL 2/3: training the critics")
         critics, _ = learn_critics(
             actor,
-            critic_config(model_config, training.seed, config.critic_dropout),
+            critic_config(model_config, training.seed, config),
             load_sessions(),
             config,
             training.seed,
@@ -159,7 +161,7 @@ def train_rmtl(
     )
 
 
-def critic_config(model: ModelConfig, seed: int, dropout: float) -> CriticConfig:
+def critic_config(model: ModelConfig, seed: int, config: RmtlTrainingConfig) -> CriticConfig:
     """Critics of the model's sizes, as RMTL has them."""
     sizes = model.sizes or backbone_entry(model.backbone).config()
     return CriticConfig(
@@ -167,7 +169,8 @@ def critic_config(model: ModelConfig, seed: int, dropout: float) -> CriticConfig
         action_units=model.state.embedding_dim,
         bottom_units=sizes.bottom_units,
         tower_units=sizes.tower_units,
-        dropout=dropout,
+        dropout=config.critic_dropout,
+        features=config.critic_features,
         seed=seed,
     )
 

@@ -16,6 +16,7 @@ from environments.simulator.requests import check_action, check_fit, choose
 from environments.simulator.runner import Seed, as_seed, checked_users
 from environments.simulator.session import Candidates, SessionState
 from models.fusion.base import FusionFunction
+from models.observation import MASK, PREDICTIONS, STATE
 
 
 class FusionEnvironment(tf_environment.TFEnvironment):
@@ -25,6 +26,10 @@ class FusionEnvironment(tf_environment.TFEnvironment):
     fusion function, `[A]` in [-1, 1]; a step shows the top candidate and rewards by BatchRL-MTF
     (2). The discount is 0 at the session's end. Sessions take their users in a random order in
     which none comes a second time before all others have come.
+
+    An agent that learns from the candidates too, such as xMTF's, can see some of them: the
+    observation is then a dictionary with the keys of ``models.observation``. Candidates come in a
+    random order, so that the first so many are a fair sample of them.
 
     An action that is NaN or out of bounds raises InvalidArgumentError, also in a lane whose session
     is over, where it has no other effect.
@@ -38,6 +43,7 @@ class FusionEnvironment(tf_environment.TFEnvironment):
         *,
         users: np.ndarray | None = None,
         seed: Seed = 0,
+        observed_candidates: int = 0,
     ) -> None:
         """Sets up the lanes.
 
@@ -47,16 +53,29 @@ class FusionEnvironment(tf_environment.TFEnvironment):
           batch_size: Sessions side by side.
           users: Indices of the users that have sessions, int `[n]`; all when None.
           seed: Of everything random.
+          observed_candidates: How many of a request's candidates an observation shows, at most; 0
+            makes it the state alone.
 
         Raises:
-          ValueError: if ``batch_size`` is less than 1, there are no users or unknown ones, or the
-            fusion function is for another number of predictions.
+          ValueError: if ``batch_size`` is less than 1 or ``observed_candidates`` less than 0, there
+            are no users or unknown ones, or the fusion function is for another number of
+            predictions.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if observed_candidates < 0:
+            raise ValueError(f"observed_candidates must be at least 0, got {observed_candidates}")
         check_fit(simulator, fusion)
+        self._observed = min(observed_candidates, simulator.num_candidates)
         make: Any = tensor_spec.BoundedTensorSpec  # TensorFlow's stubs do not know its arguments.
-        observation = tensor_spec.TensorSpec([simulator.state_dim], tf.float32, "observation")
+        observation: Any = tensor_spec.TensorSpec([simulator.state_dim], tf.float32, "observation")
+        if self._observed:
+            shape = [self._observed, simulator.world.num_predictions]
+            observation = {
+                STATE: tf.TensorSpec([simulator.state_dim], tf.float32, STATE),
+                PREDICTIONS: tf.TensorSpec(shape, tf.float32, PREDICTIONS),
+                MASK: tf.TensorSpec(shape[:1], tf.bool, MASK),
+            }
         action = make([fusion.action_dim], tf.float32, -1.0, 1.0, "action")
         super().__init__(ts.time_step_spec(observation), action, batch_size)
         num_users = simulator.world.num_users
@@ -71,7 +90,7 @@ class FusionEnvironment(tf_environment.TFEnvironment):
         self._session = SessionState(*(_variable(part) for part in session))
         # What was observed is kept for the next step, so that candidates are drawn once.
         self._candidates = Candidates(*(_variable(part) for part in candidates))
-        self._observation = _variable(simulator.observe(session, candidates))
+        self._state = _variable(simulator.observe(session, candidates))
         self._step_type = _variable(tf.fill([batch_size], ts.StepType.LAST))
         self._reward = _variable(tf.zeros([batch_size]))
 
@@ -100,7 +119,7 @@ class FusionEnvironment(tf_environment.TFEnvironment):
             self._fusion,
             Candidates(*map(tf.identity, self._candidates)),
             action,
-            tf.identity(self._observation),
+            tf.identity(self._state),
         )
         following, outcome = self._simulator.step(session, chosen)
         self._take(self._begin(following, over))
@@ -136,7 +155,7 @@ class FusionEnvironment(tf_environment.TFEnvironment):
 
     def _take(self, session: SessionState) -> None:
         candidates = self._simulator.candidates(session)
-        self._observation.assign(self._simulator.observe(session, candidates))
+        self._state.assign(self._simulator.observe(session, candidates))
         for variable, value in zip(
             (*self._session, *self._candidates), (*session, *candidates), strict=True
         ):
@@ -148,8 +167,18 @@ class FusionEnvironment(tf_environment.TFEnvironment):
             step_type=step_type,
             reward=self._reward.read_value(),
             discount=tf.where(step_type == ts.StepType.LAST, 0.0, 1.0),
-            observation=self._observation.read_value(),
+            observation=self._observation(),
         )
+
+    def _observation(self) -> Any:
+        state = self._state.read_value()
+        if not self._observed:
+            return state
+        return {
+            STATE: state,
+            PREDICTIONS: self._candidates.predictions[:, : self._observed],
+            MASK: self._candidates.mask[:, : self._observed],
+        }
 
 
 def _variable(value: tf.Tensor) -> tf.Variable:

@@ -71,6 +71,55 @@ class FusionFunction(tf.Module, abc.ABC):
                 )
 
 
+class AdditiveFusion(FusionFunction):
+    """A fusion whose order is that of a sum with one contribution of each prediction.
+
+    It can be drawn: each contribution is a function of its prediction alone, at a state.
+    """
+
+    @abc.abstractmethod
+    def inner(self, predictions: tf.Tensor, states: tf.Tensor | None) -> tf.Tensor:
+        """What the action acts on.
+
+        Args:
+          predictions: float32 `[batch, candidate, prediction]` in [0, 1].
+          states: float32 `[batch, state]`; see :meth:`FusionFunction.scores`.
+
+        Returns:
+          float32 `[batch, candidate, prediction]`.
+        """
+
+    @abc.abstractmethod
+    def contributions(self, inner: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        """The summands.
+
+        Args:
+          inner: What :meth:`inner` gives.
+          action: float32 `[batch, action]` in [-1, 1].
+
+        Returns:
+          float32 `[batch, candidate, prediction]`.
+        """
+
+    def curves(
+        self, states: tf.Tensor, action: tf.Tensor, grid: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Both stages at the same predictions, to be drawn (xMTF, Figures 5 to 7).
+
+        Args:
+          states: float32 `[batch, state]`.
+          action: float32 `[batch, action]`.
+          grid: Predictions, float32 `[point]` in [0, 1].
+
+        Returns:
+          What :meth:`inner` and :meth:`contributions` give, float32 `[batch, prediction, point]`.
+        """
+        shape = [tf.shape(states)[0], tf.size(grid), self.num_predictions]
+        inner = self.inner(tf.broadcast_to(grid[tf.newaxis, :, tf.newaxis], shape), states)
+        both = (inner, self.contributions(inner, action))
+        return tuple(tf.transpose(values, [0, 2, 1]) for values in both)
+
+
 def check_predictions(
     predictions: tf.Tensor, mask: tf.Tensor | None = None, name: str = "predictions"
 ) -> tf.Tensor:

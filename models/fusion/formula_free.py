@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
-from models.fusion.base import FusionFunction
+from models.fusion.base import AdditiveFusion
 from models.fusion.cells_config import CellsConfig
 from models.fusion.monotonic_cells import MonotonicCells
 
@@ -39,7 +41,7 @@ class OuterStage(tf.Module):
         return inner * (1.0 + self.coefficients(action)[:, tf.newaxis] * inner)
 
 
-class FormulaFreeFusion(FusionFunction):
+class FormulaFreeFusion(AdditiveFusion):
     """z̃ = Σ_k q̃_k (8) of cells with an inner (9) and an outer stage (10); depends on the state.
 
     Attributes:
@@ -76,25 +78,48 @@ class FormulaFreeFusion(FusionFunction):
             raise ValueError("xMTF's cells depend on the state: give the states to score with")
         return self.cells.values(predictions, states)
 
+    def contributions(self, inner: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        """q̃ of both stages (10), float32 `[batch, candidate, prediction]`."""
+        return self.outer.values(inner, action)
+
     def scores(
         self, predictions: tf.Tensor, action: tf.Tensor, states: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """z̃; see :meth:`FusionFunction.scores`."""
+        """z̃; see :meth:`models.fusion.base.FusionFunction.scores`."""
         self.check_shapes(predictions, action)
-        return tf.reduce_sum(self.outer.values(self.inner(predictions, states), action), axis=-1)
+        return tf.reduce_sum(self.contributions(self.inner(predictions, states), action), axis=-1)
 
-    def curves(self, states: tf.Tensor, action: tf.Tensor, grid: tf.Tensor) -> tf.Tensor:
-        """q̃_k of both stages at the same predictions, to be drawn.
+
+class RawStateFusion(AdditiveFusion):
+    """A fusion of normalised states as one of states as they come: how xMTF's is used and saved.
+
+    Cells learn from normalised states, while environments and services have those as they come.
+    """
+
+    def __init__(
+        self, fusion: AdditiveFusion, normalized: Callable[[tf.Tensor], tf.Tensor]
+    ) -> None:
+        """Puts the normaliser before the fusion.
 
         Args:
-          states: float32 `[batch, state]`.
-          action: float32 `[batch, prediction]`.
-          grid: Predictions, float32 `[point]`.
-
-        Returns:
-          float32 `[batch, prediction, point]`.
+          fusion: Takes normalised states.
+          normalized: Normalises states, float32 `[batch, state]`.
         """
-        shape = [tf.shape(states)[0], tf.size(grid), self.num_predictions]
-        points = tf.broadcast_to(grid[tf.newaxis, :, tf.newaxis], shape)
-        values = self.outer.values(self.inner(points, states), action)
-        return tf.transpose(values, [0, 2, 1])
+        super().__init__(fusion.num_predictions, fusion.action_dim, name="raw_state_fusion")
+        self.fusion, self._normalized = fusion, normalized
+
+    def inner(self, predictions: tf.Tensor, states: tf.Tensor | None) -> tf.Tensor:
+        """See :meth:`models.fusion.base.AdditiveFusion.inner`."""
+        return self.fusion.inner(predictions, None if states is None else self._normalized(states))
+
+    def contributions(self, inner: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        """See :meth:`models.fusion.base.AdditiveFusion.contributions`."""
+        return self.fusion.contributions(inner, action)
+
+    def scores(
+        self, predictions: tf.Tensor, action: tf.Tensor, states: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """See :meth:`models.fusion.base.FusionFunction.scores`."""
+        return self.fusion.scores(
+            predictions, action, None if states is None else self._normalized(states)
+        )

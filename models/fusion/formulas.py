@@ -6,7 +6,7 @@ import abc
 
 import tensorflow as tf
 
-from models.fusion.base import FusionFunction
+from models.fusion.base import AdditiveFusion
 from models.fusion.config import FusionConfig
 
 # Smallest argument of a logarithm. A prediction may be 0 where a model saturates, and log(0) times
@@ -14,7 +14,7 @@ from models.fusion.config import FusionConfig
 LOG_FLOOR = 1e-7
 
 
-class Formula(FusionFunction):
+class Formula(AdditiveFusion):
     """A formula whose weights are the action, scaled from [-1, 1] to [low, high].
 
     Never NaN, and its gradients are finite for predictions in [0, 1], both ends included.
@@ -49,15 +49,21 @@ class Formula(FusionFunction):
     def scores(
         self, predictions: tf.Tensor, action: tf.Tensor, states: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """The formula's scores; see :meth:`FusionFunction.scores`."""
-        del states  # The state has its say through the action.
+        """The formula's scores; see :meth:`models.fusion.base.FusionFunction.scores`.
+
+        The state has its say through the action alone.
+        """
         self.check_shapes(predictions, action)
         # [batch, candidate, prediction] · [batch, prediction, 1] -> [batch, candidate]
-        return self._outer(tf.linalg.matvec(self._inner(predictions), self.weights(action)))
+        return self._outer(tf.linalg.matvec(self.inner(predictions, states), self.weights(action)))
 
     @abc.abstractmethod
-    def _inner(self, predictions: tf.Tensor) -> tf.Tensor:
-        """What is weighted, `[batch, candidate, prediction]`."""
+    def inner(self, predictions: tf.Tensor, states: tf.Tensor | None = None) -> tf.Tensor:
+        """What is weighted, `[batch, candidate, prediction]`; the states are not looked at."""
+
+    def contributions(self, inner: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        """What is weighted times its weight; ``formula3`` is the exponential of their sum."""
+        return inner * self.weights(action)[:, tf.newaxis]
 
     def _outer(self, weighted_sum: tf.Tensor) -> tf.Tensor:
         """The score of a weighted sum, `[batch, candidate]`; increasing."""
@@ -67,14 +73,16 @@ class Formula(FusionFunction):
 class Formula1(Formula):
     """Σ_k w_k o_k, xMTF's formula 1."""
 
-    def _inner(self, predictions: tf.Tensor) -> tf.Tensor:
+    def inner(self, predictions: tf.Tensor, states: tf.Tensor | None = None) -> tf.Tensor:
+        """See :meth:`Formula.inner`."""
         return predictions
 
 
 class Formula2(Formula):
     """Σ_k w_k log(o_k + β_k), BatchRL-MTF's (1) and xMTF's formula 2."""
 
-    def _inner(self, predictions: tf.Tensor) -> tf.Tensor:
+    def inner(self, predictions: tf.Tensor, states: tf.Tensor | None = None) -> tf.Tensor:
+        """See :meth:`Formula.inner`."""
         return tf.math.log(tf.maximum(predictions + tf.constant(self.betas), LOG_FLOOR))
 
 
@@ -85,7 +93,8 @@ class Formula3(Formula):
     same order and does not underflow.
     """
 
-    def _inner(self, predictions: tf.Tensor) -> tf.Tensor:
+    def inner(self, predictions: tf.Tensor, states: tf.Tensor | None = None) -> tf.Tensor:
+        """See :meth:`Formula.inner`."""
         return tf.math.log(tf.maximum(predictions, LOG_FLOOR))
 
     def _outer(self, weighted_sum: tf.Tensor) -> tf.Tensor:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from models.fusion.base import FusionFunction
-from models.fusion.config import FusionConfig, FusionName
+from models.fusion.base import AdditiveFusion
+from models.fusion.cells_config import CellsConfig
+from models.fusion.config import AnyFusionConfig, FormulaFreeConfig, FusionName
+from models.fusion.formula_free import FormulaFreeFusion
 from models.fusion.formulas import Formula, Formula1, Formula2, Formula3
 
 
@@ -29,7 +31,7 @@ FUSION_FUNCTIONS: dict[FusionName, FusionEntry] = {
 }
 
 
-def build_fusion(config: FusionConfig, num_predictions: int) -> FusionFunction:
+def build_fusion(config: AnyFusionConfig, num_predictions: int) -> AdditiveFusion:
     """Builds a fusion function.
 
     Args:
@@ -37,6 +39,12 @@ def build_fusion(config: FusionConfig, num_predictions: int) -> FusionFunction:
       num_predictions: K, how many predictions a candidate has.
 
     Raises:
-      ValueError: if the settings do not fit the number of predictions.
+      ValueError: if the settings do not fit the number of predictions, or the function has cells
+        that are saved with a policy: ``models.fusion.saved_policy.SavedPolicy.fusion`` has them.
     """
+    if isinstance(config, FormulaFreeConfig):
+        if config.saved_cells:
+            raise ValueError("xMTF's trained cells are part of a policy: take the policy's fusion")
+        outer = CellsConfig(low=config.low, high=config.high)
+        return FormulaFreeFusion(num_predictions, outer, None)
     return FUSION_FUNCTIONS[config.formula].function(config, num_predictions)

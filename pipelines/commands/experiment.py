@@ -122,6 +122,7 @@ def _epilog() -> str:
     type=click.IntRange(1),
     help="TensorFlow's threads of each.  [default: the machine's cores over --workers]",
 )
+@click.option("--gap-minutes", type=float, help="Away for longer than this: a new session.")
 @click.option(
     "--max-bad-rows",
     type=float,

@@ -128,7 +128,7 @@ class RankingKind(Kind):
     """Experiments with ranking models."""
 
     needs = ("dataset", "data_dir")
-    takes = ("tasks", "backbones", "epochs", "max_bad_rows", "beam_workers")
+    takes = ("tasks", "backbones", "epochs", "gap_minutes", "max_bad_rows", "beam_workers")
     input = "a log"
     hint = "give --dataset NAME and --data-dir DIR; `mtfx datasets` lists the names"
     settings = SETTINGS
@@ -145,7 +145,11 @@ class RankingKind(Kind):
     def read(self, experiment: Experiment, flags: Flags) -> Input:
         """See :meth:`Kind.read`."""
         data = DataOptions(
-            flags["dataset"], flags["data_dir"], flags["tasks"], max_bad_rows=flags["max_bad_rows"]
+            flags["dataset"],
+            flags["data_dir"],
+            flags["tasks"],
+            gap_minutes=flags["gap_minutes"],
+            max_bad_rows=flags["max_bad_rows"],
         )
         options = RankingOptions(
             dataset=data.dataset,

@@ -200,7 +200,7 @@ def test_the_start_is_kept_if_nothing_is_better(tmp_path):
 
 @pytest.mark.slow
 def test_critics_resume_where_they_were(tmp_path):
-    sizes = critic_config(SMALL, 1, 0.0)
+    sizes = critic_config(SMALL, 1, RmtlTrainingConfig())
     actor = build_for_training(build_model, batches(), TRAINING)
     whole = dataclasses.replace(QUICK.critics, passes=4)
     half = dataclasses.replace(whole, passes=2)
@@ -231,7 +231,7 @@ def test_a_small_buffer_sees_the_whole_log(tmp_path):
     actor = build_for_training(build_model, batches(), TRAINING)
     _, result = learn_critics(
         actor,
-        critic_config(SMALL, 1, 0.0),
+        critic_config(SMALL, 1, RmtlTrainingConfig()),
         sessions(),
         config,
         1,
@@ -248,7 +248,7 @@ def test_converged_critics_stop_early(tmp_path):
     actor = build_for_training(build_model, batches(), TRAINING)
     _, result = learn_critics(
         actor,
-        critic_config(SMALL, 1, 0.0),
+        critic_config(SMALL, 1, RmtlTrainingConfig()),
         sessions(),
         loose,
         1,
@@ -265,7 +265,7 @@ def test_divergence_is_an_error(tmp_path):
     with pytest.raises(TrainingDivergedError, match="critics' learning rate"):
         learn_critics(
             actor,
-            critic_config(SMALL, 1, 0.0),
+            critic_config(SMALL, 1, RmtlTrainingConfig()),
             sessions(),
             wild,
             1,
@@ -282,7 +282,7 @@ def test_ddpg_never_ends_below_its_start(tmp_path):
     result = train_ddpg(
         actor,
         target,
-        critic_config(SMALL, 1, 0.0),
+        critic_config(SMALL, 1, RmtlTrainingConfig()),
         sessions(),
         batches(1),
         QUICK,
@@ -297,7 +297,7 @@ def test_ddpg_never_ends_below_its_start(tmp_path):
 
 
 def test_transferred_critics_are_used_as_they_are(tmp_path):
-    critics = build_critics(INPUTS, TASKS, critic_config(SMALL, 5, 0.0))
+    critics = build_critics(INPUTS, TASKS, critic_config(SMALL, 5, RmtlTrainingConfig()))
     save_critics(critics, str(tmp_path / "given"), {"from": "elsewhere"})
     config = dataclasses.replace(QUICK, critic_path=str(tmp_path / "given"))
     run(tmp_path, config, load_sessions=never)
@@ -307,7 +307,7 @@ def test_transferred_critics_are_used_as_they_are(tmp_path):
 
 
 def test_wrong_critics_are_refused(tmp_path):
-    critics = build_critics(INPUTS, TASKS, critic_config(SMALL, 5, 0.0))
+    critics = build_critics(INPUTS, TASKS, critic_config(SMALL, 5, RmtlTrainingConfig()))
     save_critics(critics, str(tmp_path), {})
     with pytest.raises(ValueError, match="no critics"):
         load_critics(str(tmp_path / "nowhere"), INPUTS, TASKS)
@@ -321,6 +321,24 @@ def test_wrong_critics_are_refused(tmp_path):
 def test_regressions_have_no_critics():
     with pytest.raises(ValueError, match=r"binary tasks.*watch \(regression\)"):
         build_critics(INPUTS, (Task("watch", kind="regression"),), CriticConfig())
+
+
+def test_critics_see_the_features_of_their_level():
+    inputs = (
+        InputFeature("user", "categorical", 5, level="session"),
+        InputFeature("item", "categorical", 12),
+    )
+    features = {"user": tf.constant([1, 1]), "item": tf.constant([2, 3])}
+    actions = tf.fill([2, 2], 0.5)
+    for level, tells_apart in (("all", True), ("impression", True), ("session", False)):
+        config = RmtlTrainingConfig(critic_features=level)
+        critics = build_critics(inputs, TASKS, critic_config(SMALL, 1, config))
+        first, second = critics(features, actions).numpy()
+        assert np.any(first != second) == tells_apart
+    with pytest.raises(ValueError, match="no feature of level session"):
+        build_critics(inputs[1:], TASKS, critic_config(SMALL, 1, config))
+    with pytest.raises(ValueError, match=r"'items'.*impression"):
+        critic_config(SMALL, 1, RmtlTrainingConfig(critic_features="items"))  # type: ignore
 
 
 def test_configurations_survive_json():
