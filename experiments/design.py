@@ -47,7 +47,7 @@ class RankingOptions:
 
 @dataclasses.dataclass(frozen=True)
 class FusionOptions:
-    """Options of an experiment that trains fusion policies in a simulated world.
+    """Options of an experiment that trains fusion policies for or in a simulated world.
 
     Attributes:
       seeds: Each column is trained once with each.
@@ -93,6 +93,9 @@ class TableDesign:
       paper_data: Name of the data set of the paper's figures; empty if it has none for this.
       notes: What a reader must know to read it rightly.
       measured_on: Completes "the mean over 5 seeds".
+      deviations: Whether the page has the standard deviations over seeds too, as xMTF's tables.
+      paper_changes: Whether the paper's numbers of figures that are compared in percent are such
+        changes themselves.
     """
 
     title: str
@@ -101,6 +104,8 @@ class TableDesign:
     paper_data: str = ""
     notes: tuple[str, ...] = ()
     measured_on: str = "on the test split"
+    deviations: bool = False
+    paper_changes: bool = True
 
     def __post_init__(self) -> None:
         titles = [column.title for column in self.columns]
@@ -131,7 +136,7 @@ class Design:
     trials: tuple[Trial, ...]
 
 
-ExperimentKind = Literal["ranking", "fusion"]
+ExperimentKind = Literal["ranking", "fusion", "online"]
 EXPERIMENT_KINDS: tuple[ExperimentKind, ...] = get_args(ExperimentKind)
 
 
@@ -140,12 +145,14 @@ class Experiment:
     """An entry of the registry.
 
     Attributes:
-      kind: What its trials learn from, ``ranking`` (a log) or ``fusion`` (a simulated world).
+      kind: What its trials learn from: ``ranking`` (a log), ``fusion`` (logs of a simulated world)
+        or ``online`` (a simulated world while they act in it).
       description: One line for the help text.
       trial_function: ``module:function``, loaded in worker processes only.
       design: Fills in the options of its kind; ValueError if they do not suit the experiment.
       plots: Draws what the results show beyond the tables: from the design, the results by key and
         a directory, returns the paths of PNG files. Imports matplotlib.
+      seeds: How many, where the user does not say.
     """
 
     kind: ExperimentKind
@@ -153,3 +160,4 @@ class Experiment:
     trial_function: str
     design: Callable[[Any], Design]
     plots: Callable[[Design, Mapping[str, dict[str, Any]], str], list[str]]
+    seeds: int = 5

@@ -36,6 +36,9 @@ FIGURES: dict[str, Figure] = {
     "watch_s": Figure("watch time per session, s", True, 2, relative=True),
     "positive_rate": Figure("positive-interaction rate", True, 4, relative=True),
     "views": Figure("views per session", True, 2, relative=True),
+    # Of xMTF's cells.
+    "inner_violations": Figure("violations of the inner stage", False, 5),
+    "violations": Figure("violations of both stages", False, 5),
     # Of a fusion policy on logged transitions.
     "estimated_return": Figure("estimated return V̂", True, 3),
     "q_mean": Figure("mean estimated Q", None, 3),

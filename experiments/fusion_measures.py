@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -29,8 +29,21 @@ from models.fusion.base import FusionFunction
 _EVALUATION_SEED = 21
 
 
+class MeasuredTrial(Protocol):
+    """A trial whose policy is measured."""
+
+    @property
+    def seed(self) -> int:
+        """Says which sessions."""
+        ...
+
+    def setting(self, name: str) -> Any:
+        """Value of ``gamma`` and ``eval_sessions``."""
+        ...
+
+
 def simulated_figures(
-    trial: FusionTrial, simulator: Simulator, fusion: FusionFunction, policy: ActionPolicy
+    trial: MeasuredTrial, simulator: Simulator, fusion: FusionFunction, policy: ActionPolicy
 ) -> dict[str, float]:
     """The truth: means over simulated sessions, the same ones for all policies of a seed.
 

@@ -16,9 +16,14 @@ from experiments.design import Experiment
 from experiments.ope_accuracy import ope_accuracy
 from experiments.rmtl_plots import bar_plots, learning_plots
 from experiments.rmtl_tables import backbones, sensitivity, table_1, table_2, transfer
+from experiments.xmtf_plots import curve_plots, sweep_plots, table_plots
+from experiments.xmtf_tables import curves as xmtf_curves
+from experiments.xmtf_tables import sweep as xmtf_sweep
+from experiments.xmtf_tables import table_3 as xmtf_table_3
 
 _RMTL_TRIAL = "experiments.rmtl_trial:run_trial"
 _FUSION_TRIAL = "experiments.fusion_trial:run_trial"
+_XMTF_TRIAL = "experiments.xmtf_trial:run_trial"
 
 EXPERIMENTS: dict[str, Experiment] = {
     "rmtl-table1": Experiment(
@@ -90,5 +95,29 @@ EXPERIMENTS: dict[str, Experiment] = {
         _FUSION_TRIAL,
         ope_accuracy,
         accuracy_plots,
+    ),
+    "xmtf-table3": Experiment(
+        "online",
+        "xMTF Table 3: CEM, TD3 and BatchRL-MTF with formulas, xMTF and its ablations",
+        _XMTF_TRIAL,
+        xmtf_table_3,
+        table_plots,
+        seeds=20,
+    ),
+    "xmtf-lambda": Experiment(
+        "online",
+        "xMTF Table 4: weight λ of the monotonicity loss",
+        _XMTF_TRIAL,
+        xmtf_sweep,
+        sweep_plots,
+        seeds=20,
+    ),
+    "xmtf-curves": Experiment(
+        "online",
+        "xMTF Figures 5 to 7: the cells' curves by user, prediction and λ, of both families",
+        _XMTF_TRIAL,
+        xmtf_curves,
+        curve_plots,
+        seeds=1,
     ),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Iterator
 
 from rich import box
@@ -9,7 +11,7 @@ from rich.table import Table
 
 from evaluation.significance import Mean, PairedTest
 from experiments.figures import FIGURES, Figure
-from experiments.tables import ResultTable, Row
+from experiments.tables import Cell, ResultTable, Row
 
 #: Differences with a smaller p carry a star, as in RMTL's tables.
 SIGNIFICANT = 0.05
@@ -32,13 +34,17 @@ def markdown(table: ResultTable) -> str:
             for title in titles
         ]
         lines.append(_line([f"**{row.task}, {figure.title}**{figure.arrow}", *means]))
+        if table.design.deviations:
+            shown = [_deviation(row.cells[title], figure) for title in titles]
+            lines.append(_line(["standard deviation over seeds", *shown]))
         for comparison in table.design.comparisons:
             differences = (row.cells[title].differences.get(comparison) for title in titles)
             shown = [format_test(found, figure) if found else "" for found in differences]
             lines.append(_line([_compared(comparison, figure), *shown]))
         papers = [row.cells[title].paper for title in titles]
         if any(paper is not None for paper in papers):
-            shown = [_format_paper(paper, figure) for paper in papers]
+            changes = figure.relative and table.design.paper_changes
+            shown = [_format_paper(paper, figure, changes) for paper in papers]
             lines.append(_line([f"paper, {table.design.paper_data}", *shown]))
     lines += ["", _legend(table), *(f"\n{note}" for note in table.design.notes)]
     return "\n".join(lines) + "\n"
@@ -117,11 +123,19 @@ def _compared(comparison: str, figure: Figure) -> str:
     return f"change from {comparison}" if figure.relative else f"less {comparison}"
 
 
-def _format_paper(paper: float | None, figure: Figure) -> str:
-    """The paper's figure: of a relative one, it reports the change."""
+def _format_paper(paper: float | None, figure: Figure, is_change: bool) -> str:
     if paper is None:
         return ""
-    return f"{paper:+.3f}%" if figure.relative else f"{paper:.{max(figure.digits, 3)}f}"
+    if is_change:
+        return f"{paper:+.3f}%"
+    # As many digits as a paper prints: of seconds fewer than of losses.
+    return f"{paper:.1f}" if figure.relative else f"{paper:.{max(figure.digits, 3)}f}"
+
+
+def _deviation(cell: Cell, figure: Figure) -> str:
+    """Standard deviation over the seeds that have a value."""
+    known = [value for value in cell.values if value is not None and math.isfinite(value)]
+    return _NOTHING if len(known) < 2 else f"{statistics.stdev(known):.{figure.digits}f}"
 
 
 def _star(found: PairedTest) -> str:

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from datasets.registry import DATASETS
+from experiments.design import Experiment
 from experiments.registry import EXPERIMENTS
 from experiments.settings import SETTINGS
 from models.sizes import BACKBONE_NAMES
@@ -64,6 +65,13 @@ def _epilog() -> str:
     return "\n".join(lines)
 
 
+def _default_seeds() -> str:
+    """Such as ``5; xmtf-table3 20``."""
+    usual = Experiment.seeds
+    others = [f"{name} {e.seeds}" for name, e in EXPERIMENTS.items() if e.seeds != usual]
+    return "; ".join([str(usual), ", ".join(others)])
+
+
 @click.command("experiment", epilog=_epilog())
 @click.argument("name", type=click.Choice(tuple(EXPERIMENTS)), metavar="NAME")
 @click.option("--dataset", help=f"{', '.join(DATASETS)}, or your own as module:ATTRIBUTE.")
@@ -78,9 +86,8 @@ def _epilog() -> str:
 @click.option(
     "--seeds",
     type=click.IntRange(1, 1000),
-    default=5,
-    show_default=True,
-    help="Trainings of each method, with seeds 0, 1, 2, ...; fewer than 3 prove little.",
+    help="Trainings of each method, with seeds 0, 1, 2, ...; fewer than 3 prove little.  "
+    f"[default: {_default_seeds()}]",
 )
 @click.option(
     "--scale", type=click.Choice(SCALES), default="paper", show_default=True, help=scale_help()
@@ -137,9 +144,10 @@ def experiment_command(context: click.Context, /, **values: Any) -> int:
     """Repeat a table or figure of a paper, on your data or in your simulated world.
 
     A ranking experiment prepares a log as `mtfx ranking` does, a fusion experiment takes a world
-    that `mtfx simulator` made. Then it trains every method once per seed, and writes
-    OUTPUT/NAME/report.md and report.json: means with 95% confidence intervals, paired differences
-    between methods with the p of a t-test, and the paper's figures beside them.
+    that `mtfx simulator` made, and learns from logs of it or online. Then it trains every method
+    once per seed, and writes OUTPUT/NAME/report.md and report.json: means with 95% confidence
+    intervals, paired differences between methods with the p of a t-test, and the paper's figures
+    beside them.
 
     A finished trial is never repeated: run the same command again after an interruption, with more
     seeds, or another experiment in the same output directory. One that fails is reported at the

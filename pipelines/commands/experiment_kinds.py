@@ -1,7 +1,8 @@
-"""The two kinds of experiments as the command line sees them: what each needs, and takes.
+"""The kinds of experiments as the command line sees them: what each needs, and takes.
 
-A ranking experiment trains on a log (``--dataset``, ``--data-dir``), a fusion experiment in a
-simulated world (``--world``). Each kind has its own flags, settings, options and data.
+A ranking experiment trains on a log (``--dataset``, ``--data-dir``), a fusion experiment for a
+simulated world (``--world``): on logs of it, or online, while it acts in it. Each kind has its own
+flags, settings, options and data.
 """
 
 from __future__ import annotations
@@ -24,11 +25,20 @@ from experiments.design import (
     FusionOptions,
     RankingOptions,
 )
-from experiments.fusion_settings import FUSION_SCALES, SMALL, parse_fusion_setting, scaled
+from experiments.fusion_settings import (
+    FUSION_SCALES,
+    SMALL,
+    FusionScale,
+    parse_fusion_setting,
+    scaled,
+)
 from experiments.fusion_settings import SETTINGS as FUSION_SETTINGS
 from experiments.registry import EXPERIMENTS
-from experiments.setting import Setting, Value
+from experiments.setting import Setting, Value, Values
 from experiments.settings import SETTINGS, parse_setting
+from experiments.xmtf_settings import SETTINGS as XMTF_SETTINGS
+from experiments.xmtf_settings import SMALL as XMTF_SMALL
+from experiments.xmtf_settings import parse_xmtf_setting, scaled_xmtf
 from models.sizes import BACKBONE_NAMES
 from pipelines.beam_args import local_beam_args
 from pipelines.errors import UserError, require
@@ -67,7 +77,7 @@ class Kind(abc.ABC):
 
     Attributes:
       needs: Flags without which it does not run.
-      takes: Further flags that the other kind has no use for.
+      takes: Further flags that the other kinds have no use for.
       input: What it runs on, in words.
       hint: How to give it.
       settings: What ``--set`` may change.
@@ -154,7 +164,7 @@ class RankingKind(Kind):
         options = RankingOptions(
             dataset=data.dataset,
             tasks=_binary_tasks(data),
-            seeds=tuple(range(flags["seeds"])),
+            seeds=_seeds(experiment, flags),
             backbones=flags["backbones"],
             settings=tuple(sorted(self.parsed_settings(flags).items())),
         )
@@ -190,7 +200,7 @@ class _WorldInput(Input):
 
 
 class FusionKind(Kind):
-    """Experiments with fusion policies."""
+    """Experiments with fusion policies that learn from logs of a world."""
 
     needs = ("world",)
     takes = ()
@@ -203,6 +213,10 @@ class FusionKind(Kind):
         """See :meth:`Kind.parse`."""
         return parse_fusion_setting(name, value)
 
+    def scaled(self, scale: FusionScale, settings: Mapping[str, Value]) -> Values:
+        """The settings of a scale, with others put over them."""
+        return scaled(scale, settings)
+
     def read(self, experiment: Experiment, flags: Flags) -> Input:
         """See :meth:`Kind.read`."""
         directory = flags["world"]
@@ -212,26 +226,46 @@ class FusionKind(Kind):
             f"--output-dir and --world are the same directory: {directory}",
             "outputs must not mix with the world's files",
         )
-        settings = scaled(flags["scale"], self.parsed_settings(flags))
-        options = FusionOptions(tuple(range(flags["seeds"])), settings)
+        settings = self.scaled(flags["scale"], self.parsed_settings(flags))
+        options = FusionOptions(_seeds(experiment, flags), settings)
         experiment.design(options)
         return _WorldInput(options, directory)
 
 
-KINDS: dict[ExperimentKind, Kind] = {"ranking": RankingKind(), "fusion": FusionKind()}
+class OnlineKind(FusionKind):
+    """Experiments with fusion methods that learn while they act in a world."""
+
+    input = "a simulated world, online"
+    settings = XMTF_SETTINGS
+
+    def parse(self, name: str, value: Value) -> Value:
+        """See :meth:`Kind.parse`."""
+        return parse_xmtf_setting(name, value)
+
+    def scaled(self, scale: FusionScale, settings: Mapping[str, Value]) -> Values:
+        """See :meth:`FusionKind.scaled`."""
+        return scaled_xmtf(scale, settings)
+
+
+KINDS: dict[ExperimentKind, Kind] = {
+    "ranking": RankingKind(),
+    "fusion": FusionKind(),
+    "online": OnlineKind(),
+}
 
 
 def kind_of(name: str, flags: Flags) -> Kind:
     """The kind of an experiment.
 
     Raises:
-      UserError: if a flag is given that only the other kind takes, or one is missing.
+      UserError: if a flag is given that only another kind takes, or one is missing.
     """
     kind = KINDS[EXPERIMENTS[name].kind]
+    own = (*kind.needs, *kind.takes)
     for other in KINDS.values():
         for flag in (*other.needs, *other.takes):
             require(
-                other is kind or flag not in flags.given,
+                flag in own or flag not in flags.given,
                 f"{name} runs on {kind.input}, and takes no {_option(flag)}",
                 kind.hint,
             )
@@ -244,10 +278,15 @@ def kind_of(name: str, flags: Flags) -> Kind:
 
 def scale_help() -> str:
     """What ``--scale`` means to each kind."""
-    small = ", ".join(f"{name} {value}" for name, value in SMALL.items())
+    small, online = (
+        ", ".join(
+            f"{name} {value:g}" for name, value in values.items() if not isinstance(value, str)
+        )
+        for values in (SMALL, XMTF_SMALL)
+    )
     return (
         "The paper's sizes, or small ones: on a log, layers for some 100,000 impressions; in a "
-        f"world, {small}."
+        f"world, {small}; online, {online}."
     )
 
 
@@ -256,6 +295,11 @@ SCALES = FUSION_SCALES
 
 def _option(flag: str) -> str:
     return "--" + flag.replace("_", "-")
+
+
+def _seeds(experiment: Experiment, flags: Flags) -> tuple[int, ...]:
+    """As many as the user says, or as the experiment has."""
+    return tuple(range(flags["seeds"] or experiment.seeds))
 
 
 def _check_backbones(backbones: tuple[str, ...]) -> None:
