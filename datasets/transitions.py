@@ -111,6 +111,8 @@ class TransitionManifest:
       first_ms, last_ms: Unix times in ms of the earliest and latest request.
       code_version: Version of the code that wrote them.
       seed: Seed of the rollouts; None for served logs.
+      fusion: The fusion function that the actions were for, as its config's ``action_meaning`` has
+        it; None where whoever wrote the log did not say.
       format_version: Version of the record.
     """
 
@@ -120,7 +122,25 @@ class TransitionManifest:
     last_ms: int
     code_version: str = ""
     seed: int | None = None
+    fusion: dict[str, Any] | None = None
     format_version: int = FORMAT_VERSION
+
+    def check_fusion(self, expected: dict[str, Any], where: str) -> None:
+        """Raises DataError if the actions were for another fusion function than expected.
+
+        An action says nothing by itself: the weights of a formula are no coefficients of another.
+
+        Args:
+          expected: Of whoever is going to read the actions, as ``fusion`` is.
+          where: File or directory, for the message.
+        """
+        # The manifest comes from JSON, where a tuple is a list.
+        wanted = json.loads(json.dumps(expected))
+        if self.fusion is not None and self.fusion != wanted:
+            raise DataError(
+                f"{where} holds actions of the fusion {self.fusion}, not of {wanted}: explore with "
+                "the fusion that the policy is for"
+            )
 
     def write(self, directory: str) -> None:
         """Writes ``transitions.json`` into a directory, whole or not at all."""

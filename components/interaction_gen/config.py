@@ -11,7 +11,7 @@ from agents.exploration import EXPLORATIONS
 from datasets.rewards import RewardConfig
 from datasets.transitions import TransitionSpec
 from environments.simulator.config import SimulatorConfig
-from models.fusion.config import FusionConfig
+from models.fusion.config import AnyFusionConfig, FusionConfig, fusion_config
 
 DAY_MS = 86_400_000
 _MAX_SEED = 2**31 - 1
@@ -29,7 +29,8 @@ class SimulatedInteractionConfig:
       noise_deviation: Standard deviation of action noise, (8).
       action: Constant action around which action noise explores where no policy is given; empty for
         the middle of the bounds.
-      fusion: Scores the candidates with the action.
+      fusion: Scores the candidates with the action. Where a policy is given to explore around, its
+        own fusion does, trained cells included, and must be of this kind.
       simulator: Rules of a session; has the reward.
       eval_fraction: Share of the sessions, the last ones, in the split ``eval`` (BatchRL-MTF
         section 4.1: the last 10%).
@@ -50,7 +51,7 @@ class SimulatedInteractionConfig:
     random_deviation: float = 0.5
     noise_deviation: float = 0.1
     action: tuple[float, ...] = ()
-    fusion: FusionConfig = dataclasses.field(default_factory=FusionConfig)
+    fusion: AnyFusionConfig = dataclasses.field(default_factory=FusionConfig)
     simulator: SimulatorConfig = dataclasses.field(default_factory=SimulatorConfig)
     eval_fraction: float = 0.1
     seed: int = 0
@@ -93,7 +94,7 @@ class SimulatedInteractionConfig:
         """The inverse of :meth:`to_json`."""
         values = json.loads(text)
         values["action"] = tuple(values["action"])
-        values["fusion"] = FusionConfig.from_dict(values["fusion"])
+        values["fusion"] = fusion_config(values["fusion"])
         values["simulator"] = SimulatorConfig.from_dict(values["simulator"])
         return cls(**values)
 
@@ -108,6 +109,8 @@ class ServedInteractionConfig:
       reward: Weights of the reward, which is made here, so that one log serves every preset.
       max_bad_share: Share of the requests that may be quarantined before the run fails.
       eval_fraction: Share of the sessions, the last ones, in the split ``eval``.
+      fusion: The fusion function that served, so that no policy of another one is trained on the
+        log; None does not check this.
       open_minutes: A session whose last request is within so many minutes of the log's end may go
         on after it. That request's next state is not known, so it is left out (and counted).
       shards: Files per split; 0 derives it from the number of transitions.
@@ -123,6 +126,7 @@ class ServedInteractionConfig:
     max_bad_share: float = 0.01
     eval_fraction: float = 0.1
     open_minutes: float = 30.0
+    fusion: AnyFusionConfig | None = None
     shards: int = 0
     code_version: str = ""
 
@@ -138,6 +142,7 @@ class ServedInteractionConfig:
         return dataclasses.asdict(self) | {
             "spec": self.spec.to_dict(),
             "reward": self.reward.to_dict(),
+            "fusion": None if self.fusion is None else self.fusion.to_dict(),
         }
 
     def to_json(self) -> str:
@@ -150,6 +155,8 @@ class ServedInteractionConfig:
         values = json.loads(text)
         values["spec"] = TransitionSpec.from_dict(values["spec"])
         values["reward"] = RewardConfig.from_dict(values["reward"])
+        if values["fusion"] is not None:
+            values["fusion"] = fusion_config(values["fusion"])
         return cls(**values)
 
 

@@ -74,7 +74,7 @@ class SimulatedExecutor(base_beam_executor.BaseBeamExecutor):
             )
         written = _counts(artifact.uri, _WRITTEN)
         result = summary.summarise(Counts(), written, "simulator", config.to_dict())
-        _finish(artifact, result, target, config.code_version, config.seed)
+        _finish(artifact, result, target, config, config.seed)
 
 
 class ServedExecutor(base_beam_executor.BaseBeamExecutor):
@@ -127,7 +127,7 @@ class ServedExecutor(base_beam_executor.BaseBeamExecutor):
         summary.check_bad_share(read, config.max_bad_share, quarantine)
         written = _counts(artifact.uri, _WRITTEN)
         result = summary.summarise(read, written, "served", config.to_dict())
-        _finish(artifact, result, target, config.code_version, None)
+        _finish(artifact, result, target, config, None)
 
 
 def _build_served(
@@ -184,20 +184,26 @@ def _finish(
     artifact: Any,
     result: summary.InteractionSummary,
     target: Target,
-    code_version: str,
+    config: SimulatedInteractionConfig | ServedInteractionConfig,
     seed: int | None,
 ) -> None:
     """The manifest comes last: it makes the transitions whole."""
     result.write(target.uri)
     first_ms, last_ms = result.data_span_ms
-    TransitionManifest(target.spec, result.config, first_ms, last_ms, code_version, seed).write(
-        target.uri
-    )
+    TransitionManifest(
+        target.spec,
+        result.config,
+        first_ms,
+        last_ms,
+        config.code_version,
+        seed,
+        None if config.fusion is None else config.fusion.action_meaning(),
+    ).write(target.uri)
     temporary = os.path.join(target.uri, ".temporary")
     if tf.io.gfile.exists(temporary):
         tf.io.gfile.rmtree(temporary)
     artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
-    artifact.set_string_custom_property("code_version", code_version)
+    artifact.set_string_custom_property("code_version", config.code_version)
     artifact.set_int_custom_property("first_request_ms", first_ms)
     artifact.set_int_custom_property("last_request_ms", last_ms)
     examples_utils.set_payload_format(artifact, example_gen_pb2.FORMAT_TF_EXAMPLE)

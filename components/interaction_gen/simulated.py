@@ -18,6 +18,8 @@ from environments.simulator.dynamics import Simulator
 from environments.simulator.policies import ConstantPolicy
 from environments.simulator.rollout import Interactions, rollout
 from environments.simulator.world import load_world
+from models.action_policy import ActionPolicy
+from models.fusion.base import FusionFunction
 from models.fusion.registry import build_fusion
 from models.fusion.saved_policy import SavedPolicy
 
@@ -55,14 +57,15 @@ class Scene:
         self._config = config
         self._world = load_world(setting.world_dir)
         self._simulator = Simulator(self._world, config.simulator)
-        self._fusion = build_fusion(config.fusion, self._world.num_predictions)
+        current = SavedPolicy(setting.policy_dir) if setting.policy_dir else None
+        self._fusion = self._build_fusion(setting, current)
         self.spec = TransitionSpec(
             self._simulator.state_dim,
             self._world.prediction_names,
             self._world.feedback_names,
             self._fusion.action_dim,
         )
-        self._exploration = self._build_exploration(setting)
+        self._exploration = self._build_exploration(setting, current)
         # The same users whatever the chunks, so that a chunk need not know the others.
         random = np.random.default_rng([config.seed, 1])
         self._users = random.integers(self._world.num_users, size=config.sessions)
@@ -83,11 +86,30 @@ class Scene:
         )
         return self._transitions(interactions, sessions)
 
-    def _build_exploration(self, setting: Setting) -> Exploration:
+    def _build_fusion(self, setting: Setting, current: SavedPolicy | None) -> FusionFunction:
+        """The current policy's own fusion, or the configured one where there is no policy."""
+        config, world = setting.config.fusion, self._world
+        if current is None:
+            return build_fusion(config, world.num_predictions)
+        if current.metadata.prediction_names != tuple(world.prediction_names):
+            raise DataError(
+                f"the policy in {setting.policy_dir} fuses the predictions "
+                f"{list(current.metadata.prediction_names)} instead of "
+                f"{list(world.prediction_names)}"
+            )
+        found = current.metadata.fusion_config.action_meaning()
+        if found != config.action_meaning():
+            raise DataError(
+                f"the policy in {setting.policy_dir} is for the fusion {found}, but the actions "
+                f"are to be those of {config.action_meaning()}: explore with the policy's fusion"
+            )
+        return current.fusion(world.num_predictions)
+
+    def _build_exploration(self, setting: Setting, policy: SavedPolicy | None) -> Exploration:
         config, spec = setting.config, self.spec
-        if setting.policy_dir:
-            current = SavedPolicy(setting.policy_dir)
-            about = current.metadata
+        if policy is not None:
+            current: ActionPolicy = policy
+            about = policy.metadata
             found = TransitionSpec(
                 about.state_dim, about.prediction_names, spec.feedback_names, about.action_dim
             )

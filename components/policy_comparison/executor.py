@@ -19,8 +19,6 @@ from environments.simulator.dynamics import Simulator
 from environments.simulator.value import session_figures
 from environments.simulator.world import load_world
 from evaluation.policy_comparison import FIGURES, compare_policies, rows_to_json
-from models.fusion.config import FusionConfig
-from models.fusion.registry import build_fusion
 from models.fusion.saved_policy import SavedPolicy
 
 COMPARISON_FILE = "comparison.json"
@@ -58,9 +56,8 @@ class Executor(base_executor.BaseExecutor):
         for policy in policies:
             method = policy.metadata.method
             logging.getLogger("mtfx.progress").info("%s: %d sessions", method, sessions)
-            fusion = build_fusion(
-                FusionConfig.from_dict(dict(policy.metadata.fusion)), world.num_predictions
-            )
+            # Each with its own: actions of two fusions do not mean the same.
+            fusion = policy.fusion(world.num_predictions)
             sessions_of = session_figures(
                 simulator, fusion, policy, users, seed, exec_properties["gamma"]
             )

@@ -20,8 +20,6 @@ from evaluation.ope.registry import build_estimator
 from evaluation.policy_blessing import decide
 from evaluation.policy_evaluation import PolicyEvaluation
 from evaluation.policy_report import report_actions
-from models.fusion.config import FusionConfig
-from models.fusion.registry import build_fusion
 from models.fusion.saved_policy import SavedPolicy
 
 #: States in which actions are compared and drawn.
@@ -125,9 +123,7 @@ def _simulated(
     )
     results: dict[str, dict[str, float]] = {}
     for name, policy in policies.items():
-        fusion = build_fusion(
-            FusionConfig.from_dict(dict(policy.metadata.fusion)), simulator.world.num_predictions
-        )
+        fusion = policy.fusion(simulator.world.num_predictions)
         # The same users and seed, so that differences are due to the policies.
         found = session_figures(simulator, fusion, policy, users, config.seed, config.gamma)
         returns = found.discounted_return

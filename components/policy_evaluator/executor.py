@@ -13,6 +13,7 @@ from tfx.utils import import_utils, io_utils, path_utils
 from components.policy_evaluator.config import PolicyEvaluatorConfig
 from components.policy_evaluator.evaluate import evaluate_policy
 from datasets.errors import DataError
+from datasets.transitions import TransitionManifest
 from environments.simulator.dynamics import Simulator
 from environments.simulator.world import load_world
 from evaluation.ope.data import OfflineData
@@ -45,6 +46,9 @@ class Executor(base_executor.BaseExecutor):
         if baseline is not None:
             current = SavedPolicy(path_utils.serving_model_path(baseline.uri))
         _check_fits(policy, data, "the policy")
+        uri = artifact_utils.get_single_uri(input_dict["interactions"])
+        meaning = policy.metadata.fusion_config.action_meaning()
+        TransitionManifest.read(uri).check_fusion(meaning, uri)
         note = None
         if current is not None and (differences := _differences(current, policy)):
             note = f"the current policy cannot be compared with: it has {'; '.join(differences)}"
@@ -140,7 +144,9 @@ def _check_fits(policy: SavedPolicy, data: OfflineData, what: str) -> None:
 
 def _differences(current: SavedPolicy, policy: SavedPolicy) -> list[str]:
     """What keeps two policies from being valued on the same transitions."""
-    return [
+    found, wanted = (one.metadata.fusion_config.action_meaning() for one in (current, policy))
+    fusion = [] if found == wanted else [f"actions of the fusion {found} instead of {wanted}"]
+    return fusion + [
         f"{name.replace('_', ' ')} {getattr(current.metadata, name)} instead of "
         f"{getattr(policy.metadata, name)}"
         for name in ("state_dim", "action_dim", "prediction_names")

@@ -12,9 +12,7 @@ from tfx.utils import path_utils
 
 from environments.simulator.dynamics import Simulator
 from environments.simulator.world import load_world
-from models.fusion.config import FusionConfig
 from models.fusion.ranker import Ranker, export_ranker
-from models.fusion.registry import build_fusion
 from models.fusion.saved_policy import SavedPolicy
 
 
@@ -41,14 +39,11 @@ class Executor(base_executor.BaseExecutor):
         simulator = Simulator(load_world(artifact_utils.get_single_uri(input_dict["simulator"])))
         policy = SavedPolicy(policy_dir)
         metadata = policy.metadata
-        fusion = build_fusion(
-            FusionConfig.from_dict(dict(metadata.fusion)), len(metadata.prediction_names)
-        )
         names = simulator.state_names
         ranker = Ranker(
             tf.saved_model.load(ranking_dir),
             metadata.prediction_names,
-            fusion,
+            policy.fusion(len(metadata.prediction_names)),
             policy.act,
             metadata.state_dim,
             policy_model=policy.model,

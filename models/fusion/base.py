@@ -101,10 +101,20 @@ class AdditiveFusion(FusionFunction):
           float32 `[batch, candidate, prediction]`.
         """
 
-    def curves(
-        self, states: tf.Tensor, action: tf.Tensor, grid: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Both stages at the same predictions, to be drawn (xMTF, Figures 5 to 7).
+    def inner_curves(self, states: tf.Tensor, grid: tf.Tensor) -> tf.Tensor:
+        """The inner stage at the same predictions, to be drawn.
+
+        Args:
+          states: float32 `[batch, state]`.
+          grid: Predictions, float32 `[point]` in [0, 1].
+
+        Returns:
+          What :meth:`inner` gives, float32 `[batch, prediction, point]`.
+        """
+        return tf.transpose(self.inner(self._points(states, grid), states), [0, 2, 1])
+
+    def curves(self, states: tf.Tensor, action: tf.Tensor, grid: tf.Tensor) -> tf.Tensor:
+        """Contributions at the same predictions, to be drawn (xMTF, Figures 5 to 7).
 
         Args:
           states: float32 `[batch, state]`.
@@ -112,12 +122,14 @@ class AdditiveFusion(FusionFunction):
           grid: Predictions, float32 `[point]` in [0, 1].
 
         Returns:
-          What :meth:`inner` and :meth:`contributions` give, float32 `[batch, prediction, point]`.
+          What :meth:`contributions` gives, float32 `[batch, prediction, point]`.
         """
+        inner = self.inner(self._points(states, grid), states)
+        return tf.transpose(self.contributions(inner, action), [0, 2, 1])
+
+    def _points(self, states: tf.Tensor, grid: tf.Tensor) -> tf.Tensor:
         shape = [tf.shape(states)[0], tf.size(grid), self.num_predictions]
-        inner = self.inner(tf.broadcast_to(grid[tf.newaxis, :, tf.newaxis], shape), states)
-        both = (inner, self.contributions(inner, action))
-        return tuple(tf.transpose(values, [0, 2, 1]) for values in both)
+        return tf.broadcast_to(grid[tf.newaxis, :, tf.newaxis], shape)
 
 
 def check_predictions(

@@ -9,11 +9,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from models.fusion.base import FusionFunction, check_finite, check_predictions
+from models.fusion.base import AdditiveFusion, check_finite, check_predictions
 
 EXAMPLES, STATE, PREDICTIONS, MASK = "examples", "state", "predictions", "mask"
 ACTION, SCORES, RANKED_INDICES = "action", "scores", "ranked_indices"
+GRID, INNER, CONTRIBUTION = "grid", "inner", "contribution"
 METADATA_FILE = "mtfx.json"
+CURVES = "curves"
 _SERVING, _PREDICT_TASKS = "serving_default", "predict_tasks"
 #: Score of a candidate that the mask leaves out: the lowest number, as JSON has no infinity.
 MASKED_SCORE = tf.float32.min
@@ -36,7 +38,7 @@ class Ranker(tf.Module):
         self,
         ranking: Any,
         prediction_names: Sequence[str],
-        fusion: FusionFunction,
+        fusion: AdditiveFusion,
         policy: Callable[[tf.Tensor], tf.Tensor],
         state_dim: int,
         *,
@@ -97,6 +99,10 @@ class Ranker(tf.Module):
                 tf.TensorSpec([*candidates, len(self.prediction_names)], name=PREDICTIONS),
                 tf.TensorSpec(candidates, tf.bool, name=MASK),
             ),
+            CURVES: self.curves.get_concrete_function(
+                tf.TensorSpec([None, self.state_dim], tf.float32, name=STATE),
+                tf.TensorSpec([None], tf.float32, name=GRID),
+            ),
             _PREDICT_TASKS: self.predict_tasks.get_concrete_function(raw),
         }
 
@@ -154,8 +160,7 @@ class Ranker(tf.Module):
         """
         state = check_finite(state, STATE)
         predictions = check_predictions(predictions, mask, PREDICTIONS)
-        action = check_finite(self.policy(state), ACTION)
-        action = tf.clip_by_value(action, -1.0, 1.0)
+        action = self._action(state)
         scores = self.fusion.scores(predictions, action, state)
         scores = check_finite(tf.where(mask, scores, 0.0), SCORES)
         # Real scores above the sentinel, and the order among equals the given one.
@@ -168,6 +173,35 @@ class Ranker(tf.Module):
             SCORES: scores,
             RANKED_INDICES: tf.where(places < count, order, NO_CANDIDATE),
         }
+
+    @tf.function(autograph=False)
+    def curves(self, state: tf.Tensor, grid: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What each prediction contributes to a score, over the values it may have.
+
+        Args:
+          state: float32 `[batch, state]`, complete.
+          grid: Predictions, float32 `[point]` in [0, 1].
+
+        Returns:
+          ``action`` float32 `[batch, action]`; ``inner`` float32 `[batch, prediction, point]`, what
+          the action acts on (xMTF's inner stage, or what a formula weighs); ``contribution``
+          float32 `[batch, prediction, point]`, what is summed to the score: both stages of xMTF, or
+          a formula's weighted part.
+
+        Raises:
+          InvalidArgumentError: if the state is NaN, or the grid is no probability.
+        """
+        state = check_finite(state, STATE)
+        grid = check_predictions(grid[:, tf.newaxis], None, GRID)[:, 0]
+        action = self._action(state)
+        return {
+            ACTION: action,
+            INNER: self.fusion.inner_curves(state, grid),
+            CONTRIBUTION: self.fusion.curves(state, action, grid),
+        }
+
+    def _action(self, state: tf.Tensor) -> tf.Tensor:
+        return tf.clip_by_value(check_finite(self.policy(state), ACTION), -1.0, 1.0)
 
     @tf.function(autograph=False)
     def predict_tasks(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -1,4 +1,7 @@
-"""Export of a fusion policy: a SavedModel that maps states to actions, and its description."""
+"""Export of a fusion policy: a SavedModel that maps states to actions, and its description.
+
+A policy whose fusion is trained with it, as xMTF's is, carries that in the same SavedModel.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,10 @@ from tf_agents.trajectories import time_step as ts
 
 from datasets.errors import DataError
 from models.action_policy import ActionSample
+from models.fusion.base import AdditiveFusion
+from models.fusion.config import AnyFusionConfig, FormulaFreeConfig, fusion_config
+from models.fusion.registry import build_fusion
+from models.fusion.saved_fusion import SavedFusion
 
 STATE, ACTION, SIGNATURE = "state", "action", "actions"
 METADATA_FILE = "mtfx.json"
@@ -31,7 +38,8 @@ class PolicyMetadata:
       state_dim: Size of the states.
       action_dim: Size of the actions.
       prediction_names: Predictions that its fusion function combines, in order.
-      fusion: The fusion function, as ``FusionConfig.to_dict`` has it.
+      fusion: The fusion function, as ``to_dict`` of its config has it; see
+        ``models.fusion.config.fusion_config``.
       config: Everything else that decided what the policy is: hyper-parameters, seed, data.
       code_version: Of MTFX.
     """
@@ -44,25 +52,49 @@ class PolicyMetadata:
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     code_version: str = ""
 
+    @property
+    def fusion_config(self) -> AnyFusionConfig:
+        """The fusion function's config; raises ValueError if it is none."""
+        return fusion_config(self.fusion)
+
 
 class PolicyModule(tf.Module):
-    """A policy with its one signature; needs nothing but TensorFlow to load."""
+    """A policy with its one signature; needs nothing but TensorFlow to load.
+
+    With a fusion of its own it also has that one's ``inner``, ``contributions`` and ``scores``, as
+    functions whose arguments are those of ``models.fusion.base.AdditiveFusion``.
+    """
 
     def __init__(
-        self, function: PolicyFunction, variables: Sequence[tf.Variable], state_dim: int
+        self,
+        function: PolicyFunction,
+        variables: Sequence[tf.Variable],
+        state_dim: int,
+        fusion: AdditiveFusion | None = None,
     ) -> None:
         """Keeps the parts.
 
         Args:
           function: The policy.
-          variables: All that it reads.
+          variables: All that it and its fusion read.
           state_dim: Size of the states.
+          fusion: A fusion that is trained with the policy, of states as they come; None for one
+            that follows from ``PolicyMetadata.fusion``.
         """
         super().__init__(name="policy")
         self.policy_variables = list(variables)
         self._function = function
         spec = tf.TensorSpec([None, state_dim], tf.float32, name=STATE)
         self.actions = tf.function(self._actions, input_signature=[spec], autograph=False)
+        if fusion is not None:
+            candidates = tf.TensorSpec([None, None, fusion.num_predictions], tf.float32)
+            action = tf.TensorSpec([None, fusion.action_dim], tf.float32)
+            self.fusion = fusion
+            self.inner = tf.function(fusion.inner, [candidates, spec], autograph=False)
+            self.contributions = tf.function(
+                fusion.contributions, [candidates, action], autograph=False
+            )
+            self.scores = tf.function(fusion.scores, [candidates, action, spec], autograph=False)
 
     def _actions(self, state: tf.Tensor) -> dict[str, tf.Tensor]:
         finite = tf.debugging.assert_all_finite(state, "state is not finite")
@@ -85,8 +117,16 @@ def export_policy(module: PolicyModule, directory: str, metadata: PolicyMetadata
     """Writes the SavedModel and, in its ``assets.extra``, the metadata.
 
     Raises:
-      ValueError: if the policy's actions are not float32 `[batch, action_dim]`, or not finite.
+      ValueError: if the policy's actions are not float32 `[batch, action_dim]`, or not finite, or
+        the metadata and the module do not agree on whether the fusion is saved with the policy.
     """
+    config = metadata.fusion_config
+    saved = isinstance(config, FormulaFreeConfig) and config.saved_cells
+    if saved != hasattr(module, "scores"):
+        raise ValueError(
+            f"the metadata of policy {metadata.method} say {dict(metadata.fusion)}, but the policy "
+            f"has {'no cells' if saved else 'cells of its own'}"
+        )
     probe = module.actions(tf.zeros([2, metadata.state_dim]))[ACTION]
     if probe.shape != (2, metadata.action_dim) or not bool(tf.reduce_all(tf.math.is_finite(probe))):
         raise ValueError(
@@ -125,6 +165,30 @@ class SavedPolicy:
         """Actions float32 `[batch, action]` of states float32 `[batch, state]`."""
         action = self._signature(**{STATE: states})[ACTION]
         return tf.ensure_shape(action, [None, self.metadata.action_dim])
+
+    def fusion(self, num_predictions: int) -> AdditiveFusion:
+        """The fusion function that the policy's actions are for, with its trained cells if any.
+
+        Args:
+          num_predictions: K of the candidates that are to be ranked.
+
+        Raises:
+          DataError: if the policy is for other predictions, or its metadata are damaged.
+        """
+        names = self.metadata.prediction_names
+        if num_predictions != len(names):
+            raise DataError(
+                f"the policy {self.metadata.method} fuses {len(names)} predictions "
+                f"({', '.join(names)}), but there are {num_predictions} to fuse: train it with "
+                "this ranking model"
+            )
+        try:
+            config = self.metadata.fusion_config
+            if isinstance(config, FormulaFreeConfig) and config.saved_cells:
+                return SavedFusion(self.model, num_predictions, self.metadata.action_dim)
+            return build_fusion(config, num_predictions)
+        except (ValueError, TypeError) as error:
+            raise DataError(f"the policy's fusion {dict(self.metadata.fusion)}: {error}") from error
 
     def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
         """Actions of states; see ``models.action_policy.ActionPolicy``.

@@ -15,7 +15,7 @@ from datasets.errors import DataError
 from datasets.rewards import REWARD_PRESETS, build_reward
 from datasets.transition_codec import concatenate
 from environments.simulator.config import SimulatorConfig
-from models.fusion.config import FusionConfig
+from models.fusion.config import FormulaFreeConfig, FusionConfig
 from models.fusion.saved_policy import PolicyMetadata, PolicyModule, export_policy
 from tests.components.interaction_gen.conftest import small_config
 from trainers.transition_data import load_transitions
@@ -123,6 +123,7 @@ def test_manifest_and_summary_say_what_was_written(explore):
     batch = everything(generated)
     span = (batch.timestamp_ms.min(), batch.timestamp_ms.max())
     assert (manifest.first_ms, manifest.last_ms) == summary.data_span_ms == span
+    assert manifest.fusion == json.loads(json.dumps(FusionConfig().to_dict()))
     assert config.start_ms <= span[0]
     assert span[1] < config.start_ms + 3.1 * 86_400_000
     train = generated.batch("train")
@@ -166,6 +167,22 @@ def test_noise_is_around_the_current_policy(explore, tmp_path):
     np.testing.assert_allclose(batch.action[0], constant.action[0], atol=1e-6)
 
 
+def test_actions_of_xmtf_are_coefficients_of_its_outer_stage(explore):
+    free = FormulaFreeConfig(-0.4, 3.0)
+    generated = explore(small_config(fusion=free))
+    assert generated.manifest.fusion == {"formula": "xmtf", "low": -0.4, "high": 3.0}
+    assert (
+        SimulatedInteractionConfig.from_json(json.dumps(generated.manifest.config)).fusion == free
+    )
+    batch = everything(generated)
+    a = np.where(batch.action < 0, 0.4, 3.0) * batch.action
+    a = np.repeat(a, batch.candidate_count, axis=0)
+    scores = (batch.predictions * (1 + a * batch.predictions)).sum(axis=1)
+    ends = np.cumsum(batch.candidate_count)
+    best = [np.argmax(part) for part in np.split(scores, ends[:-1])]
+    assert np.mean(best == batch.chosen) > 0.99  # but for ties of float32
+
+
 @pytest.mark.parametrize(
     ("policy", "words"),
     [
@@ -186,6 +203,9 @@ def test_inputs_that_do_not_fit_are_refused(explore, tmp_path):
         explore(world=tmp_path)
     with pytest.raises(DataError, match=r"holds no fusion policy"):
         explore(policy_uri=tmp_path)
+    weights = saved_policy(tmp_path / "weights", [0.1, 0.2, 0.3])
+    with pytest.raises(DataError, match=r"for the fusion .*formula2.* those of .*xmtf"):
+        explore(small_config(fusion=FormulaFreeConfig(-0.4, 3.0)), weights)
     with pytest.raises(DataError, match="all 1 sessions start in the same second"):
         explore(small_config(sessions=1))
 

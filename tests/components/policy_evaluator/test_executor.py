@@ -29,7 +29,7 @@ from evaluation.ope.config import (
     ImportanceSamplingConfig,
 )
 from evaluation.policy_blessing import BlessingConfig
-from models.fusion.config import FusionConfig
+from models.fusion.config import FormulaFreeConfig, FusionConfig
 from models.fusion.saved_policy import PolicyMetadata, PolicyModule, export_policy
 from tests.simulator_worlds import FEEDBACKS, random_world
 from tests.transition_batches import random_batch
@@ -69,7 +69,7 @@ def export(function, directory, state_dim=STATE_DIM, method="bcq"):
     return artifact
 
 
-def write_interactions(directory, known_densities=False, seed=0):
+def write_interactions(directory, known_densities=False, seed=0, fusion=None):
     batch = random_batch(60, SPEC, seed)
     if known_densities:
         batch.log_density[:] = -2.0
@@ -77,7 +77,8 @@ def write_interactions(directory, known_densities=False, seed=0):
     with tf.io.TFRecordWriter(str(directory / "Split-eval" / "data.gz"), "GZIP") as writer:
         for record in encode_transitions(batch, SPEC):
             writer.write(record)
-    TransitionManifest(SPEC, {}, 0, 1).write(str(directory))
+    meaning = None if fusion is None else fusion.action_meaning()
+    TransitionManifest(SPEC, {}, 0, 1, fusion=meaning).write(str(directory))
     artifact = standard_artifacts.Examples()
     artifact.uri, artifact.split_names = str(directory), '["train", "eval"]'
     return artifact
@@ -191,6 +192,9 @@ def test_inputs_that_do_not_fit(interactions, tmp_path):
         Run(tmp_path, {"interactions": interactions, "policy": small})
     with pytest.raises(DataError, match="holds no fusion policy"):
         Run(tmp_path, {"interactions": interactions, "policy": interactions})
+    other = write_interactions(tmp_path / "other", fusion=FormulaFreeConfig(-0.4, 4.0))
+    with pytest.raises(DataError, match=r"actions of the fusion \{'formula': 'xmtf'.*'formula2'"):
+        Run(tmp_path, {"interactions": other, "policy": export(personal, tmp_path / "weights")})
     assert not (tmp_path / "blessing").exists()
     # A current policy of another ranking model is not compared with, which is no failure.
     policy = export(personal, tmp_path / "new")
