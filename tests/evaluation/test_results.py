@@ -118,6 +118,7 @@ def test_better_than_the_blessed_model_is_blessed(impressions, evaluate):
     assert summary.metrics["click"].auc > summary.baseline["click"].auc
 
 
+@pytest.mark.slow
 def test_absolute_bounds_are_reported_in_words(impressions, evaluate):
     config = build_eval_config((CLICK, PAY), thresholds=Thresholds(min_auc=0.9, max_logloss=0.1))
     outcome = evaluate(impressions, (CLICK, PAY), config)
@@ -128,7 +129,9 @@ def test_absolute_bounds_are_reported_in_words(impressions, evaluate):
     assert f"task click: log loss {logloss:.4f} is above the bound 0.1" in summary.reasons
 
 
-@pytest.mark.parametrize(("label", "lacking"), [(0, "positives"), (1, "negatives")])
+@pytest.mark.parametrize(
+    ("label", "lacking"), [(0, "positives"), pytest.param(1, "negatives", marks=pytest.mark.slow)]
+)
 def test_a_task_of_one_class_has_no_auc_and_says_so(impressions, evaluate, label, lacking):
     alike = np.full_like(impressions.columns["pay"], label)
     outcome = evaluate(

@@ -64,6 +64,7 @@ def test_failures_are_reported_and_leave_the_rest(run, tmp_path):
     assert "mmoe-rmtl-seed0: not run" in page
 
 
+@pytest.mark.slow
 def test_trials_of_other_code_are_named(run, tmp_path):
     run("learn")
     for path in list(tmp_path.rglob("result.json"))[:1]:

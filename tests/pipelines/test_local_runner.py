@@ -137,6 +137,7 @@ def test_a_living_run_keeps_others_out(tmp_path):
     local_runner.run(make_pipeline(tmp_path), Intruder())
 
 
+@pytest.mark.slow
 def test_a_killed_run_blocks_nobody_and_its_leftovers_are_removed(tmp_path):
     script = textwrap.dedent(
         """

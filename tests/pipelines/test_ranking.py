@@ -57,7 +57,7 @@ def config(tmp_path_factory):
     directory = tmp_path_factory.mktemp("ranking")
     synthesize(SyntheticConfig(profile="video", impressions=6000, seed=3), directory / "data")
     return RankingPipelineConfig(
-        data=DataOptions("synthetic-video", str(directory / "data"), tasks=TASKS),
+        data=DataOptions("tests.small_video:SPEC", str(directory / "data"), tasks=TASKS),
         output_dir=str(directory / "run"),
         model_options=ModelOptions(backbone="shared_bottom", size="small"),
         training_options=TrainingOptions(epochs=2, batch_size=128),

@@ -114,6 +114,7 @@ class _FixedActor(RankingModel):
         return tf.tile(logits[None], [tf.shape(inputs["item"])[0], 1])
 
 
+@pytest.mark.slow
 def test_a_two_state_mdp_is_solved(tmp_path):
     """Item 0, then item 1, then the end: Q(1) = r(1), Q(0) = r(0) + gamma r(1)."""
     labels = np.array([[1.0, 0.0], [0.0, 1.0]])
@@ -224,6 +225,7 @@ def test_critics_resume_where_they_were(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_small_buffer_sees_the_whole_log(tmp_path):
     config = dataclasses.replace(
         QUICK, critics=dataclasses.replace(QUICK.critics, replay_capacity=40)
@@ -274,6 +276,7 @@ def test_divergence_is_an_error(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_ddpg_never_ends_below_its_start(tmp_path):
     actor = build_for_training(build_model, batches(), TRAINING)
     actor.fit(batches().repeat(20), verbose=0)

@@ -144,6 +144,7 @@ def test_an_empty_split_is_refused(tmp_path):
         run(tmp_path, TrainingConfig(), validation_data=data().take(0))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_history(tmp_path):
     config = TrainingConfig(epochs=2, seed=5)
     histories = [run(tmp_path / name, config).history for name in ("first", "second")]
@@ -151,6 +152,7 @@ def test_the_same_seed_gives_the_same_history(tmp_path):
         assert one == pytest.approx(other, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_after_its_last_epoch(tmp_path):
     process = subprocess_of(f"interrupted_run(pathlib.Path({str(tmp_path)!r}))")
     state = tmp_path / "checkpoints" / "state.json"
@@ -195,7 +197,7 @@ def test_checkpoints_of_another_configuration_are_ignored(tmp_path, caplog):
     "config",
     [
         TrainingConfig(epochs=2, strategy="mirrored"),
-        TrainingConfig(epochs=2, jit_compile=True),
+        pytest.param(TrainingConfig(epochs=2, jit_compile=True), marks=pytest.mark.slow),
         TrainingConfig(epochs=2, lazy_embeddings=False, steps_per_execution=3),
     ],
     ids=["mirrored", "xla", "dense_adam"],

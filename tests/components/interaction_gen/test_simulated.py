@@ -102,6 +102,7 @@ def test_processes_change_nothing(explore):
     assert_equal(everything(explore(beam_args=processes)), everything(explore()))
 
 
+@pytest.mark.slow
 def test_many_files_are_in_order_of_time(explore):
     generated = explore(small_config(shards=4))
     names = [os.path.basename(path) for path in generated.files("train")]
@@ -157,6 +158,7 @@ def saved_policy(directory, action, state_dim=12, names=("task_0", "task_1", "ta
     return directory
 
 
+@pytest.mark.slow
 def test_noise_is_around_the_current_policy(explore, tmp_path):
     action = [0.5, -0.5, 0.0]
     config = small_config(exploration="noise")

@@ -79,6 +79,7 @@ def test_duplicated_rows_are_dropped_and_counted(generate, shop):
     assert sum(summary.impressions.values()) == 120
 
 
+@pytest.mark.slow
 def test_one_user_with_100_000_impressions(generate, shop):
     append(shop, *[f"{1430600000000 + i * 100},77,view,{i % 91}," for i in range(100_000)])
     generated = generate(shop)

@@ -41,6 +41,7 @@ def test_total_and_gradients_against_numpy():
     np.testing.assert_allclose(to_variances, constant / 2 - scales * means, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_noise_settles_where_the_losses_say_whatever_the_constant_weights():
     for constant in ([1.0, 1.0, 1.0], [0.2, 5.0, 1.0]):
         weighting = UncertaintyWeighting(TASKS, constant)
