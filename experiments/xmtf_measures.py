@@ -51,14 +51,16 @@ def cell_curves(agent: XmtfAgent, simulator: Simulator, seed: int) -> dict[str, 
     """
     _, states, actions = _first_requests(agent, simulator, seed, CURVE_USERS)
     grid = np.geomspace(_LOWEST, 1.0, CURVE_POINTS).astype(np.float32)
-    points = tf.constant(grid)
-    none = tf.zeros_like(actions)
     world = simulator.world
+    shape = [states.shape[0], CURVE_POINTS, world.num_predictions]
+    points = tf.broadcast_to(tf.constant(grid)[tf.newaxis, :, tf.newaxis], shape)
+    inner = agent.fusion.inner(points, states)
+    both = agent.fusion.outer.values(inner, actions)
     known = world.predictions.reshape(-1, world.num_predictions)
     return {
         "grid": grid,
-        "inner": agent.fusion.curves(states, none, points).numpy(),
-        "both": agent.fusion.curves(states, actions, points).numpy(),
+        "inner": np.swapaxes(inner.numpy(), 1, 2),
+        "both": np.swapaxes(both.numpy(), 1, 2),
         "ranges": np.quantile(known, [0.01, 0.99], axis=0).T,
         "names": list(world.prediction_names),
     }

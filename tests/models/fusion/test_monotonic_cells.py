@@ -79,7 +79,7 @@ def basis_by_hand(cells, knots, predictions, states):
 
 def test_basis_cells():
     cells = BasisCells(K, S, CellsConfig("basis", knots=7), seed=1)
-    knots = np.array([0, *sigmoid(np.linspace(-8, 4, 6)), 1])
+    knots = np.array([0, *sigmoid(np.linspace(-14, 4, 6)), 1])
     np.testing.assert_allclose(
         cells.values(tf.constant(PREDICTIONS), tf.constant(STATES)),
         basis_by_hand(cells, knots, PREDICTIONS, STATES),
