@@ -8,11 +8,13 @@ baselines, whose values are those of their own papers.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from models.config_keys import check_keys
 from models.fusion.cells_config import CellsConfig
 
+OuterStageName = Literal["actor_critic", "batch_constrained"]
+OUTER_STAGES: tuple[OuterStageName, ...] = get_args(OuterStageName)
 _Config = TypeVar("_Config", bound="FusionAgentConfig")
 
 
@@ -221,6 +223,18 @@ class XmtfConfig(FusionAgentConfig):
       cells: The inner stage's.
       inner_stage: False is the ablation "xMTF without inner stage".
       outer_stage: False is the ablation "xMTF without outer stage": a = 0, nothing learned by RL.
+      outer: ``actor_critic`` is xMTF's (12)-(14). ``batch_constrained`` takes BCQ's place for it,
+        for logs that cannot be added to: its actions stay near the logged ones.
+      rho: The largest perturbation of ``batch_constrained``; see :class:`BcqConfig`, as of the two
+        below. Its perturbation learns at the actor's rate.
+      sampled_actions: n.
+      vae_learning_rate: Adam's, of the generator.
+      warmup_steps: First steps, in which the inner stage is fitted to the identity instead of (18).
+        An offline log's actions acted on the predictions themselves, so that with cells that begin
+        anywhere else the critic's values are of another fusion. Ours; xMTF, whose log is renewed
+        while it learns, has none.
+      inner_candidates: Candidates of a request that the inner stage learns from offline, drawn at
+        random; 0 takes all, as in xMTF. Its cost grows with their square.
     """
 
     # xMTF prints "a five-layer MLP" without sizes: four hidden layers and the output.
@@ -236,10 +250,22 @@ class XmtfConfig(FusionAgentConfig):
     cells: CellsConfig = dataclasses.field(default_factory=CellsConfig)
     inner_stage: bool = True
     outer_stage: bool = True
+    outer: OuterStageName = "actor_critic"
+    rho: float = 0.15
+    sampled_actions: int = 10
+    vae_learning_rate: float = 1e-3
+    warmup_steps: int = 0
+    inner_candidates: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_positive("actor_learning_rate", "critic_learning_rate", "inner_learning_rate")
+        self._check_at_least(0, "warmup_steps", "inner_candidates")
+        if self.outer not in OUTER_STAGES:
+            raise ValueError(f"no outer stage {self.outer!r}; there are: {', '.join(OUTER_STAGES)}")
+        if self.outer == "batch_constrained" and not self.outer_stage:
+            raise ValueError("outer='batch_constrained' needs outer_stage=True")
+        self.batch_constraint()  # which checks its settings
         self._check_share("target_update_tau")
         if not 0 <= self.monotonicity_weight <= 1:
             raise ValueError(
@@ -247,6 +273,23 @@ class XmtfConfig(FusionAgentConfig):
             )
         if not (self.inner_stage or self.outer_stage):
             raise ValueError("without inner_stage and outer_stage nothing is learned: keep one")
+
+    def batch_constraint(self) -> BcqConfig:
+        """BCQ's settings for a batch-constrained outer stage; raises ValueError if one is wrong."""
+        return BcqConfig(
+            hidden_units=self.hidden_units,
+            gamma=self.gamma,
+            batch_size=self.batch_size,
+            train_steps=self.train_steps,
+            buffer_size=self.buffer_size,
+            rho=self.rho,
+            sampled_actions=self.sampled_actions,
+            vae_learning_rate=self.vae_learning_rate,
+            perturbation_learning_rate=self.actor_learning_rate,
+            critic_learning_rate=self.critic_learning_rate,
+            target_update_tau=self.target_update_tau,
+            target_update_period=1,
+        )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> XmtfConfig:

@@ -19,9 +19,12 @@ from agents.fusion_config import (
     FusionAgentConfig,
     Td3Config,
     UwacTd3Config,
+    XmtfConfig,
 )
 from agents.td3 import build_td3
 from agents.uwac_td3 import build_uwac_td3
+from agents.xmtf import XmtfAgent, xmtf_specs
+from agents.xmtf_batch_constrained import BatchConstrainedXmtfAgent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +35,23 @@ class FusionAgentEntry:
       config: Class of its hyper-parameters.
       build: Takes time step spec, action spec, hyper-parameters and a seed, and gives the agent.
       summary: One line for ``--help``.
+      needs_candidates: Whether it learns from the candidates' predictions and has a ``fusion`` of
+        its own, of states that its ``normalized`` gives; its observations are then those of
+        ``agents.xmtf.xmtf_specs``, and its actions as many as the predictions.
     """
 
     config: type[FusionAgentConfig]
     build: Callable[[Any, Any, Any, int], tf_agent.TFAgent]
     summary: str
+    needs_candidates: bool = False
+
+
+def _build_xmtf(
+    time_step_spec: Any, action_spec: Any, config: XmtfConfig, seed: int
+) -> tf_agent.TFAgent:
+    constrained = config.outer == "batch_constrained"
+    agent = BatchConstrainedXmtfAgent if constrained else XmtfAgent
+    return agent(time_step_spec, action_spec, config, seed=seed)
 
 
 FUSION_AGENTS: dict[str, FusionAgentEntry] = {
@@ -47,6 +62,12 @@ FUSION_AGENTS: dict[str, FusionAgentEntry] = {
     ),
     "cql_sac": FusionAgentEntry(
         CqlSacConfig, build_cql_sac, "SAC with low values for actions that the logs lack"
+    ),
+    "xmtf": FusionAgentEntry(
+        XmtfConfig,
+        _build_xmtf,
+        "no formula: monotonic cells of two stages, the outer one learned by RL",
+        needs_candidates=True,
     ),
 }
 FUSION_AGENT_NAMES = tuple(FUSION_AGENTS)
@@ -87,6 +108,7 @@ def build_agent(
     action_dim: int,
     config: FusionAgentConfig | None = None,
     seed: int = 0,
+    candidates: int = 0,
 ) -> tf_agent.TFAgent:
     """Builds and initialises an agent whose ``policy`` is greedy.
 
@@ -96,6 +118,7 @@ def build_agent(
       action_dim: A.
       config: Hyper-parameters of the algorithm's class; its defaults if None.
       seed: Of weights and of what the agent samples.
+      candidates: C, of the largest request; for an agent that ``needs_candidates`` only.
 
     Raises:
       ValueError: if the name is unknown, the config is of another algorithm, or a size is below 1.
@@ -108,7 +131,14 @@ def build_agent(
             f"agent {name!r} is configured by {entry.config.__name__}, "
             f"not by {type(config).__name__}"
         )
-    agent = entry.build(*specs(state_dim, action_dim), config, seed)
+    if entry.needs_candidates and candidates < 1:
+        raise ValueError(f"agent {name!r} learns from candidates: say how many a request has")
+    sizes = (
+        xmtf_specs(state_dim, candidates, action_dim)
+        if entry.needs_candidates
+        else specs(state_dim, action_dim)
+    )
+    agent = entry.build(*sizes, config, seed)
     agent.initialize()
     return agent
 

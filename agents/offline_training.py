@@ -4,54 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tf_agents.agents import tf_agent
-from tf_agents.trajectories import time_step as ts
-from tf_agents.trajectories import trajectory
 
 from agents.fusion_registry import q_values
+from agents.transition_tensors import (
+    Candidates,
+    Transitions,
+    TransitionTensors,
+    candidate_tensors,
+    experience,
+    transition_tensors,
+)
 
 #: States on which the mean Q of a log line is measured.
 _Q_SAMPLE = 1024
-#: By how much an action may be out of bounds.
-_ROUNDING = 1e-5
-
-
-class Transitions(Protocol):
-    """Arrays or tensors of N transitions, for example a ``trainers.transition_data`` table."""
-
-    @property
-    def states(self) -> Any:
-        """float32 `[N, S]`."""
-
-    @property
-    def actions(self) -> Any:
-        """float32 `[N, A]` in [-1, 1]."""
-
-    @property
-    def rewards(self) -> Any:
-        """float32 `[N]`."""
-
-    @property
-    def next_states(self) -> Any:
-        """float32 `[N, S]`."""
-
-    @property
-    def discounts(self) -> Any:
-        """float32 `[N]`, 0 at a session's end and 1 elsewhere."""
-
-
-class TransitionTensors(NamedTuple):
-    """Transitions as float32 tensors."""
-
-    states: tf.Tensor
-    actions: tf.Tensor
-    rewards: tf.Tensor
-    next_states: tf.Tensor
-    discounts: tf.Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,12 +84,13 @@ def train_offline(
       TrainingDivergedError: if a loss is not finite.
     """
     data = transition_tensors(agent, table)
+    candidates = candidate_tensors(agent, table)
     manager = None
     if checkpoint_dir is not None:
         checkpoint = tf.train.Checkpoint(agent=agent)
         manager = tf.train.CheckpointManager(checkpoint, checkpoint_dir, max_to_keep=1)
         checkpoint.restore(manager.latest_checkpoint)
-    run = training_loop(agent, data, batch_size, seed)
+    run = training_loop(agent, data, batch_size, seed, candidates)
     sample = tf.random.stateless_uniform(
         [min(_Q_SAMPLE, data.states.shape[0])],
         [seed, -1],
@@ -151,75 +122,28 @@ def train_offline(
     return logs
 
 
-def transition_tensors(agent: Any, table: Transitions) -> TransitionTensors:
-    """The table as tensors; raises ValueError if an agent cannot learn from it."""
-    state_dim = agent.time_step_spec.observation.shape[0]
-    action_dim = agent.action_spec.shape[0]
-    data = TransitionTensors(
-        *(
-            tf.convert_to_tensor(getattr(table, name), tf.float32, name=name)
-            for name in TransitionTensors._fields
-        )
-    )
-    count = data.states.shape[0]
-    if not count:
-        raise ValueError("there are no transitions to learn from")
-    shapes = TransitionTensors(
-        [count, state_dim], [count, action_dim], [count], [count, state_dim], [count]
-    )
-    for name, values, shape in zip(TransitionTensors._fields, data, shapes, strict=True):
-        if list(values.shape) != shape:
-            raise ValueError(f"{name} of the transitions should be {shape}, not {values.shape}")
-        finite = tf.math.is_finite(values)
-        if name == "next_states":
-            # What follows a session's end is not used.
-            finite |= data.discounts[:, tf.newaxis] == 0
-        if not bool(tf.reduce_all(finite)):
-            whole = tf.reduce_all(tf.reshape(finite, [count, -1]), axis=1)
-            row = int(tf.argmin(tf.cast(whole, tf.int8)))
-            raise ValueError(f"{name} of the transitions holds no number, first in row {row}")
-    if float(tf.reduce_max(tf.abs(data.actions))) > 1.0 + _ROUNDING:
-        raise ValueError(
-            f"actions are in [-1, 1], but one of the transitions has "
-            f"{float(tf.reduce_max(tf.abs(data.actions)))}"
-        )
-    zeros = tf.zeros_like(data.next_states)
-    over = data.discounts[:, tf.newaxis] == 0
-    return data._replace(next_states=tf.where(over, zeros, data.next_states))
-
-
-def experience(data: Transitions, rows: tf.Tensor) -> trajectory.Trajectory:
-    """Some transitions in the form that ``TFAgent.train`` takes.
+def training_loop(
+    agent: Any,
+    data: TransitionTensors,
+    batch_size: int,
+    seed: int,
+    candidates: Candidates | None = None,
+    size: tf.Variable | None = None,
+) -> Callable[[tf.Tensor], tf_agent.LossInfo]:
+    """A function that makes as many steps as it is told, and gives the means of their losses.
 
     Args:
-      data: The transitions, as tensors.
-      rows: Which ones, int32 `[batch]`.
+      agent: One of ``agents.fusion_registry.build_agent``.
+      data: The transitions; variables where they change.
+      batch_size: Transitions per step.
+      seed: Of the minibatches.
+      candidates: For an agent that learns from them.
+      size: How many of the transitions there are yet, int32; all when None.
 
     Returns:
-      Trajectories `[batch, 2]`.
+      A function of the number of steps, int32.
     """
-    actions, discounts = tf.gather(data.actions, rows), tf.gather(data.discounts, rows)
-    rewards, zeros = tf.gather(data.rewards, rows), tf.zeros(tf.shape(rows), tf.float32)
-    middle = tf.fill(tf.shape(rows), ts.StepType.MID)
-    following = tf.where(discounts > 0, ts.StepType.MID, ts.StepType.LAST)
-    return trajectory.Trajectory(
-        step_type=tf.stack([middle, following], axis=1),
-        observation=tf.stack(
-            [tf.gather(data.states, rows), tf.gather(data.next_states, rows)], axis=1
-        ),
-        action=tf.stack([actions, actions], axis=1),
-        policy_info=(),
-        next_step_type=tf.stack([following, middle], axis=1),
-        reward=tf.stack([rewards, zeros], axis=1),
-        discount=tf.stack([discounts, zeros], axis=1),
-    )
-
-
-def training_loop(
-    agent: Any, data: TransitionTensors, batch_size: int, seed: int
-) -> Callable[[tf.Tensor], tf_agent.LossInfo]:
-    """A function that makes as many steps as it is told, and gives the means of their losses."""
-    size = data.states.shape[0]
+    count = data.states.shape[0] if size is None else size
 
     @tf.function(autograph=False)
     def step() -> tf_agent.LossInfo:
@@ -228,9 +152,9 @@ def training_loop(
         tf.random.set_seed(seed)
         number = tf.cast(agent.train_step_counter, tf.int32)
         rows = tf.random.stateless_uniform(
-            [batch_size], tf.stack([seed, number]), maxval=size, dtype=tf.int32
+            [batch_size], tf.stack([seed, number]), maxval=count, dtype=tf.int32
         )
-        info = agent.train(experience(data, rows))
+        info = agent.train(experience(data, rows, candidates))
         return tf.nest.map_structure(lambda value: tf.cast(value, tf.float32), info)
 
     zeros = tf.nest.map_structure(

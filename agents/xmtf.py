@@ -17,13 +17,12 @@ from tf_agents.utils import common, tensor_normalizer
 
 from agents.fusion_adapters import ActorNetwork, CriticNetwork
 from agents.fusion_config import XmtfConfig
+from agents.xmtf_inner_stage import InnerStage
 from agents.xmtf_policy import XmtfPolicy
 from models.fusion.formula_free import FormulaFreeFusion
-from models.fusion.monotonic_cells import build_cells
 from models.initializers import seed_for
 from models.keras import keras
 from models.observation import MASK, PREDICTIONS, STATE
-from models.pairwise import monotonicity_loss, num_pairs, transfer_loss
 
 
 class XmtfInfo(NamedTuple):
@@ -71,16 +70,13 @@ def xmtf_specs(state_dim: int, candidates: int, num_predictions: int) -> tuple[A
 class XmtfAgent(tf_agent.TFAgent):
     """Algorithm 1, two-stage hybrid training: critic (13), actor (14) and inner stage (18).
 
-    Actions in [-1, 1] are scaled to a by the outer stage. The sums of (16) and (17) are divided by
-    a request's number of pairs, and the losses are means over requests: without effect on λ.
-
-    The inner stage learns from z̃ under the actor's *present* action. Algorithm 1 takes a_t from
-    the replay buffer, where it was chosen with exploration noise by an older actor; what the paper
-    says of the transfer ("the inner stage absorbs new knowledge from the outer stage") needs what
-    the outer stage knows now.
+    Actions in [-1, 1] are scaled to a by the outer stage. The inner stage learns from z̃ under the
+    actor's *present* action. Algorithm 1 takes a_t from the replay buffer, where it was chosen with
+    exploration noise by an older actor; what the paper says of the transfer ("the inner stage
+    absorbs new knowledge from the outer stage") needs what the outer stage knows now.
 
     Attributes:
-      fusion: The two stages; its ``cells`` are trained.
+      inner_stage: Trains the cells.
       actor: μ.
       target_actor: μ with ξ⁻.
       critic: Q.
@@ -99,14 +95,16 @@ class XmtfAgent(tf_agent.TFAgent):
           action_spec: float32 `[K]` in [-1, 1].
           config: Hyper-parameters.
           seed: Of the weights.
+
+        Raises:
+          ValueError: if the config is that of another outer stage.
         """
+        if config.outer != "actor_critic":
+            raise ValueError(f"the outer stage {config.outer!r} is not this agent's")
         state_spec = time_step_spec.observation[STATE]
         count = action_spec.shape[0]
         self.config = config
-        cells = None
-        if config.inner_stage:
-            cells = build_cells(config.cells, count, state_spec.shape[0], seed)
-        self.fusion = FormulaFreeFusion(count, config.cells, cells)
+        self.inner_stage = InnerStage(count, state_spec.shape[0], config, seed=seed)
         units = config.hidden_units
         self.actor, self.target_actor = (
             ActorNetwork(state_spec, count, units, seed_for(seed, "actor")) for _ in range(2)
@@ -122,7 +120,6 @@ class XmtfAgent(tf_agent.TFAgent):
         adam = keras.optimizers.legacy.Adam
         self.critic_optimizer = adam(config.critic_learning_rate)
         self.actor_optimizer = adam(config.actor_learning_rate)
-        self.inner_optimizer = adam(config.inner_learning_rate)
         policy = XmtfPolicy(
             time_step_spec,
             action_spec,
@@ -148,6 +145,11 @@ class XmtfAgent(tf_agent.TFAgent):
             common.soft_variables_update(
                 source.trainable_variables, target.trainable_variables, tau=rate
             )
+
+    @property
+    def fusion(self) -> FormulaFreeFusion:
+        """The two stages, of normalised states."""
+        return self.inner_stage.fusion
 
     def normalized(self, states: tf.Tensor) -> tf.Tensor:
         """States `[batch, S]` as networks and cells see them, float32 within [-5, 5]."""
@@ -192,38 +194,6 @@ class XmtfAgent(tf_agent.TFAgent):
         values, _ = self.critic((states, actions))
         return -tf.reduce_mean(values)
 
-    def inner_losses(
-        self, predictions: tf.Tensor, mask: tf.Tensor, states: tf.Tensor, actions: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The two parts of (18), for θᴵ only.
-
-        Args:
-          predictions: o, float32 `[batch, candidate, prediction]`.
-          mask: bool `[batch, candidate]`.
-          states: float32 `[batch, S]`, normalised.
-          actions: float32 `[batch, K]`, of the outer stage that the labels z̃ come from.
-
-        Returns:
-          Σ_k (17) and (16), float32 scalars: means over requests of what a pair contributes.
-        """
-        inner = self.fusion.inner(predictions, states)
-        labels = tf.reduce_sum(self.fusion.outer.values(inner, actions), axis=-1)  # (8)
-        scores = tf.reduce_sum(inner, axis=-1)  # (15)
-        pairs = num_pairs(mask)
-        return (
-            tf.reduce_mean(
-                tf.math.divide_no_nan(monotonicity_loss(predictions, inner, mask), pairs)
-            ),
-            tf.reduce_mean(
-                tf.math.divide_no_nan(transfer_loss(tf.stop_gradient(labels), scores, mask), pairs)
-            ),
-        )
-
-    def inner_loss(self, monotonicity: tf.Tensor, transfer: tf.Tensor) -> tf.Tensor:
-        """(18): λ Σ_k L_k^mono + (1 - λ) L^transfer."""
-        weight = self.config.monotonicity_weight
-        return weight * monotonicity + (1.0 - weight) * transfer
-
     def _train(
         self, experience: trajectory.Trajectory, weights: tf.Tensor | None = None
     ) -> tf_agent.LossInfo:
@@ -253,17 +223,16 @@ class XmtfAgent(tf_agent.TFAgent):
             )
             self._update_targets(self.config.target_update_tau)
         if self.fusion.cells is not None:
-            actions = self.greedy_actions(observed[STATE])
-            parts = []
-
-            def loss() -> tf.Tensor:
-                parts[:] = self.inner_losses(observed[PREDICTIONS], observed[MASK], states, actions)
-                return self.inner_loss(*parts)
-
-            self._step(self.inner_optimizer, self.fusion.cells, loss)
+            parts = self.inner_stage.train(
+                observed[PREDICTIONS],
+                observed[MASK],
+                states,
+                self.greedy_actions(observed[STATE]),
+                self.train_step_counter,
+            )
             info = info._replace(monotonicity_loss=parts[0], transfer_loss=parts[1])
         self.train_step_counter.assign_add(1)
-        inner = self.inner_loss(info.monotonicity_loss, info.transfer_loss)
+        inner = self.inner_stage.loss(info.monotonicity_loss, info.transfer_loss)
         return tf_agent.LossInfo(loss=info.critic_loss + info.actor_loss + inner, extra=info)
 
     def _step(self, optimizer: Any, module: Any, loss: Any) -> tf.Tensor:

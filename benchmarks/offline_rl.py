@@ -28,7 +28,8 @@ import tensorflow as tf
 
 from agents.fusion_config import BcqConfig, CqlSacConfig, FusionAgentConfig, Td3Config
 from agents.fusion_registry import build_agent
-from agents.offline_training import TransitionTensors, training_loop, transition_tensors
+from agents.offline_training import training_loop
+from agents.transition_tensors import TransitionTensors, transition_tensors
 from benchmarks.ranking_training import Seconds, measure
 
 STATE_DIM, ACTION_DIM, HIDDEN = 71, 6, 256

@@ -11,11 +11,13 @@ import os
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from agents.fusion_registry import build_agent
+from agents.fusion_config import XmtfConfig
+from agents.fusion_registry import build_agent, fusion_agent_entry
 from agents.offline_training import OfflineLog, train_offline
 from datasets.transitions import TransitionManifest
-from models.fusion.saved_policy import PolicyMetadata, PolicyModule, agent_function, export_policy
+from models.fusion.saved_policy import PolicyMetadata, export_policy
 from trainers.fusion_config import FusionTrainerConfig
+from trainers.fusion_export import exported_fusion, order_agreement, policy_module
 from trainers.transition_data import load_transitions
 
 HISTORY_FILE = "history.json"
@@ -29,17 +31,28 @@ def run_fn(fn_args: FnArgs) -> None:
 
     Raises:
       DataError: if the transitions cannot be read, or belong to another number of predictions than
-        the fusion function.
+        the fusion function, or hold actions of another fusion function.
       TrainingDivergedError: if a loss is not finite.
     """
     config = FusionTrainerConfig.from_custom_config(fn_args.custom_config)
     # A pattern is URI/Split-train/*, and the manifest lies beside the splits.
     directory = os.path.dirname(os.path.dirname(fn_args.train_files[0]))
     manifest = TransitionManifest.read(directory)
+    manifest.check_fusion(config.fusion.action_meaning(), directory)
     spec = manifest.spec
-    table = load_transitions(fn_args.train_files, spec, max_transitions=config.agent.buffer_size)
+    table = load_transitions(
+        fn_args.train_files,
+        spec,
+        max_transitions=config.agent.buffer_size,
+        candidates=_candidates(config),
+    )
     agent = build_agent(
-        config.method, spec.state_dim, spec.action_dim, config.agent, seed=config.seed
+        config.method,
+        spec.state_dim,
+        spec.action_dim,
+        config.agent,
+        seed=config.seed,
+        candidates=0 if table.predictions is None else table.predictions.shape[1],
     )
     checkpoint_dir = os.path.join(config.checkpoint_dir, _digest(fn_args))
     writer = tf.summary.create_file_writer(fn_args.model_run_dir)
@@ -67,21 +80,22 @@ def run_fn(fn_args: FnArgs) -> None:
         checkpoint_dir=checkpoint_dir,
     )
     writer.close()
-    policy = agent.policy
+    agreement = order_agreement(agent, table, config.fusion)
     export_policy(
-        PolicyModule(agent_function(policy), policy.variables(), spec.state_dim),
+        policy_module(agent, spec.state_dim),
         fn_args.serving_model_dir,
         PolicyMetadata(
             method=config.method,
             state_dim=spec.state_dim,
             action_dim=spec.action_dim,
             prediction_names=spec.prediction_names,
-            fusion=config.fusion.to_dict(),
+            fusion=exported_fusion(agent, config.fusion).to_dict(),
             config={
                 "trainer": config.to_custom_config(),
                 "interactions": manifest.config,
                 "data_span_ms": [manifest.first_ms, manifest.last_ms],
                 "transitions": table.num_transitions,
+                **({} if agreement is None else {"order_agreement": agreement}),
             },
             code_version=config.code_version,
         ),
@@ -90,6 +104,16 @@ def run_fn(fn_args: FnArgs) -> None:
         file.write(json.dumps([dataclasses.asdict(log) for log in history], indent=1))
     # Kept until now for a run that is killed; a finished one is in the cache.
     tf.io.gfile.rmtree(checkpoint_dir)
+
+
+def _candidates(config: FusionTrainerConfig) -> int | None:
+    """How many candidates of a request to load; None for a method that does not look at them."""
+    if not fusion_agent_entry(config.method).needs_candidates:
+        return None
+    agent = config.agent
+    assert isinstance(agent, XmtfConfig)
+    # Without inner stage nothing is learned from candidates; the agent's observations have one.
+    return agent.inner_candidates if agent.inner_stage else 1
 
 
 def _digest(fn_args: FnArgs) -> str:

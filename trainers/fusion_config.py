@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from agents.fusion_config import FusionAgentConfig
+from agents.fusion_config import FusionAgentConfig, XmtfConfig
 from agents.fusion_registry import fusion_agent_entry
-from models.fusion.config import FusionConfig
+from models.fusion.config import AnyFusionConfig, FormulaFreeConfig, fusion_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +17,7 @@ class FusionTrainerConfig:
     Attributes:
       method: Name of the algorithm; see ``agents.fusion_registry``.
       agent: Its hyper-parameters.
-      fusion: The function whose weights the actions are.
+      fusion: The function that the logged actions were for.
       checkpoint_dir: Directory that outlives a killed run, so that the next one resumes.
       seed: Of weights, minibatches and sampled actions.
       log_every: Training steps between logs.
@@ -26,11 +26,21 @@ class FusionTrainerConfig:
 
     method: str
     agent: FusionAgentConfig
-    fusion: FusionConfig
+    fusion: AnyFusionConfig
     checkpoint_dir: str
     seed: int = 0
     log_every: int = 1000
     code_version: str = ""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.agent, XmtfConfig):
+            cells = self.agent.cells
+            wanted = FormulaFreeConfig(cells.low, cells.high).action_meaning()
+            if self.fusion.action_meaning() != wanted:
+                raise ValueError(
+                    f"method {self.method} learns coefficients of the fusion {wanted}, not of "
+                    f"{self.fusion.action_meaning()}"
+                )
 
     def to_custom_config(self) -> dict[str, Any]:
         """A dictionary of JSON types."""
@@ -45,5 +55,5 @@ class FusionTrainerConfig:
           ValueError: if the method is unknown, or a setting is unknown or out of its range.
         """
         agent = fusion_agent_entry(values["method"]).config.from_dict(values["agent"])
-        fusion = FusionConfig.from_dict(values["fusion"])
+        fusion = fusion_config(values["fusion"])
         return cls(**{**values, "agent": agent, "fusion": fusion})

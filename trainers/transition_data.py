@@ -16,6 +16,7 @@ from datasets.transition_checks import RecordFault
 from datasets.transition_codec import TransitionBatch
 from datasets.transition_reader import read_blocks
 from datasets.transitions import MANIFEST, TransitionManifest, TransitionSpec
+from trainers.transition_candidates import CandidateRows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,9 @@ class TransitionTable:
       spec: Sizes and names.
       num_quarantined: Records left out because they are bad.
       num_cut: Good records left out because an earlier one of their session was.
+      predictions: Of the candidates, float16 `[N, C, K]`, 0 where there is none; None unless they
+        were asked for.
+      mask: bool `[N, C]`, False where there is no candidate; None as ``predictions`` is.
     """
 
     states: tf.Tensor
@@ -56,6 +60,8 @@ class TransitionTable:
     spec: TransitionSpec
     num_quarantined: int = 0
     num_cut: int = 0
+    predictions: tf.Tensor | None = None
+    mask: tf.Tensor | None = None
 
     @property
     def num_transitions(self) -> int:
@@ -74,6 +80,7 @@ def load_transitions(
     max_transitions: int = 1_000_000,
     max_bad_share: float = 0.01,
     quarantine_path: str | None = None,
+    candidates: int | None = None,
 ) -> TransitionTable:
     """Reads transition files.
 
@@ -87,11 +94,14 @@ def load_transitions(
       max_bad_share: Share of bad records, above which nothing is returned.
       quarantine_path: CSV file for the bad records (``file, record, reason``); written only if
         there are any.
+      candidates: How many candidates of a request to keep, drawn at random; 0 keeps all, and None
+        keeps no predictions.
 
     Raises:
       ValueError: if a limit is out of its range.
       DataError: if there is no file or no transition; if the manifest or the records do not fit
-        ``spec``; if a file is damaged; if too many records are bad. The message names the file, and
+        ``spec``; if a file is damaged; if too many records are bad; if the candidates do not fit
+        into memory. The message names the file, and
         the first bad record.
     """
     if max_transitions < 1:
@@ -104,7 +114,7 @@ def load_transitions(
     if not paths:
         raise DataError(f"no transition file matches {' or '.join(patterns)}")
     spec = _checked_spec(paths, spec)
-    rows, faults = _Rows(), []
+    rows, faults = _Rows(None if candidates is None else CandidateRows(candidates)), []
     read = 0
     # The latest sessions are in the last files.
     for path in reversed(paths):
@@ -161,7 +171,7 @@ def _check_faults(faults: list[RecordFault], read: int, limit: float, path: str 
 
 
 class _Rows:
-    """What a table keeps of the records read so far; the predictions are not part of it."""
+    """What a table keeps of the records read so far."""
 
     _KEPT = (
         "state",
@@ -178,14 +188,17 @@ class _Rows:
         "timestamp_ms",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, candidates: CandidateRows | None) -> None:
         self.size = 0
+        self._candidates = candidates
         self._parts: dict[str, list[np.ndarray]] = {name: [] for name in self._KEPT}
 
     def add(self, batch: TransitionBatch) -> None:
         self.size += batch.size
         for name, parts in self._parts.items():
             parts.append(getattr(batch, name))
+        if self._candidates is not None:
+            self._candidates.add(batch)
 
     def table(self, spec: TransitionSpec, limit: int, quarantined: int) -> TransitionTable:
         columns = {name: np.concatenate(parts) for name, parts in self._parts.items()}
@@ -204,6 +217,9 @@ class _Rows:
         keep = session >= first
         order, session = order[keep], session[keep] - first
         taken = {name: values[order] for name, values in columns.items()}
+        predictions = mask = None
+        if self._candidates is not None:
+            predictions, mask = map(tf.constant, self._candidates.padded(order))
         return TransitionTable(
             states=tf.constant(taken["state"]),
             actions=tf.constant(taken["action"]),
@@ -219,6 +235,8 @@ class _Rows:
             spec=spec,
             num_quarantined=quarantined,
             num_cut=cut,
+            predictions=predictions,
+            mask=mask,
         )
 
 

@@ -13,15 +13,20 @@ from agents.fusion_registry import (
     q_values,
     specs,
 )
+from models.observation import MASK, PREDICTIONS, STATE
 
-STATES, ACTIONS, ROWS = 4, 3, 6
+STATES, ACTIONS, ROWS, CANDIDATES = 4, 3, 6, 5
 
 
 @pytest.fixture(scope="module", params=FUSION_AGENT_NAMES)
 def pair(request):
     """Two agents of equal seed and one of another."""
-    config = fusion_agent_entry(request.param).config(hidden_units=(8,))
-    return [build_agent(request.param, STATES, ACTIONS, config, seed) for seed in (1, 1, 2)]
+    entry = fusion_agent_entry(request.param)
+    config = entry.config(hidden_units=(8,))
+    candidates = CANDIDATES if entry.needs_candidates else 0
+    return [
+        build_agent(request.param, STATES, ACTIONS, config, seed, candidates) for seed in (1, 1, 2)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +35,7 @@ def states():
 
 
 def test_the_names_are_those_of_the_experiments():
-    assert set(FUSION_AGENT_NAMES) == {"bcq", "td3", "uwac_td3", "cql_sac"}
+    assert set(FUSION_AGENT_NAMES) == {"bcq", "td3", "uwac_td3", "cql_sac", "xmtf"}
     assert all(fusion_agent_entry(name).summary for name in FUSION_AGENT_NAMES)
 
 
@@ -41,7 +46,11 @@ def test_agents_act_within_bounds_and_from_their_seed(pair, states):
     assert np.abs(first).max() <= 1
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other, atol=1e-3)
-    action = pair[0].policy.action(ts.restart(states, ROWS)).action
+    observation = states
+    if isinstance(pair[0].time_step_spec.observation, dict):
+        predictions = tf.zeros([ROWS, CANDIDATES, ACTIONS])
+        observation = {STATE: states, PREDICTIONS: predictions, MASK: predictions[..., 0] == 0}
+    action = pair[0].policy.action(ts.restart(observation, ROWS)).action
     assert pair[0].action_spec.shape == action.shape[1:]
 
 

@@ -6,13 +6,8 @@ import tensorflow as tf
 
 from agents.fusion_config import BcqConfig, Td3Config
 from agents.fusion_registry import FUSION_AGENT_NAMES, build_agent, fusion_agent_entry, q_values
-from agents.offline_training import (
-    TrainingDivergedError,
-    TransitionTensors,
-    experience,
-    train_offline,
-    transition_tensors,
-)
+from agents.offline_training import TrainingDivergedError, train_offline
+from agents.transition_tensors import TransitionTensors, experience, transition_tensors
 from tests.agents.numpy_networks import draw
 
 STATES, ACTIONS, ROWS = 4, 2, 40

@@ -9,8 +9,9 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
 from agents.fusion_config import XmtfConfig
-from agents.xmtf import MASK, PREDICTIONS, STATE, build_xmtf
+from agents.xmtf import build_xmtf
 from models.fusion.cells_config import CellsConfig
+from models.observation import MASK, PREDICTIONS, STATE
 from tests.agents.numpy_networks import actor, critic, draw, moved, shift, slope, values_of
 
 STATES, CANDIDATES, TASKS, ROWS = 4, 5, 3, 6
@@ -133,12 +134,12 @@ def inner_by_hand(agent, data, states, actions):
 
 
 def test_the_inner_stages_losses(agent, data):
-    found = agent.inner_losses(
+    found = agent.inner_stage.losses(
         *(tf.constant(data[name]) for name in (PREDICTIONS, MASK, STATE, "action"))
     )
     wanted = inner_by_hand(agent, data, data[STATE], data["action"])
     np.testing.assert_allclose(found, wanted, rtol=1e-4)
-    assert float(agent.inner_loss(*found)) == pytest.approx(
+    assert float(agent.inner_stage.loss(*found)) == pytest.approx(
         0.4 * wanted[0] + 0.6 * wanted[1], rel=1e-4
     )
 
@@ -148,7 +149,7 @@ def test_labels_of_the_transfer_are_constants(agent, data):
     arguments = [tf.constant(data[name]) for name in (PREDICTIONS, MASK, STATE, "action")]
     kernel = agent.fusion.cells.kernels[0]
     with tf.GradientTape() as tape:
-        _, transfer = agent.inner_losses(*arguments)
+        _, transfer = agent.inner_stage.losses(*arguments)
     gradient = tape.gradient(transfer, kernel).numpy()
     index = (0, 2, 0)
 
