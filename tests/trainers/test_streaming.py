@@ -1,0 +1,151 @@
+"""Sessions arrive in files; the agent trains on each, resumes where it was, and exports."""
+
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from agents.fusion_config import Td3Config, XmtfConfig
+from datasets.errors import DataError
+from datasets.transition_codec import encode_transitions
+from datasets.transitions import TransitionManifest
+from models.fusion.config import FormulaFreeConfig, FusionConfig
+from models.fusion.saved_policy import SavedPolicy
+from tests.transition_batches import SPEC, random_batch
+from trainers.streaming import StreamingConfig, StreamingTrainer
+
+XMTF = XmtfConfig(hidden_units=(8,), batch_size=4, buffer_size=40, outer="actor_critic")
+FUSION = FormulaFreeConfig(XMTF.cells.low, XMTF.cells.high)
+CONFIG = StreamingConfig("xmtf", XMTF, FUSION, candidates=5, export_every=4, seed=3)
+
+
+def deliver(directory, name, sessions=6, seed=0):
+    """A file of finished sessions, and the transitions in it."""
+    batch = random_batch(sessions, seed=seed)
+    options = tf.io.TFRecordOptions(compression_type="GZIP")
+    with tf.io.TFRecordWriter(str(directory / (name + ".partial")), options) as writer:
+        for record in encode_transitions(batch, SPEC):
+            writer.write(record)
+    os.rename(directory / (name + ".partial"), directory / name)
+    return batch
+
+
+@pytest.fixture
+def arriving(tmp_path):
+    directory = tmp_path / "interactions"
+    directory.mkdir()
+    TransitionManifest(SPEC, {}, 1, 2).write(str(directory))
+    return directory
+
+
+def run(trainer):
+    steps = [list(trainer.feed(name)) for name in trainer.waiting()]
+    return [count for part in steps for count in part]
+
+
+def weights(trainer):
+    return [variable.numpy() for variable in trainer.agent.actor.variables]
+
+
+def test_every_session_is_trained_on_when_it_is_over(arriving, tmp_path):
+    first = deliver(arriving, "a.gz")
+    trainer = StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
+    before = weights(trainer)
+    lengths = np.bincount(np.unique(first.session_id, return_inverse=True)[1])
+    assert run(trainer) == lengths.tolist()
+    assert any(np.any(old != new) for old, new in zip(before, weights(trainer), strict=True))
+    assert trainer.waiting() == []
+    second = deliver(arriving, "b.gz", seed=1)
+    assert trainer.waiting() == ["b.gz"]
+    run(trainer)
+    assert trainer.state.transitions == first.size + second.size
+    assert int(trainer.agent.train_step_counter) == first.size + second.size
+    assert sorted(os.listdir(tmp_path / "out" / "policies"), key=int) == ["4", "8", "12"]
+    policy = SavedPolicy(str(tmp_path / "out" / "policies" / "12"))
+    states = tf.constant(first.state[:3])
+    np.testing.assert_allclose(policy.act(states), trainer.agent.greedy_actions(states), atol=1e-6)
+    assert policy.metadata.config["sessions"] == 12
+
+
+def test_the_buffer_holds_the_latest_transitions(arriving, tmp_path):
+    config = dataclasses.replace(CONFIG, agent=dataclasses.replace(XMTF, buffer_size=7))
+    trainer = StreamingTrainer(str(arriving), str(tmp_path / "out"), config)
+    batch = deliver(arriving, "a.gz")
+    run(trainer)
+    replay = trainer._replay
+    kept = np.arange(batch.size - 7, batch.size)
+    np.testing.assert_array_equal(replay.data.states.numpy()[kept % 7], batch.state[kept])
+    np.testing.assert_array_equal(replay.data.rewards.numpy()[kept % 7], batch.reward[kept])
+    counts = replay.candidates.mask.numpy().sum(axis=1)
+    np.testing.assert_array_equal(counts[kept % 7], batch.candidate_count[kept])
+
+
+@pytest.mark.parametrize("capacity", [7, pytest.param(40, marks=pytest.mark.slow)])
+def test_a_killed_stream_ends_as_if_it_had_not_been(arriving, tmp_path, capacity):
+    config = dataclasses.replace(CONFIG, agent=dataclasses.replace(XMTF, buffer_size=capacity))
+    for number in range(3):
+        deliver(arriving, f"{number}.gz", seed=number)
+    whole = StreamingTrainer(str(arriving), str(tmp_path / "whole"), config)
+    run(whole)
+    killed = StreamingTrainer(str(arriving), str(tmp_path / "killed"), config)
+    list(killed.feed("0.gz"))
+    sessions = killed.feed("1.gz")
+    for _ in range(3):
+        next(sessions)
+    # The last checkpoint was after session 8, in the middle of a file.
+    resumed = StreamingTrainer(str(arriving), str(tmp_path / "killed"), config)
+    assert (resumed.state.sessions, resumed.state.file) == (8, "1.gz")
+    run(resumed)
+    assert resumed.state.sessions == whole.state.sessions == 18
+    for one, other in zip(weights(resumed), weights(whole), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_part_of_a_step_is_owed_to_the_next_session(arriving, tmp_path):
+    config = dataclasses.replace(CONFIG, steps_per_transition=0.25)
+    batch = deliver(arriving, "a.gz")
+    steps = run(StreamingTrainer(str(arriving), str(tmp_path / "out"), config))
+    assert sum(steps) == batch.size // 4
+
+
+def test_a_method_without_candidates_streams_too(arriving, tmp_path):
+    agent = Td3Config(hidden_units=(8, 8), batch_size=4, buffer_size=40)
+    config = StreamingConfig("td3", agent, FusionConfig(), export_every=100)
+    deliver(arriving, "a.gz")
+    trainer = StreamingTrainer(str(arriving), str(tmp_path / "out"), config)
+    run(trainer)
+    assert SavedPolicy(trainer.export()).metadata.method == "td3"
+
+
+def test_a_damaged_file_is_noted_and_a_half_written_one_is_not_looked_at(arriving, tmp_path):
+    (arriving / "a.gz").write_bytes(b"no gzip")
+    (arriving / "c.gz.partial").write_bytes(b"half")
+    deliver(arriving, "b.gz")
+    trainer = StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
+    run(trainer)
+    assert "a.gz" in trainer.state.skipped["a.gz"]
+    assert trainer.state.done == ["b.gz"]
+    assert trainer.waiting() == []
+
+
+def test_what_does_not_fit_is_refused(arriving, tmp_path):
+    deliver(arriving, "a.gz")
+    trainer = StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
+    run(trainer)
+    other = dataclasses.replace(CONFIG, seed=4)
+    with pytest.raises(DataError, match="another seed"):
+        StreamingTrainer(str(arriving), str(tmp_path / "out"), other)
+    with pytest.raises(DataError, match=r"transitions\.json"):
+        StreamingTrainer(str(tmp_path / "nowhere"), str(tmp_path / "new"), CONFIG)
+    (tmp_path / "out" / "stream.json").write_text("{")
+    with pytest.raises(DataError, match="damaged"):
+        StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
+    manifest = TransitionManifest(SPEC, {}, 1, 2, fusion=FusionConfig().action_meaning())
+    manifest.write(str(arriving))
+    with pytest.raises(DataError, match="explore with the fusion"):
+        StreamingTrainer(str(arriving), str(tmp_path / "new"), CONFIG)
+    for changes in ({"export_every": 0}, {"steps_per_transition": 0.0}, {"candidates": 0}):
+        with pytest.raises(ValueError, match=next(iter(changes))):
+            dataclasses.replace(CONFIG, **changes)
