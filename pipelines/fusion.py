@@ -47,22 +47,12 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
     ranking, simulator_gen = simulator_stages(config)
     simulator = simulator_gen.outputs["simulator"]
     baselines = [_learner(config, name, simulator) for name in config.baselines]
-    interaction_gen = SimulatedInteractionGen(
-        simulator=simulator,
-        config=SimulatedInteractionConfig(
-            sessions=config.sessions,
-            exploration=config.exploration,
-            fusion=config.fusion,
-            simulator=config.simulator,
-            seed=config.seed,
-            code_version=code_version(),
-        ),
-    )
-    interactions = interaction_gen.outputs["examples"]
+    learned = [name for name in (config.method, *config.baselines) if name not in SEARCHES]
+    explored = _interactions(config, learned, simulator)
+    interactions = explored[_fusion_key(config, config.method)].outputs["examples"]
     trained = [
-        _trainer(config, name, interactions)
-        for name in (config.method, *config.baselines)
-        if name not in SEARCHES
+        _trainer(config, name, explored[_fusion_key(config, name)].outputs["examples"])
+        for name in learned
     ]
     candidate = trained[0].outputs["model"]
     current = tfx.dsl.Resolver(
@@ -71,18 +61,19 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
         model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
         candidate=candidate,
     ).with_id("EarlierBlessedPolicy")
+    judged = PolicyEvaluatorConfig(
+        deciding=config.estimator,
+        simulator=config.simulator,
+        simulated_sessions=config.eval_sessions,
+        seed=config.seed,
+        code_version=code_version(),
+    )
     evaluator = PolicyEvaluator(
         interactions=interactions,
         policy=candidate,
         baseline_policy=current.outputs["model"],
         simulator=simulator,
-        config=PolicyEvaluatorConfig(
-            deciding=config.estimator,
-            simulator=config.simulator,
-            simulated_sessions=config.eval_sessions,
-            seed=config.seed,
-            code_version=code_version(),
-        ),
+        config=judged,
     )
     searched = [component for component in baselines if component is not None]
     comparison = PolicyComparison(
@@ -90,7 +81,8 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
         policies=union([stage.outputs["model"] for stage in (*searched, *trained)]),
         simulator_config=config.simulator,
         sessions=config.eval_sessions,
-        gamma=config.agent(config.method).gamma,
+        # As the estimates beside it have it, whatever an agent discounts its targets with.
+        gamma=judged.gamma,
         seed=config.seed + _EVALUATION_SEED,
         code_version=code_version(),
     )
@@ -115,7 +107,7 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
             ranking,
             simulator_gen,
             *searched,
-            interaction_gen,
+            *explored.values(),
             *trained,
             current,
             evaluator,
@@ -208,6 +200,36 @@ def _learner(
     ).with_id(f"PolicySearch-{method}")
 
 
+def _interactions(
+    config: FusionPipelineConfig, methods: list[str], simulator: tfx.types.Channel
+) -> dict[str, SimulatedInteractionGen]:
+    """The stages that explore, by fusion: an action means something under its own fusion only."""
+    stages: dict[str, SimulatedInteractionGen] = {}
+    for method in methods:
+        fusion = config.fusion_of(method)
+        key = _fusion_key(config, method)
+        if key in stages:
+            continue
+        stage = SimulatedInteractionGen(
+            simulator=simulator,
+            config=SimulatedInteractionConfig(
+                sessions=config.sessions,
+                exploration=config.exploration,
+                fusion=fusion,
+                simulator=config.simulator,
+                seed=config.seed,
+                code_version=code_version(),
+            ),
+        )
+        # The method's own comes first and keeps the name.
+        stages[key] = stage.with_id(f"{stage.id}-{fusion.formula}") if stages else stage
+    return stages
+
+
+def _fusion_key(config: FusionPipelineConfig, method: str) -> str:
+    return json.dumps(config.fusion_of(method).action_meaning(), sort_keys=True)
+
+
 def _trainer(
     config: FusionPipelineConfig, method: str, interactions: tfx.types.Channel
 ) -> tfx.components.Trainer:
@@ -219,7 +241,7 @@ def _trainer(
         custom_config=FusionTrainerConfig(
             method=method,
             agent=config.agent(method),
-            fusion=config.fusion,
+            fusion=config.fusion_of(method),
             checkpoint_dir=os.path.join(config.output_dir, "checkpoints"),
             seed=config.seed,
             code_version=code_version(),
@@ -230,5 +252,7 @@ def _trainer(
 def _pipeline_name(config: FusionPipelineConfig) -> str:
     # The current policy is looked for among the runs of one name: only policies whose actions mean
     # the same, and whose values are of the same reward, can be compared.
-    key = json.dumps([config.formula, config.reward])
+    fusion = config.fusion_of(config.method)
+    kind = config.formula if fusion == config.fusion else fusion.action_meaning()
+    key = json.dumps([kind, config.reward])
     return f"fusion-{hashlib.sha256(key.encode()).hexdigest()[:8]}"

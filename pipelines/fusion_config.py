@@ -9,16 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.rewards import REWARD_PRESETS, reward_preset
-from models.fusion.config import FUSION_NAMES, FusionConfig
+from models.fusion.config import (
+    FUSION_NAMES,
+    AnyFusionConfig,
+    FormulaFreeConfig,
+    FusionConfig,
+)
 from pipelines.beam_args import local_beam_args
 from pipelines.errors import UserError, require
+from pipelines.fusion_settings import agent_config
 
 if TYPE_CHECKING:
     from agents.fusion_config import FusionAgentConfig
     from environments.simulator.config import SimulatorConfig
 
 #: Methods that learn from transitions; ``agents.fusion_registry`` has them too.
-AGENTS = ("bcq", "td3", "uwac_td3", "cql_sac")
+AGENTS = ("bcq", "td3", "uwac_td3", "cql_sac", "xmtf")
 #: Methods that search in the simulator; ``components.policy_search`` has them too.
 SEARCHES = ("constant", "bo", "es", "cem")
 EXPLORATIONS = ("mixed", "random", "noise")
@@ -37,7 +43,8 @@ class FusionPipelineConfig:
         pipeline's artifacts and metadata go there too.
       method: How the policy is learned.
       baselines: Methods that it is compared with in the simulator.
-      formula: The fusion function whose weights are learned.
+      formula: The fusion function whose weights are learned; with the method ``xmtf``, which has
+        none, those of the baselines.
       reward: Preset of the reward's weights, BatchRL-MTF (2).
       exploration: Policy whose interactions are learned from (BatchRL-MTF section 3.3).
       response: Where the simulated users' responses come from: the truth behind a synthetic data
@@ -49,7 +56,7 @@ class FusionPipelineConfig:
       eval_sessions: Simulated sessions on which policies are compared.
       train_steps: Training steps; None is the agent's default (the paper's 300,000).
       batch_size: Transitions per step; None is the agent's default.
-      settings: The agent's other hyper-parameters, by name.
+      settings: The agent's other hyper-parameters, by name; see ``pipelines.fusion_settings``.
       estimator: Whose lower bound decides on the blessing.
       seed: Seed of everything random.
       beam_pipeline_args: Passed to Beam; see ``pipelines.beam_args``.
@@ -157,8 +164,21 @@ class FusionPipelineConfig:
 
     @property
     def fusion(self) -> FusionConfig:
-        """The fusion function's configuration."""
+        """The configuration of the formula."""
         return FusionConfig(formula=self.formula)  # type: ignore[arg-type]
+
+    def fusion_of(self, method: str) -> AnyFusionConfig:
+        """The fusion function that a method's actions are for, and its log has to be of.
+
+        xMTF's has no trained cells before there is a policy: its log is explored without.
+
+        Raises:
+          UserError: if a setting is unknown or out of its range.
+        """
+        agent = self.agent(method)
+        if (cells := getattr(agent, "cells", None)) is None:
+            return self.fusion
+        return FormulaFreeConfig(cells.low, cells.high)
 
     @property
     def simulator(self) -> SimulatorConfig:
@@ -173,14 +193,6 @@ class FusionPipelineConfig:
         Raises:
           UserError: if a setting is unknown or out of its range.
         """
-        from agents import fusion_config
-
-        classes = {
-            "bcq": fusion_config.BcqConfig,
-            "td3": fusion_config.Td3Config,
-            "uwac_td3": fusion_config.UwacTd3Config,
-            "cql_sac": fusion_config.CqlSacConfig,
-        }
         values: dict[str, Any] = dict(self.settings) if method == self.method else {}
         for name in ("train_steps", "batch_size"):
             if getattr(self, name) is not None:
@@ -189,10 +201,7 @@ class FusionPipelineConfig:
         shared = dict(self.settings).get("hidden_units")
         if shared is not None:
             values["hidden_units"] = shared
-        try:
-            return classes[method].from_dict(values)
-        except (ValueError, TypeError) as error:
-            raise UserError(f"--set: {error}") from error
+        return agent_config(method, values)
 
     def to_json(self) -> str:
         """Every value, as JSON with sorted keys."""

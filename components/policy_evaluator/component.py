@@ -38,6 +38,12 @@ class PolicyEvaluator(base_component.BaseComponent):
     against the logged ones. ``blessing`` is a standard ModelBlessing with the properties that TFX's
     Evaluator sets, so that Pusher and resolvers take it as they take that one's. What is blessed
     says ``evaluation.policy_blessing``; a policy that is refused does not fail the pipeline.
+
+    The log's actions must be of the policy's fusion, see ``TransitionManifest.fusion``. Of a policy
+    with trained cells, xMTF's, the off-policy estimates are approximations: they value its actions
+    by what these did in the log, where other cells, or none, turned them into a ranking. The report
+    says how far the two rankings agree. The simulator's value is exact, as it ranks with the
+    policy's own cells.
     """
 
     SPEC_CLASS = PolicyEvaluatorSpec

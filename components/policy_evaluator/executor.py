@@ -18,6 +18,7 @@ from environments.simulator.dynamics import Simulator
 from environments.simulator.world import load_world
 from evaluation.ope.data import OfflineData
 from evaluation.policy_evaluation import write_evaluation
+from models.fusion.config import FormulaFreeConfig
 from models.fusion.saved_policy import SavedPolicy
 
 
@@ -58,8 +59,9 @@ class Executor(base_executor.BaseExecutor):
             world = load_world(artifact_utils.get_single_uri(input_dict["simulator"]))
             simulator = Simulator(world, config.simulator)
         evaluated = evaluate_policy(data, policy, current, simulator, config)
-        if note is not None:
-            evaluated.evaluation.verdict.notes.append(note)
+        for text in (note, _own_cells(policy)):
+            if text is not None:
+                evaluated.evaluation.verdict.notes.append(text)
         write_evaluation(
             evaluated.evaluation,
             evaluated.actions,
@@ -140,6 +142,19 @@ def _check_fits(policy: SavedPolicy, data: OfflineData, what: str) -> None:
             f"transitions have states of size {data.state_dim} and actions of size "
             f"{data.action_dim}: evaluate it on interactions with its own ranking model"
         )
+
+
+def _own_cells(policy: SavedPolicy) -> str | None:
+    """What an estimate of a policy with trained cells leaves out; None for other policies."""
+    config = policy.metadata.fusion_config
+    if not (isinstance(config, FormulaFreeConfig) and config.saved_cells):
+        return None
+    alike = policy.metadata.config.get("order_agreement")
+    share = "" if alike is None else f" (they order {alike:.1%} of the candidates' pairs alike)"
+    return (
+        "the estimates are of the policy's actions on the fusion of the log, from which the "
+        f"policy's own cells differ{share}; the simulator's value is that of the policy itself"
+    )
 
 
 def _differences(current: SavedPolicy, policy: SavedPolicy) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import shlex
 import sys
+import textwrap
 from typing import Any
 
 import click
@@ -30,7 +31,24 @@ from pipelines.fusion_config import (
     SEARCHES,
     FusionPipelineConfig,
 )
+from pipelines.fusion_settings import settings_help
 from pipelines.progress import stage_progress
+
+
+def _settings_table() -> str:
+    width = max(map(len, AGENTS)) + 4
+    return "\n".join(
+        textwrap.fill(
+            "  ".join(settings_help(method)),
+            width=98,
+            initial_indent=f"  {method}".ljust(width),
+            subsequent_indent=" " * width,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for method in AGENTS
+    )
+
 
 _EPILOG = f"""\b
 Baselines:
@@ -44,6 +62,13 @@ Baselines:
 Settings for --set are the method's hyper-parameters, for example:
   rho=0.1                  of bcq: the largest perturbation
   hidden_units=(64,64)     layers of every network, the baselines' too
+  monotonicity_weight=0.4  of xmtf: λ
+  cells.family=basis       of xmtf: cells that are monotone by construction, not by a loss
+  outer=actor_critic       of xmtf: the paper's outer stage; offline it leaves the log
+
+\b
+All of them, with their defaults:
+{_settings_table()}
 """
 
 
@@ -62,7 +87,9 @@ class _HyperParameter(click.ParamType):
         try:
             if not equals:
                 raise ValueError
-            return name, ast.literal_eval(text)
+            # The name of a choice needs no quotes, which a shell would take away.
+            is_word = text.isidentifier() and text not in ("True", "False", "None")
+            return name, text if is_word else ast.literal_eval(text)
         except (ValueError, SyntaxError):
             self.fail(f"{value!r} is not of the form rho=0.1 or hidden_units=(64,64)", param, ctx)
 
@@ -89,7 +116,7 @@ class _HyperParameter(click.ParamType):
     type=click.Choice(FUSION_NAMES),
     default="formula2",
     show_default=True,
-    help="formula1: Σ w·o; formula2: Σ w·log(o + β); formula3: Π o^w.",
+    help="formula1: Σ w·o; formula2: Σ w·log(o + β); formula3: Π o^w. The baselines' with xmtf.",
 )
 @click.option(
     "--reward",
@@ -115,8 +142,8 @@ class _HyperParameter(click.ParamType):
 @click.option(
     "--eval-sessions", type=int, default=2000, show_default=True, help="Sessions to compare on."
 )
-@click.option("--train-steps", type=int, help="Training steps.  [default: 300000, the paper's]")
-@click.option("--batch-size", type=int, help="Transitions per step.  [default: 256]")
+@click.option("--train-steps", type=int, help="Training steps.  [default: 300000, BatchRL-MTF's]")
+@click.option("--batch-size", type=int, help="Transitions per step.  [default: 256; 1024 of xmtf]")
 @click.option("--set", "settings", type=_HyperParameter(), multiple=True, help="See below.")
 @click.option(
     "--estimator",

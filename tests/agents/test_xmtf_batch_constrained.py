@@ -144,7 +144,7 @@ def test_the_outer_steps_are_bcqs():
 @pytest.mark.parametrize("outer", ["actor_critic", "batch_constrained"])
 def test_the_cells_begin_as_the_identity(outer):
     """Through the warm-up the fusion comes to order as the log's, Σ o (1 + a o), did."""
-    agent = build(outer=outer, warmup_steps=300, inner_learning_rate=1e-2)
+    agent = build(outer=outer, warmup_steps=300)
     data = table()
     predictions = tf.constant(data.predictions.astype(np.float32))
 

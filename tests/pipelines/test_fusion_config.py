@@ -1,5 +1,6 @@
 """What ``mtfx fusion`` refuses before anything starts, and what it passes on."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from agents.fusion_registry import FUSION_AGENTS
 from components.policy_search.search import SEARCH_METHODS
 from evaluation.ope.registry import ESTIMATORS as REGISTERED_ESTIMATORS
+from models.fusion.config import FormulaFreeConfig, FusionConfig
 from pipelines.__main__ import main
+from pipelines.commands.fusion import fusion_command
 from pipelines.errors import UserError
 from pipelines.fusion_config import AGENTS, ESTIMATORS, SEARCHES, FusionPipelineConfig
 
@@ -29,6 +32,10 @@ def test_the_flags_name_what_the_registries_have():
         ({"seed": -1}, "--seed"),
         ({"settings": (("rho", 9.0),)}, "rho"),
         ({"settings": (("lambda", 1.0),)}, "lambda"),
+        ({"settings": (("rho", "high"),)}, "--set rho=high: rho is no word"),
+        ({"settings": (("cells.knots", 1),), "method": "xmtf"}, "knots must be at least 2"),
+        ({"settings": (("cells.depth", 1),), "method": "xmtf"}, r"no such setting.*cells\.family"),
+        ({"settings": (("outer", "bc"),), "method": "xmtf"}, "no outer stage 'bc'"),
     ],
 )
 def test_wrong_values_are_named(values, match):
@@ -41,9 +48,47 @@ def test_settings_are_the_methods_alone_but_for_the_layers():
         run_dir="run", train_steps=7, settings=(("rho", 0.1), ("hidden_units", (8,)))
     )
     assert config.agent("bcq").rho == 0.1
-    assert [config.agent(name).hidden_units for name in AGENTS] == [(8,)] * 4
-    assert [config.agent(name).train_steps for name in AGENTS] == [7] * 4
+    assert [config.agent(name).hidden_units for name in AGENTS] == [(8,)] * 5
+    assert [config.agent(name).train_steps for name in AGENTS] == [7] * 5
     json.loads(config.to_json())
+
+
+def test_xmtf_learns_offline_and_under_its_own_fusion():
+    config = FusionPipelineConfig(
+        run_dir="run",
+        method="xmtf",
+        settings=(("cells.family", "basis"), ("cells.low", -0.3), ("monotonicity_weight", 0.9)),
+    )
+    agent = config.agent("xmtf")
+    assert (agent.outer, agent.cells.family, agent.monotonicity_weight) == (
+        "batch_constrained",
+        "basis",
+        0.9,
+    )
+    assert config.fusion_of("xmtf") == FormulaFreeConfig(-0.3, 4.0)
+    assert config.fusion_of("td3") == FusionConfig("formula2")
+    # The paper's outer stage can be had, and the ablation without one.
+    for settings in ((("outer", "actor_critic"),), (("outer_stage", False),)):
+        other = dataclasses.replace(config, settings=settings, train_steps=50)
+        assert other.agent("xmtf").outer == "actor_critic"
+        assert other.agent("xmtf").warmup_steps == 10
+
+
+def test_every_setting_is_in_the_help(capsys):
+    assert main(["fusion", "--help"]) == 0
+    text = capsys.readouterr().out
+    for method in AGENTS:
+        values = FusionPipelineConfig(run_dir="run", method=method).agent(method).to_dict()
+        for name in set(values) - {"train_steps", "batch_size", "cells"}:
+            assert f"{name}=" in text
+    assert "outer=batch_constrained" in text
+    assert "cells.family=mlp" in text
+
+
+@pytest.mark.parametrize("text", ["outer=actor_critic", "outer='actor_critic'"])
+def test_a_word_needs_no_quotes(text):
+    command = fusion_command.make_context("fusion", ["--run-dir", "x", "--set", text])
+    assert command.params["settings"] == (("outer", "actor_critic"),)
 
 
 def test_a_directory_without_a_ranking_run_says_what_to_run_first(tmp_path, capsys):

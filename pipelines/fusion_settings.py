@@ -1,0 +1,88 @@
+"""Hyper-parameters of the fusion methods as ``--set`` takes them, with a run's own defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agents.fusion_config import (
+    BcqConfig,
+    CqlSacConfig,
+    FusionAgentConfig,
+    Td3Config,
+    UwacTd3Config,
+    XmtfConfig,
+)
+from pipelines.errors import UserError, require
+
+#: ``agents.fusion_registry`` has them too, but imports TensorFlow.
+CONFIGS: dict[str, type[FusionAgentConfig]] = {
+    "bcq": BcqConfig,
+    "td3": Td3Config,
+    "uwac_td3": UwacTd3Config,
+    "cql_sac": CqlSacConfig,
+    "xmtf": XmtfConfig,
+}
+#: A run of the pipeline learns offline, where xMTF's own settings are for data that are renewed. An
+#: unconstrained actor goes where the log has no actions and no estimate can be trusted (see
+#: ``docs/ope.md``); cells that do not begin as the log's fusion rank by weights that nobody chose;
+#: and the cost of a step grows with the candidates, of which 32 still have 496 pairs.
+OFFLINE_DEFAULTS: dict[str, dict[str, Any]] = {
+    "xmtf": {"outer": "batch_constrained", "inner_candidates": 32, "warmup_steps": 1000}
+}
+#: Fields with flags of their own.
+_FLAGS = ("train_steps", "batch_size")
+
+
+def agent_config(method: str, values: dict[str, Any]) -> FusionAgentConfig:
+    """Hyper-parameters of an agent that learns offline.
+
+    Args:
+      method: A key of ``CONFIGS``.
+      values: By name; ``cells.family`` is the field ``family`` of ``cells``.
+
+    Raises:
+      UserError: if a name is unknown or a value is out of its range.
+    """
+    config = CONFIGS[method]
+    known = _defaults(method)
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        require(
+            name in known or name in ("cells", *_FLAGS),
+            f"--set {name}: {method} has no such setting; it has: {', '.join(known)}",
+        )
+        require(
+            not isinstance(value, str) or isinstance(known.get(name), str),
+            f"--set {name}={value}: {name} is no word, by default it is {known.get(name)}",
+        )
+        group, dot, field = name.partition(".")
+        if dot:
+            nested[group] = {**nested.get(group, values.get(group, {})), field: value}
+        elif group not in nested:
+            nested[group] = value
+    defaults = dict(OFFLINE_DEFAULTS.get(method, {}))
+    if values.get("outer_stage") is False:
+        defaults.pop("outer", None)
+    if "warmup_steps" in defaults and "train_steps" in values:
+        # A short training must not be warm-up alone.
+        defaults["warmup_steps"] = min(defaults["warmup_steps"], values["train_steps"] // 5)
+    try:
+        return config.from_dict({**defaults, **nested})
+    except (ValueError, TypeError) as error:
+        raise UserError(f"--set: {error}") from error
+
+
+def settings_help(method: str) -> list[str]:
+    """The settings of a method with their defaults, ``name=value`` each."""
+    return [f"{name}={value}".replace(" ", "") for name, value in _defaults(method).items()]
+
+
+def _defaults(method: str) -> dict[str, Any]:
+    values = {**CONFIGS[method]().to_dict(), **OFFLINE_DEFAULTS.get(method, {})}
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat.update({f"{name}.{field}": default for field, default in value.items()})
+        elif name not in _FLAGS:
+            flat[name] = value
+    return flat
