@@ -53,11 +53,11 @@ SETTINGS: dict[str, Setting] = {
     "cem_elite_share": Setting("cem", 0.2, "CEM: points that a generation is fitted to", upper=1.0),
 }
 
-#: What ``--scale small`` sets: a trial takes half a minute on one core. Rates are ten times the
-#: paper's, as there are a tenth of the steps.
+#: What ``--scale small`` sets: a trial takes less than a minute on one core. Rates are ten times the
+#: paper's, as there are so few steps.
 SMALL: dict[str, Value] = {
     "lanes": 32,
-    "steps": 1_500,
+    "steps": 1_000,
     "warmup": 100,
     "hidden_units": 64,
     "batch_size": 256,
@@ -67,7 +67,7 @@ SMALL: dict[str, Value] = {
     "target_update_tau": 0.02,
     "inner_candidates": 20,
     "cell_units": 16,
-    "curve_points": 3,
+    "curve_points": 2,
     # A generation's points are told apart by the mean of their sessions, and there are few.
     "cem_population": 12,
     "cem_generations": 8,

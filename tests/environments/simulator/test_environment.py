@@ -11,6 +11,7 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 from tf_agents.utils import nest_utils
 
+from agents.xmtf import xmtf_specs
 from environments.simulator.config import SimulatorConfig
 from environments.simulator.dynamics import Simulator
 from environments.simulator.environment import FusionEnvironment
@@ -18,6 +19,7 @@ from environments.simulator.policies import ConstantPolicy
 from environments.simulator.rollout import rollout
 from models.fusion.config import FusionConfig
 from models.fusion.registry import build_fusion
+from models.observation import MASK, PREDICTIONS, STATE
 from tests.simulator_worlds import random_world
 
 LANES = 5
@@ -155,3 +157,33 @@ def test_bad_arguments_are_named(simulator, fusion, environment):
         make(simulator, build_fusion(FusionConfig(), 4))
     with pytest.raises(ValueError, match=r"must be \[batch, 3\]"):
         environment.step(tf.zeros([LANES, 2]))
+
+
+def test_some_of_the_candidates_can_be_observed(simulator, fusion, steps):
+    """The same sessions as without, with the candidates among which the action chooses."""
+    environment = make(simulator, fusion, seed=3, observed_candidates=4)
+    taken = play(environment, 60)
+    np.testing.assert_array_equal(taken.observation[STATE], steps.observation)
+    np.testing.assert_array_equal(taken.reward, steps.reward)
+    shown, mask = taken.observation[PREDICTIONS], taken.observation[MASK]
+    assert shown.shape == (61, LANES, 4, 3)
+    assert (shown[~mask] == 0).all()
+    assert mask.any(axis=2).mean() > 0.8
+    # Those with fewer than six left show all of them, and their means are the state's.
+    names = simulator.state_names
+    means = taken.observation[STATE][..., [name.startswith("mean_") for name in names]]
+    whole = mask.any(axis=2) & ~mask.all(axis=2)
+    assert whole.any()
+    counts = mask.sum(axis=2, keepdims=True)
+    np.testing.assert_allclose(
+        means[whole], (shown.sum(axis=2) / np.maximum(counts, 1))[whole], rtol=1e-4
+    )
+
+
+def test_the_spec_with_candidates_is_what_xmtf_takes(simulator, fusion):
+    environment = make(simulator, fusion, observed_candidates=99)
+    spec, action = xmtf_specs(simulator.state_dim, simulator.num_candidates, 3)
+    assert environment.time_step_spec() == spec
+    assert environment.action_spec() == action
+    with pytest.raises(ValueError, match="observed_candidates must be at least 0, got -1"):
+        make(simulator, fusion, observed_candidates=-1)
