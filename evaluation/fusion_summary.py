@@ -33,6 +33,8 @@ class FusionSummary:
       config: The run's configuration, JSON-like.
       command: The command line that repeats the run.
       code_version: Version of the code.
+      ranker: Directory of the exported ranker, pushed or not.
+      simulator: Directory of the simulator.
     """
 
     dataset: str
@@ -53,6 +55,8 @@ class FusionSummary:
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     command: str = ""
     code_version: str = ""
+    ranker: str = ""
+    simulator: str = ""
 
     @property
     def verdict(self) -> str:

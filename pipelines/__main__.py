@@ -15,6 +15,7 @@ from pipelines.code_version import package_version
 from pipelines.commands.backbones import backbones_command
 from pipelines.commands.datasets import datasets_command
 from pipelines.commands.experiment import experiment_command
+from pipelines.commands.explain import explain_command
 from pipelines.commands.failures import append_traceback, explain
 from pipelines.commands.fusion import fusion_command
 from pipelines.commands.invocation import Invocation, debug_option
@@ -36,6 +37,7 @@ _COMMANDS = (
     ranking_command,
     simulator_command,
     fusion_command,
+    explain_command,
     experiment_command,
     datasets_command,
     backbones_command,

@@ -61,6 +61,8 @@ def summarise_run(config: FusionPipelineConfig, result: RunResult, command: str)
         config=json.loads(config.to_json()),
         command=command,
         code_version=code_version(),
+        ranker=path_utils.serving_model_path(result.output("RankerExporter", "model").uri),
+        simulator=result.output("SimulatorGen", "simulator").uri,
     )
 
 

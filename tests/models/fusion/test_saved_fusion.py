@@ -11,53 +11,23 @@ import pytest
 import tensorflow as tf
 
 from datasets.errors import DataError
-from models.fusion.cells_config import CellsConfig
 from models.fusion.config import FormulaFreeConfig, FusionConfig, fusion_config
-from models.fusion.formula_free import FormulaFreeFusion, RawStateFusion
-from models.fusion.monotonic_cells import build_cells
-from models.fusion.ranker import Ranker, export_ranker
 from models.fusion.registry import build_fusion
-from models.fusion.saved_policy import PolicyMetadata, PolicyModule, SavedPolicy, export_policy
+from models.fusion.saved_policy import SavedPolicy, export_policy
+from tests.small_rankers import CELLS, FREE, SmallPolicy, export_small_ranker
 
 NAMES, STATES = ("click", "like"), 3
-CELLS = CellsConfig(hidden_units=(5,))
-FREE = FormulaFreeConfig(CELLS.low, CELLS.high, saved_cells=True)
-
-
-class Normalizer(tf.Module):
-    """(s - 1) / 2, its numbers in variables as an agent's are."""
-
-    def __init__(self):
-        super().__init__()
-        self.mean, self.deviation = tf.Variable(1.0), tf.Variable(2.0)
-
-    def __call__(self, states):
-        return (states - self.mean) / self.deviation
-
-
-def about(fusion: FormulaFreeConfig | FusionConfig = FREE, names=NAMES):
-    return PolicyMetadata("xmtf", STATES, len(names), names, fusion.to_dict())
 
 
 @pytest.fixture(scope="module")
-def memory():
-    """The fusion of raw states, and the policy, before they were saved."""
-    normalizer = Normalizer()
-    kernel = tf.Variable(np.linspace(-1, 1, 6).reshape(3, 2).astype(np.float32))
-    cells = build_cells(CELLS, 2, STATES, seed=1)
-    fusion = RawStateFusion(FormulaFreeFusion(2, CELLS, cells), normalizer)
-
-    def act(states):
-        return tf.tanh(tf.matmul(normalizer(states), kernel))
-
-    return fusion, act, [kernel, normalizer.mean, normalizer.deviation]
+def policy():
+    return SmallPolicy(NAMES, STATES)
 
 
 @pytest.fixture(scope="module")
-def directory(memory, tmp_path_factory):
-    fusion, act, variables = memory
+def directory(policy, tmp_path_factory):
     path = tmp_path_factory.mktemp("policy")
-    export_policy(PolicyModule(act, variables, STATES, fusion), str(path), about())
+    export_policy(policy.module(), str(path), policy.metadata())
     return path
 
 
@@ -71,8 +41,8 @@ def request_():
     }
 
 
-def test_states_are_normalised_before_the_cells(memory, request_):
-    fusion, _, _ = memory
+def test_states_are_normalised_before_the_cells(policy, request_):
+    fusion = policy.fusion
     given = [tf.constant(request_[name]) for name in ("predictions", "state")]
     inner = fusion.fusion.cells.values(given[0], (given[1] - 1.0) / 2.0).numpy()
     action = np.array([[0.5, -1.0]] * 3, np.float32)
@@ -82,13 +52,13 @@ def test_states_are_normalised_before_the_cells(memory, request_):
     np.testing.assert_allclose(found, wanted.sum(axis=2), rtol=1e-5)
 
 
-def test_a_loaded_policy_has_the_fusion_it_was_saved_with(memory, directory, request_):
-    fusion, act, _ = memory
-    policy = SavedPolicy(str(directory))
-    loaded = policy.fusion(2)
+def test_a_loaded_policy_has_the_fusion_it_was_saved_with(policy, directory, request_):
+    fusion = policy.fusion
+    saved = SavedPolicy(str(directory))
+    loaded = saved.fusion(2)
     states, predictions = tf.constant(request_["state"]), tf.constant(request_["predictions"])
-    action = policy.act(states)
-    np.testing.assert_allclose(action, act(states), rtol=1e-6)
+    action = saved.act(states)
+    np.testing.assert_allclose(action, policy.act(states), rtol=1e-6)
     wanted = fusion.scores(predictions, action, states)
     np.testing.assert_allclose(loaded.scores(predictions, action, states), wanted, rtol=1e-6)
     grid = tf.linspace(0.0, 1.0, 7)
@@ -115,39 +85,16 @@ json.dump({n: v.numpy().tolist() for n, v in {**fused, **drawn}.items()}, sys.st
 """
 
 
-class Ranking(tf.Module):
-    """The signatures of a ranking model, which these tests do not ask for predictions."""
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
-    def serve(self, examples):
-        zeros = tf.zeros([tf.size(examples), 1])
-        return dict.fromkeys(NAMES, zeros)
-
-    @tf.function(input_signature=[{"age": tf.TensorSpec([None], tf.float32, name="age")}])
-    def predict_tasks(self, raw):
-        return dict.fromkeys(NAMES, raw["age"])
-
-
-@pytest.fixture(scope="module")
-def ranking(tmp_path_factory):
-    module, path = Ranking(), str(tmp_path_factory.mktemp("ranking"))
-    signatures = {"serving_default": module.serve, "predict_tasks": module.predict_tasks}
-    tf.saved_model.save(module, path, signatures=signatures)
-    return tf.saved_model.load(path)
-
-
 @pytest.mark.slow  # two processes load TensorFlow
-def test_a_ranker_scores_as_policy_and_cells_do(memory, directory, ranking, request_, tmp_path):
-    fusion, act, _ = memory
-    policy = SavedPolicy(str(directory))
-    ranker = Ranker(ranking, NAMES, policy.fusion(2), policy.act, STATES, policy_model=policy.model)
-    export_ranker(ranker, str(tmp_path / "1"), {})
+def test_a_ranker_scores_as_policy_and_cells_do(request_, tmp_path):
+    ranker, policy = export_small_ranker(tmp_path, NAMES, ("a", "b", "c"))
+    fusion = policy.fusion
     np.savez(tmp_path / "request.npz", **request_)
-    command = [sys.executable, "-c", ALONE, str(tmp_path / "1"), str(tmp_path / "request.npz")]
+    command = [sys.executable, "-c", ALONE, str(ranker), str(tmp_path / "request.npz")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     answer = {name: np.array(value) for name, value in json.loads(done.stdout).items()}
     states, mask = tf.constant(request_["state"]), request_["mask"]
-    action = act(states)
+    action = policy.act(states)
     scores = fusion.scores(tf.constant(request_["predictions"]), action, states).numpy()
     np.testing.assert_allclose(answer["scores"][mask], scores[mask], rtol=1e-5)
     np.testing.assert_allclose(answer["action"], action, rtol=1e-5)
@@ -174,10 +121,9 @@ def test_the_contributions_of_a_formula_sum_to_its_score(formula):
     np.testing.assert_allclose(curves[0, :, 0], np.array([0.6, 0.2]) * inner, rtol=1e-5)
 
 
-def test_a_policy_says_which_fusion_is_its_own(memory, tmp_path):
-    _, act, variables = memory
+def test_a_policy_says_which_fusion_is_its_own(policy, tmp_path):
     without = FormulaFreeConfig(-0.4, 3.0)
-    export_policy(PolicyModule(act, variables, STATES), str(tmp_path), about(without))
+    export_policy(policy.module(with_cells=False), str(tmp_path), policy.metadata(without))
     fusion = SavedPolicy(str(tmp_path)).fusion(2)
     o, a = np.array([0.2, 0.7]), np.array([-0.4, 3.0])
     found = fusion.scores(tf.constant([[o]], tf.float32), tf.constant([[-1.0, 1.0]]))
@@ -187,13 +133,12 @@ def test_a_policy_says_which_fusion_is_its_own(memory, tmp_path):
     assert FREE.action_meaning() != without.action_meaning() != FusionConfig().action_meaning()
 
 
-def test_what_does_not_fit_is_refused(memory, directory, tmp_path):
-    fusion, act, variables = memory
+def test_what_does_not_fit_is_refused(policy, directory, tmp_path):
     with pytest.raises(DataError, match=r"fuses 2 predictions \(click, like\), but there are 5"):
         SavedPolicy(str(directory)).fusion(5)
     for module, metadata, words in (
-        (PolicyModule(act, variables, STATES), about(), "no cells"),
-        (PolicyModule(act, variables, STATES, fusion), about(FusionConfig()), "cells of its own"),
+        (policy.module(with_cells=False), policy.metadata(), "no cells"),
+        (policy.module(), policy.metadata(FusionConfig()), "cells of its own"),
     ):
         with pytest.raises(ValueError, match=words):
             export_policy(module, str(tmp_path / "out"), metadata)

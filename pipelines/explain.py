@@ -1,0 +1,181 @@
+"""What ``mtfx explain`` needs: the ranker of a run, and states to draw its curves at."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from datasets.errors import DataError
+from environments.simulator.config import SimulatorConfig
+from environments.simulator.dynamics import Simulator
+from environments.simulator.world import load_world
+from evaluation.fusion_report import SUMMARY_FILE
+from pipelines.errors import UserError, require
+
+#: Column, or key, of a user's name.
+USER = "user"
+#: Users that are drawn where none is named.
+_DEFAULT_USERS = 4
+
+
+class UserStates(NamedTuple):
+    """States to draw curves at.
+
+    Attributes:
+      users: A name for each.
+      states: float32 `[user, state]`.
+    """
+
+    users: tuple[str, ...]
+    states: np.ndarray
+
+
+class RankerOfRun(NamedTuple):
+    """What the last fusion run of a directory left.
+
+    Attributes:
+      ranker: Directory of the SavedModel, pushed or not.
+      simulator: Directory of the world that its policy was trained in.
+      candidates: Per request, in that world.
+    """
+
+    ranker: str
+    simulator: str
+    candidates: int
+
+
+def ranker_of_run(run_dir: str) -> RankerOfRun:
+    """Finds the ranker of the last run of ``mtfx fusion``, whether it was blessed or not.
+
+    Raises:
+      UserError: if there was no such run, or its report does not name a ranker.
+    """
+    path = Path(run_dir, "fusion", "report", SUMMARY_FILE)
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        return RankerOfRun(summary["ranker"], summary["simulator"], summary["config"]["candidates"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"--run-dir {run_dir} holds no run of `mtfx fusion` with a ranker: {path} ({error})",
+            "run `mtfx fusion` first, or name an exported ranker with --ranker",
+        ) from error
+
+
+def read_requests(path: Path, state_names: Sequence[str]) -> UserStates:
+    """States from a file.
+
+    A CSV file has a column for each of ``state_names``. A JSON file has a list of objects with
+    ``state``, the numbers in order. Both may have ``user``, a name; else the row's number is it.
+
+    Args:
+      path: ``.csv`` or ``.json``.
+      state_names: What a state consists of.
+
+    Raises:
+      UserError: naming file, row and column of what is wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--requests {path} cannot be read: {error}") from error
+    if path.suffix == ".json":
+        rows = _json_rows(path, text, state_names)
+    elif path.suffix == ".csv":
+        rows = _csv_rows(path, text, state_names)
+    else:
+        raise UserError(f"--requests {path} is neither a .csv nor a .json file")
+    require(bool(rows), f"--requests {path} holds no states")
+    users, states = [], []
+    for number, (user, values) in enumerate(rows, start=1):
+        users.append(str(user) if user not in (None, "") else str(number))
+        states.append(_numbers(path, number, values, state_names))
+    return UserStates(tuple(users), np.asarray(states, np.float32))
+
+
+def simulated_states(
+    directory: str, state_names: Sequence[str], users: Sequence[str], candidates: int, seed: int
+) -> UserStates:
+    """States of a simulator's users at the first request of a session.
+
+    Args:
+      directory: Of the world.
+      state_names: What the ranker's states consist of.
+      users: Ids of users; some that are spread over the world where none is named.
+      candidates: Per request: their mean predictions are a part of the state.
+      seed: Of what the requests offer.
+
+    Raises:
+      DataError: if the world cannot be read, or has other states than the ranker.
+      UserError: if there is no such user.
+    """
+    world = load_world(directory)
+    simulator = Simulator(world, SimulatorConfig(candidates=candidates))
+    if simulator.state_names != tuple(state_names):
+        raise DataError(
+            f"the simulator in {directory} has states of size {simulator.state_dim}, other than "
+            f"the ranker's of size {len(state_names)}: it is of another ranking model"
+        )
+    known = [str(user) for user in world.user_ids]
+    spread = np.linspace(0, len(known) - 1, min(_DEFAULT_USERS, len(known))).astype(int)
+    named = tuple(users) or tuple(known[index] for index in spread)
+    missing = [user for user in named if user not in known]
+    require(
+        not missing,
+        f"--user {', '.join(missing)}: the simulator has no such user",
+        f"its {len(known)} users are {', '.join(known[:5])}, …",
+    )
+    index = tf.constant([known.index(user) for user in named], tf.int32)
+    session = simulator.reset(index, tf.constant([seed, 0]))
+    return UserStates(named, simulator.observe(session).numpy())
+
+
+def _json_rows(path: Path, text: str, names: Sequence[str]) -> list[tuple[Any, list[Any]]]:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"--requests {path} is no JSON: {error}") from error
+    require(isinstance(content, list), f"--requests {path} holds no list of requests")
+    rows = []
+    for number, request in enumerate(content, start=1):
+        state = request.get("state") if isinstance(request, dict) else None
+        require(
+            isinstance(state, list) and len(state) == len(names),
+            f"--requests {path}, request {number}: `state` must be a list of {len(names)} numbers",
+            f"a state is {', '.join(names)}",
+        )
+        rows.append((request.get(USER), state))
+    return rows
+
+
+def _csv_rows(path: Path, text: str, names: Sequence[str]) -> list[tuple[Any, list[Any]]]:
+    reader = csv.DictReader(text.splitlines())
+    missing = [name for name in names if name not in (reader.fieldnames or ())]
+    require(
+        not missing,
+        f"--requests {path} lacks the columns {', '.join(missing[:8])}"
+        + (f" and {len(missing) - 8} more" if len(missing) > 8 else ""),
+        f"a state is {', '.join(names)}",
+    )
+    return [(row.get(USER), [row[name] for name in names]) for row in reader]
+
+
+def _numbers(path: Path, number: int, values: list[Any], names: Sequence[str]) -> list[float]:
+    found = []
+    for name, value in zip(names, values, strict=True):
+        try:
+            parsed = float(value)
+        except (TypeError, ValueError):
+            parsed = math.nan
+        require(
+            math.isfinite(parsed),
+            f"--requests {path}, row {number}, column {name}: {value!r} is no finite number",
+        )
+        found.append(parsed)
+    return found
