@@ -21,6 +21,7 @@ from pipelines.commands.fusion import fusion_command
 from pipelines.commands.invocation import Invocation, debug_option
 from pipelines.commands.ranking import ranking_command
 from pipelines.commands.simulator import simulator_command
+from pipelines.commands.stream import stream_command
 from pipelines.commands.synthesize import synthesize_command
 from pipelines.logs import write_errors_to
 
@@ -37,6 +38,7 @@ _COMMANDS = (
     ranking_command,
     simulator_command,
     fusion_command,
+    stream_command,
     explain_command,
     experiment_command,
     datasets_command,

@@ -33,12 +33,13 @@ OFFLINE_DEFAULTS: dict[str, dict[str, Any]] = {
 _FLAGS = ("train_steps", "batch_size")
 
 
-def agent_config(method: str, values: dict[str, Any]) -> FusionAgentConfig:
-    """Hyper-parameters of an agent that learns offline.
+def agent_config(method: str, values: dict[str, Any], *, offline: bool = True) -> FusionAgentConfig:
+    """Hyper-parameters of an agent.
 
     Args:
       method: A key of ``CONFIGS``.
       values: By name; ``cells.family`` is the field ``family`` of ``cells``.
+      offline: Whether ``OFFLINE_DEFAULTS`` hold; where sessions go on coming, the algorithm's do.
 
     Raises:
       UserError: if a name is unknown or a value is out of its range.
@@ -60,7 +61,7 @@ def agent_config(method: str, values: dict[str, Any]) -> FusionAgentConfig:
             nested[group] = {**nested.get(group, values.get(group, {})), field: value}
         elif group not in nested:
             nested[group] = value
-    defaults = dict(OFFLINE_DEFAULTS.get(method, {}))
+    defaults = dict(OFFLINE_DEFAULTS.get(method, {})) if offline else {}
     if values.get("outer_stage") is False:
         defaults.pop("outer", None)
     if "warmup_steps" in defaults and "train_steps" in values:

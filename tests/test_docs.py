@@ -27,7 +27,7 @@ from pipelines.commands.invocation import Invocation
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUNNABLE = ("sh", "python")
-_SLOW = ("mtfx ranking", "mtfx simulator", "mtfx fusion", "mtfx experiment")
+_SLOW = ("mtfx ranking", "mtfx simulator", "mtfx fusion", "mtfx stream", "mtfx experiment")
 OTHER = ("text", "mermaid", "json", "yaml", "csv", "proto", "")
 
 _FENCE = re.compile(

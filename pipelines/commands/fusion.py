@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import shlex
 import sys
 import textwrap
@@ -23,7 +22,7 @@ from pipelines.commands.fusion_options import (
     users_option,
 )
 from pipelines.commands.invocation import Invocation, debug_option
-from pipelines.commands.parameters import Names
+from pipelines.commands.parameters import HyperParameter, Names
 from pipelines.fusion_config import (
     AGENTS,
     ESTIMATORS,
@@ -70,28 +69,6 @@ Settings for --set are the method's hyper-parameters, for example:
 All of them, with their defaults:
 {_settings_table()}
 """
-
-
-class _HyperParameter(click.ParamType):
-    name = "NAME=VALUE"
-
-    def convert(
-        self,
-        value: str | tuple[str, Any],
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> tuple[str, Any]:
-        if isinstance(value, tuple):
-            return value
-        name, equals, text = value.partition("=")
-        try:
-            if not equals:
-                raise ValueError
-            # The name of a choice needs no quotes, which a shell would take away.
-            is_word = text.isidentifier() and text not in ("True", "False", "None")
-            return name, text if is_word else ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            self.fail(f"{value!r} is not of the form rho=0.1 or hidden_units=(64,64)", param, ctx)
 
 
 @click.command("fusion", epilog=_EPILOG)
@@ -144,7 +121,7 @@ class _HyperParameter(click.ParamType):
 )
 @click.option("--train-steps", type=int, help="Training steps.  [default: 300000, BatchRL-MTF's]")
 @click.option("--batch-size", type=int, help="Transitions per step.  [default: 256; 1024 of xmtf]")
-@click.option("--set", "settings", type=_HyperParameter(), multiple=True, help="See below.")
+@click.option("--set", "settings", type=HyperParameter(), multiple=True, help="See below.")
 @click.option(
     "--estimator",
     type=click.Choice(ESTIMATORS),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import click
 
@@ -54,6 +56,31 @@ class Setting(click.ParamType):
             return name, parse_setting(name, text)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class HyperParameter(click.ParamType):
+    """A hyper-parameter of an agent, as name and Python literal."""
+
+    name = "NAME=VALUE"
+
+    def convert(
+        self,
+        value: str | tuple[str, Any],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, Any]:
+        """Splits and parses; click.BadParameter for what is no literal."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = value.partition("=")
+        try:
+            if not equals:
+                raise ValueError
+            # The name of a choice needs no quotes, which a shell would take away.
+            is_word = text.isidentifier() and text not in ("True", "False", "None")
+            return name, text if is_word else ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            self.fail(f"{value!r} is not of the form rho=0.1 or hidden_units=(64,64)", param, ctx)
 
 
 def describe_settings(

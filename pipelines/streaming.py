@@ -1,0 +1,228 @@
+"""Streaming training: a directory of finished sessions in, versioned policies and rankers out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from datasets.transitions import TransitionManifest
+from models.fusion.config import fusion_config
+from models.fusion.ranker import Ranker, export_ranker
+from models.fusion.saved_policy import METADATA_FILE, SavedPolicy
+from pipelines.code_version import code_version
+from pipelines.errors import UserError, require
+from pipelines.fusion_settings import agent_config
+from trainers.streaming import StreamingConfig, StreamingTrainer
+
+_RANKERS = "rankers"
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamOptions:
+    """A run of ``mtfx stream``.
+
+    Attributes:
+      interactions: Directory of transition files, with ``transitions.json`` in it or above it.
+      output_dir: For checkpoints, policies and rankers.
+      method: An agent.
+      settings: Its hyper-parameters, by name.
+      candidates: See :class:`trainers.streaming.StreamingConfig`, as of the next three.
+      steps_per_transition: Likewise.
+      export_every: Likewise.
+      seed: Likewise.
+      run_dir: Run whose latest ranking model is joined with every exported policy; None exports
+        policies alone.
+      idle_minutes: The stream ends when no file has come for so long; 0 ends it with the files that
+        are there.
+      poll_seconds: Time between two looks at the directory.
+    """
+
+    interactions: str
+    output_dir: str
+    method: str = "xmtf"
+    settings: tuple[tuple[str, Any], ...] = ()
+    candidates: int = 100
+    steps_per_transition: float = 1.0
+    export_every: int = 1000
+    seed: int = 0
+    run_dir: str | None = None
+    idle_minutes: float = 0.0
+    poll_seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        require(
+            os.path.isdir(self.interactions),
+            f"--interactions: there is no directory {self.interactions}",
+            "give the directory of a split that InteractionGen wrote, where files go on arriving",
+        )
+        require(self.idle_minutes >= 0, f"--idle-minutes is negative: {self.idle_minutes}")
+        require(self.poll_seconds > 0, f"--poll-seconds must be positive: {self.poll_seconds}")
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamProgress:
+    """What an observer is told after every session.
+
+    Attributes:
+      sessions: Sessions trained on, those of earlier runs included.
+      transitions: Transitions trained on.
+      steps: Training steps.
+      exports: Policies exported by this run.
+      files: Files trained on whole.
+      skipped: Files that could not be read, and why.
+      bad_records: Records left out.
+    """
+
+    sessions: int
+    transitions: int
+    steps: int
+    exports: int
+    files: int
+    skipped: dict[str, str]
+    bad_records: int
+
+
+def run_stream(
+    options: StreamOptions, observer: Callable[[StreamProgress], None]
+) -> StreamProgress:
+    """Trains until no more files come; the last sessions are exported too.
+
+    Args:
+      options: What to run.
+      observer: Told after every session.
+
+    Returns:
+      How far the stream came.
+
+    Raises:
+      DataError: if the directory does not hold what the method learns from.
+      UserError: if a setting is wrong, or the run has no ranker to take the state's names from.
+      TrainingDivergedError: if a loss is not finite.
+    """
+    join = _Joiner(options) if options.run_dir is not None else None
+    exports: list[str] = []
+
+    def exported(directory: str, version: int) -> None:
+        exports.append(directory)
+        if join is not None:
+            join(directory, version)
+
+    trainer = StreamingTrainer(
+        options.interactions, options.output_dir, _config(options), on_export=exported
+    )
+    begun = trainer.state.sessions
+
+    def progress() -> StreamProgress:
+        state = trainer.state
+        return StreamProgress(
+            state.sessions,
+            state.transitions,
+            int(trainer.agent.train_step_counter),
+            len(exports),
+            len(state.done),
+            dict(state.skipped),
+            state.bad_records,
+        )
+
+    last_arrival = time.monotonic()
+    while True:
+        names = trainer.waiting()
+        for name in names:
+            for _ in trainer.feed(name):
+                observer(progress())
+        if names:
+            last_arrival = time.monotonic()
+        elif time.monotonic() - last_arrival >= options.idle_minutes * 60:
+            break
+        else:
+            time.sleep(options.poll_seconds)
+    if trainer.state.sessions > begun and trainer.state.sessions % options.export_every:
+        trainer.export()
+    return progress()
+
+
+def _config(options: StreamOptions) -> StreamingConfig:
+    directory = options.interactions
+    try:
+        manifest = TransitionManifest.read(directory)
+    except ValueError:
+        manifest = TransitionManifest.read(os.path.dirname(os.path.abspath(directory)))
+    require(
+        manifest.fusion is not None,
+        f"{directory}: transitions.json does not say which fusion function the actions are for",
+        'write "fusion" into it, as `mtfx fusion` does',
+    )
+    try:
+        return StreamingConfig(
+            method=options.method,
+            agent=agent_config(options.method, dict(options.settings), offline=False),
+            fusion=fusion_config(manifest.fusion or {}),
+            candidates=options.candidates,
+            steps_per_transition=options.steps_per_transition,
+            export_every=options.export_every,
+            seed=options.seed,
+            code_version=code_version(),
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+class _Joiner:
+    """Joins every exported policy with a run's ranking model, under the policy's version."""
+
+    def __init__(self, options: StreamOptions) -> None:
+        serving = Path(options.run_dir or "", "serving")
+        ranking, ranker = (_latest(serving / name) for name in ("ranking", "ranker"))
+        require(
+            ranking is not None and ranker is not None,
+            f"--run-dir {options.run_dir} holds no pushed ranking model and ranker",
+            "run `mtfx ranking` and `mtfx fusion` first, or leave --run-dir out to export policies",
+        )
+        self._ranking = tf.saved_model.load(str(ranking))
+        metadata = Path(str(ranker), "assets.extra", METADATA_FILE)
+        self._state_names: list[str] = json.loads(metadata.read_text())["state_names"]
+        self._directory = os.path.join(options.output_dir, _RANKERS)
+
+    def __call__(self, policy_dir: str, version: int) -> None:
+        target = os.path.join(self._directory, str(version))
+        if os.path.exists(target):
+            return
+        policy = SavedPolicy(policy_dir)
+        metadata, names = policy.metadata, self._state_names
+        require(
+            metadata.state_dim == len(names),
+            f"the sessions have states of size {metadata.state_dim}, the run's ranker of "
+            f"{len(names)}",
+            "give the run that the sessions were served or simulated with",
+        )
+        ranker = Ranker(
+            self._ranking,
+            metadata.prediction_names,
+            policy.fusion(len(metadata.prediction_names)),
+            policy.act,
+            metadata.state_dim,
+            policy_model=policy.model,
+            means_at=names.index(f"mean_{metadata.prediction_names[0]}"),
+        )
+        partial = os.path.join(os.path.dirname(self._directory), f"partial-ranker-{version}")
+        values = {
+            "policy": dataclasses.asdict(metadata),
+            "state_names": names,
+            "code_version": code_version(),
+        }
+        export_ranker(ranker, partial, values)
+        os.makedirs(self._directory, exist_ok=True)
+        os.rename(partial, target)
+
+
+def _latest(directory: Path) -> Path | None:
+    """The highest version in a directory that TF Serving may watch."""
+    versions = [path for path in directory.glob("*") if path.name.isdigit()]
+    return max(versions, key=lambda path: int(path.name), default=None)
