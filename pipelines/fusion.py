@@ -16,13 +16,14 @@ from components.interaction_gen.config import SimulatedInteractionConfig
 from components.latest_blessed_ranking import LatestBlessedRankingStrategy
 from components.policy_comparison.component import PolicyComparison
 from components.policy_evaluator.component import PolicyEvaluator
-from components.policy_evaluator.config import PolicyEvaluatorConfig
+from components.policy_evaluator.config import PolicyEvaluatorConfig, default_estimators
 from components.policy_search.component import PolicySearch
 from components.policy_search.search import PolicySearchConfig
 from components.ranker_exporter.component import RankerExporter
 from components.simulator_gen.component import SimulatorGen
 from evaluation.fusion_report import write_fusion_report
 from evaluation.fusion_summary import FusionSummary
+from evaluation.ope.config import ConservativeConfig
 from pipelines import local_runner
 from pipelines.code_version import code_version
 from pipelines.fusion_config import SEARCHES, FusionPipelineConfig
@@ -62,6 +63,9 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
         candidate=candidate,
     ).with_id("EarlierBlessedPolicy")
     judged = PolicyEvaluatorConfig(
+        estimators=default_estimators(
+            ConservativeConfig.penalty if config.ope_penalty is None else config.ope_penalty
+        ),
         deciding=config.estimator,
         simulator=config.simulator,
         simulated_sessions=config.eval_sessions,

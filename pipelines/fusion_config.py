@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,7 @@ class FusionPipelineConfig:
       batch_size: Transitions per step; None is the agent's default.
       settings: The agent's other hyper-parameters, by name; see ``pipelines.fusion_settings``.
       estimator: Whose lower bound decides on the blessing.
+      ope_penalty: The conservative estimator's alpha; None is its default.
       seed: Seed of everything random.
       beam_pipeline_args: Passed to Beam; see ``pipelines.beam_args``.
       enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.
@@ -79,6 +81,7 @@ class FusionPipelineConfig:
     batch_size: int | None = None
     settings: tuple[tuple[str, Any], ...] = ()
     estimator: str = "conservative"
+    ope_penalty: float | None = None
     seed: int = 0
     beam_pipeline_args: tuple[str, ...] = dataclasses.field(default_factory=local_beam_args)
     enable_cache: bool = True
@@ -94,6 +97,10 @@ class FusionPipelineConfig:
             *(("--baselines", name, (*SEARCHES, *AGENTS)) for name in self.baselines),
         ):
             require(value in choices, f"{flag} {value!r} is not one of {', '.join(choices)}")
+        require(
+            self.ope_penalty is None or 0 <= self.ope_penalty < math.inf,
+            f"--ope-penalty must not be negative, got {self.ope_penalty}",
+        )
         require(
             len(set(self.baselines)) == len(self.baselines),
             f"--baselines names a method twice: {', '.join(self.baselines)}",

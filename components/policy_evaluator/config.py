@@ -31,12 +31,23 @@ _CONFIGS: dict[str, type[EstimatorConfig]] = {
 #: twice BatchRL-MTF's action noise of 0.1: wide enough that some logged actions are near.
 _WEIGHTING = ImportanceSamplingConfig(bandwidth=0.2)
 
-#: The doubly robust estimator fits two networks more, so it is left to those who ask for it.
-DEFAULT_ESTIMATORS: tuple[tuple[str, EstimatorConfig], ...] = (
-    ("conservative", ConservativeConfig()),
-    ("fqe", FittedQConfig()),
-    ("importance_sampling", _WEIGHTING),
-)
+
+def default_estimators(
+    penalty: float = ConservativeConfig.penalty,
+) -> tuple[tuple[str, EstimatorConfig], ...]:
+    """The estimators of a run, without the doubly robust one, which fits two networks more.
+
+    Args:
+      penalty: Of the conservative one.
+
+    Raises:
+      ValueError: if it is negative.
+    """
+    return (
+        ("conservative", ConservativeConfig(penalty=penalty)),
+        ("fqe", FittedQConfig()),
+        ("importance_sampling", _WEIGHTING),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +67,9 @@ class PolicyEvaluatorConfig:
       code_version: Part of the cache key.
     """
 
-    estimators: tuple[tuple[str, EstimatorConfig], ...] = DEFAULT_ESTIMATORS
+    estimators: tuple[tuple[str, EstimatorConfig], ...] = dataclasses.field(
+        default_factory=default_estimators
+    )
     deciding: str = "conservative"
     bootstrap: BootstrapConfig = dataclasses.field(default_factory=BootstrapConfig)
     blessing: BlessingConfig = dataclasses.field(default_factory=BlessingConfig)

@@ -129,6 +129,12 @@ All of them, with their defaults:
     show_default=True,
     help="Off-policy estimator whose lower bound decides on the blessing.",
 )
+@click.option(
+    "--ope-penalty",
+    type=float,
+    help="Conservative estimator: what actions beyond the log cost, in units of reward; larger is "
+    "more careful.  [default: 0.05]",
+)
 @seed_option
 @click.option("--beam-workers", type=int, default=1, show_default=True, help="Beam's processes.")
 @click.option("--beam-arg", "beam_args", multiple=True, help="Passed to Beam; may be repeated.")
@@ -153,6 +159,7 @@ def fusion_command(
     batch_size: int | None,
     settings: tuple[tuple[str, Any], ...],
     estimator: str,
+    ope_penalty: float | None,
     seed: int,
     beam_workers: int,
     beam_args: tuple[str, ...],
@@ -182,6 +189,7 @@ def fusion_command(
         batch_size=batch_size,
         settings=settings,
         estimator=estimator,
+        ope_penalty=ope_penalty,
         seed=seed,
         beam_pipeline_args=local_beam_args(beam_workers, beam_args),
         enable_cache=cache,

@@ -30,6 +30,7 @@ def test_the_flags_name_what_the_registries_have():
         ({"candidates": 400}, "--candidates 400 is more than --pool 300"),
         ({"sessions": 0}, "--sessions"),
         ({"seed": -1}, "--seed"),
+        ({"ope_penalty": -0.1}, "--ope-penalty must not be negative"),
         ({"settings": (("rho", 9.0),)}, "rho"),
         ({"settings": (("lambda", 1.0),)}, "lambda"),
         ({"settings": (("rho", "high"),)}, "--set rho=high: rho is no word"),
@@ -101,3 +102,19 @@ def test_a_directory_without_a_ranking_run_says_what_to_run_first(tmp_path, caps
 def test_a_setting_that_is_no_value_is_a_usage_error(tmp_path, capsys):
     assert main(["fusion", "--run-dir", str(tmp_path), "--set", "rho"]) == 2
     assert "rho=0.1" in capsys.readouterr().err
+
+
+def test_the_penalty_reaches_the_evaluator(tmp_path):
+    (tmp_path / "report").mkdir()
+    summary = '{"config": {"data": {"dataset": "synthetic-video", "data_dir": "video"}}}'
+    (tmp_path / "report" / "summary.json").write_text(summary)
+    from components.policy_evaluator.config import PolicyEvaluatorConfig
+    from pipelines.fusion import create_pipeline
+
+    found = []
+    for penalty in (None, 0.3):
+        pipeline = create_pipeline(FusionPipelineConfig(run_dir=str(tmp_path), ope_penalty=penalty))
+        [stage] = [one for one in pipeline.components if one.id == "PolicyEvaluator"]
+        config = PolicyEvaluatorConfig.from_json(stage.exec_properties["config"])
+        found.append(dict(config.estimators)["conservative"].penalty)
+    assert found == [0.05, 0.3]

@@ -28,7 +28,7 @@ def test_every_estimator_is_built_and_configured_by_json(name):
 def test_the_papers_defaults():
     config = ConservativeConfig()
     assert (config.gamma, config.steps, config.batch_size) == (0.95, 5000, 512)
-    assert (config.learning_rate, config.penalty, config.num_initial_states) == (1e-4, 5e-4, 5000)
+    assert (config.learning_rate, config.num_initial_states) == (1e-4, 5000)
 
 
 def test_unknown_names_and_foreign_settings_are_refused():
