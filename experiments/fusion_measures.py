@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from environments.simulator.dynamics import Simulator
-from environments.simulator.value import positive_feedbacks, session_figures
+from environments.simulator.runner import SessionRunner
+from environments.simulator.value import figures_of, positive_feedbacks
 from evaluation.ope.base import Estimate, Estimator
 from evaluation.ope.config import (
     ConservativeConfig,
@@ -56,11 +57,16 @@ def simulated_figures(
       fusion: Scores the candidates.
       policy: The policy.
     """
+    return measured_figures(trial, SessionRunner(simulator, fusion, policy))
+
+
+def measured_figures(trial: MeasuredTrial, runner: SessionRunner) -> dict[str, float]:
+    """As :func:`simulated_figures`, with a runner that was traced before."""
     seed = (trial.seed, _EVALUATION_SEED)
     users = np.random.default_rng(seed).integers(
-        simulator.world.num_users, size=trial.setting("eval_sessions")
+        runner.simulator.world.num_users, size=trial.setting("eval_sessions")
     )
-    figures = session_figures(simulator, fusion, policy, users, seed, trial.setting("gamma"))
+    figures = figures_of(runner, users, seed, trial.setting("gamma"))
     return {
         "true_return": float(figures.discounted_return.mean()),
         "watch_s": float(figures.watch_s.mean()),

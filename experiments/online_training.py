@@ -34,6 +34,8 @@ class OnlineConfig:
     Attributes:
       lanes: Sessions side by side; each step takes a request of every one.
       warmup: Steps of random exploration before training starts.
+      preparation: Steps of a learner's preparation, if it has one. It uses requests of its own,
+        explored as in the warm-up, but nothing of what users did.
       steps: Steps with an update each.
       batch_size: Transitions of an update.
       buffer_size: Transitions kept, at most.
@@ -43,6 +45,7 @@ class OnlineConfig:
 
     lanes: int
     warmup: int
+    preparation: int
     steps: int
     batch_size: int
     buffer_size: int
@@ -100,7 +103,12 @@ class OnlineTraining:
         self._time_step = self._environment.reset()
         self._done = 0
         action_dim = learner.fusion.action_dim
-        self._run(RandomExploration(action_dim, config.random_deviation), False)(config.warmup)
+        explore = self._run(RandomExploration(action_dim, config.random_deviation), False)
+        if learner.prepares and config.preparation:
+            explore(config.warmup)
+            self._prepare(tf.constant(config.preparation))
+            self._buffer.clear()
+        explore(config.warmup)
         self._train = self._run(ActionNoise(learner, config.noise_deviation), True)
 
     @property
@@ -152,6 +160,17 @@ class OnlineTraining:
 
         return run
 
+    @tf.function(autograph=False)
+    def _prepare(self, count: tf.Tensor) -> tf.Tensor:
+        tf.random.set_seed(self._seed[0])
+        _, loss = tf.while_loop(
+            lambda done, _: done < count,
+            lambda done, _: (done + 1, self._learner.prepare(self._batch())),
+            (tf.constant(0), tf.zeros([])),
+            parallel_iterations=1,
+        )
+        return loss
+
     def _collect(
         self, policy: Exploration, step: ts.TimeStep, number: tf.Tensor
     ) -> tuple[ts.TimeStep, tf.Tensor]:
@@ -169,8 +188,11 @@ class OnlineTraining:
         return following, tf.stack([tf.reduce_sum(following.reward), requests])
 
     def _learn(self) -> tf.Tensor:
+        return self._learner.train(self._batch()).loss
+
+    def _batch(self) -> trajectory.Trajectory:
+        """Transitions within sessions, drawn uniformly."""
         size = self._config.batch_size
         drawn, _ = self._buffer.get_next(math.ceil(_SPARE * size), num_steps=2)
         within = tf.where(~drawn.is_boundary()[:, 0])[:size, 0]
-        experience = tf.nest.map_structure(lambda part: tf.gather(part, within), drawn)
-        return self._learner.train(experience).loss
+        return tf.nest.map_structure(lambda part: tf.gather(part, within), drawn)

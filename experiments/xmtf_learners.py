@@ -20,6 +20,7 @@ from models.fusion.cells_config import CellsConfig
 from models.fusion.config import FusionConfig
 from models.fusion.formula_free import RawStateFusion
 from models.fusion.registry import build_fusion
+from models.observation import MASK, PREDICTIONS, STATE
 
 #: Normalised states are clipped to this, as by xMTF's agent.
 _CLIP = 5.0
@@ -37,6 +38,8 @@ class Learner(abc.ABC):
     agent: Any
     fusion: FusionFunction
     observed_candidates: int = 0
+    #: Whether :meth:`prepare` has something to do.
+    prepares: bool = False
 
     @abc.abstractmethod
     def greedy_actions(self, states: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -45,6 +48,11 @@ class Learner(abc.ABC):
     @abc.abstractmethod
     def train(self, experience: trajectory.Trajectory) -> tf_agent.LossInfo:
         """One step on trajectories `[batch, 2]` of what the environment showed."""
+
+    def prepare(self, experience: trajectory.Trajectory) -> tf.Tensor:
+        """One step of what must be learnt before actions mean what they will; the loss."""
+        del experience
+        return tf.zeros([])
 
     def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
         """See :class:`models.action_policy.ActionPolicy`."""
@@ -84,7 +92,12 @@ class FormulaLearner(Learner):
 
 
 class XmtfLearner(Learner):
-    """xMTF's agent, which brings its fusion function and normalises states itself."""
+    """xMTF's agent, which brings its fusion function and normalises states itself.
+
+    New cells are neither monotone nor alike in sign: what an action does with them is the reverse
+    of what it will do, and an actor that has learnt from that ends at the wrong bounds. So they
+    learn monotonicity, and their own order, before the outer stage does anything.
+    """
 
     agent: XmtfAgent
 
@@ -98,6 +111,7 @@ class XmtfLearner(Learner):
         self.agent = build_xmtf(
             state_dim, self.observed_candidates, num_predictions, config, trial.seed
         )
+        self.prepares = trial.spec.has_cells
         self.fusion = RawStateFusion(self.agent.fusion, self.agent.normalized)
 
     def greedy_actions(self, states: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -107,6 +121,19 @@ class XmtfLearner(Learner):
     def train(self, experience: trajectory.Trajectory) -> tf_agent.LossInfo:
         """See :class:`Learner`."""
         return self.agent.train(experience)
+
+    def prepare(self, experience: trajectory.Trajectory) -> tf.Tensor:
+        """A step of the inner stage (18), with an outer stage that leaves the order as it is."""
+        agent, observed = self.agent, experience.observation
+        raw, predictions, mask = (
+            observed[name][:, 0]  # type: ignore[index]  # TF-Agents does not say of what it is.
+            for name in (STATE, PREDICTIONS, MASK)
+        )
+        agent.normalizer.update(raw)
+        states = agent.normalized(raw)
+        neutral = tf.zeros([tf.shape(raw)[0], agent.fusion.action_dim])
+        parts = agent.inner_stage.train(predictions, mask, states, neutral, tf.constant(0))
+        return agent.inner_stage.loss(*parts)
 
 
 def build_learner(trial: XmtfTrial, state_dim: int, num_predictions: int) -> Learner:
@@ -153,6 +180,8 @@ def _config(trial: XmtfTrial) -> FusionAgentConfig:
         inner_learning_rate=trial.setting("inner_learning_rate"),
         monotonicity_weight=trial.setting("lambda"),
         cells=CellsConfig(spec.cells, hidden_units=(trial.setting("cell_units"),) * 2),
+        # It is for logs; here the preparation is instead of it.
+        warmup_steps=0,
         inner_stage=spec.inner_stage,
         outer_stage=spec.outer_stage,
     )

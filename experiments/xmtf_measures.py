@@ -17,6 +17,8 @@ CURVE_USERS, CURVE_POINTS = 8, 48
 #: First requests of so many sessions are looked at for falling cells.
 _REQUESTS = 200
 _LOWEST = 1e-5
+#: Falls of no more than this are float32's: the outer stage multiplies twice.
+_ROUNDING = 1e-6
 
 
 def cell_figures(agent: XmtfAgent, simulator: Simulator, seed: int) -> dict[str, float]:
@@ -36,7 +38,7 @@ def cell_figures(agent: XmtfAgent, simulator: Simulator, seed: int) -> dict[str,
     inner = agent.fusion.inner(predictions, states)
     both = agent.fusion.outer.values(inner, actions)
     return {
-        name: float(tf.reduce_mean(violations(predictions, values, candidates.mask)))
+        name: float(tf.reduce_mean(violations(predictions, values, candidates.mask, _ROUNDING)))
         for name, values in (("inner_violations", inner), ("violations", both))
     }
 

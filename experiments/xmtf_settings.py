@@ -47,25 +47,29 @@ SETTINGS: dict[str, Setting] = {
     "inner_candidates": Setting(
         "cells", 100, "xMTF: candidates of a request that the inner stage learns from"
     ),
+    "preparation": Setting(
+        "cells", 2_000, "xMTF: steps of the inner stage alone, before the warm-up", zero=True
+    ),
     "cell_units": Setting("cells", 32, "xMTF: units of each of a cell's two hidden layers"),
     "cem_population": Setting("cem", 32, "CEM: points of a generation"),
     "cem_generations": Setting("cem", 20, "CEM: generations"),
     "cem_elite_share": Setting("cem", 0.2, "CEM: points that a generation is fitted to", upper=1.0),
 }
 
-#: What ``--scale small`` sets: a trial takes less than a minute on one core. Rates are ten times the
+#: What ``--scale small`` sets: a trial takes less than a minute on one core. Rates are above the
 #: paper's, as there are so few steps.
 SMALL: dict[str, Value] = {
     "lanes": 32,
     "steps": 1_000,
-    "warmup": 100,
+    "warmup": 300,
     "hidden_units": 64,
     "batch_size": 256,
-    "actor_learning_rate": 1e-3,
-    "critic_learning_rate": 2e-3,
+    "actor_learning_rate": 3e-4,
+    "critic_learning_rate": 1e-3,
     "inner_learning_rate": 2e-3,
     "target_update_tau": 0.02,
     "inner_candidates": 20,
+    "preparation": 300,
     "cell_units": 16,
     "curve_points": 2,
     # A generation's points are told apart by the mean of their sessions, and there are few.

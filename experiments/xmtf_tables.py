@@ -26,7 +26,9 @@ _PROTOCOL = (
     "exploration, then noise around its own actions, with one update of a batch from the buffer "
     "for a request of every lane. All agents share sessions, buffer, batch, exploration, learning "
     "rates, the size of their networks and the normalisation of states. BatchRL-MTF's agent, whose "
-    "paper trains it on logs, learns here from what its own exploration has collected so far. CEM "
+    "paper trains it on logs, learns here from what its own exploration has collected so far. "
+    "xMTF's cells learn monotonicity and their own order from as many requests as the warm-up has "
+    "before that begins (setting *preparation*), without any reward. CEM "
     "searches one weight vector, on as many sessions as the agents have. All methods of a seed are "
     "measured on the same simulated sessions, which no training has seen."
 )

@@ -16,7 +16,7 @@ from environments.simulator.policies import ConstantPolicy
 from environments.simulator.runner import SessionRunner
 from environments.simulator.value import figures_of
 from environments.simulator.world import load_world
-from experiments.fusion_measures import simulated_figures
+from experiments.fusion_measures import measured_figures
 from experiments.online_training import OnlineConfig, OnlineTraining
 from experiments.population_returns import PopulationReturns, sessions_per_point
 from experiments.world_data import WorldData
@@ -24,7 +24,6 @@ from experiments.xmtf_learners import XmtfLearner, build_learner
 from experiments.xmtf_measures import cell_curves, cell_figures
 from experiments.xmtf_settings import WATCH_TIME
 from experiments.xmtf_trials import XmtfTrial
-from models.action_policy import ActionPolicy
 from models.fusion.base import FusionFunction
 from models.fusion.config import FusionConfig
 from models.fusion.registry import build_fusion
@@ -72,8 +71,8 @@ class _Trial:
         return runs.get(self._trial.spec.learner, self._agent)()
 
     def _constant(self) -> dict[str, Any]:
-        fusion = self._formula()
-        return {"metrics": self._measured(fusion, ConstantPolicy(np.zeros(fusion.action_dim)))}
+        runner, _ = self._constant_runner()
+        return {"metrics": self._measured(runner)}
 
     def _search(self) -> dict[str, Any]:
         """CEM with as many sessions as the agents' requests make under equal weights."""
@@ -84,8 +83,8 @@ class _Trial:
             generations=trial.setting("cem_generations"),
             elite_share=trial.setting("cem_elite_share"),
         )
-        equal = SessionRunner(self._simulator, fusion, ConstantPolicy(np.zeros(fusion.action_dim)))
-        views = figures_of(equal, *self._curve_sessions(), trial.setting("gamma")).views.mean()
+        runner, constant = self._constant_runner()
+        views = figures_of(runner, *self._curve_sessions(), trial.setting("gamma")).views.mean()
         requests = trial.setting("lanes") * (trial.setting("warmup") + trial.setting("steps"))
         sessions = sessions_per_point(int(requests / views), config.evaluations)
         policy = ConstantVectorPolicy(fusion.action_dim, config.population)
@@ -100,8 +99,9 @@ class _Trial:
         objective = PopulationObjective(policy, returns)
         found = entry.maximise(objective, policy.size, config, trial.seed)
         best = np.clip(found.best, -1.0, 1.0)
+        constant.assign(best)
         return {
-            "metrics": self._measured(fusion, ConstantPolicy(best)),
+            "metrics": self._measured(runner),
             "curves": {
                 "points": [step.evaluations for step in found.history],
                 "mean_return": [step.mean_value for step in found.history],
@@ -139,7 +139,7 @@ class _Trial:
             }
             for name, value in point.items():
                 curve[name].append(value)
-        metrics = self._measured(learner.fusion, learner)
+        metrics = self._measured(runner)
         curves: dict[str, Any] = dict(curve)
         if isinstance(learner, XmtfLearner) and trial.spec.has_cells:
             metrics["cells"] = cell_figures(learner.agent, simulator, trial.seed)
@@ -154,10 +154,14 @@ class _Trial:
         config = FusionConfig(formula=self._trial.spec.formula)
         return build_fusion(config, self._simulator.world.num_predictions)
 
-    def _measured(
-        self, fusion: FusionFunction, policy: ActionPolicy
-    ) -> dict[str, dict[str, float]]:
-        return {"simulator": simulated_figures(self._trial, self._simulator, fusion, policy)}
+    def _constant_runner(self) -> tuple[SessionRunner, ConstantPolicy]:
+        """Runs sessions with the formula and one action, at first equal weights."""
+        fusion = self._formula()
+        constant = ConstantPolicy(np.zeros(fusion.action_dim))
+        return SessionRunner(self._simulator, fusion, constant), constant
+
+    def _measured(self, runner: SessionRunner) -> dict[str, dict[str, float]]:
+        return {"simulator": measured_figures(self._trial, runner)}
 
     def _curve_sessions(self) -> tuple[np.ndarray, tuple[int, int]]:
         """Users, and the seed of their sessions: the same at every point of a curve."""
@@ -175,7 +179,7 @@ def training_reward(name: str) -> RewardConfig:
 
 def _online_config(trial: XmtfTrial) -> OnlineConfig:
     names = (
-        *("lanes", "warmup", "steps", "batch_size", "buffer_size"),
+        *("lanes", "warmup", "preparation", "steps", "batch_size", "buffer_size"),
         *("random_deviation", "noise_deviation"),
     )
     return OnlineConfig(**{name: trial.setting(name) for name in names})

@@ -56,13 +56,17 @@ def num_pairs(mask: tf.Tensor) -> tf.Tensor:
     return count * (count - 1.0) / 2.0
 
 
-def violations(predictions: tf.Tensor, values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+def violations(
+    predictions: tf.Tensor, values: tf.Tensor, mask: tf.Tensor, tolerance: float = 0.0
+) -> tf.Tensor:
     """Share of the pairs with o_i < o_j that have h(o_i) > h(o_j), by prediction.
 
     Args:
       predictions: o, float32 `[batch, candidate, prediction]`.
       values: h, float32 `[batch, candidate, prediction]`.
       mask: bool `[batch, candidate]`.
+      tolerance: A pair is broken if h(o_i) is higher by more than this: float32 values in [0, 1]
+        may differ by 1e-7 where they should not.
 
     Returns:
       float32 `[prediction]`; 0 for a prediction without a pair that differs.
@@ -70,7 +74,11 @@ def violations(predictions: tf.Tensor, values: tf.Tensor, mask: tf.Tensor) -> tf
     count = int(predictions.shape[2])
     labels, scores = _by_prediction(predictions), _by_prediction(values)
     rows = tf.repeat(mask, count, axis=0)
-    broken = _pair_sum(labels, scores, rows, _broken)
+
+    def higher(gaps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.cast(gaps > tolerance, gaps.dtype), tf.zeros_like(gaps)
+
+    broken = _pair_sum(labels, scores, rows, higher)
     pairs = _pair_sum(labels, labels, rows, lambda gaps: (tf.ones_like(gaps),) * 2)
     broken, pairs = (tf.reduce_sum(tf.reshape(x, [-1, count]), axis=0) for x in (broken, pairs))
     return tf.math.divide_no_nan(broken, pairs)
@@ -88,11 +96,6 @@ def _hinge(gaps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def _bpr(gaps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     # -log sigmoid(-gap)
     return tf.nn.softplus(gaps), tf.sigmoid(gaps)
-
-
-def _broken(gaps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    broken = tf.cast(gaps > 0.0, gaps.dtype)
-    return broken, tf.zeros_like(gaps)
 
 
 def _pair_sum(labels: tf.Tensor, scores: tf.Tensor, mask: tf.Tensor, loss: PairLoss) -> tf.Tensor:

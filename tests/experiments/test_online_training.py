@@ -1,5 +1,6 @@
 """The loop that acts and learns: what reaches the agent, and what the environment ranks by."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from tests.simulator_worlds import random_world
 CONFIG = OnlineConfig(
     lanes=4,
     warmup=6,
+    preparation=0,
     steps=8,
     batch_size=5,
     buffer_size=1_000,
@@ -150,3 +152,26 @@ def test_without_cells_no_candidates_are_kept():
     learner = XmtfLearner(XmtfTrial("xmtf_no_inner", 0, settings), 4, 3)
     assert learner.observed_candidates == 1
     assert learner.agent.fusion.cells is None
+
+
+@pytest.mark.slow
+def test_cells_are_prepared_without_rewards_and_their_requests_are_dropped(simulator):
+    settings = (("hidden_units", 4), ("cell_units", 4), ("inner_candidates", 5), ("batch_size", 8))
+    learner = XmtfLearner(XmtfTrial("xmtf", 0, settings), simulator.state_dim, 3)
+    agent = learner.agent
+    cells = [variable.numpy() for variable in agent.fusion.cells.trainable_variables]
+    others = [agent.actor, agent.critic]
+    before = [variable.numpy() for network in others for variable in network.variables]
+    config = dataclasses.replace(CONFIG, preparation=3)
+    training = OnlineTraining(learner, simulator, config, (1, 2))
+    moved = [
+        np.abs(new - old).max()
+        for new, old in zip(agent.fusion.cells.trainable_variables, cells, strict=True)
+    ]
+    assert min(moved) > 0
+    after = [variable.numpy() for network in others for variable in network.variables]
+    for new, old in zip(after, before, strict=True):
+        np.testing.assert_array_equal(new, old)
+    # The second exploration only: what was explored with other cells is gone.
+    assert training.transitions == 4 * 6
+    assert int(agent.train_step_counter) == 0

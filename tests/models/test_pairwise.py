@@ -116,6 +116,9 @@ def test_violations_are_a_share_of_the_pairs_that_differ():
     np.testing.assert_allclose(
         pairwise.violations(predictions, values, tf.ones([1, 4], tf.bool)), [1 / 6, 0.0]
     )
+    # The pair that is broken is so by 1.
+    np.testing.assert_allclose(pairwise.violations(predictions, values, mask, 0.9), [1 / 3, 0.0])
+    np.testing.assert_allclose(pairwise.violations(predictions, values, mask, 1.1), [0.0, 0.0])
 
 
 @pytest.mark.parametrize(("size", "pairs"), [(0, 0), (1, 0), (2, 1), (5, 10)])
