@@ -113,7 +113,7 @@ def _legend(figure: Figure, curves: FusionCurves) -> None:
         Line2D([], [], color="#444444", linestyle="--", linewidth=1, label="inner stage"),
     ]
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(len(handles), 4), frameon=False
+        handles=handles, loc="outside upper center", ncols=min(len(handles), 6), frameon=False
     )
     figure.supxlabel("prediction o", fontsize=9)
     figure.supylabel("contribution to the score", fontsize=9)

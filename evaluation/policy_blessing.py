@@ -31,6 +31,9 @@ class BlessingConfig:
         the value in a first run, which has no current policy.
       max_outside_share: Most of the coordinates of actions, as a share, beyond the logged actions'
         1% and 99% quantiles. What a Q network says there is extrapolated.
+      min_order_agreement: Least share of the candidates' pairs that a policy with a trained fusion
+        orders as the log's fusion would by the same actions. Below it the estimate is of another
+        ranking. 0.5 is chance; ours is halfway between that and certainty, rounded down.
       allow_constant: Whether a policy may take the same action in every state. Bayesian
         optimisation and fixed weights do so by design: set it for them. A policy learned from
         states that does so has collapsed.
@@ -40,6 +43,7 @@ class BlessingConfig:
     max_drop: float = 0.0
     min_value: float | None = None
     max_outside_share: float = 0.5
+    min_order_agreement: float = 0.7
     allow_constant: bool = False
 
     def __post_init__(self) -> None:
@@ -51,6 +55,8 @@ class BlessingConfig:
             raise ValueError(f"max_drop must not be negative, got {self.max_drop}")
         if not 0.0 <= self.max_outside_share <= 1.0:
             raise ValueError(f"max_outside_share is a share, got {self.max_outside_share}")
+        if not 0.0 <= self.min_order_agreement <= 1.0:
+            raise ValueError(f"min_order_agreement is a share, got {self.min_order_agreement}")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BlessingConfig:
@@ -106,6 +112,7 @@ def decide(
     candidate: Estimate | None,
     current: Estimate | None,
     config: BlessingConfig,
+    order_agreement: float | None = None,
 ) -> Verdict:
     """Blesses a policy or refuses it.
 
@@ -114,11 +121,18 @@ def decide(
       candidate: Its value by the deciding estimator; None where its actions forbid an estimate.
       current: The current policy's, by the same estimator, data and seed; None if there is none.
       config: The rule.
+      order_agreement: See :class:`BlessingConfig`; None for a policy whose fusion is the log's.
 
     Returns:
       The decision; refused, it has at least one reason.
     """
     reasons, notes = guard_actions(actions, config), []
+    if order_agreement is not None and order_agreement < config.min_order_agreement:
+        reasons.append(
+            f"the policy's own fusion orders {order_agreement:.1%} of the candidates' pairs as the "
+            f"log's fusion does, fewer than the required {config.min_order_agreement:.1%}: the "
+            "estimate is of another ranking (train longer, or with more warmup_steps)"
+        )
     if candidate is None:
         return Verdict(False, reasons or ["the policy's value was not estimated"], notes)
     if not all(math.isfinite(x) for x in (candidate.value, candidate.low, candidate.high)):

@@ -88,6 +88,7 @@ def evaluate_policy(
         estimates["policy"].get(config.deciding),
         estimates["current"].get(config.deciding),
         config.blessing,
+        policy.metadata.config.get("order_agreement"),
     )
     evaluation = PolicyEvaluation(
         method=policy.metadata.method,

@@ -62,7 +62,7 @@ Settings for --set are the method's hyper-parameters, for example:
   rho=0.1                  of bcq: the largest perturbation
   hidden_units=(64,64)     layers of every network, the baselines' too
   monotonicity_weight=0.4  of xmtf: λ
-  cells.family=basis       of xmtf: cells that are monotone by construction, not by a loss
+  cells.family=mlp         of xmtf: the paper's cells, monotone by a loss, not by construction
   outer=actor_critic       of xmtf: the paper's outer stage; offline it leaves the log
 
 \b

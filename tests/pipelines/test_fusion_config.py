@@ -58,14 +58,11 @@ def test_xmtf_learns_offline_and_under_its_own_fusion():
     config = FusionPipelineConfig(
         run_dir="run",
         method="xmtf",
-        settings=(("cells.family", "basis"), ("cells.low", -0.3), ("monotonicity_weight", 0.9)),
+        settings=(("cells.low", -0.3), ("monotonicity_weight", 0.9)),
     )
     agent = config.agent("xmtf")
-    assert (agent.outer, agent.cells.family, agent.monotonicity_weight) == (
-        "batch_constrained",
-        "basis",
-        0.9,
-    )
+    assert (agent.outer, agent.monotonicity_weight) == ("batch_constrained", 0.9)
+    assert (agent.cells.family, agent.cells.low) == ("basis", -0.3)
     assert config.fusion_of("xmtf") == FormulaFreeConfig(-0.3, 4.0)
     assert config.fusion_of("td3") == FusionConfig("formula2")
     # The paper's outer stage can be had, and the ablation without one.
@@ -73,6 +70,8 @@ def test_xmtf_learns_offline_and_under_its_own_fusion():
         other = dataclasses.replace(config, settings=settings, train_steps=50)
         assert other.agent("xmtf").outer == "actor_critic"
         assert other.agent("xmtf").warmup_steps == 10
+    papers = dataclasses.replace(config, settings=(("cells.family", "mlp"),))
+    assert papers.agent("xmtf").cells.family == "mlp"
 
 
 def test_every_setting_is_in_the_help(capsys):
@@ -83,7 +82,7 @@ def test_every_setting_is_in_the_help(capsys):
         for name in set(values) - {"train_steps", "batch_size", "cells"}:
             assert f"{name}=" in text
     assert "outer=batch_constrained" in text
-    assert "cells.family=mlp" in text
+    assert "cells.family=basis" in text
 
 
 @pytest.mark.parametrize("text", ["outer=actor_critic", "outer='actor_critic'"])
