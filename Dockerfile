@@ -31,6 +31,7 @@ COPY evaluation evaluation
 COPY experiments experiments
 COPY models models
 COPY pipelines pipelines
+COPY serving serving
 COPY trainers trainers
 
 FROM build AS build-cpu

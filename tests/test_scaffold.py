@@ -15,6 +15,7 @@ BINARIES = Path(sys.executable).parent
 # From the lowest layer up; equal numbers may not import each other.
 LAYERS = {
     "datasets": 0,
+    "serving": 0,
     "models": 1,
     "agents": 2,
     "environments": 2,

@@ -1,0 +1,187 @@
+"""Clients of a ranker in TF Serving: gRPC for services, REST for whoever has nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import grpc
+import numpy as np
+import requests
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from serving.messages import (
+    EXAMPLES,
+    SIGNATURE,
+    STATE,
+    Ranking,
+    RankingError,
+    checked,
+    rest_body,
+)
+
+_KINDS = {
+    grpc.StatusCode.INVALID_ARGUMENT: "invalid",
+    grpc.StatusCode.NOT_FOUND: "not_found",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "timeout",
+    grpc.StatusCode.UNAVAILABLE: "unavailable",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "invalid",
+}
+
+
+class RankerClient(Protocol):
+    """Ranks the candidates of one request at a time; may be used from many threads."""
+
+    def rank(
+        self, state: Any, examples: Sequence[bytes], timeout_s: float | None = None
+    ) -> Ranking:
+        """Ranks a request.
+
+        Args:
+          state: float `[S]`.
+          examples: Serialized ``tf.Example`` protos.
+          timeout_s: Seconds to wait, in place of the client's own.
+
+        Raises:
+          RankingError: if there is no answer; its ``kind`` says whether to ask again.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends the connection."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class ServedModel:
+    """Which model to ask for.
+
+    Attributes:
+      name: As the server's ``models.config`` has it.
+      label: A version label, such as ``canary``.
+      version: A version, in place of a label; without both the server's latest.
+    """
+
+    name: str = "ranker"
+    label: str | None = None
+    version: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.label is not None and self.version is not None:
+            raise ValueError("give a version or a label, not both")
+
+
+class GrpcRankerClient:
+    """Over gRPC, with one channel that all threads share."""
+
+    def __init__(
+        self,
+        target: str,
+        model: ServedModel | None = None,
+        *,
+        timeout_s: float = 0.2,
+        max_message_mb: int = 64,
+    ) -> None:
+        """Opens a channel; nothing is sent yet.
+
+        Args:
+          target: ``host:port`` of TF Serving's gRPC, usually port 8500.
+          model: Which model; ``ranker``, latest version, when None.
+          timeout_s: Seconds to wait for an answer.
+          max_message_mb: Largest message; gRPC's own 4 MB is about 10,000 candidates.
+        """
+        size = max_message_mb * 1024 * 1024
+        self._channel = grpc.insecure_channel(
+            target,
+            options=[
+                ("grpc.max_send_message_length", size),
+                ("grpc.max_receive_message_length", size),
+            ],
+        )
+        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._model, self._timeout_s = model or ServedModel(), timeout_s
+
+    def request(self, state: np.ndarray, examples: list[bytes]) -> Any:
+        """The protocol's message."""
+        request: Any = predict_pb2.PredictRequest()
+        spec = request.model_spec
+        spec.name, spec.signature_name = self._model.name, SIGNATURE
+        if self._model.label is not None:
+            spec.version_label = self._model.label
+        if self._model.version is not None:
+            spec.version.value = self._model.version
+        request.inputs[STATE].CopyFrom(tf.make_tensor_proto(state))
+        request.inputs[EXAMPLES].CopyFrom(
+            tf.make_tensor_proto(examples, tf.string, shape=[len(examples)])
+        )
+        return request
+
+    def rank(
+        self, state: Any, examples: Sequence[bytes], timeout_s: float | None = None
+    ) -> Ranking:
+        """See :meth:`RankerClient.rank`."""
+        request = self.request(*checked(state, examples))
+        try:
+            answer = self._stub.Predict(
+                request, timeout=self._timeout_s if timeout_s is None else timeout_s
+            )
+        except grpc.RpcError as error:
+            code, details = error.code(), error.details()  # type: ignore[attr-defined]
+            kind = _KINDS.get(code, "server")
+            raise RankingError(kind, f"{code.name}: {details}") from error
+        outputs = {name: tf.make_ndarray(value) for name, value in answer.outputs.items()}
+        return Ranking.from_outputs(outputs, answer.model_spec.version.value)
+
+    def close(self) -> None:
+        """See :meth:`RankerClient.close`."""
+        self._channel.close()
+
+
+class RestRankerClient:
+    """Over REST; slower than gRPC, as every number is text."""
+
+    def __init__(
+        self, base_url: str, model: ServedModel | None = None, *, timeout_s: float = 0.5
+    ) -> None:
+        """Keeps where to ask.
+
+        Args:
+          base_url: Such as ``http://localhost:8501``.
+          model: Which model; ``ranker``, latest version, when None.
+          timeout_s: Seconds to wait for an answer.
+        """
+        model = model or ServedModel()
+        path = f"{base_url.rstrip('/')}/v1/models/{model.name}"
+        if model.label is not None:
+            path += f"/labels/{model.label}"
+        if model.version is not None:
+            path += f"/versions/{model.version}"
+        self._url, self._timeout_s = f"{path}:predict", timeout_s
+        self._session = requests.Session()
+
+    def rank(
+        self, state: Any, examples: Sequence[bytes], timeout_s: float | None = None
+    ) -> Ranking:
+        """See :meth:`RankerClient.rank`."""
+        body = rest_body(*checked(state, examples))
+        timeout = self._timeout_s if timeout_s is None else timeout_s
+        try:
+            answer = self._session.post(self._url, json=body, timeout=timeout)
+            content = answer.json()
+        except requests.Timeout as error:
+            raise RankingError("timeout", f"{self._url}: no answer within {timeout} s") from error
+        except requests.JSONDecodeError as error:
+            raise RankingError("server", f"{self._url} does not answer in JSON") from error
+        except requests.RequestException as error:
+            raise RankingError("unavailable", f"{self._url}: {error}") from error
+        if answer.status_code != 200:
+            kinds = {400: "invalid", 404: "not_found", 503: "unavailable", 504: "timeout"}
+            message = str(content.get("error", content))
+            raise RankingError(kinds.get(answer.status_code, "server"), message)
+        return Ranking.from_outputs(content["outputs"], None)
+
+    def close(self) -> None:
+        """See :meth:`RankerClient.close`."""
+        self._session.close()

@@ -1,0 +1,113 @@
+"""A ranking request and its answer, and how they travel."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+SIGNATURE = "serving_default"
+STATE, EXAMPLES = "state", "examples"
+#: Outputs of the ranker's ``serving_default`` by name, with their dtypes.
+OUTPUTS: dict[str, type] = {
+    "ranked_indices": np.int32,
+    "scores": np.float32,
+    "predictions": np.float32,
+    "action": np.float32,
+    "state": np.float32,
+}
+
+
+class RankingError(RuntimeError):
+    """A request that was not answered.
+
+    Attributes:
+      kind: ``invalid``: the request is at fault and must not be sent again; ``not_found``: no such
+        model or version; ``timeout`` and ``unavailable``: it may be sent again, or ranked without
+        the model; ``server``: anything else.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        """Keeps what went wrong."""
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranking:
+    """The answer to a request of C candidates and K predictions.
+
+    Attributes:
+      ranked_indices: int32 `[C]`, the best candidate's place in the request first.
+      scores: float32 `[C]`, in the request's order.
+      predictions: float32 `[C, K]`.
+      action: float32 `[A]`, the fusion's weights or coefficients that were used.
+      state: float32 `[S]`, as the policy saw it.
+      version: Of the model that answered; None where the protocol does not tell (REST).
+    """
+
+    ranked_indices: np.ndarray
+    scores: np.ndarray
+    predictions: np.ndarray
+    action: np.ndarray
+    state: np.ndarray
+    version: int | None = None
+
+    @classmethod
+    def from_outputs(cls, outputs: Mapping[str, np.ndarray], version: int | None) -> Ranking:
+        """Reads a server's outputs.
+
+        Raises:
+          RankingError: if one is missing: the model is no ranker.
+        """
+        if missing := sorted(set(OUTPUTS) - set(outputs)):
+            raise RankingError(
+                "server",
+                f"the served model answers without {', '.join(missing)}; it is no ranker that "
+                "`mtfx fusion` exported",
+            )
+        return cls(
+            **{name: np.asarray(outputs[name], dtype) for name, dtype in OUTPUTS.items()},
+            version=version,
+        )
+
+
+def checked(state: Any, examples: Sequence[bytes]) -> tuple[np.ndarray, list[bytes]]:
+    """A request as it is sent.
+
+    Args:
+      state: float `[S]`; the means over the candidates may be anything, the ranker fills them in.
+      examples: Serialized ``tf.Example`` protos: one per candidate, or one with all candidates.
+
+    Returns:
+      float32 `[S]` and a list.
+
+    Raises:
+      RankingError: of kind ``invalid``, if the state is no vector of numbers or an example no
+        bytes.
+    """
+    try:
+        vector = np.asarray(state, np.float32)
+    except (TypeError, ValueError) as error:
+        raise RankingError("invalid", f"the state is no vector of numbers: {error}") from error
+    if vector.ndim != 1 or not np.isfinite(vector).all():
+        raise RankingError(
+            "invalid", f"the state must be one vector of finite numbers, got shape {vector.shape}"
+        )
+    listed = list(examples)
+    for number, example in enumerate(listed):
+        if not isinstance(example, bytes):
+            raise RankingError(
+                "invalid",
+                f"example {number} is a {type(example).__name__}, not a serialized tf.Example",
+            )
+    return vector, listed
+
+
+def rest_body(state: np.ndarray, examples: Sequence[bytes]) -> dict[str, Any]:
+    """The JSON that TF Serving's REST API takes, by column."""
+    encoded = [{"b64": base64.b64encode(example).decode()} for example in examples]
+    return {"signature_name": SIGNATURE, "inputs": {STATE: state.tolist(), EXAMPLES: encoded}}

@@ -1,0 +1,80 @@
+"""Warm-up requests: what TF Serving answers before it lets a version take traffic.
+
+The format is TF Serving's: TFRecords of ``PredictionLog`` in ``assets.extra``. The load test sends
+the same requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+from serving.messages import EXAMPLES, SIGNATURE, STATE
+
+FILE = "tf_serving_warmup_requests"
+#: TF Serving's own limit; a version with more requests does not load.
+MAX_REQUESTS = 1000
+
+
+def write_warmup(
+    ranker: Path, requests: Sequence[tuple[np.ndarray, Sequence[bytes]]], model: str = "ranker"
+) -> Path:
+    """Writes warm-up requests into an exported ranker, whole or not at all.
+
+    Args:
+      ranker: The SavedModel's directory.
+      requests: States float32 `[S]` and serialized examples.
+      model: Name that the ranker is served under.
+
+    Returns:
+      The file.
+
+    Raises:
+      ValueError: if there are none, or more than TF Serving takes.
+    """
+    if not 1 <= len(requests) <= MAX_REQUESTS:
+        raise ValueError(f"1 to {MAX_REQUESTS:,} warm-up requests are needed, not {len(requests)}")
+    path = ranker / "assets.extra" / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(FILE + ".partial")
+    with tf.io.TFRecordWriter(str(partial)) as writer:
+        for state, examples in requests:
+            log: Any = prediction_log_pb2.PredictionLog()
+            request = log.predict_log.request
+            request.model_spec.name, request.model_spec.signature_name = model, SIGNATURE
+            request.inputs[STATE].CopyFrom(tf.make_tensor_proto(np.asarray(state, np.float32)))
+            request.inputs[EXAMPLES].CopyFrom(
+                tf.make_tensor_proto(list(examples), tf.string, shape=[len(examples)])
+            )
+            writer.write(log.SerializeToString())
+    partial.replace(path)
+    return path
+
+
+def read_warmup(ranker: Path) -> list[tuple[np.ndarray, list[bytes]]]:
+    """The warm-up requests of an exported ranker; the inverse of :func:`write_warmup`.
+
+    Raises:
+      FileNotFoundError: if there are none.
+      ValueError: if the file is damaged.
+    """
+    path = ranker / "assets.extra" / FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{ranker} has no warm-up requests ({path.name}): export it again")
+    requests = []
+    try:
+        for record in tf.data.TFRecordDataset(str(path)):
+            log: Any = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+            inputs = log.predict_log.request.inputs
+            examples = tf.make_ndarray(inputs[EXAMPLES]).tolist()
+            requests.append((tf.make_ndarray(inputs[STATE]), examples))
+    except (tf.errors.DataLossError, ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not requests:
+        raise ValueError(f"{path} is damaged: it holds no request")
+    return requests

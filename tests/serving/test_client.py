@@ -1,0 +1,160 @@
+"""Both clients against the stand-in server; its answers are the SavedModel's own."""
+
+import shutil
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
+
+from serving.client import GrpcRankerClient, RestRankerClient, ServedModel
+from serving.messages import RankingError
+
+
+def clients(served, model=None, timeout_s=30.0):
+    return [
+        GrpcRankerClient(served.target, model, timeout_s=timeout_s),
+        RestRankerClient(served.url, model, timeout_s=timeout_s),
+    ]
+
+
+def test_both_protocols_answer_as_the_saved_model(served, exported, request_parts):
+    state, examples = request_parts
+    model = tf.saved_model.load(str(exported / "2"))
+    wanted = model.signatures["serving_default"](
+        state=tf.constant(state), examples=tf.constant(examples)
+    )
+    for client in clients(served):
+        found = client.rank(state, examples)
+        for name, value in wanted.items():
+            np.testing.assert_allclose(getattr(found, name), value, rtol=1e-6, err_msg=name)
+        assert sorted(found.ranked_indices) == list(range(5))
+        assert found.scores.dtype == np.float32
+        client.close()
+    assert clients(served)[0].rank(state, examples).version == 2
+
+
+def test_labels_and_versions_choose_the_model(served, request_parts):
+    for model, version in (
+        (ServedModel(label="stable"), 1),
+        (ServedModel(label="canary"), 2),
+        (ServedModel(version=1), 1),
+    ):
+        by_grpc, by_rest = (one.rank(*request_parts) for one in clients(served, model))
+        assert by_grpc.version == version
+        np.testing.assert_allclose(by_grpc.action, by_rest.action, rtol=1e-6)
+    with pytest.raises(ValueError, match="not both"):
+        ServedModel(label="stable", version=1)
+
+
+def test_no_candidates_are_ranked_to_nothing(served, request_parts):
+    for client in clients(served):
+        found = client.rank(request_parts[0], [])
+        assert found.ranked_indices.shape == (0,)
+        assert found.action.shape == (2,)
+
+
+def test_ten_thousand_candidates_are_ranked(served, request_parts):
+    examples = [f"candidate {number}".encode() for number in range(10_000)]
+    found = clients(served)[0].rank(request_parts[0], examples)
+    assert sorted(found.ranked_indices) == list(range(10_000))
+
+
+@pytest.mark.parametrize(
+    ("state", "examples", "words"),
+    [
+        ([0.0, float("nan"), 0.0, 0.0], [b"x"], "finite numbers"),
+        ([[0.0] * 4], [b"x"], "one vector"),
+        (["a"] * 4, [b"x"], "no vector of numbers"),
+        ([0.0] * 4, ["text"], "example 0 is a str"),
+    ],
+)
+def test_malformed_requests_are_not_sent(state, examples, words):
+    for client in (GrpcRankerClient("localhost:1"), RestRankerClient("http://localhost:1")):
+        with pytest.raises(RankingError, match=words) as raised:
+            client.rank(state, examples)
+        assert raised.value.kind == "invalid"
+
+
+def test_what_the_server_refuses_is_told_apart(served, request_parts):
+    state, examples = request_parts
+    for client in clients(served):
+        with pytest.raises(RankingError) as raised:
+            client.rank(np.zeros(7), examples)
+        assert raised.value.kind == "invalid"
+    for model in (ServedModel("other"), ServedModel(version=9), ServedModel(label="beta")):
+        for client in clients(served, model):
+            with pytest.raises(RankingError) as raised:
+                client.rank(state, examples)
+            assert raised.value.kind == "not_found"
+    for client in (GrpcRankerClient("localhost:1"), RestRankerClient("http://localhost:1")):
+        with pytest.raises(RankingError) as raised:
+            client.rank(state, examples)
+        assert raised.value.kind in ("unavailable", "timeout")
+
+
+def test_a_late_answer_is_a_timeout(served, request_parts):
+    for client in clients(served, timeout_s=1e-4):
+        with pytest.raises(RankingError) as raised:
+            client.rank(*request_parts)
+        assert raised.value.kind == "timeout"
+
+
+def test_an_oversized_request_is_refused_and_the_server_lives(served, request_parts):
+    state, examples = request_parts
+    small = GrpcRankerClient(served.target, timeout_s=30.0, max_message_mb=1)
+    with pytest.raises(RankingError) as raised:
+        small.rank(state, [b"x" * 3_000_000])
+    assert raised.value.kind == "invalid"
+    assert len(small.rank(state, examples).scores) == 5
+
+
+def test_a_damaged_version_leaves_the_last_good_one(own_server, request_parts):
+    bad = own_server.base / "3"
+    bad.mkdir()
+    (bad / "saved_model.pb").write_bytes(b"damaged")
+    (own_server.base / "4").mkdir()  # a push that was killed: no saved_model.pb yet
+    own_server.server.versions.refresh()
+    client = clients(own_server)[0]
+    assert client.rank(*request_parts).version == 2
+    channel = grpc.insecure_channel(own_server.target)
+    request = get_model_status_pb2.GetModelStatusRequest()
+    request.model_spec.name = "ranker"
+    status = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request)
+    states = {one.version: one for one in status.model_version_status}
+    assert states[2].state == get_model_status_pb2.ModelVersionStatus.AVAILABLE
+    assert states[3].status.error_message
+    assert 4 not in states
+
+
+def test_a_version_that_is_rolled_back_is_let_go(own_server, request_parts):
+    own_server.server.versions._labels.clear()
+    shutil.copytree(own_server.base / "1", own_server.base / "5")
+    own_server.server.versions.refresh()
+    client = clients(own_server)[0]
+    assert client.rank(*request_parts).version == 5
+    shutil.rmtree(own_server.base / "5")
+    own_server.server.versions.refresh()
+    assert client.rank(*request_parts).version == 2
+
+
+def test_a_model_that_is_no_ranker_is_named(tmp_path, request_parts):
+    class Other(tf.Module):
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None], tf.float32, name="state"),
+                tf.TensorSpec([None], tf.string, name="examples"),
+            ]
+        )
+        def serve(self, state, examples):
+            return {"answer": tf.reduce_sum(state) + tf.cast(tf.size(examples), tf.float32)}
+
+    from serving.stand_in_server import StandInServer
+
+    other = Other()
+    tf.saved_model.save(other, str(tmp_path / "1"), signatures={"serving_default": other.serve})
+    with StandInServer(str(tmp_path)) as server:
+        client = GrpcRankerClient(f"localhost:{server.grpc_port}", timeout_s=30.0)
+        with pytest.raises(RankingError, match="no ranker"):
+            client.rank(*request_parts)

@@ -1,0 +1,83 @@
+"""The load is open: a slow server shows; percentiles and warm-up files are what they say."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from serving.load import LoadConfig, run_load
+from serving.load_test import main
+from serving.messages import RankingError
+from serving.warmup import FILE, read_warmup, write_warmup
+
+
+def test_latencies_count_from_when_a_request_was_due():
+    def slow(number):
+        del number
+        time.sleep(0.05)
+
+    # Twenty at once would take 50 ms each; one at a time the last waits for all before it.
+    result = run_load(slow, LoadConfig(rate=1000.0, seconds=0.02, in_flight=1))
+    assert len(result.latencies_ms) == 20
+    assert result.percentile_ms(100) > 900
+    assert result.throughput < 25
+
+
+def test_arrivals_follow_the_seed_and_errors_are_counted():
+    sent = []
+
+    def send(number):
+        sent.append(number)
+        if number % 4 == 0:
+            raise RankingError("timeout", "late")
+
+    arrived = []
+    result = run_load(send, LoadConfig(rate=2000.0, seconds=0.02, seed=1), arrived.append)
+    assert sorted(sent) == list(range(40))
+    assert arrived == list(range(1, 41))
+    assert result.errors == {"timeout": 10}
+    assert len(result.latencies_ms) == 30
+    assert result.percentile_ms(50) == np.percentile(result.latencies_ms, 50)
+    for name in ("rate", "seconds", "in_flight"):
+        with pytest.raises(ValueError, match=name):
+            LoadConfig(**{"rate": 1.0, "seconds": 1.0, name: 0})
+
+
+def test_warmup_requests_survive(tmp_path, request_parts):
+    state, examples = request_parts
+    write_warmup(tmp_path, [(state, examples), (state, [])])
+    (first, candidates), (_, none) = read_warmup(tmp_path)
+    np.testing.assert_array_equal(first, state)
+    assert (candidates, none) == (examples, [])
+    with pytest.raises(ValueError, match="1 to 1,000"):
+        write_warmup(tmp_path, [])
+    (tmp_path / "assets.extra" / FILE).write_bytes(b"damaged" * 10)
+    with pytest.raises(ValueError, match="damaged"):
+        read_warmup(tmp_path)
+    with pytest.raises(FileNotFoundError, match="export it again"):
+        read_warmup(tmp_path / "nowhere")
+
+
+def test_the_command_reports_percentiles(own_server, request_parts):
+    write_warmup(own_server.base / "2", [request_parts])
+    arguments = ["--target", own_server.target, "--ranker", str(own_server.base / "2")]
+    arguments += ["--seconds", "1", "--rate", "20"]
+    shown = CliRunner().invoke(main, arguments)
+    assert shown.exit_code == 0, shown.output
+    assert "p99 ms" in shown.output
+    wrong = CliRunner().invoke(main, [*arguments, "--candidates", "7"])
+    assert wrong.exit_code == 1
+    assert "the warm-up requests have 5" in wrong.output
+
+
+def test_serving_needs_none_of_our_other_packages(checkout):
+    code = (
+        "import sys, serving.client, serving.stand_in_server, serving.load_test\n"
+        "ours = {'agents','components','datasets','environments','evaluation','experiments',"
+        "'models','pipelines','trainers'} & {name.split('.')[0] for name in sys.modules}\n"
+        "assert not ours, ours"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=checkout)
