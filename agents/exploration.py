@@ -11,7 +11,12 @@ import math
 
 import tensorflow as tf
 
-from models.action_noise import draw_around, truncated_normal_log_density
+from models.action_noise import (
+    NOISE_DEVIATION,
+    RANDOM_DEVIATION,
+    draw_around,
+    truncated_normal_log_density,
+)
 from models.action_policy import ActionPolicy, ActionSample
 
 
@@ -56,14 +61,12 @@ class RandomExploration(_Gaussian):
 
     part_names = ("random",)
 
-    def __init__(self, action_dim: int, standard_deviation: float = 0.5) -> None:
+    def __init__(self, action_dim: int, standard_deviation: float = RANDOM_DEVIATION) -> None:
         """Makes the policy.
 
         Args:
           action_dim: Size of the action.
-          standard_deviation: Of each coordinate before truncation. The paper does not print its
-            own; with 0.5 two actions in three lie in the middle half of the interval and the
-            bounds are still met.
+          standard_deviation: Of each coordinate before truncation.
 
         Raises:
           ValueError: if one of them is not positive.
@@ -89,13 +92,12 @@ class ActionNoise(_Gaussian):
 
     part_names = ("noise",)
 
-    def __init__(self, policy: ActionPolicy, standard_deviation: float = 0.1) -> None:
+    def __init__(self, policy: ActionPolicy, standard_deviation: float = NOISE_DEVIATION) -> None:
         """Makes the policy.
 
         Args:
           policy: The deterministic target policy.
-          standard_deviation: Of the noise before truncation: the 0.1 of (8), read as a standard
-            deviation, as in TD3.
+          standard_deviation: Of the noise before truncation.
 
         Raises:
           ValueError: if the standard deviation is not positive.
@@ -153,8 +155,8 @@ def build_exploration(
     name: str,
     action_dim: int,
     current: ActionPolicy,
-    random_standard_deviation: float = 0.5,
-    noise_standard_deviation: float = 0.1,
+    random_standard_deviation: float = RANDOM_DEVIATION,
+    noise_standard_deviation: float = NOISE_DEVIATION,
 ) -> Exploration:
     """Builds one of ``EXPLORATIONS``.
 

@@ -15,8 +15,16 @@ import tensorflow_probability as tfp
 
 from models.action_policy import ActionSample
 
+#: Standard deviation of random exploration, around the middle of the bounds. BatchRL-MTF does not
+#: print its own; with 0.5 two actions in three lie in the middle half and the bounds are still met.
+RANDOM_DEVIATION = 0.5
+#: Of action noise: the 0.1 of BatchRL-MTF (8), read as a standard deviation, as in TD3.
+NOISE_DEVIATION = 0.1
 
-def draw_around(centres: tf.Tensor, standard_deviation: float, seed: tf.Tensor) -> ActionSample:
+
+def draw_around(
+    centres: tf.Tensor, standard_deviation: float | tf.Tensor, seed: tf.Tensor
+) -> ActionSample:
     """Draws actions whose coordinates are independent normals truncated to [-1, 1].
 
     Args:
@@ -34,7 +42,7 @@ def draw_around(centres: tf.Tensor, standard_deviation: float, seed: tf.Tensor) 
 
 
 def truncated_normal_log_density(
-    actions: tf.Tensor, centres: tf.Tensor, standard_deviation: float
+    actions: tf.Tensor, centres: tf.Tensor, standard_deviation: float | tf.Tensor
 ) -> tf.Tensor:
     """Log density of actions whose coordinates are independent normals truncated to [-1, 1].
 
@@ -49,5 +57,5 @@ def truncated_normal_log_density(
     return tf.reduce_sum(_around(centres, standard_deviation).log_prob(actions), axis=-1)
 
 
-def _around(centres: tf.Tensor, standard_deviation: float) -> Any:
+def _around(centres: tf.Tensor, standard_deviation: float | tf.Tensor) -> Any:
     return tfp.distributions.TruncatedNormal(centres, standard_deviation, -1.0, 1.0)

@@ -11,6 +11,7 @@ from agents.exploration import EXPLORATIONS
 from datasets.rewards import RewardConfig
 from datasets.transitions import TransitionSpec
 from environments.simulator.config import SimulatorConfig
+from models.action_noise import NOISE_DEVIATION, RANDOM_DEVIATION
 from models.fusion.config import AnyFusionConfig, FusionConfig, fusion_config
 
 DAY_MS = 86_400_000
@@ -48,8 +49,8 @@ class SimulatedInteractionConfig:
 
     sessions: int = 10_000
     exploration: str = "mixed"
-    random_deviation: float = 0.5
-    noise_deviation: float = 0.1
+    random_deviation: float = RANDOM_DEVIATION
+    noise_deviation: float = NOISE_DEVIATION
     action: tuple[float, ...] = ()
     fusion: AnyFusionConfig = dataclasses.field(default_factory=FusionConfig)
     simulator: SimulatorConfig = dataclasses.field(default_factory=SimulatorConfig)

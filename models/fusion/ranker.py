@@ -9,10 +9,12 @@ from typing import Any
 
 import tensorflow as tf
 
+from models.action_noise import NOISE_DEVIATION, RANDOM_DEVIATION, draw_around
 from models.fusion.base import AdditiveFusion, check_finite, check_predictions
 
 EXAMPLES, STATE, PREDICTIONS, MASK = "examples", "state", "predictions", "mask"
 ACTION, SCORES, RANKED_INDICES = "action", "scores", "ranked_indices"
+SEED, AT_RANDOM, LOG_DENSITY = "seed", "at_random", "log_density"
 GRID, INNER, CONTRIBUTION = "grid", "inner", "contribution"
 METADATA_FILE = "mtfx.json"
 CURVES = "curves"
@@ -94,6 +96,12 @@ class Ranker(tf.Module):
                 tf.TensorSpec([self.state_dim], tf.float32, name=STATE),
                 tf.TensorSpec([None], tf.string, name=EXAMPLES),
             ),
+            "explore": self.explore.get_concrete_function(
+                tf.TensorSpec([self.state_dim], tf.float32, name=STATE),
+                tf.TensorSpec([None], tf.string, name=EXAMPLES),
+                tf.TensorSpec([2], tf.int32, name=SEED),
+                tf.TensorSpec([], tf.bool, name=AT_RANDOM),
+            ),
             "fuse": self.fuse.get_concrete_function(
                 tf.TensorSpec([None, self.state_dim], tf.float32, name=STATE),
                 tf.TensorSpec([*candidates, len(self.prediction_names)], name=PREDICTIONS),
@@ -126,15 +134,44 @@ class Ranker(tf.Module):
           InvalidArgumentError: if the state or a prediction is NaN, a prediction is no probability,
             or an example has no candidate or too many; the message names the input.
         """
-        predictions = self._predict(examples)
-        if self._means_at is not None:
-            state = _with_means(state, predictions, self._means_at)
-        mask = tf.ones([1, tf.shape(predictions)[0]], tf.bool)
-        fused = self.fuse(state[tf.newaxis], predictions[tf.newaxis], mask)
+        state, predictions = self._request(state, examples)
+        action = self._action(state[tf.newaxis])
+        return self._ranked(state, predictions, action)
+
+    @tf.function(autograph=False)
+    def explore(
+        self, state: tf.Tensor, examples: tf.Tensor, seed: tf.Tensor, at_random: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Ranks the candidates of one request by an action that is tried out.
+
+        BatchRL-MTF's mixed exploration (its section 3.3), of which the caller says the part:
+        whoever logs the request decides for each user, and has to keep to it.
+
+        Args:
+          state: As of :meth:`serve`.
+          examples: Likewise.
+          seed: int32 `[2]`, of which the action is a function; a request's own, such as a hash of
+            its id.
+          at_random: Whether the user is one of those for whom actions are drawn around the middle
+            of their bounds; around the policy's own for the others.
+
+        Returns:
+          As :meth:`serve`, with the action that was drawn, and ``log_density`` float32 `[]`, the
+          log of the density with which it was.
+
+        Raises:
+          InvalidArgumentError: as :meth:`serve`.
+        """
+        state, predictions = self._request(state, examples)
+        own = self._action(state[tf.newaxis])
+        drawn = draw_around(
+            tf.where(at_random, tf.zeros_like(own), own),
+            tf.where(at_random, RANDOM_DEVIATION, NOISE_DEVIATION),
+            seed,
+        )
         return {
-            **{name: value[0] for name, value in fused.items()},
-            PREDICTIONS: predictions,
-            STATE: state,
+            **self._ranked(state, predictions, drawn.action),
+            LOG_DENSITY: drawn.log_density[0],
         }
 
     @tf.function(autograph=False)
@@ -160,7 +197,12 @@ class Ranker(tf.Module):
         """
         state = check_finite(state, STATE)
         predictions = check_predictions(predictions, mask, PREDICTIONS)
-        action = self._action(state)
+        return self._fused(state, predictions, mask, self._action(state))
+
+    def _fused(
+        self, state: tf.Tensor, predictions: tf.Tensor, mask: tf.Tensor, action: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """What :meth:`fuse` returns, of inputs that are checked."""
         scores = self.fusion.scores(predictions, action, state)
         scores = check_finite(tf.where(mask, scores, 0.0), SCORES)
         # Real scores above the sentinel, and the order among equals the given one.
@@ -172,6 +214,25 @@ class Ranker(tf.Module):
             ACTION: action,
             SCORES: scores,
             RANKED_INDICES: tf.where(places < count, order, NO_CANDIDATE),
+        }
+
+    def _request(self, state: tf.Tensor, examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The complete state `[state]` and the predictions `[candidate, prediction]`, checked."""
+        predictions = check_predictions(self._predict(examples), None, PREDICTIONS)
+        if self._means_at is not None:
+            state = _with_means(state, predictions, self._means_at)
+        return check_finite(state, STATE), predictions
+
+    def _ranked(
+        self, state: tf.Tensor, predictions: tf.Tensor, action: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """What :meth:`serve` returns, for the action `[1, action]`."""
+        mask = tf.ones([1, tf.shape(predictions)[0]], tf.bool)
+        fused = self._fused(state[tf.newaxis], predictions[tf.newaxis], mask, action)
+        return {
+            **{name: value[0] for name, value in fused.items()},
+            PREDICTIONS: predictions,
+            STATE: state,
         }
 
     @tf.function(autograph=False)

@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import stats
 
 from models.fusion.config import FusionConfig
 from models.fusion.ranker import MASKED_SCORE, Ranker, export_ranker
@@ -223,6 +224,39 @@ def test_names_types_and_shapes_are_fixed(signatures):
             "scores": ("float32", [None, None]),
         },
     }
+
+
+def explore(signatures, seed, at_random, state=STATE):
+    answer = signatures["explore"](
+        state=tf.constant(state, tf.float32),
+        examples=tf.constant(REQUEST),
+        seed=tf.constant(seed, tf.int32),
+        at_random=tf.constant(at_random),
+    )
+    return {name: value.numpy() for name, value in answer.items()}
+
+
+@pytest.mark.parametrize(("at_random", "deviation"), [(True, 0.5), (False, 0.1)])
+def test_an_explored_request_tells_its_action_and_its_density(signatures, at_random, deviation):
+    own, predictions, _ = by_hand()
+    centre = np.zeros(2) if at_random else own
+    drawn = []
+    for number in range(30):
+        answer = explore(signatures, [7, number], at_random)
+        action = answer["action"]
+        drawn.append(action)
+        bounds = (-1 - centre) / deviation, (1 - centre) / deviation
+        density = stats.truncnorm.logpdf(action, *bounds, loc=centre, scale=deviation).sum()
+        np.testing.assert_allclose(answer["log_density"], density, rtol=1e-3, atol=1e-3)
+        scores = np.log(predictions + 0.01) @ ((action + 1) / 2)
+        np.testing.assert_allclose(answer["scores"], scores, rtol=1e-5)
+        assert answer["ranked_indices"].tolist() == np.argsort(-scores).tolist()
+    assert np.abs(drawn).max() <= 1
+    assert 0.3 < np.std(drawn, axis=0).mean() / deviation < 1.3
+    again = explore(signatures, [7, 3], at_random)["action"]
+    np.testing.assert_array_equal(again, drawn[3])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="state"):
+        explore(signatures, [7, 0], at_random, [math.nan, 0.0, 0.0])
 
 
 def test_one_example_may_hold_all_candidates(signatures):
