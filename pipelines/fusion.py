@@ -94,6 +94,7 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
         ranking_model=ranking.outputs["model"],
         policy=candidate,
         simulator=simulator,
+        examples=ranking.outputs["examples"],
         code_version=code_version(),
     )
     pusher = tfx.components.Pusher(

@@ -18,6 +18,7 @@ class RankerExporterSpec(ComponentSpec):
         "ranking_model": ChannelParameter(type=standard_artifacts.Model),
         "policy": ChannelParameter(type=standard_artifacts.Model),
         "simulator": ChannelParameter(type=Simulator),
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
     }
     OUTPUTS = {"model": ChannelParameter(type=standard_artifacts.Model)}  # noqa: RUF012
 
@@ -33,6 +34,7 @@ class RankerExporter(base_component.BaseComponent):
         ranking_model: channel.BaseChannel,
         policy: channel.BaseChannel,
         simulator: channel.BaseChannel,
+        examples: channel.BaseChannel,
         code_version: str = "",
     ):
         """Makes the component.
@@ -42,6 +44,8 @@ class RankerExporter(base_component.BaseComponent):
           policy: Chooses the weights that fuse them.
           simulator: In whose states the policy was trained; says where the means of the
             predictions are in a state.
+          examples: The log's sessions, raw: the ranker is warmed up and checked with requests made
+            of them.
           code_version: Recorded with the ranker, and part of the cache key.
         """
         super().__init__(
@@ -49,6 +53,7 @@ class RankerExporter(base_component.BaseComponent):
                 ranking_model=ranking_model,
                 policy=policy,
                 simulator=simulator,
+                examples=examples,
                 code_version=code_version,
                 model=channel.Channel(type=standard_artifacts.Model),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -10,10 +11,16 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.ranker_exporter.checking import check_answers
+from components.ranker_exporter.warmup_requests import read_sessions, warmup_requests
 from environments.simulator.dynamics import Simulator
 from environments.simulator.world import load_world
 from models.fusion.ranker import Ranker, export_ranker
 from models.fusion.saved_policy import SavedPolicy
+from serving.warmup import write_warmup
+
+#: Users whose first states the warm-up requests have.
+_STATES = 8
 
 
 class Executor(base_executor.BaseExecutor):
@@ -49,12 +56,30 @@ class Executor(base_executor.BaseExecutor):
             policy_model=policy.model,
             means_at=names.index(f"mean_{metadata.prediction_names[0]}"),
         )
+        directory = path_utils.serving_model_dir(
+            artifact_utils.get_single_uri(output_dict["model"])
+        )
         export_ranker(
             ranker,
-            path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["model"])),
+            directory,
             {
                 "policy": dataclasses.asdict(metadata),
                 "state_names": list(names),
                 "code_version": exec_properties["code_version"],
             },
         )
+        session = simulator.reset(tf.range(min(_STATES, simulator.world.num_users)), [0, 0])
+        requests = warmup_requests(
+            read_sessions(_patterns(input_dict["examples"])), simulator.observe(session).numpy()
+        )
+        check_answers(directory, requests, policy, ranking_dir)
+        write_warmup(Path(directory), requests)
+
+
+def _patterns(examples: list) -> list[str]:
+    """Of the split that no model has learned from."""
+    splits = artifact_utils.decode_split_names(
+        artifact_utils.get_single_instance(examples).split_names
+    )
+    uri = artifact_utils.get_split_uri(examples, "test" if "test" in splits else splits[-1])
+    return [f"{uri}/*"]

@@ -13,36 +13,15 @@ from models.fusion.config import FusionConfig
 from models.fusion.ranker import Ranker, export_ranker
 from models.fusion.registry import build_fusion
 from serving.stand_in_server import StandInServer
+from tests.hashed_ranking import NAMES, save_ranking
 
-NAMES = ("click", "like")
 STATE_DIM = 4
-
-
-class HashedRanking(tf.Module):
-    """Predictions are the hash of an example, so that every candidate has its own."""
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
-    def serve(self, examples):
-        return {
-            name: tf.cast(tf.strings.to_hash_bucket_fast(examples, 89 + k), tf.float32)[:, None]
-            / 100.0
-            + 0.01
-            for k, name in enumerate(NAMES)
-        }
-
-    @tf.function(input_signature=[{"age": tf.TensorSpec([None], tf.float32, name="age")}])
-    def predict_tasks(self, raw):
-        return dict.fromkeys(NAMES, raw["age"])
 
 
 def export(directory, version, scale):
     """A version whose policy multiplies the state by ``scale``."""
-    ranking = HashedRanking()
-    signatures = {"serving_default": ranking.serve, "predict_tasks": ranking.predict_tasks}
-    path = directory / "ranking"
-    tf.saved_model.save(ranking, str(path), signatures=signatures)
     ranker = Ranker(
-        tf.saved_model.load(str(path)),
+        tf.saved_model.load(save_ranking(directory / "ranking")),
         NAMES,
         build_fusion(FusionConfig("formula1"), len(NAMES)),
         lambda states: tf.tanh(scale * states[:, : len(NAMES)]),

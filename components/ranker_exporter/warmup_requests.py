@@ -1,0 +1,103 @@
+"""Requests made of a log's sessions, to warm a ranker up and to check what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from datasets.errors import DataError
+
+#: Candidates of the requests: one, the default number, and a large set. TensorFlow plans memory
+#: and kernels by shape, so the first request of a new size is slow.
+SIZES = (1, 100, 500)
+#: Read at most; enough for the largest size where sessions are short.
+_SESSIONS = 2000
+
+
+def read_sessions(patterns: Sequence[str]) -> list[bytes]:
+    """Some serialized session examples of gzipped TFRecord files.
+
+    Raises:
+      DataError: if the files hold none.
+    """
+    files = sorted({path for pattern in patterns for path in tf.io.gfile.glob(pattern)})
+    data = tf.data.TFRecordDataset(files, compression_type="GZIP").take(_SESSIONS)
+    sessions = [record.numpy() for record in data]
+    if not sessions:
+        raise DataError(f"no session in {', '.join(patterns)}")
+    return sessions
+
+
+def merged_request(sessions: Iterable[bytes], candidates: int, item: str = "item_id") -> bytes:
+    """One example with many candidates: the first session's user, the items of all.
+
+    A feature whose list is as long as the items' in every session with two items or more belongs to
+    the item, any other to the user and is given once, so that the ranker looks at the user once.
+
+    Args:
+      sessions: Serialized session examples.
+      candidates: How many; fewer where the sessions have fewer.
+      item: A feature that every impression has one value of.
+
+    Returns:
+      A serialized ``tf.Example``.
+
+    Raises:
+      DataError: if no session has an item.
+    """
+    parsed = [_columns(session) for session in sessions]
+    parsed = [columns for columns in parsed if columns.get(item, ("", ()))[1]]
+    if not parsed:
+        raise DataError(f"no session has a {item}")
+    of_user = {
+        name
+        for columns in parsed
+        if (length := len(columns[item][1])) > 1
+        for name, (_, values) in columns.items()
+        if len(values) != length
+    }
+    merged: Any = tf.train.Example()
+    room = candidates
+    for number, columns in enumerate(parsed):
+        taken = min(len(columns[item][1]), room)
+        for name, (kind, values) in columns.items():
+            if name in of_user and number:
+                continue
+            kept = values if name in of_user else values[:taken]
+            getattr(merged.features.feature[name], kind).value.extend(kept)
+        room -= taken
+        if not room:
+            break
+    return merged.SerializeToString()
+
+
+def warmup_requests(
+    sessions: Sequence[bytes], states: np.ndarray, sizes: Sequence[int] = SIZES
+) -> list[tuple[np.ndarray, list[bytes]]]:
+    """Requests of several sizes.
+
+    Args:
+      sessions: Serialized session examples; each request begins with another one.
+      states: float32 `[n, S]`, taken in turn.
+      sizes: Numbers of candidates.
+
+    Returns:
+      States and examples, as ``serving.warmup`` takes them.
+    """
+    return [
+        (states[number % len(states)], [merged_request(sessions[number % len(sessions) :], size)])
+        for number, size in enumerate(sizes)
+    ]
+
+
+def _columns(session: bytes) -> dict[str, tuple[str, list[Any]]]:
+    features: Any = tf.train.Example.FromString(session).features.feature
+    columns = {}
+    for name, feature in features.items():
+        kind = feature.WhichOneof("kind")
+        if kind is not None:
+            columns[name] = (kind, list(getattr(feature, kind).value))
+    return columns

@@ -1,0 +1,97 @@
+"""Requests made of sessions, and a ranker that is not its parts."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.ranker_exporter.checking import check_answers
+from components.ranker_exporter.warmup_requests import (
+    merged_request,
+    read_sessions,
+    warmup_requests,
+)
+from datasets.errors import DataError
+from models.fusion.config import FusionConfig
+from models.fusion.ranker import Ranker, export_ranker
+from models.fusion.saved_policy import PolicyMetadata, PolicyModule, SavedPolicy, export_policy
+from tests.hashed_ranking import NAMES, save_ranking
+
+
+def session(user, items, tags=None):
+    features = {
+        "user_id": tf.train.Feature(int64_list=tf.train.Int64List(value=[user])),
+        "item_id": tf.train.Feature(int64_list=tf.train.Int64List(value=items)),
+        "tag": tf.train.Feature(bytes_list=tf.train.BytesList(value=tags or [b"t"] * len(items))),
+        "empty": tf.train.Feature(),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+SESSIONS = [session(1, [10]), session(2, [20, 21, 22], [b"a", b"b", b"c"]), session(3, [30, 31])]
+
+
+def lists(example):
+    features = tf.train.Example.FromString(example).features.feature
+    return {
+        "user_id": list(features["user_id"].int64_list.value),
+        "item_id": list(features["item_id"].int64_list.value),
+        "tag": list(features["tag"].bytes_list.value),
+    }
+
+
+def test_a_request_has_one_user_and_the_items_of_many_sessions():
+    assert lists(merged_request(SESSIONS, 3)) == {
+        "user_id": [1],
+        "item_id": [10, 20, 21],
+        "tag": [b"t", b"a", b"b"],
+    }
+    everything = lists(merged_request(SESSIONS, 100))
+    assert everything["user_id"] == [1]
+    assert everything["item_id"] == [10, 20, 21, 22, 30, 31]
+    assert lists(merged_request(SESSIONS[1:], 1))["user_id"] == [2]
+    with pytest.raises(DataError, match="item_id"):
+        merged_request([session(1, [])], 3)
+
+
+def test_sizes_and_states_are_taken_in_turn():
+    states = np.arange(6, dtype=np.float32).reshape(2, 3)
+    requests = warmup_requests(SESSIONS, states, sizes=(1, 2, 4))
+    assert [len(lists(examples[0])["item_id"]) for _, examples in requests] == [1, 2, 2]
+    assert [state.tolist() for state, _ in requests] == [[0, 1, 2], [3, 4, 5], [0, 1, 2]]
+
+
+def test_files_without_sessions_are_an_error(tmp_path):
+    with tf.io.TFRecordWriter(str(tmp_path / "a.gz"), "GZIP") as writer:
+        writer.write(SESSIONS[0])
+    assert read_sessions([str(tmp_path / "*")]) == SESSIONS[:1]
+    with pytest.raises(DataError, match="no session in"):
+        read_sessions([str(tmp_path / "none*")])
+
+
+def policy(directory, scale):
+    config = FusionConfig("formula1")
+    export_policy(
+        PolicyModule(lambda states: tf.tanh(scale * states[:, :2]), [], 3),
+        str(directory),
+        PolicyMetadata("fixed", 3, 2, NAMES, config.to_dict()),
+    )
+    return SavedPolicy(str(directory))
+
+
+def test_a_ranker_that_is_not_its_parts_is_not_served(tmp_path):
+    ranking = save_ranking(tmp_path / "ranking")
+    joined = policy(tmp_path / "policy", 1.0)
+    ranker = Ranker(
+        tf.saved_model.load(ranking),
+        NAMES,
+        joined.fusion(2),
+        joined.act,
+        3,
+        policy_model=joined.model,
+        means_at=1,
+    )
+    export_ranker(ranker, str(tmp_path / "ranker"), {})
+    requests = [(np.asarray([0.3, 0.0, 0.0], np.float32), [b"a", b"b", b"c"])]
+    check_answers(str(tmp_path / "ranker"), requests, joined, ranking)
+    with pytest.raises(ValueError, match="other action for warm-up request 0"):
+        check_answers(str(tmp_path / "ranker"), requests, policy(tmp_path / "o", -1.0), ranking)
