@@ -14,7 +14,7 @@ from rich.table import Table
 
 from serving.client import GrpcRankerClient, ServedModel
 from serving.load import LoadConfig, LoadResult, run_load
-from serving.warmup import read_warmup
+from serving.warmup import num_candidates, read_warmup
 
 
 @click.command("load_test")
@@ -56,9 +56,9 @@ def main(
         config = LoadConfig(rate, seconds, in_flight, seed)
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    sizes = sorted({len(examples) for _, examples in requests})
+    sizes = sorted({num_candidates(examples) for _, examples in requests})
     if candidates is not None:
-        requests = [one for one in requests if len(one[1]) == candidates]
+        requests = [one for one in requests if num_candidates(one[1]) == candidates]
     if not requests:
         raise click.ClickException(
             f"--candidates {candidates}: the warm-up requests have {', '.join(map(str, sizes))}"

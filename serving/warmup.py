@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.messages import EXAMPLES, SIGNATURE, STATE
@@ -78,3 +79,17 @@ def read_warmup(ranker: Path) -> list[tuple[np.ndarray, list[bytes]]]:
     if not requests:
         raise ValueError(f"{path} is damaged: it holds no request")
     return requests
+
+
+def num_candidates(examples: Sequence[bytes]) -> int:
+    """Candidates of a request: its examples, or the longest list of the one that holds all."""
+    if len(examples) != 1:
+        return len(examples)
+    try:
+        features: Any = tf.train.Example.FromString(examples[0]).features.feature
+    except DecodeError:
+        return 1
+    lists = (
+        getattr(one, one.WhichOneof("kind") or "int64_list").value for one in features.values()
+    )
+    return max(map(len, lists), default=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +18,7 @@ def check_answers(
     ranker_dir: str,
     requests: Sequence[tuple[np.ndarray, Sequence[bytes]]],
     policy: SavedPolicy,
-    ranking_dir: str,
+    ranking: Any,
 ) -> None:
     """Asks an exported ranker, and the ranking model, the policy and its fusion one by one.
 
@@ -25,13 +26,13 @@ def check_answers(
       ranker_dir: The exported ranker.
       requests: States float32 `[S]` and serialized examples.
       policy: The policy that was joined.
-      ranking_dir: The ranking model that was joined.
+      ranking: The ranking model that was joined, as ``tf.saved_model.load`` gives it.
 
     Raises:
       ValueError: if predictions, action, scores or the order differ.
     """
     serve = tf.saved_model.load(ranker_dir).signatures["serving_default"]
-    predict = tf.saved_model.load(ranking_dir).signatures["serving_default"]
+    predict = ranking.signatures["serving_default"]
     names = policy.metadata.prediction_names
     fusion = policy.fusion(len(names))
     for number, (state, examples) in enumerate(requests):

@@ -47,8 +47,9 @@ class Executor(base_executor.BaseExecutor):
         policy = SavedPolicy(policy_dir)
         metadata = policy.metadata
         names = simulator.state_names
+        ranking = tf.saved_model.load(ranking_dir)
         ranker = Ranker(
-            tf.saved_model.load(ranking_dir),
+            ranking,
             metadata.prediction_names,
             policy.fusion(len(metadata.prediction_names)),
             policy.act,
@@ -72,7 +73,7 @@ class Executor(base_executor.BaseExecutor):
         requests = warmup_requests(
             read_sessions(_patterns(input_dict["examples"])), simulator.observe(session).numpy()
         )
-        check_answers(directory, requests, policy, ranking_dir)
+        check_answers(directory, requests, policy, ranking)
         write_warmup(Path(directory), requests)
 
 

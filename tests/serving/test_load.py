@@ -6,12 +6,13 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from click.testing import CliRunner
 
 from serving.load import LoadConfig, run_load
 from serving.load_test import main
 from serving.messages import RankingError
-from serving.warmup import FILE, read_warmup, write_warmup
+from serving.warmup import FILE, num_candidates, read_warmup, write_warmup
 
 
 def test_latencies_count_from_when_a_request_was_due():
@@ -59,6 +60,16 @@ def test_warmup_requests_survive(tmp_path, request_parts):
         read_warmup(tmp_path)
     with pytest.raises(FileNotFoundError, match="export it again"):
         read_warmup(tmp_path / "nowhere")
+
+
+def test_candidates_are_counted_in_both_forms():
+    example = tf.train.Example()
+    assert num_candidates([example.SerializeToString()]) == 1
+    example.features.feature["item"].int64_list.value.extend([1, 2, 3])
+    example.features.feature["user"].int64_list.value.extend([7])
+    assert num_candidates([example.SerializeToString()]) == 3
+    assert num_candidates([b"any", b"bytes"]) == 2
+    assert num_candidates([b"any"]) == 1
 
 
 def test_the_command_reports_percentiles(own_server, request_parts):

@@ -79,10 +79,10 @@ def policy(directory, scale):
 
 
 def test_a_ranker_that_is_not_its_parts_is_not_served(tmp_path):
-    ranking = save_ranking(tmp_path / "ranking")
+    ranking = tf.saved_model.load(save_ranking(tmp_path / "ranking"))
     joined = policy(tmp_path / "policy", 1.0)
     ranker = Ranker(
-        tf.saved_model.load(ranking),
+        ranking,
         NAMES,
         joined.fusion(2),
         joined.act,
