@@ -20,5 +20,7 @@ _FEATURES = (
 )
 
 SPEC = dataclasses.replace(
-    VIDEO_SPEC, features=tuple(f for f in VIDEO_SPEC.features if f.name in _FEATURES)
+    VIDEO_SPEC,
+    features=tuple(f for f in VIDEO_SPEC.features if f.name in _FEATURES),
+    slices=("tab",),
 )

@@ -109,6 +109,7 @@ def test_worse_than_the_blessed_model_is_not_blessed(impressions, evaluate):
     assert any("watch_time_ms: mean squared error grew by" in r for r in summary.reasons)
 
 
+@pytest.mark.slow
 def test_better_than_the_blessed_model_is_blessed(impressions, evaluate):
     config = build_eval_config((CLICK,))
     outcome = evaluate(impressions, (CLICK,), config, baseline="old_score_")

@@ -56,9 +56,8 @@ def test_the_weights_of_the_next_epoch_follow_from_the_losses_of_the_last_two(tm
     )
 
 
-@pytest.mark.parametrize(
-    "weighting", ["dwa", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOWER)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("weighting", ["dwa", *SLOWER])
 def test_a_resumed_training_goes_on_as_if_uninterrupted(tmp_path, weighting):
     whole = run(tmp_path / "whole", weighting, 4)
     run(tmp_path / "parts", weighting, 2)

@@ -21,27 +21,33 @@ def rejected(generated):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        ("-5,1,view,10,", "timestamp: negative"),
-        ("17,1,view,10,", "before 2000"),
-        ("1430600000000,1,steal,10,", "not one of view, addtocart, transaction"),
-        ("1430600000000,,view,10,", "visitorid: missing"),
-        ("1430600000000,NaN,view,10,", "visitorid: not an integer"),
-        ("1430600000000,1,view", "3 fields where the header has 5"),
-    ],
-)
-def test_a_bad_row_is_quarantined_with_file_row_and_reason(generate, shop, line, reason):
-    append(shop, line)
-    rows = len((shop / "events.csv").read_text().splitlines())
-    generated = generate(shop)
-    [reject] = rejected(generated)
-    assert reject["file"].endswith("events.csv")
-    assert int(reject["row"]) == rows
-    assert reason in reject["reason"]
-    assert sum(generated.summary.quarantined.values()) == 1
-    assert sum(generated.summary.impressions.values()) == 120
+BAD_ROWS = {
+    b"-5,1,view,10,": "timestamp: negative",
+    b"17,1,view,10,": "before 2000",
+    b"1430600000000,1,steal,10,": "not one of view, addtocart, transaction",
+    b"1430600000000,,view,10,": "visitorid: missing",
+    b"1430600000000,NaN,view,10,": "visitorid: not an integer",
+    b"1430600000000,1,view": "3 fields where the header has 5",
+    b"1430600000000,1,vi\xffew,10,": "UTF-8",
+}
+
+
+def test_bad_rows_are_quarantined_with_file_row_and_reason_and_duplicates_counted(generate, shop):
+    before = len((shop / "events.csv").read_text().splitlines())
+    append(shop, *(shop / "events.csv").read_text().splitlines()[1:11])
+    with open(shop / "events.csv", "ab") as file:
+        file.writelines(line + b"\n" for line in BAD_ROWS)
+    generated = generate(shop, max_bad_rows=0.1)
+    rejects = sorted(rejected(generated), key=lambda reject: int(reject["row"]))
+    first = before + 10 + 1
+    assert [int(reject["row"]) for reject in rejects] == list(range(first, first + len(BAD_ROWS)))
+    for reject, reason in zip(rejects, BAD_ROWS.values(), strict=True):
+        assert reject["file"].endswith("events.csv")
+        assert reason in reject["reason"]
+    summary = generated.summary
+    assert sum(summary.quarantined.values()) == len(BAD_ROWS)
+    assert summary.duplicates == 10
+    assert sum(summary.impressions.values()) == 120
 
 
 def test_a_label_of_two_is_quarantined(generate, tmp_path):
@@ -62,21 +68,6 @@ def test_too_many_bad_rows_stop_the_run_and_are_kept(generate, shop, tmp_path):
     quarantine = Path(str(caught.value).rpartition(" in ")[2])
     assert len(quarantine.read_text().splitlines()) == 6
     assert generate(shop, max_bad_rows=0.05).summary.files
-
-
-def test_bytes_that_are_not_utf8_are_quarantined(generate, shop):
-    with open(shop / "events.csv", "ab") as file:
-        file.write(b"1430600000000,1,vi\xffew,10,\n")
-    [reject] = rejected(generate(shop))
-    assert "UTF-8" in reject["reason"]
-
-
-def test_duplicated_rows_are_dropped_and_counted(generate, shop):
-    text = (shop / "events.csv").read_text().splitlines()
-    append(shop, *text[1:11])
-    summary = generate(shop).summary
-    assert summary.duplicates == 10
-    assert sum(summary.impressions.values()) == 120
 
 
 @pytest.mark.slow

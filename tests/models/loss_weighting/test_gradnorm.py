@@ -10,6 +10,12 @@ from datasets.spec import Task
 from models.loss_weighting.gradnorm import GradNorm
 from models.mtl.registry import BACKBONES
 
+#: Without and with several experts; the others are slow tests.
+TWO_QUICK = [
+    pytest.param(name, marks=[] if name in ("shared_bottom", "mmoe") else pytest.mark.slow)
+    for name in BACKBONES
+]
+
 
 class Reference:
     """Algorithm 1 with Adam on the weights, by loops, in float64."""
@@ -50,7 +56,7 @@ def test_updates_against_numpy():
     np.testing.assert_allclose(weighting.initial_losses, reference.first, rtol=1e-6)
 
 
-@pytest.mark.parametrize("backbone", list(BACKBONES))
+@pytest.mark.parametrize("backbone", TWO_QUICK)
 def test_steps_against_gradients_taken_task_by_task(weighted, backbone):
     model = weighted.model("gradnorm", backbone=backbone, task_weights=(("pay", 3.0),))
     constant = np.array([1.0, 1.0, 3.0, 1.0, 1.0])

@@ -13,6 +13,12 @@ from models.loss_weighting.base import Step
 from models.loss_weighting.pcgrad import projections
 from models.mtl.registry import BACKBONES
 
+#: Without and with several experts; the others are slow tests.
+TWO_QUICK = [
+    pytest.param(name, marks=[] if name in ("shared_bottom", "mmoe") else pytest.mark.slow)
+    for name in BACKBONES
+]
+
 
 def project(vectors, order):
     """Algorithm 1 on the vectors themselves, in float64."""
@@ -68,7 +74,7 @@ def drawn_order(model, count):
     return np.argsort(tf.random.stateless_uniform([count, count], seed).numpy())
 
 
-@pytest.mark.parametrize("backbone", list(BACKBONES))
+@pytest.mark.parametrize("backbone", TWO_QUICK)
 def test_steps_against_gradients_taken_task_by_task(weighted, backbone):
     model = weighted.model("pcgrad", backbone=backbone, task_weights=(("like", 0.5),))
     constant = [1.0, 1.0, 1.0, 0.5, 1.0]

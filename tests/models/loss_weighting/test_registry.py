@@ -66,11 +66,11 @@ def test_one_task_keeps_its_direction(weighted, name):
 @pytest.mark.parametrize(
     ("name", "precision", "xla"),
     [
-        ("uncertainty", "bfloat16", False),
+        ("dwa", "bfloat16", False),
         *(
             pytest.param(name, "bfloat16", False, marks=pytest.mark.slow)
             for name in LEARNED
-            if name != "uncertainty"
+            if name != "dwa"
         ),
         pytest.param("gradnorm", "float32", True, marks=pytest.mark.slow),
         pytest.param("pcgrad", "float32", True, marks=pytest.mark.slow),
