@@ -54,7 +54,7 @@ lint: $(STAMP) ## Check format, style, types, Dockerfile, hooks and requirements
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
-	$(BIN)/hadolint Dockerfile
+	$(BIN)/hadolint Dockerfile serving/Dockerfile
 	$(BIN)/shellcheck --severity=warning .ci/find-uv .ci/requirements .ci/run .ci/setup
 	$(BIN)/pre-commit validate-config
 	@.ci/requirements --check
