@@ -19,6 +19,7 @@ from pipelines.commands.explain import explain_command
 from pipelines.commands.failures import append_traceback, explain
 from pipelines.commands.fusion import fusion_command
 from pipelines.commands.invocation import Invocation, debug_option
+from pipelines.commands.join_feedback import join_feedback_command
 from pipelines.commands.ranking import ranking_command
 from pipelines.commands.simulator import simulator_command
 from pipelines.commands.stream import stream_command
@@ -40,6 +41,7 @@ _COMMANDS = (
     fusion_command,
     stream_command,
     explain_command,
+    join_feedback_command,
     experiment_command,
     datasets_command,
     backbones_command,

@@ -1,0 +1,1 @@
+"""Joins logs of served requests with the feedback that came later."""

@@ -1,0 +1,94 @@
+"""``mtfx join-feedback``: a service's logs of requests and of feedback become one."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from components.feedback_join.config import MISSING, FeedbackJoinConfig
+from pipelines.beam_args import local_beam_args
+from pipelines.commands.invocation import debug_option
+from pipelines.commands.parameters import Names
+
+
+@click.command("join-feedback")
+@click.option(
+    "--log-dir",
+    required=True,
+    help="With requests/ and feedback/, as serving.interaction_log writes them.",
+)
+@click.option("--output-dir", required=True, help="For the joined requests; one directory a day.")
+@click.option(
+    "--feedback",
+    "feedback_names",
+    type=Names(),
+    required=True,
+    help="Names of the feedbacks, in the order of the fusion's transitions.",
+)
+@click.option(
+    "--wait-minutes",
+    type=float,
+    default=60.0,
+    show_default=True,
+    help="Later feedback does not count; younger requests wait for the next run.",
+)
+@click.option(
+    "--missing",
+    type=click.Choice(MISSING),
+    default="nothing",
+    show_default=True,
+    help="What a request without feedback means: the user did nothing, or it was lost.",
+)
+@click.option(
+    "--max-bad-rows",
+    type=float,
+    default=0.01,
+    show_default=True,
+    help="Share of a log's rows that may be unusable before the join fails.",
+)
+@click.option("--beam-workers", type=int, default=1, show_default=True, help="Beam's processes.")
+@click.option("--beam-arg", "beam_args", multiple=True, help="Passed to Beam; may be repeated.")
+@debug_option
+def join_feedback_command(
+    log_dir: str,
+    output_dir: str,
+    feedback_names: tuple[str, ...],
+    wait_minutes: float,
+    missing: str,
+    max_bad_rows: float,
+    beam_workers: int,
+    beam_args: tuple[str, ...],
+) -> None:
+    """Join served requests with the feedback that came later.
+
+    The result is what the fusion pipeline reads as a log of served requests. What is late, repeated
+    or without a request is counted; unusable rows are listed in quarantine.csv.
+    """
+    config = FeedbackJoinConfig(
+        feedback_names=feedback_names,
+        wait_minutes=wait_minutes,
+        missing=missing,  # type: ignore[arg-type]
+        max_bad_share=max_bad_rows,
+    )
+    console = Console()
+    with console.status("loading Beam"):
+        from components.feedback_join.pipeline import join_feedback
+    with console.status("joining"):
+        found = join_feedback(log_dir, output_dir, config, local_beam_args(beam_workers, beam_args))
+    table = Table(title="Requests and feedback", show_header=False)
+    for name, value in (
+        ("requests logged", found.requests),
+        ("joined", found.joined),
+        ("… with feedback", found.with_feedback),
+        ("wait for the next run", found.waiting),
+        ("left out, no feedback", found.lost),
+        ("repeated", found.repeated),
+        ("feedback logged", found.feedback),
+        ("… too late", found.late),
+        ("… without a request", found.orphaned),
+        *((f"unusable, {reason}", number) for reason, number in found.bad.items()),
+    ):
+        table.add_row(name, f"{value:,}")
+    console.print(table)
+    console.print(f"joined requests: {output_dir}", soft_wrap=True)

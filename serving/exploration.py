@@ -1,0 +1,53 @@
+"""Which users are explored with, and how a request's exploration is seeded.
+
+Both are hashes, so that every server, language and day decides alike without asking anybody.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import Literal
+
+import numpy as np
+
+#: ``policy``: served by the policy as it is. ``noise`` and ``random``: the two halves of
+#: BatchRL-MTF's mixed exploration (section 3.3).
+Arm = Literal["policy", "noise", "random"]
+_SPAN = 2**64
+
+
+@dataclasses.dataclass(frozen=True)
+class ExplorationPlan:
+    """How users are divided into arms.
+
+    Attributes:
+      share: Share of the users that are explored with, half of them in each exploring arm. A user
+        stays in an arm as long as ``salt`` does; with a larger share, those explored with before
+        still are.
+      salt: Another one divides the users in another way.
+    """
+
+    share: float = 0.1
+    salt: str = "exploration"
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.share <= 1.0:
+            raise ValueError(f"share of explored users must be in [0, 1], got {self.share}")
+
+    def arm(self, user_id: str) -> Arm:
+        """The arm of a user."""
+        place = _hash(f"{self.salt}/user/{user_id}") / _SPAN
+        if place >= self.share:
+            return "policy"
+        # A hash of its own: the halves must not move when the share does.
+        return "random" if _hash(f"{self.salt}/half/{user_id}") % 2 else "noise"
+
+
+def request_seed(request_id: str) -> np.ndarray:
+    """The seed of a request's exploration, int32 `[2]`: the same whenever it is asked again."""
+    return np.asarray(divmod(_hash(f"seed/{request_id}"), 2**32), np.uint32).view(np.int32)
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")

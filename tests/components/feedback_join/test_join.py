@@ -1,0 +1,226 @@
+"""Two logs meet by request id: against a plain loop, and by Beam into what InteractionGen reads."""
+
+import dataclasses
+import json
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.feedback_join.config import FeedbackJoinConfig
+from components.feedback_join.joining import join
+from components.feedback_join.pipeline import join_feedback
+from datasets.errors import DataError
+from datasets.transition_reader import read_blocks
+from datasets.transitions import TransitionSpec
+from serving.interaction_log import (
+    FEEDBACK_SCHEMA,
+    REQUEST_SCHEMA,
+    InteractionLogger,
+    RequestContext,
+)
+from serving.messages import Ranking
+
+NAMES = ("click", "like")
+CONFIG = FeedbackJoinConfig(NAMES, wait_minutes=1.0, files=3)
+MINUTE = 60_000
+
+
+def request(name, at=0, step=0):
+    return {
+        "request_id": name,
+        "session_id": f"session of {name}",
+        "user_id": "ann",
+        "step": step,
+        "timestamp_ms": at,
+        "state": [0.1, 0.2],
+        "predictions": [0.5, 0.25],
+        "candidate_count": 1,
+        "chosen": 0,
+        "action": [0.0, 0.0],
+        "log_density": None,
+        "behaviour_policy": "policy",
+        "policy_version": 3,
+        "duration_s": 9.0,
+    }
+
+
+def came(name, at, what, value=1.0):
+    return {"request_id": name, "timestamp_ms": at, "name": what, "value": value}
+
+
+def frames(requests, feedback):
+    tables = (
+        pyarrow.Table.from_pylist(rows, schema=schema)
+        for rows, schema in ((requests, REQUEST_SCHEMA), (feedback, FEEDBACK_SCHEMA))
+    )
+    return [pl.DataFrame(pl.from_arrow(table)) for table in tables]
+
+
+def test_feedback_meets_its_request():
+    requests = [request("a"), request("b", 10), request("c", 5 * MINUTE), request("a", 3)]
+    feedback = [
+        came("a", 20, "click"),
+        came("a", 30, "watch_s", 2.5),
+        came("a", 40, "watch_s", 7.5),
+        came("a", MINUTE + 1, "like"),
+        came("x", 20, "click"),
+    ]
+    joined = join(*frames(requests, feedback), CONFIG, log_end_ms=5 * MINUTE)
+    rows = {row["request_id"]: row for row in joined.requests.to_dicts()}
+    assert rows["a"]["feedback"] == [1.0, 0.0]
+    assert rows["a"]["watch_s"] == 7.5
+    assert (rows["b"]["feedback"], rows["b"]["watch_s"]) == ([0.0, 0.0], 0.0)
+    assert set(rows) == {"a", "b"}
+    assert joined.counts == {
+        "requests": 4,
+        "feedback": 5,
+        "joined": 2,
+        "with_feedback": 1,
+        "waiting": 1,
+        "lost": 0,
+        "repeated": 1,
+        "late": 1,
+        "orphaned": 1,
+    }
+    lost = dataclasses.replace(CONFIG, missing="lost")
+    without = join(*frames(requests, feedback), lost, log_end_ms=5 * MINUTE)
+    assert without.requests["request_id"].to_list() == ["a"]
+    assert without.counts["lost"] == 1
+
+
+_ROWS = st.tuples(
+    st.sampled_from("abcx"), st.integers(0, 3 * MINUTE), st.sampled_from((*NAMES, "watch_s"))
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(_ROWS, max_size=20), st.lists(st.integers(0, 2 * MINUTE), min_size=3, max_size=3))
+def test_any_logs_are_joined_as_by_a_loop(rows, times):
+    requests = [request(name, at) for name, at in zip("abc", times, strict=True)]
+    feedback = [came(name, at, what) for name, at, what in rows]
+    end = 3 * MINUTE
+    joined = join(*frames(requests, feedback), CONFIG, end)
+    found = {row["request_id"]: row for row in joined.requests.to_dicts()}
+    for one in requests:
+        name, asked = one["request_id"], one["timestamp_ms"]
+        if asked > end - MINUTE:
+            assert name not in found
+            continue
+        seen = {what for who, at, what in rows if who == name and at <= asked + MINUTE}
+        assert found[name]["feedback"] == [float(what in seen) for what in NAMES]
+        assert found[name]["watch_s"] == float("watch_s" in seen)
+    assert joined.counts["orphaned"] == sum(name == "x" for name, _, _ in rows)
+
+
+def ranking(count=2):
+    return Ranking(
+        np.arange(count, dtype=np.int32),
+        np.zeros(count, np.float32),
+        np.full([count, 2], 0.25, np.float32),
+        np.asarray([0.5, -0.5], np.float32),
+        np.ones(3, np.float32),
+        3,
+    )
+
+
+class Clock:
+    now = 1_700_000_000_000
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def logs(tmp_path):
+    """30 sessions of 3 requests an hour apart, one request in three clicked; and a last one."""
+    clock = Clock()
+    with InteractionLogger(tmp_path / "log", rows_per_file=20, now_ms=clock) as log:
+        for session in range(30):
+            for step in range(3):
+                name = f"{session}-{step}"
+                context = RequestContext(name, f"s{session}", f"u{session}", step, "noise")
+                log.log_request(context, ranking(1 + step), 0, 10.0, -0.5)
+                clock.now += 1000
+                if step == 1:
+                    log.log_feedback(name, {"click": 1.0, "watch_s": 4.0})
+            clock.now += 60 * MINUTE
+        log.log_request(RequestContext("last", "s", "u", 0, "policy"), ranking(), 0, 10.0)
+    return tmp_path
+
+
+def test_beam_writes_what_interaction_gen_reads(logs):
+    output = logs / "joined"
+    summary = join_feedback(str(logs / "log"), str(output), CONFIG)
+    assert (summary.requests, summary.joined, summary.with_feedback) == (91, 90, 30)
+    assert (summary.waiting, summary.bad) == (1, {})
+    assert json.loads((output / "join.json").read_text())["joined"] == 90
+    spec = TransitionSpec(3, ("a", "b"), NAMES, 2)
+    blocks = [
+        block
+        for path in sorted(output.glob("*.parquet"))
+        for block in read_blocks(str(path), spec, requests=True)
+    ]
+    assert not any(block.faults for block in blocks)
+    assert sum(block.batch.size for block in blocks) == 90
+    for block in blocks:
+        batch = block.batch
+        np.testing.assert_array_equal(batch.feedback[:, 0], batch.step == 1)
+        np.testing.assert_array_equal(batch.watch_s, 4.0 * (batch.step == 1))
+        np.testing.assert_array_equal(batch.candidate_count, batch.step + 1)
+    # Another run takes the place of the first, whole.
+    again = join_feedback(str(logs / "log"), str(output), CONFIG)
+    assert again == summary
+
+
+def test_bad_rows_are_listed_and_too_many_stop_the_join(logs):
+    with InteractionLogger(logs / "log", now_ms=lambda: 1_700_000_000_000) as log:
+        log.log_feedback("0-0", {"share": 1.0, "click": 2.0})
+    loose = dataclasses.replace(CONFIG, max_bad_share=0.1)
+    summary = join_feedback(str(logs / "log"), str(logs / "joined"), loose)
+    assert summary.bad == {
+        "feedback: name is none of the feedbacks": 1,
+        "feedback: a feedback is 0 or 1": 1,
+    }
+    assert "0-0" in (logs / "joined" / "quarantine.csv").read_text()
+    with pytest.raises(DataError, match=r"2 of 62 rows of the feedback log.*max-bad-rows"):
+        join_feedback(str(logs / "log"), str(logs / "strict"), CONFIG)
+    assert not (logs / "strict").exists()
+    assert "none of the feedbacks" in (logs / "strict.quarantine.csv").read_text()
+
+
+def test_what_cannot_be_read_is_named(logs, tmp_path):
+    bad = logs / "log" / "feedback" / "feedback-0.parquet"
+    bad.write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"feedback-0\.parquet is damaged"):
+        join_feedback(str(logs / "log"), str(logs / "joined"), CONFIG)
+    bad.unlink()
+    pl.DataFrame({"request_id": ["a"]}).write_parquet(bad)
+    with pytest.raises(DataError, match=r"feedback-0\.parquet lacks the columns name"):
+        join_feedback(str(logs / "log"), str(logs / "joined"), CONFIG)
+    assert not (logs / "joined").exists()
+    with pytest.raises(DataError, match="no Parquet file of served requests"):
+        join_feedback(str(tmp_path / "nowhere"), str(logs / "joined"), CONFIG)
+    (logs / "mine").mkdir()
+    (logs / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(DataError, match="holds other files"):
+        join_feedback(str(logs / "log"), str(logs / "mine"), CONFIG)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"feedback_names": ()},
+        {"feedback_names": ("a", "a")},
+        {"wait_minutes": 0.0},
+        {"missing": "maybe"},
+        {"max_bad_share": 2.0},
+        {"files": 0},
+    ],
+)
+def test_wrong_settings_are_named(changes):
+    with pytest.raises(ValueError, match=next(iter(changes)).replace("_", ".")):
+        dataclasses.replace(CONFIG, **changes)
