@@ -10,6 +10,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from serving.messages import EXAMPLES, SIGNATURE, STATE
+from serving.warmup import FILE, read_warmup
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -77,6 +80,7 @@ class LoadedVersions:
         self._stamps[version] = stamp
         try:
             model = self._load(str(path))
+            _warm_up(model, path)
         except Exception as error:  # whatever a damaged file makes TensorFlow raise
             self.failures[version] = f"{type(error).__name__}: {error}"
             _LOG.warning("version %d cannot be loaded: %s", version, self.failures[version])
@@ -113,3 +117,31 @@ class LoadedVersions:
         """The loaded versions, in order."""
         with self._lock:
             return sorted(self._models)
+
+
+def _warm_up(model: Any, path: Path) -> None:
+    """Answers the exported warm-up requests, as TF Serving does before a version takes traffic."""
+    if not (path / "assets.extra" / FILE).exists():
+        return
+    for state, examples in read_warmup(path):
+        call(model.signatures[SIGNATURE], {STATE: state, EXAMPLES: examples})
+
+
+def call(function: Any, inputs: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    """A signature's outputs.
+
+    Args:
+      function: The signature, of a loaded SavedModel.
+      inputs: By name, as NumPy or Python has them; exactly the signature's.
+
+    Raises:
+      ValueError, TypeError or InvalidArgumentError: if an input has another shape or type, which
+        TensorFlow does not always see by itself, or the model refuses it.
+    """
+    specs = function.structured_input_signature[1]
+    return function(
+        **{
+            key: tf.ensure_shape(tf.constant(value, specs[key].dtype), specs[key].shape)
+            for key, value in inputs.items()
+        }
+    )

@@ -30,7 +30,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from serving.loaded_versions import LoadedVersions
+from serving.loaded_versions import LoadedVersions, call
 
 NAME = "stand-in for TF Serving (local checks only)"
 _URL = re.compile(
@@ -78,11 +78,7 @@ class _Models:
                 f"{', '.join(sorted(inputs)) or 'nothing'}"
             )
         try:
-            tensors = {
-                key: tf.ensure_shape(tf.constant(value, specs[key].dtype), specs[key].shape)
-                for key, value in inputs.items()
-            }
-            outputs = function(**tensors)
+            outputs = call(function, inputs)
         except (tf.errors.InvalidArgumentError, ValueError, TypeError) as error:
             raise _invalid(str(error)) from error
         return number, {key: value.numpy() for key, value in outputs.items()}
@@ -94,6 +90,9 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802
         spec = request.model_spec
+        if not context.is_active():
+            # Whoever asked has stopped waiting while the request did.
+            return predict_pb2.PredictResponse()
         try:
             version, outputs = self._models.predict(
                 spec.name,

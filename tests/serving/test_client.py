@@ -10,6 +10,7 @@ from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 
 from serving.client import GrpcRankerClient, RestRankerClient, ServedModel
 from serving.messages import RankingError
+from serving.warmup import write_warmup
 
 
 def clients(served, model=None, timeout_s=30.0):
@@ -126,6 +127,16 @@ def test_a_damaged_version_leaves_the_last_good_one(own_server, request_parts):
     assert states[2].state == get_model_status_pb2.ModelVersionStatus.AVAILABLE
     assert states[3].status.error_message
     assert 4 not in states
+
+
+def test_a_version_answers_its_warmup_requests_before_it_takes_traffic(own_server, request_parts):
+    for version, state in (("6", request_parts[0]), ("7", np.zeros(9, np.float32))):
+        shutil.copytree(own_server.base / "1", own_server.base / version)
+        write_warmup(own_server.base / version, [(state, request_parts[1])])
+    own_server.server.versions.refresh()
+    # The second one's requests do not fit, so it is not served.
+    assert clients(own_server)[0].rank(*request_parts).version == 6
+    assert 7 in own_server.server.versions.failures
 
 
 def test_a_version_that_is_rolled_back_is_let_go(own_server, request_parts):
