@@ -19,9 +19,8 @@ DEMO_SESSIONS ?= 3000
 DEMO_EVAL_SESSIONS ?= 1000
 DEMO_STEPS ?= 3000
 
-# Test files run side by side; each process takes 2 GB and imports TensorFlow once. One more than two
-# cores, as tests wait for processes, files and ports.
-TEST_WORKERS ?= 3
+# Test files run side by side; each process takes 2 GB and imports TensorFlow once.
+TEST_WORKERS ?= 2
 
 # Benchmarks take these sizes; larger ones give steadier figures.
 BENCH_ARGUMENTS ?= --small
