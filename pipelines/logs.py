@@ -18,6 +18,8 @@ from typing import TextIO
 
 from absl import logging as absl_logging
 
+from pipelines.errors import UserError
+
 _FORMAT = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
 
 
@@ -51,6 +53,27 @@ def output_to_log(path: Path) -> Iterator[TextIO]:
         stack.enter_context(_logging_to(log))
         logging.info("=== %s ===", datetime.datetime.now().isoformat(timespec="seconds"))
         yield terminal
+
+
+def require_log(path: Path, flag: str, directory: str | Path) -> None:
+    """Makes a log file and its directory, before anything slow starts.
+
+    Args:
+      path: The log file.
+      flag: The command's flag that named the directory.
+      directory: What it named.
+
+    Raises:
+      UserError: if it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise UserError(
+            f"{flag} {directory} cannot be written: {error.strerror}",
+            "choose a directory of your own, on a disk with space",
+        ) from error
 
 
 def write_errors_to(path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from agents.offline_training import TrainingDivergedError
 from datasets.transitions import TransitionManifest
 from models.fusion.config import fusion_config
 from models.fusion.ranker import Ranker, export_ranker
@@ -103,8 +104,8 @@ def run_stream(
 
     Raises:
       DataError: if the directory does not hold what the method learns from.
-      UserError: if a setting is wrong, or the run has no ranker to take the state's names from.
-      TrainingDivergedError: if a loss is not finite.
+      UserError: if a setting is wrong, the run has no ranker to take the state's names from, or a
+        loss is not finite.
     """
     join = _Joiner(options) if options.run_dir is not None else None
     exports: list[str] = []
@@ -134,9 +135,12 @@ def run_stream(
     last_arrival = time.monotonic()
     while True:
         names = trainer.waiting()
-        for name in names:
-            for _ in trainer.feed(name):
-                observer(progress())
+        try:
+            for name in names:
+                for _ in trainer.feed(name):
+                    observer(progress())
+        except TrainingDivergedError as error:
+            raise UserError(str(error)) from error
         if names:
             last_arrival = time.monotonic()
         elif time.monotonic() - last_arrival >= options.idle_minutes * 60:

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from serving.messages import EXAMPLES, SIGNATURE, STATE
 from serving.warmup import FILE, read_warmup
 
 _LOG = logging.getLogger(__name__)
+#: What TensorFlow raises for damaged files, and for warm-up requests that do not fit.
+_UNUSABLE = (OSError, ValueError, TypeError, KeyError, DecodeError, tf.errors.OpError)
 
 
 class LoadedVersions:
@@ -53,6 +56,10 @@ class LoadedVersions:
 
     def refresh(self) -> None:
         """Loads what has come and lets go of what has gone."""
+        if not self._base.is_dir():
+            # What is loaded goes on answering; the directory may be a mount that comes back.
+            _LOG.warning("%s is gone", self._base)
+            return
         present = {
             int(path.name): path
             for path in self._base.iterdir()
@@ -72,7 +79,10 @@ class LoadedVersions:
                     del self._models[version]
 
     def _ready(self, version: int, path: Path) -> bool:
-        stamp = (path / "saved_model.pb").stat().st_mtime
+        try:
+            stamp = (path / "saved_model.pb").stat().st_mtime
+        except FileNotFoundError:
+            return False  # rolled back since it was listed
         if version in self._models and self._stamps[version] == stamp:
             return True
         if version in self.failures and self._stamps.get(version) == stamp:
@@ -81,7 +91,7 @@ class LoadedVersions:
         try:
             model = self._load(str(path))
             _warm_up(model, path)
-        except Exception as error:  # whatever a damaged file makes TensorFlow raise
+        except _UNUSABLE as error:
             self.failures[version] = f"{type(error).__name__}: {error}"
             _LOG.warning("version %d cannot be loaded: %s", version, self.failures[version])
             return False

@@ -260,11 +260,17 @@ class StreamingTrainer:
         self.state.owed_steps -= steps
         if not steps:
             return 0
-        info = self._train(tf.constant(steps))
-        if not bool(tf.math.is_finite(info.loss)):
+        try:
+            finite = bool(tf.math.is_finite(self._train(tf.constant(steps)).loss))
+        except tf.errors.InvalidArgumentError as error:
+            # TF-Agents checks its losses in the graph.
+            if "Inf" not in str(error) and "NaN" not in str(error):
+                raise
+            finite = False
+        if not finite:
             raise TrainingDivergedError(
-                f"the loss of session {self.state.sessions + 1} is not finite; lower the critics' "
-                "learning rate, or scale rewards down"
+                f"the loss of session {self.state.sessions + 1} is not finite; begin anew in "
+                "another directory with a lower learning rate of the critics, or scale rewards down"
             )
         return steps
 

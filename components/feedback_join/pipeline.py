@@ -69,15 +69,24 @@ def join_feedback(
     summary = _summary(partial)
     _check(summary, partial, output, config)
     (partial / SUMMARY_FILE).write_text(json.dumps(dataclasses.asdict(summary), indent=1))
-    shutil.rmtree(output, ignore_errors=True)
+    # Whoever is killed in between leaves the earlier join under the other name, not nothing.
+    earlier = Path(f"{output_dir.rstrip('/')}.earlier")
+    shutil.rmtree(earlier, ignore_errors=True)
+    if output.exists():
+        output.rename(earlier)
     partial.rename(output)
+    shutil.rmtree(earlier, ignore_errors=True)
     return summary
 
 
 def _files(log_dir: str, name: str) -> list[str]:
-    paths = sorted(str(path) for path in Path(log_dir, name).glob("*.parquet"))
+    directory = Path(log_dir, name)
+    paths = sorted(str(path) for path in directory.glob("*.parquet"))
     if not paths and name == REQUESTS:
-        raise DataError(f"{os.path.join(log_dir, name)} holds no Parquet file of served requests")
+        raise DataError(f"{directory} holds no Parquet file of served requests")
+    if not directory.is_dir():
+        # An empty log says that nobody did anything; none at all says that the path is wrong.
+        raise DataError(f"there is no directory {directory}: where was the feedback written?")
     return paths
 
 

@@ -21,8 +21,7 @@ from pipelines.code_version import PACKAGES, code_version
 from pipelines.commands.experiment_kinds import KINDS, SCALES, Flags, Input, kind_of, scale_help
 from pipelines.commands.invocation import Invocation, debug_option
 from pipelines.commands.parameters import Names, describe_settings
-from pipelines.errors import UserError
-from pipelines.logs import output_to_log
+from pipelines.logs import output_to_log, require_log
 
 if TYPE_CHECKING:
     from experiments.report import ExperimentReport
@@ -177,14 +176,7 @@ def _run(
 ) -> ExperimentReport:
     """Runs the experiment, shown on the terminal, with all other output in the log."""
     log_path = Path(output_dir, "logs", "mtfx.log")
-    try:
-        log_path.parent.mkdir(parents=True, exist_ok=True)
-        log_path.touch()
-    except OSError as error:
-        raise UserError(
-            f"--output-dir {output_dir} cannot be written: {error.strerror}",
-            "choose a directory of your own, on a disk with space",
-        ) from error
+    require_log(log_path, "--output-dir", output_dir)
     invocation.output_dir, invocation.log_file = Path(output_dir), log_path
     with output_to_log(log_path) as terminal:
         # A file or a pipe has no width of its own, and the tables need more than 80 columns.

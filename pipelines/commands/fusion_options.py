@@ -11,9 +11,8 @@ import click
 from rich.console import Console
 
 from pipelines.commands.invocation import Invocation
-from pipelines.errors import UserError
 from pipelines.fusion_config import RESPONSES, FusionPipelineConfig
-from pipelines.logs import output_to_log
+from pipelines.logs import output_to_log, require_log
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -56,14 +55,7 @@ def started(invocation: Invocation, config: FusionPipelineConfig) -> Iterator[Co
       UserError: if there is no ranking run, or its directory cannot be written.
     """
     config.check()
-    try:
-        config.log_path.parent.mkdir(parents=True, exist_ok=True)
-        config.log_path.touch()
-    except OSError as error:
-        raise UserError(
-            f"--run-dir {config.run_dir} cannot be written: {error.strerror}",
-            "choose a directory of your own, on a disk with space",
-        ) from error
+    require_log(config.log_path, "--run-dir", config.run_dir)
     invocation.output_dir, invocation.log_file = Path(config.run_dir), config.log_path
     with output_to_log(config.log_path) as terminal:
         yield Console(file=terminal, width=None if terminal.isatty() else 120)

@@ -16,8 +16,7 @@ from pipelines.beam_args import local_beam_args
 from pipelines.commands.invocation import Invocation, debug_option
 from pipelines.commands.parameters import Names, Setting, describe_settings
 from pipelines.config import RankingPipelineConfig
-from pipelines.errors import UserError
-from pipelines.logs import output_to_log
+from pipelines.logs import output_to_log, require_log
 from pipelines.method_options import METHODS, RMTL_SETTINGS, MethodOptions
 from pipelines.options import (
     BACKBONE_NAMES,
@@ -264,14 +263,7 @@ def ranking_command(
 
 def run(config: RankingPipelineConfig, invocation: Invocation) -> None:
     """Runs the pipeline, its stages shown on the terminal and all other output in the log."""
-    try:
-        config.log_path.parent.mkdir(parents=True, exist_ok=True)
-        config.log_path.touch()
-    except OSError as error:
-        raise UserError(
-            f"--output-dir {config.output_dir} cannot be written: {error.strerror}",
-            "choose a directory of your own, on a disk with space",
-        ) from error
+    require_log(config.log_path, "--output-dir", config.output_dir)
     invocation.output_dir, invocation.log_file = Path(config.output_dir), config.log_path
     with output_to_log(config.log_path) as terminal:
         # A file or a pipe has no width of its own, and the tables need more than 80 columns.

@@ -13,9 +13,8 @@ from rich.table import Table
 from pipelines.commands.fusion_options import seed_option
 from pipelines.commands.invocation import Invocation, debug_option
 from pipelines.commands.parameters import HyperParameter
-from pipelines.errors import UserError
 from pipelines.fusion_config import AGENTS
-from pipelines.logs import output_to_log
+from pipelines.logs import output_to_log, require_log
 
 
 @click.command("stream")
@@ -73,14 +72,7 @@ def stream_command(invocation: Invocation, /, **values: Any) -> None:
     """
     output_dir = Path(values["output_dir"])
     log = output_dir / "logs" / "mtfx.log"
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.touch()
-    except OSError as error:
-        raise UserError(
-            f"--output-dir {output_dir} cannot be written: {error.strerror}",
-            "choose a directory of your own, on a disk with space",
-        ) from error
+    require_log(log, "--output-dir", output_dir)
     invocation.output_dir, invocation.log_file = output_dir, log
     with output_to_log(log) as terminal:
         console = Console(file=terminal, width=None if terminal.isatty() else 120)

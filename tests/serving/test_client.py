@@ -129,6 +129,12 @@ def test_a_damaged_version_leaves_the_last_good_one(own_server, request_parts):
     assert 4 not in states
 
 
+def test_a_directory_that_is_gone_leaves_what_is_loaded(own_server, request_parts):
+    own_server.base.rename(own_server.base.with_name("away"))
+    own_server.server.versions.refresh()
+    assert clients(own_server)[0].rank(*request_parts).version == 2
+
+
 def test_a_version_answers_its_warmup_requests_before_it_takes_traffic(own_server, request_parts):
     for version, state in (("6", request_parts[0]), ("7", np.zeros(9, np.float32))):
         shutil.copytree(own_server.base / "1", own_server.base / version)

@@ -204,6 +204,9 @@ def test_what_cannot_be_read_is_named(logs, tmp_path):
     assert not (logs / "joined").exists()
     with pytest.raises(DataError, match="no Parquet file of served requests"):
         join_feedback(str(tmp_path / "nowhere"), str(logs / "joined"), CONFIG)
+    (logs / "log" / "feedback").rename(logs / "elsewhere")
+    with pytest.raises(DataError, match=r"no directory .*feedback"):
+        join_feedback(str(logs / "log"), str(logs / "joined"), CONFIG)
     (logs / "mine").mkdir()
     (logs / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(DataError, match="holds other files"):
