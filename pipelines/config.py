@@ -36,6 +36,8 @@ class RankingPipelineConfig:
       training_options: How it is trained.
       blessing_options: What it must reach.
       method_options: Supervised or by RMTL's schedule.
+      base_model: Artifact of an earlier ranking model, with whose weights training begins; empty
+        begins with random ones.
       seed: Seed of everything random.
       beam_pipeline_args: Passed to Beam; see ``pipelines.beam_args``.
       enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.
@@ -47,6 +49,7 @@ class RankingPipelineConfig:
     training_options: TrainingOptions = dataclasses.field(default_factory=TrainingOptions)
     blessing_options: BlessingOptions = dataclasses.field(default_factory=BlessingOptions)
     method_options: MethodOptions = dataclasses.field(default_factory=MethodOptions)
+    base_model: str = ""
     seed: int = 0
     beam_pipeline_args: tuple[str, ...] = dataclasses.field(default_factory=local_beam_args)
     enable_cache: bool = True
@@ -89,10 +92,18 @@ class RankingPipelineConfig:
                 )
         self.method_options.check(tuple(tasks.values()))
         self.data.check_files()
+        require(
+            not self.base_model or "://" in self.base_model or self._holds_model(),
+            f"--base-model {self.base_model} holds no Format-Serving/saved_model.pb",
+            "give the artifact of a Trainer, below OUTPUT/pipeline/Trainer/model",
+        )
         output = Path(self.output_dir)
         require(
             not output.exists() or output.is_dir(), f"--output-dir {output} is a file, not a folder"
         )
+
+    def _holds_model(self) -> bool:
+        return Path(self.base_model, "Format-Serving", "saved_model.pb").is_file()
 
     @property
     def metadata_path(self) -> Path:

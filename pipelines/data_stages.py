@@ -20,6 +20,7 @@ from datasets.sessions import SPLITS
 from pipelines import local_runner
 from pipelines.options import DataOptions
 from pipelines.ranking_summary import log_rows
+from pipelines.spans import fingerprint, span_folders
 
 
 class DataStages(NamedTuple):
@@ -62,6 +63,10 @@ def data_stages(
             max_bad_rows=data.max_bad_rows,
             gap_minutes=data.gap_minutes,
             max_session_length=data.max_session_length,
+            earlier=span_folders(data.pattern, data.earlier_spans),
+            earlier_fingerprint=fingerprint(
+                os.path.abspath(data.data_dir), data.pattern, data.earlier_spans
+            ),
             code_version=code_version,
         ),
         pattern=data.pattern,

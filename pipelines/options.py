@@ -18,6 +18,7 @@ from datasets.spec import DatasetSpec, Task
 from models.loss_weighting.names import LOSS_WEIGHTING_NAMES, LossWeightingName
 from models.sizes import BACKBONE_NAMES, MODEL_SIZES, ModelSize, model_sizes
 from pipelines.errors import UserError, require
+from pipelines.spans import has_span
 
 if TYPE_CHECKING:
     from evaluation.eval_config import Thresholds
@@ -50,6 +51,7 @@ class DataOptions:
       pattern: Files below ``data_dir`` that count as input; ``{SPAN}`` in a directory's name
         stands for the number of a delivery, for example ``day-{SPAN}/*``.
       span: The delivery to read, where ``pattern`` has ``{SPAN}``.
+      earlier_spans: Deliveries that are read together with it, in order: a rolling window.
       split_fractions: Shares of sessions in train, eval and test, by start time (RMTL §3.1.1).
       gap_minutes: Overrides the session rule's gap, in minutes.
       max_session_length: Overrides the longest session, in impressions.
@@ -63,6 +65,7 @@ class DataOptions:
     tasks: tuple[str, ...] = ()
     pattern: str = "*"
     span: int = 1
+    earlier_spans: tuple[int, ...] = ()
     split_fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     gap_minutes: float | None = None
     max_session_length: int | None = None
@@ -87,6 +90,12 @@ class DataOptions:
             f"--tasks names a task twice: {', '.join(self.tasks)}",
         )
         require(self.span >= 0, f"--span must not be negative, got {self.span}")
+        require(
+            not self.earlier_spans or has_span(self.pattern),
+            f"--pattern {self.pattern!r} has no {{SPAN}}, by which several deliveries could be "
+            "told apart",
+            "for example --pattern 'day-{SPAN}/*'",
+        )
         shares = self.split_fractions
         require(
             len(shares) == 3

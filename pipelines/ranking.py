@@ -21,6 +21,7 @@ from pipelines import local_runner
 from pipelines.code_version import code_version
 from pipelines.config import RankingPipelineConfig
 from pipelines.data_stages import RowCounts, data_stages, write_schema
+from pipelines.imported import earlier_model
 from pipelines.ranking_summary import summarise_run
 from trainers.ranking import RankingTrainerConfig
 
@@ -41,12 +42,14 @@ def create_pipeline(config: RankingPipelineConfig) -> tfx.dsl.Pipeline:
 
     stages = data_stages(config.data, output, ("train", "eval"), code_version())
 
+    base_model = earlier_model(config.base_model)
     trainer = tfx.components.Trainer(
         run_fn="trainers.ranking.run_fn",
         examples=stages.transform.outputs["transformed_examples"],
         transform_graph=stages.transform.outputs["transform_graph"],
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+        base_model=None if base_model is None else base_model.outputs["result"],
         custom_config=RankingTrainerConfig(
             dataset=config.data.dataset,
             tasks=tuple(names),
@@ -91,6 +94,7 @@ def create_pipeline(config: RankingPipelineConfig) -> tfx.dsl.Pipeline:
         pipeline_root=os.path.join(output, "pipeline"),
         components=[
             *stages,
+            *([] if base_model is None else [base_model]),
             trainer,
             flattener,
             baseline,

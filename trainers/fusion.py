@@ -16,6 +16,7 @@ from agents.fusion_registry import build_agent, fusion_agent_entry
 from agents.offline_training import OfflineLog, train_offline
 from datasets.transitions import TransitionManifest
 from models.fusion.saved_policy import PolicyMetadata, export_policy
+from trainers.agent_checkpoint import restore_agent, save_agent
 from trainers.fusion_config import FusionTrainerConfig
 from trainers.fusion_export import exported_fusion, order_agreement, policy_module
 from trainers.transition_data import load_transitions
@@ -26,8 +27,9 @@ HISTORY_FILE = "history.json"
 def run_fn(fn_args: FnArgs) -> None:
     """Trains a fusion policy offline and exports it; see ``tfx.components.Trainer``.
 
-    Reads the ``train`` split of transitions, writes a SavedModel to ``fn_args.serving_model_dir``
-    and TensorBoard's files and ``history.json`` to ``fn_args.model_run_dir``.
+    Reads the ``train`` split of transitions, begins with the agent of ``fn_args.base_model`` if
+    there is one, writes a SavedModel to ``fn_args.serving_model_dir`` and TensorBoard's files and
+    ``history.json`` to ``fn_args.model_run_dir``.
 
     Raises:
       DataError: if the transitions cannot be read, or belong to another number of predictions than
@@ -54,6 +56,8 @@ def run_fn(fn_args: FnArgs) -> None:
         seed=config.seed,
         candidates=0 if table.predictions is None else table.predictions.shape[1],
     )
+    if fn_args.base_model:
+        restore_agent(agent, fn_args.base_model)
     checkpoint_dir = os.path.join(config.checkpoint_dir, _digest(fn_args))
     writer = tf.summary.create_file_writer(fn_args.model_run_dir)
     history: list[OfflineLog] = []
@@ -95,11 +99,13 @@ def run_fn(fn_args: FnArgs) -> None:
                 "interactions": manifest.config,
                 "data_span_ms": [manifest.first_ms, manifest.last_ms],
                 "transitions": table.num_transitions,
+                "base_model": fn_args.base_model or "",
                 **({} if agreement is None else {"order_agreement": agreement}),
             },
             code_version=config.code_version,
         ),
     )
+    save_agent(agent, fn_args.serving_model_dir)
     with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, HISTORY_FILE), "w") as file:
         file.write(json.dumps([dataclasses.asdict(log) for log in history], indent=1))
     # Kept until now for a run that is killed; a finished one is in the cache.
@@ -118,5 +124,7 @@ def _candidates(config: FusionTrainerConfig) -> int | None:
 
 def _digest(fn_args: FnArgs) -> str:
     """Tells trainings apart: the same data and configuration, and only they, may be resumed."""
-    key = json.dumps([fn_args.custom_config, list(fn_args.train_files)], sort_keys=True)
+    key = json.dumps(
+        [fn_args.custom_config, list(fn_args.train_files), fn_args.base_model], sort_keys=True
+    )
     return hashlib.sha256(key.encode()).hexdigest()[:16]

@@ -23,6 +23,7 @@ from trainers.input_pipeline import impression_batches, load_sessions
 from trainers.model_inputs import model_inputs
 from trainers.rmtl import RmtlTrainingConfig, train_rmtl
 from trainers.training import train
+from trainers.warm_start import WarmStart, earlier_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +75,8 @@ class RankingTrainerConfig:
 def run_fn(fn_args: FnArgs) -> None:
     """Trains a ranking model and exports it; see ``tfx.components.Trainer``.
 
-    Reads the transformed ``train`` split, stops early by the ``eval`` split, writes a SavedModel to
+    Reads the transformed ``train`` split, stops early by the ``eval`` split, begins with the
+    weights of ``fn_args.base_model`` if there is one, writes a SavedModel to
     ``fn_args.serving_model_dir`` and TensorBoard's files and ``history.json`` to
     ``fn_args.model_run_dir``; by RMTL's schedule, also its critics, to ``critic`` in there.
     """
@@ -106,6 +108,12 @@ def run_fn(fn_args: FnArgs) -> None:
             weighting=weighting,
         )
 
+    carried: list[WarmStart] = []
+    initial_weights = (
+        earlier_weights(fn_args.base_model, transform_output, carried.append)
+        if fn_args.base_model
+        else None
+    )
     train_data = batches(fn_args.train_files, shuffle=True)
     validation_data = batches(fn_args.eval_files, shuffle=False)
     checkpoint_dir = os.path.join(config.checkpoint_dir, _digest(fn_args))
@@ -118,6 +126,7 @@ def run_fn(fn_args: FnArgs) -> None:
             checkpoint_dir=checkpoint_dir,
             log_dir=fn_args.model_run_dir,
             on_epoch_end=_log_epoch,
+            initial_weights=initial_weights,
         )
     else:
         settings = config.rmtl
@@ -138,12 +147,19 @@ def run_fn(fn_args: FnArgs) -> None:
             checkpoint_dir=checkpoint_dir,
             log_dir=fn_args.model_run_dir,
             on_epoch_end=_log_epoch,
+            initial_weights=initial_weights,
         )
     module = export.RankingModule(result.model, result.model.predict_tasks, transform_output, spec)
     export.save(
         module,
         fn_args.serving_model_dir,
-        {"config": config.to_custom_config(), "best_epoch": result.best_epoch},
+        {
+            "config": config.to_custom_config(),
+            "best_epoch": result.best_epoch,
+            "warm_start": [
+                {"model": fn_args.base_model, **dataclasses.asdict(start)} for start in carried
+            ],
+        },
     )
     # Kept until now for a run that is killed; a finished one is in the cache.
     tf.io.gfile.rmtree(checkpoint_dir)
@@ -152,7 +168,13 @@ def run_fn(fn_args: FnArgs) -> None:
 def _digest(fn_args: FnArgs) -> str:
     """Tells trainings apart: the same data and configuration, and only they, may be resumed."""
     key = json.dumps(
-        [fn_args.custom_config, fn_args.transform_output, list(fn_args.train_files)], sort_keys=True
+        [
+            fn_args.custom_config,
+            fn_args.transform_output,
+            list(fn_args.train_files),
+            fn_args.base_model,
+        ],
+        sort_keys=True,
     )
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 

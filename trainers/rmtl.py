@@ -97,6 +97,7 @@ def train_rmtl(
     checkpoint_dir: str,
     log_dir: str,
     on_epoch_end: ProgressHook | None = None,
+    initial_weights: Callable[[RankingModel], None] | None = None,
 ) -> TrainingResult:
     """Runs all three stages; one that an earlier, killed run finished is not repeated.
 
@@ -111,6 +112,7 @@ def train_rmtl(
       checkpoint_dir: A folder in it for each stage.
       log_dir: Likewise; ``critic`` has the trained critics, for transfer.
       on_epoch_end: Called after the epochs of both supervised stages.
+      initial_weights: Of pretraining, as for :func:`trainers.training.train`.
 
     Returns:
       The result of retraining.
@@ -129,6 +131,7 @@ def train_rmtl(
         os.path.join(checkpoint_dir, "pretrain"),
         os.path.join(log_dir, "pretrain"),
         on_epoch_end,
+        initial_weights,
     )
     actor = pretrained.model
     if config.critic_path:

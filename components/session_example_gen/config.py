@@ -22,6 +22,10 @@ class SessionExampleGenConfig:
       gap_minutes: Overrides the session rule's gap.
       max_session_length: Overrides the session rule's longest session, in impressions.
       shards: Files per split; 0 derives it from the size of the log.
+      earlier: Folders of earlier deliveries, below the component's ``data_dir`` and in order, that
+        are read together with the component's own span: a rolling window of days.
+      earlier_fingerprint: Of the files in them, for the cache key; TFX's driver looks at the
+        component's own span only.
       code_version: Recorded, and part of the cache key: new code makes new examples.
     """
 
@@ -32,6 +36,8 @@ class SessionExampleGenConfig:
     gap_minutes: float | None = None
     max_session_length: int | None = None
     shards: int = 0
+    earlier: tuple[str, ...] = ()
+    earlier_fingerprint: str = ""
     code_version: str = ""
 
     def __post_init__(self) -> None:
@@ -61,5 +67,6 @@ class SessionExampleGenConfig:
     def from_json(cls, text: str) -> SessionExampleGenConfig:
         """The inverse of :meth:`to_json`."""
         values = json.loads(text)
-        values["split_fractions"] = tuple(values["split_fractions"])
+        for name in ("split_fractions", "earlier"):
+            values[name] = tuple(values[name])
         return cls(**values)

@@ -56,15 +56,16 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             exec_properties[standard_component_specs.INPUT_CONFIG_KEY], input_config
         )
         pattern = input_config.splits[0].pattern
-        directory = os.path.join(
-            exec_properties[standard_component_specs.INPUT_BASE_KEY], os.path.dirname(pattern)
-        )
+        base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
+        directories = [
+            os.path.join(base, folder) for folder in (*config.earlier, os.path.dirname(pattern))
+        ]
         artifact = artifact_utils.get_single_instance(output_dict["examples"])
         span = exec_properties.get(example_gen_utils.SPAN_PROPERTY_NAME) or 0
         quarantine = os.path.join(config.quarantine_dir, f"span-{span}.csv")
         try:
             with self._make_beam_pipeline() as pipeline:
-                plan = _Plan(config, directory)
+                plan = _Plan(config, directories)
                 plan.build(pipeline, artifact.uri, quarantine)
         except DataError:
             raise
@@ -94,19 +95,25 @@ def config_from(custom_config: str) -> SessionExampleGenConfig:
 
 
 class _Plan:
-    """The Beam pipeline for the files found in a directory."""
+    """The Beam pipeline for the files found in directories, one per delivery, the last the newest.
 
-    def __init__(self, config: SessionExampleGenConfig, directory: str):
+    A delivery without a log fails, as a window with a hole would pass for a whole one.
+    """
+
+    def __init__(self, config: SessionExampleGenConfig, directories: list[str]):
         self._config = config
         self._spec: DatasetSpec = config.spec()
-        self._directory = directory
+        self._directories = directories
         self.notes: list[str] = []
-        self._log = readers.match_files(directory, self._spec.log_files)
-        if not self._log:
-            raise DataError(
-                f"no log file in {directory}: data set {self._spec.name!r} reads "
-                f"{', '.join(self._spec.log_files)}"
-            )
+        self._log = []
+        for directory in directories:
+            log = readers.match_files(directory, self._spec.log_files)
+            if not log:
+                raise DataError(
+                    f"no log file in {directory}: data set {self._spec.name!r} reads "
+                    f"{', '.join(self._spec.log_files)}"
+                )
+            self._log += log
         self._check_headers(self._log, self._spec.columns)
         self._dtypes = {column.name: column.dtype for column in self._spec.all_columns}
         self._tables: dict[str, SideTable] = {}
@@ -192,7 +199,7 @@ class _Plan:
         )
 
     def _add_table(self, table: SideTable) -> None:
-        files = joins.matching_files(self._directory, table, self._log)
+        files = self._table_files(table)
         name = table.files[0].split("*")[0].split(".")[0].rstrip("_")
         self._tables[name] = table
         if files:
@@ -202,9 +209,19 @@ class _Plan:
             self._check_headers(files, joins.raw_columns(table, self._dtypes[table.on]))
             return
         columns = ", ".join(column.name for column in table.columns)
-        found = readers.match_files(self._directory, table.files)
+        found = [f for d in self._directories for f in readers.match_files(d, table.files)]
         why = "is of another version than the log, whose ids differ" if found else "not found"
         self.notes.append(f"{' or '.join(table.files)} {why}; left at their defaults: {columns}")
+
+    def _table_files(self, table: SideTable) -> list[str]:
+        """Of a table with times the files of every delivery, of any other the newest one's."""
+        by_delivery = [
+            found
+            for directory in self._directories
+            if (found := joins.matching_files(directory, table, self._log))
+        ]
+        taken = by_delivery if table.time is not None else by_delivery[-1:]
+        return [path for found in taken for path in found]
 
     def _check_headers(self, files: list[str], columns: tuple) -> None:
         for path in files:

@@ -137,6 +137,11 @@ def _default(name: str, text: str) -> str:
 )
 @click.option("--set", "settings", type=Setting(), multiple=True, help="RMTL's; see below.")
 @click.option("--critics", "critic_path", default="", help="Of an earlier RMTL run, for this one.")
+@click.option(
+    "--base-model",
+    default="",
+    help="Artifact of an earlier ranking model whose weights training begins with: warm start.",
+)
 @click.option("--mixed-precision/--full-precision", default=None, help="Compute in bfloat16.")
 @click.option(
     "--strategy",
@@ -196,6 +201,7 @@ def ranking_command(
     method: str,
     settings: tuple[tuple[str, Value], ...],
     critic_path: str,
+    base_model: str,
     mixed_precision: bool | None,
     strategy: str | None,
     jit_compile: bool | None,
@@ -253,6 +259,7 @@ def ranking_command(
         ),
         blessing_options=BlessingOptions(min_auc, max_auc_drop, min_r_squared),
         method_options=MethodOptions(method, settings, critic_path),  # type: ignore[arg-type]
+        base_model=base_model,
         seed=seed,
         beam_pipeline_args=local_beam_args(beam_workers, beam_args),
         enable_cache=cache,

@@ -6,6 +6,7 @@ import os
 import polars as pl
 import pytest
 
+from datasets.errors import DataError
 from datasets.sessions import SPLITS
 
 VIEWS_START = 1_430_600_000_000
@@ -138,3 +139,48 @@ def test_all_of_the_real_rows(generate, shared_data, name, impressions, sessions
     assert not summary.quarantined
     shares = [summary.sessions[split] / sessions for split in SPLITS]
     assert shares == pytest.approx([0.6, 0.2, 0.2], abs=0.001)
+
+
+def _days(shop):
+    """The shop's log in two deliveries that are cut within a session."""
+    header, *rows = (shop / "events.csv").read_text().splitlines()
+    cut = len(rows) // 2 + 1
+    folder = shop.parent / "days"
+    for day, part in ((1, rows[:cut]), (2, rows[cut:])):
+        (folder / f"day-{day}").mkdir(parents=True)
+        (folder / f"day-{day}" / "events.csv").write_text("\n".join([header, *part]) + "\n")
+    return folder
+
+
+def test_a_window_of_deliveries_is_read_as_one_log(generate, shop):
+    days = _days(shop)
+    whole, window = generate(shop), generate(days / "day-2", earlier=("../day-1",))
+    assert window.summary.sessions == whole.summary.sessions
+    for split in SPLITS:
+        found, wanted = (
+            {_session_id(session)[0]: session for session in run.sessions(split)}
+            for run in (window, whole)
+        )
+        assert found == wanted
+
+
+def test_a_window_with_a_hole_is_refused_by_name(generate, shop):
+    days = _days(shop)
+    (days / "day-1" / "events.csv").unlink()
+    with pytest.raises(DataError, match=r"no log file in .*day-1"):
+        generate(days / "day-2", earlier=("../day-1",))
+
+
+def test_a_snapshot_is_the_newest_deliverys_and_a_history_every_ones(generate, shop):
+    days = _days(shop)
+    for day, parent in ((1, 7), (2, 8)):
+        folder = days / f"day-{day}"
+        (folder / "category_tree.csv").write_text(f"categoryid,parentid\n5,{parent}\n")
+        (folder / "item_properties_part1.csv").write_text(
+            f"timestamp,itemid,property,value\n{VIEWS_START - day},{9 + day},categoryid,5\n"
+        )
+    generated = generate(days / "day-2", earlier=("../day-1",))
+    [first, *_] = generated.sessions("train")
+    assert first["item_id"] == [10, 11, 12]
+    assert first["category_id"] == [b"5", b"5", b""]
+    assert first["parent_category_id"] == [b"8", b"8", b""]

@@ -1,0 +1,1 @@
+"""StrictDistributionValidator: a distribution that moved too far stops the run."""

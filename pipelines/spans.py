@@ -1,0 +1,59 @@
+"""Deliveries of a log by number: where each lies, and what identifies its files."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+
+_SPAN = re.compile(r"\{SPAN(?::(\d+))?\}")
+
+
+def has_span(pattern: str) -> bool:
+    """Whether a pattern selects one of several deliveries."""
+    return _SPAN.search(pattern) is not None
+
+
+def at_span(pattern: str, span: int) -> str:
+    """The pattern with a delivery's number in it; ``{SPAN:3}`` writes it with three digits."""
+    return _SPAN.sub(lambda found: f"{span:0{found.group(1) or 1}d}", pattern)
+
+
+def span_folders(pattern: str, spans: Sequence[int]) -> tuple[str, ...]:
+    """The folders of some deliveries, relative to the data directory.
+
+    Raises:
+      ValueError: if the pattern has no ``{SPAN}``: then all deliveries would be the same one.
+    """
+    if spans and not has_span(pattern):
+        raise ValueError(f"the pattern {pattern!r} has no {{SPAN}} to tell deliveries apart by")
+    return tuple(os.path.dirname(at_span(pattern, span)) for span in spans)
+
+
+def fingerprint(data_dir: str, pattern: str, spans: Sequence[int]) -> str:
+    """Sizes and times of the files of some deliveries, as TFX's driver has them of its own span."""
+    from tfx.utils import io_utils
+
+    return " ".join(
+        io_utils.generate_fingerprint(str(span), os.path.join(data_dir, at_span(pattern, span)))
+        for span in spans
+    )
+
+
+def available_spans(data_dir: str, pattern: str) -> tuple[int, ...]:
+    """Numbers of the deliveries of which there is a folder, ascending.
+
+    Args:
+      data_dir: A directory on this machine.
+      pattern: With ``{SPAN}`` in one of its folders.
+    """
+    folder = os.path.dirname(pattern)
+    depth = next(i for i, part in enumerate(folder.split("/")) if has_span(part))
+    parts = folder.split("/")[: depth + 1]
+    parent = os.path.join(data_dir, *parts[:-1])
+    before, after = _SPAN.split(parts[-1])[0], _SPAN.split(parts[-1])[-1]
+    name = re.compile(re.escape(before) + r"(\d+)" + re.escape(after) + r"\Z")
+    if not os.path.isdir(parent):
+        return ()
+    found = (name.match(entry.name) for entry in os.scandir(parent) if entry.is_dir())
+    return tuple(sorted(int(match.group(1)) for match in found if match))

@@ -1,0 +1,120 @@
+"""A distribution that moved too far stops the run; the same one and its noise do not."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_data_validation as tfdv
+from tfx.types import standard_artifacts
+from tfx.utils import json_utils
+
+from components.session_schema import build_schema
+from components.strict_distribution_validator.comparators import (
+    DriftThresholds,
+    compared_columns,
+    validator_config,
+)
+from components.strict_distribution_validator.component import Executor
+from datasets.errors import DataError
+from datasets.registry import load_dataset
+
+SPEC = load_dataset("kuairand")
+
+
+def _statistics(directory, seed, sessions=300, click=0.4, watch_scale=1.0, tag=("a", "b")):
+    """Sessions of three views with the columns that are compared; all others constant."""
+    rng = np.random.default_rng(seed)
+    directory.mkdir(parents=True)
+    path = str(directory / "examples.tfrecord")
+    compared = compared_columns(SPEC)
+    with tf.io.TFRecordWriter(path) as writer:
+        for _ in range(sessions):
+            features = tf.train.Example().features
+            example = tf.train.Example(features=features)
+            for name, kind in compared.items():
+                feature = example.features.feature[name]
+                if name == "click":
+                    feature.int64_list.value.extend((rng.random(3) < click).astype(int).tolist())
+                elif name == "watch_time_ms":
+                    feature.float_list.value.extend(
+                        (rng.exponential(8000.0, 3) * watch_scale).tolist()
+                    )
+                elif name == "tag":
+                    feature.bytes_list.value.extend([rng.choice(tag).encode() for _ in range(3)])
+                elif kind == "text":
+                    feature.bytes_list.value.extend([b"same"] * 3)
+                else:
+                    feature.float_list.value.extend([1.0, 2.0, 3.0])
+            writer.write(example.SerializeToString())
+    stats = tfdv.generate_statistics_from_tfrecord(
+        path, stats_options=tfdv.StatsOptions(schema=build_schema(SPEC))
+    )
+    (directory / "Split-train").mkdir()
+    (directory / "Split-train" / "FeatureStats.pb").write_bytes(stats.SerializeToString())
+    artifact = standard_artifacts.ExampleStatistics()
+    artifact.uri, artifact.split_names = str(directory), '["train"]'
+    artifact.span = 1
+    return artifact
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory):
+    return _statistics(tmp_path_factory.mktemp("baseline") / "stats", 0)
+
+
+def _validate(tmp_path, statistics, baseline, thresholds=None):
+    anomalies = standard_artifacts.ExampleAnomalies()
+    anomalies.uri = str(tmp_path / "anomalies")
+    Executor().Do(
+        {"statistics": [statistics], "baseline_statistics": [baseline] if baseline else []},
+        {"anomalies": [anomalies]},
+        {
+            "distribution_validator_config": validator_config(
+                SPEC, thresholds or DriftThresholds()
+            ),
+            "include_split_pairs": json_utils.dumps(None),
+            "custom_validation_config": None,
+        },
+    )
+
+
+def test_another_day_of_the_same_world_passes(tmp_path, baseline):
+    _validate(tmp_path, _statistics(tmp_path / "today", 1), baseline)
+
+
+def test_the_first_day_has_nothing_to_be_compared_with(tmp_path, baseline):
+    _validate(tmp_path, baseline, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"click": 0.95}, "'click'.*Jensen"),
+        ({"watch_scale": 40.0}, "'watch_time_ms'.*Jensen"),
+        ({"tag": ("b",)}, "'tag'.*Linfty"),
+        ({"sessions": 30}, "number of sessions"),
+        ({"sessions": 1700}, "number of sessions"),
+    ],
+)
+def test_a_shift_names_the_column_and_how_far_it_moved(tmp_path, baseline, change, words):
+    with pytest.raises(DataError, match=words):
+        _validate(tmp_path, _statistics(tmp_path / "today", 1, **change), baseline)
+
+
+def test_a_wider_threshold_lets_it_pass(tmp_path, baseline):
+    statistics = _statistics(tmp_path / "today", 1, click=0.95)
+    _validate(tmp_path, statistics, baseline, DriftThresholds(jensen_shannon=0.9))
+
+
+@pytest.mark.parametrize(
+    "field", [{"jensen_shannon": 0.0}, {"l_infinity": 1.5}, {"least_examples": 1.0}]
+)
+def test_thresholds_out_of_range_are_named(field):
+    with pytest.raises(ValueError, match=next(iter(field))):
+        DriftThresholds(**field)
+
+
+def test_ids_and_times_are_not_compared():
+    compared = compared_columns(SPEC)
+    assert compared["click"] == "number"
+    assert compared["tag"] == "text"
+    assert not {"user_id", "item_id", "timestamp_ms", "session_id"} & set(compared)
