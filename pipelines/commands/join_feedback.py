@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 from rich.console import Console
 from rich.table import Table
 
-from components.feedback_join.config import MISSING, FeedbackJoinConfig
+from components.feedback_join.config import MISSING, FeedbackJoinConfig, FeedbackJoinSummary
 from pipelines.beam_args import local_beam_args
-from pipelines.commands.invocation import debug_option
+from pipelines.commands.invocation import Invocation, debug_option
 from pipelines.commands.parameters import Names
+from pipelines.logs import output_to_log, require_log
 
 
 @click.command("join-feedback")
@@ -50,7 +53,10 @@ from pipelines.commands.parameters import Names
 @click.option("--beam-workers", type=int, default=1, show_default=True, help="Beam's processes.")
 @click.option("--beam-arg", "beam_args", multiple=True, help="Passed to Beam; may be repeated.")
 @debug_option
+@click.pass_obj
 def join_feedback_command(
+    invocation: Invocation,
+    /,
     log_dir: str,
     output_dir: str,
     feedback_names: tuple[str, ...],
@@ -71,11 +77,23 @@ def join_feedback_command(
         missing=missing,  # type: ignore[arg-type]
         max_bad_share=max_bad_rows,
     )
-    console = Console()
-    with console.status("loading Beam"):
-        from components.feedback_join.pipeline import join_feedback
-    with console.status("joining"):
-        found = join_feedback(log_dir, output_dir, config, local_beam_args(beam_workers, beam_args))
+    # Beside the directory, not in it: a join takes the place of an earlier one whole.
+    log = Path(f"{output_dir.rstrip('/')}.log")
+    require_log(log, "--output-dir", output_dir)
+    invocation.log_file = log
+    with output_to_log(log) as terminal:
+        console = Console(file=terminal, width=None if terminal.isatty() else 120)
+        with console.status("loading Beam"):
+            from components.feedback_join.pipeline import join_feedback
+        with console.status("joining"):
+            found = join_feedback(
+                log_dir, output_dir, config, local_beam_args(beam_workers, beam_args)
+            )
+        console.print(_table(found))
+        console.print(f"joined requests: {output_dir}", soft_wrap=True)
+
+
+def _table(found: FeedbackJoinSummary) -> Table:
     table = Table(title="Requests and feedback", show_header=False)
     for name, value in (
         ("requests logged", found.requests),
@@ -90,5 +108,4 @@ def join_feedback_command(
         *((f"unusable, {reason}", number) for reason, number in found.bad.items()),
     ):
         table.add_row(name, f"{value:,}")
-    console.print(table)
-    console.print(f"joined requests: {output_dir}", soft_wrap=True)
+    return table

@@ -7,7 +7,7 @@ from serving.interaction_log import InteractionLogger, RequestContext
 from serving.messages import Ranking
 
 
-def test_logs_are_joined_and_counted(tmp_path, capsys):
+def test_logs_are_joined_and_counted(tmp_path, capfd):
     answer = Ranking(
         np.zeros(1, np.int32),
         np.zeros(1, np.float32),
@@ -23,11 +23,35 @@ def test_logs_are_joined_and_counted(tmp_path, capsys):
         log.log_request(RequestContext("b", "t", "u", 0, "policy"), answer, 0, 5.0)
     paths = ["--log-dir", str(tmp_path / "log"), "--output-dir", str(tmp_path / "joined")]
     assert main(["join-feedback", *paths, "--feedback", "click"]) == 0
-    shown = capsys.readouterr().out
+    shown = capfd.readouterr().out
     assert "wait for the next run" in shown
+    assert (tmp_path / "joined.log").exists()
     assert list((tmp_path / "joined").glob("*.parquet"))
     assert main(["join-feedback", *paths, "--feedback", "click", "--wait-minutes", "0"]) == 1
-    assert "wait_minutes must be positive" in capsys.readouterr().err
+    assert "wait_minutes must be positive" in capfd.readouterr().err
     elsewhere = ["--log-dir", str(tmp_path / "none"), "--output-dir", str(tmp_path / "o")]
     assert main(["join-feedback", *elsewhere, "--feedback", "click"]) == 1
-    assert "no Parquet file" in capsys.readouterr().err
+    assert "no Parquet file" in capfd.readouterr().err
+
+
+def test_a_damaged_file_is_one_sentence_and_the_rest_is_in_the_log(tmp_path, capfd):
+    for name in ("requests", "feedback"):
+        (tmp_path / "log" / name).mkdir(parents=True)
+    (tmp_path / "log" / "requests" / "requests-0.parquet").write_bytes(b"PAR1 but no more")
+    joined = tmp_path / "joined"
+    paths = ["--log-dir", str(tmp_path / "log"), "--output-dir", f"{joined}/"]
+    assert main(["join-feedback", *paths, "--feedback", "click"]) == 1
+    shown = "".join(capfd.readouterr())
+    assert "requests-0.parquet is damaged" in shown
+    assert "Traceback" not in shown
+    assert f"full log: {joined}.log" in shown
+    # Beam's own words and the traceback are kept for whoever mends the log.
+    assert "Traceback" in (tmp_path / "joined.log").read_text()
+    assert not joined.exists()
+
+
+def test_an_output_directory_that_cannot_be_made_is_named_at_once(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    paths = ["--log-dir", str(tmp_path), "--output-dir", str(tmp_path / "file" / "joined")]
+    assert main(["join-feedback", *paths, "--feedback", "click"]) == 1
+    assert "--output-dir" in capsys.readouterr().err
