@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Callable, Sequence
@@ -26,8 +27,8 @@ from pipelines.spans import fingerprint, span_folders
 class DataStages(NamedTuple):
     """The components, in the order they run."""
 
-    example_gen: SessionExampleGen
-    schema_gen: tfx.components.ImportSchemaGen
+    example_gen: tfx.types.BaseComponent
+    schema_gen: tfx.types.BaseComponent
     statistics_gen: tfx.components.StatisticsGen
     validator: StrictExampleValidator
     transform: tfx.components.Transform
@@ -56,26 +57,54 @@ def data_stages(
     """
     example_gen = SessionExampleGen(
         data_dir=os.path.abspath(data.data_dir),
-        config=SessionExampleGenConfig(
-            dataset=data.dataset,
-            quarantine_dir=os.path.join(output, "quarantine"),
-            split_fractions=data.split_fractions,
-            max_bad_rows=data.max_bad_rows,
-            gap_minutes=data.gap_minutes,
-            max_session_length=data.max_session_length,
+        config=dataclasses.replace(
+            ingestion_config(data, os.path.join(output, "quarantine"), code_version),
             earlier=span_folders(data.pattern, data.earlier_spans),
             earlier_fingerprint=fingerprint(
                 os.path.abspath(data.data_dir), data.pattern, data.earlier_spans
             ),
-            code_version=code_version,
         ),
         pattern=data.pattern,
         span=data.span,
     )
-    examples = example_gen.outputs["examples"]
     schema_gen = tfx.components.ImportSchemaGen(
-        schema_file=write_schema(output, _session_schema(data))
+        schema_file=write_schema(output, session_schema(data))
     )
+    return stages_after(example_gen, schema_gen, data, splits, code_version)
+
+
+def ingestion_config(
+    data: DataOptions, quarantine_dir: str, code_version: str
+) -> SessionExampleGenConfig:
+    """How one delivery of a log becomes session examples."""
+    return SessionExampleGenConfig(
+        dataset=data.dataset,
+        quarantine_dir=quarantine_dir,
+        split_fractions=data.split_fractions,
+        max_bad_rows=data.max_bad_rows,
+        gap_minutes=data.gap_minutes,
+        max_session_length=data.max_session_length,
+        code_version=code_version,
+    )
+
+
+def stages_after(
+    example_gen: tfx.types.BaseComponent,
+    schema_gen: tfx.types.BaseComponent,
+    data: DataOptions,
+    splits: Sequence[str],
+    code_version: str,
+) -> DataStages:
+    """Validates and transforms session examples, wherever they and their schema come from.
+
+    Args:
+      example_gen: Has the output ``examples``.
+      schema_gen: Has the output ``schema``.
+      data: The log.
+      splits: Those to transform.
+      code_version: Part of the cache keys.
+    """
+    examples = example_gen.outputs["examples"]
     schema = schema_gen.outputs["schema"]
     statistics_gen = tfx.components.StatisticsGen(examples=examples, schema=schema)
     validator = StrictExampleValidator(
@@ -135,7 +164,8 @@ def write_schema(output: str, text: str) -> str:
     return path
 
 
-def _session_schema(data: DataOptions) -> str:
+def session_schema(data: DataOptions) -> str:
+    """The TFX schema of a log's sessions, in text form: the data set's own, or a curated one."""
     if data.schema_file is None:
         return text_format.MessageToString(build_schema(data.spec()))
     with open(data.schema_file) as file:

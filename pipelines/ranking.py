@@ -37,7 +37,6 @@ def create_pipeline(config: RankingPipelineConfig) -> tfx.dsl.Pipeline:
     """
     spec = config.data.spec()
     tasks = config.data.selected_tasks()
-    names = [task.name for task in tasks]
     output = os.path.abspath(config.output_dir)
 
     stages = data_stages(config.data, output, ("train", "eval"), code_version())
@@ -50,14 +49,8 @@ def create_pipeline(config: RankingPipelineConfig) -> tfx.dsl.Pipeline:
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["eval"]),
         base_model=None if base_model is None else base_model.outputs["result"],
-        custom_config=RankingTrainerConfig(
-            dataset=config.data.dataset,
-            tasks=tuple(names),
-            model=config.model,
-            training=config.training,
-            checkpoint_dir=os.path.join(output, "checkpoints"),
-            code_version=code_version(),
-            rmtl=config.rmtl,
+        custom_config=trainer_config(
+            config, os.path.join(output, "checkpoints")
         ).to_custom_config(),
     )
 
@@ -69,7 +62,7 @@ def create_pipeline(config: RankingPipelineConfig) -> tfx.dsl.Pipeline:
         candidate=trainer.outputs["model"],
     ).with_id("EarlierBlessedModel")
     evaluation_schema_gen = tfx.components.ImportSchemaGen(
-        schema_file=write_schema(output, _evaluation_schema(config))
+        schema_file=write_schema(output, evaluation_schema(config))
     ).with_id("EvaluationSchemaGen")
     evaluator = tfx.components.Evaluator(
         examples=flattener.outputs["impressions"],
@@ -90,7 +83,7 @@ def create_pipeline(config: RankingPipelineConfig) -> tfx.dsl.Pipeline:
     )
 
     return tfx.dsl.Pipeline(
-        pipeline_name=_pipeline_name(config),
+        pipeline_name=pipeline_name(config),
         pipeline_root=os.path.join(output, "pipeline"),
         components=[
             *stages,
@@ -107,6 +100,19 @@ def create_pipeline(config: RankingPipelineConfig) -> tfx.dsl.Pipeline:
             os.path.join(output, "metadata.db")
         ),
         beam_pipeline_args=list(config.beam_pipeline_args),
+    )
+
+
+def trainer_config(config: RankingPipelineConfig, checkpoint_dir: str) -> RankingTrainerConfig:
+    """What the Trainer's run function needs to know."""
+    return RankingTrainerConfig(
+        dataset=config.data.dataset,
+        tasks=tuple(task.name for task in config.data.selected_tasks()),
+        model=config.model,
+        training=config.training,
+        checkpoint_dir=checkpoint_dir,
+        code_version=code_version(),
+        rmtl=config.rmtl,
     )
 
 
@@ -146,14 +152,16 @@ def _row_counters(config: RankingPipelineConfig) -> local_runner.RowCounters:
     }
 
 
-def _pipeline_name(config: RankingPipelineConfig) -> str:
+def pipeline_name(config: RankingPipelineConfig) -> str:
+    """The same for runs whose models can be compared, and for no others."""
     # A baseline is looked for among the runs of one name: only models of the same data set and
     # tasks can be compared.
     key = json.dumps([config.data.dataset, list(config.data.tasks)])
     return f"ranking-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
-def _evaluation_schema(config: RankingPipelineConfig) -> str:
+def evaluation_schema(config: RankingPipelineConfig) -> str:
+    """The schema, in text form, of the impressions that the Evaluator reads."""
     spec = config.data.spec()
     types = column_types(spec)
     slices: dict[str, Dtype] = {name: types[name] for name in spec.slices}
