@@ -32,6 +32,8 @@ FEEDBACK_WEIGHTS: tuple[tuple[str, float], ...] = (
     ("pay", 2.0),
     ("hate", -2.0),
 )
+#: Feedbacks that say a video was watched, not that the user did something about it.
+_VIEWING = ("click", "long_view")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,3 +192,18 @@ def build_reward(config: RewardConfig | str, feedback_names: Sequence[str]) -> R
     if isinstance(config, str):
         config = reward_preset(config)
     return Reward(config, tuple(feedback_names))
+
+
+def positive_feedbacks(reward: RewardConfig, feedback_names: Sequence[str]) -> np.ndarray:
+    """Which feedbacks are positive interactions: bool `[feedback]`.
+
+    Those whose weight in the reward is positive, except click and long view, which count only where
+    there is nothing else.
+    """
+    # With a weight of 1, as a reward that ignores interactions does not change which are positive.
+    weights = dataclasses.replace(reward, interaction_weight=1.0).interaction_weights(
+        feedback_names
+    )
+    positive = weights > 0
+    done_something = positive & ~np.isin(feedback_names, _VIEWING)
+    return done_something if done_something.any() else positive

@@ -7,9 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from datasets.rewards import positive_feedbacks
 from environments.simulator.dynamics import Simulator
 from environments.simulator.runner import SessionRunner
-from environments.simulator.value import figures_of, positive_feedbacks
+from environments.simulator.value import figures_of
 from evaluation.ope.base import Estimate, Estimator
 from evaluation.ope.config import (
     ConservativeConfig,

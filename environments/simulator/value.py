@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from datasets.rewards import RewardConfig
+from datasets.rewards import positive_feedbacks
 from environments.simulator.dynamics import Simulator
 from environments.simulator.runner import Seed, SessionRunner
 from models.action_policy import ActionPolicy
 from models.fusion.base import FusionFunction
-
-#: Feedbacks that say a video was watched, not that the user did something about it.
-_VIEWING = ("click", "long_view")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,18 +91,3 @@ def figures_of(
         positive_rate=sums["positive"] / views,
         views=views,
     )
-
-
-def positive_feedbacks(reward: RewardConfig, feedback_names: Sequence[str]) -> np.ndarray:
-    """Which feedbacks are positive interactions: bool `[feedback]`.
-
-    Those whose weight in the reward is positive, except click and long view, which count only where
-    there is nothing else.
-    """
-    # With a weight of 1, as a reward that ignores interactions does not change which are positive.
-    weights = dataclasses.replace(reward, interaction_weight=1.0).interaction_weights(
-        feedback_names
-    )
-    positive = weights > 0
-    done_something = positive & ~np.isin(feedback_names, _VIEWING)
-    return done_something if done_something.any() else positive

@@ -10,6 +10,7 @@ from datasets.rewards import (
     REWARD_PRESETS,
     RewardConfig,
     build_reward,
+    positive_feedbacks,
     reward_preset,
 )
 
@@ -105,3 +106,10 @@ def test_an_unknown_preset_names_those_that_exist():
 def test_feedback_of_another_width_is_refused():
     with pytest.raises(ValueError, match="2 feedbacks for the names click, like"):
         build_reward("default", NAMES)(np.zeros((3, 2)), np.zeros(3), np.zeros(3))
+
+
+def test_positive_interactions():
+    names = ("click", "long_view", "like", "forward", "hate")
+    reward = RewardConfig()
+    assert positive_feedbacks(reward, names).tolist() == [False, False, True, True, False]
+    assert positive_feedbacks(reward, ("click", "long_view")).tolist() == [True, True]

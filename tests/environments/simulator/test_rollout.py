@@ -10,7 +10,7 @@ from environments.simulator.dynamics import Simulator
 from environments.simulator.policies import ConstantPolicy
 from environments.simulator.rollout import rollout, rollout_of
 from environments.simulator.runner import SessionRunner
-from environments.simulator.value import figures_of, positive_feedbacks, session_figures
+from environments.simulator.value import figures_of, session_figures
 from models.action_policy import ActionSample
 from models.fusion.base import FusionFunction
 from models.fusion.config import FusionConfig
@@ -168,10 +168,3 @@ def test_bad_input_is_named(simulator, runner):
         rollout_of(runner, USERS, 4, max_requests=1)
     with pytest.raises(ValueError, match="at least 1"):
         rollout_of(runner, USERS, 4, max_requests=0)
-
-
-def test_positive_interactions():
-    reward = SimulatorConfig().reward
-    names = ("click", "long_view", "like", "forward", "hate")
-    assert positive_feedbacks(reward, names).tolist() == [False, False, True, True, False]
-    assert positive_feedbacks(reward, ("click", "long_view")).tolist() == [True, True]
