@@ -1,6 +1,6 @@
-"""Which users are explored with, and how a request's exploration is seeded.
+"""Which users are explored with or tried a policy on, and how a request's exploration is seeded.
 
-Both are hashes, so that every server, language and day decides alike without asking anybody.
+All are hashes, so that every server, language and day decides alike without asking anybody.
 """
 
 from __future__ import annotations
@@ -42,6 +42,31 @@ class ExplorationPlan:
             return "policy"
         # A hash of its own: the halves must not move when the share does.
         return "random" if _hash(f"{self.salt}/half/{user_id}") % 2 else "noise"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialPlan:
+    """How users are divided between the policy in use and another that is tried.
+
+    Attributes:
+      treatment_share: Share of the users that get the other policy. A user stays in a group as long
+        as this and ``salt`` do: neither may change while a trial lasts.
+      salt: One for each trial, so that the groups of one are not those of the next.
+    """
+
+    treatment_share: float = 0.5
+    salt: str = "trial"
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.treatment_share <= 1.0:
+            raise ValueError(
+                f"share of users to try a policy on must be in [0, 1], got {self.treatment_share}"
+            )
+
+    def arm(self, user_id: str) -> Literal["control", "treatment"]:
+        """The group of a user; to be logged as the request's arm."""
+        place = _hash(f"{self.salt}/trial/{user_id}") / _SPAN
+        return "treatment" if place < self.treatment_share else "control"
 
 
 def request_seed(request_id: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.client import GrpcRankerClient
-from serving.exploration import ExplorationPlan, request_seed
+from serving.exploration import ExplorationPlan, TrialPlan, request_seed
 from serving.interaction_log import FEEDBACK, REQUESTS, InteractionLogger, RequestContext, read_log
 from serving.messages import Ranking
 
@@ -53,6 +53,25 @@ def test_arms_are_the_same_in_every_version():
     # Whoever changes these gives every user of a running system another arm.
     arms = [ExplorationPlan(0.5).arm(name) for name in ("ann", "bob", "eve", "joe", "sue")]
     assert arms == ["random", "policy", "policy", "random", "random"]
+
+
+def test_groups_of_a_trial_are_stable_and_independent_of_each_other():
+    users = [f"user {number}" for number in range(10_000)]
+    one, other = ([TrialPlan(salt=salt).arm(user) for user in users] for salt in ("a", "b"))
+    assert one.count("treatment") / len(users) == pytest.approx(0.5, abs=0.02)
+    both = sum(a == b == "treatment" for a, b in zip(one, other, strict=True))
+    assert both / len(users) == pytest.approx(0.25, abs=0.02)
+    explored = [ExplorationPlan(0.5, "a").arm(user) != "policy" for user in users]
+    crossed = sum(a == "treatment" and b for a, b in zip(one, explored, strict=True))
+    assert crossed / len(users) == pytest.approx(0.25, abs=0.02)
+    # Whoever changes these moves the users of a running trial.
+    assert [TrialPlan().arm(name) for name in ("ann", "bob", "eve")] == [
+        "control",
+        "control",
+        "control",
+    ]
+    with pytest.raises(ValueError, match="share"):
+        TrialPlan(-0.1)
 
 
 def test_what_is_written_is_what_was_served(served, request_parts, tmp_path):

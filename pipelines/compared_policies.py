@@ -1,0 +1,144 @@
+"""The policies that ``mtfx compare`` is told to try in a run's simulator, by name or directory."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from datasets.errors import DataError
+from datasets.rewards import reward_preset
+from environments.simulator.config import SimulatorConfig
+from environments.simulator.dynamics import Simulator
+from environments.simulator.policies import ConstantPolicy
+from environments.simulator.ranker_policy import RankerPolicy
+from environments.simulator.world import load_world
+from evaluation.fusion_report import SUMMARY_FILE
+from models.action_policy import ActionPolicy
+from models.fusion.base import FusionFunction
+from models.fusion.config import FusionConfig
+from models.fusion.ranker import METADATA_FILE
+from models.fusion.registry import build_fusion
+from models.fusion.saved_policy import SavedPolicy
+from pipelines.errors import UserError, require
+
+#: Equal weights for everybody; there without training.
+CONSTANT = "constant"
+#: Where the pipeline's stages put their policies.
+_STAGES = ("Trainer-", "PolicySearch-")
+
+
+class NamedPolicy(NamedTuple):
+    """A policy and what it is for.
+
+    Attributes:
+      name: For the report: the method, or what it is and the last part of its directory.
+      source: Where it was found, for the report.
+      fusion: Scores candidates by its actions.
+      policy: Chooses actions.
+    """
+
+    name: str
+    source: str
+    fusion: FusionFunction
+    policy: ActionPolicy
+
+
+class FusionRun:
+    """The simulator of the last run of ``mtfx fusion``, and the policies it left.
+
+    Attributes:
+      simulator: With the run's rules.
+    """
+
+    def __init__(self, run_dir: str) -> None:
+        """Reads the run.
+
+        Raises:
+          UserError: if there was none, or its report is damaged.
+          DataError: if its simulator cannot be read.
+        """
+        path = Path(run_dir, "fusion", "report", SUMMARY_FILE)
+        try:
+            summary = json.loads(path.read_text(encoding="utf-8"))
+            config = summary["config"]
+            rules = SimulatorConfig(
+                candidates=config["candidates"], reward=reward_preset(config["reward"])
+            )
+            self._formula = FusionConfig(formula=config["formula"])
+            world = summary["simulator"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"--run-dir {run_dir} holds no run of `mtfx fusion`: {path} ({error})",
+                "run `mtfx fusion` first, or compare logs with --interactions",
+            ) from error
+        self.simulator = Simulator(load_world(world), rules)
+        self._pipeline = Path(run_dir, "fusion", "pipeline")
+
+    def methods(self) -> dict[str, str]:
+        """Directories of the policies that the run left, by method: those that were made last."""
+        found: dict[str, tuple[int, str]] = {}
+        for path in self._pipeline.glob("*/model/*/Format-Serving"):
+            stage, number = path.parts[-4], path.parts[-2]
+            for prefix in _STAGES:
+                method = stage.removeprefix(prefix)
+                if method != stage and number.isdigit():
+                    found[method] = max(found.get(method, (-1, "")), (int(number), str(path)))
+        return {method: path for method, (_, path) in sorted(found.items())}
+
+    def policy(self, flag: str, name: str) -> NamedPolicy:
+        """A policy by its method, or the directory of an exported policy or ranker.
+
+        Args:
+          flag: Which flag it was given with.
+          name: ``constant``, a method of the run, or a directory.
+
+        Raises:
+          UserError: if there is none of that name.
+          DataError: if what is there cannot be read, or is for another world.
+        """
+        if name == CONSTANT:
+            fusion = build_fusion(self._formula, self.simulator.world.num_predictions)
+            middle = ConstantPolicy(np.zeros(fusion.action_dim, np.float32))
+            return NamedPolicy(name, f"equal weights, {self._formula.formula}", fusion, middle)
+        methods = self.methods()
+        directory = methods.get(name, name)
+        require(
+            os.path.isdir(directory),
+            f"{flag} {name}: neither a policy of the run nor a directory",
+            f"the run has {', '.join(sorted({CONSTANT, *methods}))}",
+        )
+        if "state_names" in _metadata(directory):
+            ranker = RankerPolicy(directory, self.simulator)
+            return NamedPolicy(f"ranker {Path(directory).name}", directory, ranker, ranker)
+        return self._saved(name if name in methods else None, directory)
+
+    def _saved(self, method: str | None, directory: str) -> NamedPolicy:
+        policy, world = SavedPolicy(directory), self.simulator.world
+        about = policy.metadata
+        if about.prediction_names != tuple(world.prediction_names):
+            raise DataError(
+                f"the policy in {directory} fuses {', '.join(about.prediction_names)}, but the "
+                f"run's simulator has {', '.join(world.prediction_names)}"
+            )
+        if about.state_dim != self.simulator.state_dim:
+            raise DataError(
+                f"the policy in {directory} takes states of size {about.state_dim}, but the "
+                f"run's simulator has some of {self.simulator.state_dim}"
+            )
+        name = method or f"{about.method} {Path(directory).name}"
+        return NamedPolicy(name, directory, policy.fusion(world.num_predictions), policy)
+
+
+def _metadata(directory: str) -> dict[str, Any]:
+    path = Path(directory, "assets.extra", METADATA_FILE)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{directory} holds no policy or ranker of MTFX: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no description of a policy or ranker")
+    return content
