@@ -32,7 +32,7 @@ from trainers.fusion_config import FusionTrainerConfig
 from trainers.world_config import ResponseKind, WorldConfig
 
 #: Simulated sessions of other seeds than those that are learned from.
-_EVALUATION_SEED = 1_000_003
+EVALUATION_SEED = 1_000_003
 
 
 def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
@@ -47,12 +47,12 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
     """
     ranking, simulator_gen = simulator_stages(config)
     simulator = simulator_gen.outputs["simulator"]
-    baselines = [_learner(config, name, simulator) for name in config.baselines]
+    baselines = [search_stage(config, name, simulator) for name in config.baselines]
     learned = [name for name in (config.method, *config.baselines) if name not in SEARCHES]
-    explored = _interactions(config, learned, simulator)
-    interactions = explored[_fusion_key(config, config.method)].outputs["examples"]
+    explored = exploration_stages(config, learned, simulator)
+    interactions = explored[fusion_key(config, config.method)].outputs["examples"]
     trained = [
-        _trainer(config, name, explored[_fusion_key(config, name)].outputs["examples"])
+        _trainer(config, name, explored[fusion_key(config, name)].outputs["examples"])
         for name in learned
     ]
     candidate = trained[0].outputs["model"]
@@ -62,16 +62,7 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
         model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
         candidate=candidate,
     ).with_id("EarlierBlessedPolicy")
-    judged = PolicyEvaluatorConfig(
-        estimators=default_estimators(
-            ConservativeConfig.penalty if config.ope_penalty is None else config.ope_penalty
-        ),
-        deciding=config.estimator,
-        simulator=config.simulator,
-        simulated_sessions=config.eval_sessions,
-        seed=config.seed,
-        code_version=code_version(),
-    )
+    judged = evaluation_config(config)
     evaluator = PolicyEvaluator(
         interactions=interactions,
         policy=candidate,
@@ -87,7 +78,7 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
         sessions=config.eval_sessions,
         # As the estimates beside it have it, whatever an agent discounts its targets with.
         gamma=judged.gamma,
-        seed=config.seed + _EVALUATION_SEED,
+        seed=config.seed + EVALUATION_SEED,
         code_version=code_version(),
     )
     exporter = RankerExporter(
@@ -97,9 +88,11 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
         examples=ranking.outputs["examples"],
         code_version=code_version(),
     )
+    infra_validator = config.infra_validation.stage(exporter.outputs["model"])
     pusher = tfx.components.Pusher(
         model=exporter.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=None if infra_validator is None else infra_validator.outputs["blessing"],
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(
                 base_directory=os.path.join(os.path.abspath(config.run_dir), "serving", "ranker")
@@ -118,6 +111,7 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
             evaluator,
             comparison,
             exporter,
+            *([] if infra_validator is None else [infra_validator]),
             pusher,
         ],
     )
@@ -131,11 +125,13 @@ def simulator_stages(config: FusionPipelineConfig) -> tuple[Any, SimulatorGen]:
         transform_graph=tfx.dsl.Channel(type=tfx.types.standard_artifacts.TransformGraph),
         examples=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Examples),
     ).with_id("LatestBlessedRanking")
+    data = config.ranking_run()
+    world = world_config(config, data["dataset"], os.path.abspath(data["data_dir"]))
     simulator_gen = SimulatorGen(
         examples=ranking.outputs["examples"],
         transform_graph=ranking.outputs["transform_graph"],
         model=ranking.outputs["model"],
-        config=_world(config).to_json(),
+        config=world.to_json(),
     )
     return ranking, simulator_gen
 
@@ -143,7 +139,7 @@ def simulator_stages(config: FusionPipelineConfig) -> tuple[Any, SimulatorGen]:
 def pipeline_of(config: FusionPipelineConfig, stages: list[Any]) -> tfx.dsl.Pipeline:
     """A pipeline of these stages, under the name, metadata and cache of the run's fusion."""
     return tfx.dsl.Pipeline(
-        pipeline_name=_pipeline_name(config),
+        pipeline_name=pipeline_name(config),
         pipeline_root=os.path.join(config.output_dir, "pipeline"),
         components=stages,
         enable_cache=config.enable_cache,
@@ -176,11 +172,31 @@ def run_fusion(
     return summary
 
 
-def _world(config: FusionPipelineConfig) -> WorldConfig:
-    data = config.ranking_run()
+def evaluation_config(config: FusionPipelineConfig) -> PolicyEvaluatorConfig:
+    """How policies are judged."""
+    return PolicyEvaluatorConfig(
+        estimators=default_estimators(
+            ConservativeConfig.penalty if config.ope_penalty is None else config.ope_penalty
+        ),
+        deciding=config.estimator,
+        simulator=config.simulator,
+        simulated_sessions=config.eval_sessions,
+        seed=config.seed,
+        code_version=code_version(),
+    )
+
+
+def world_config(config: FusionPipelineConfig, dataset: str, data_dir: str) -> WorldConfig:
+    """How the simulator is fitted.
+
+    Args:
+      config: The run.
+      dataset: The ranking model's data set.
+      data_dir: Its files, which hold the truth behind a synthetic one.
+    """
     return WorldConfig(
-        dataset=data["dataset"],
-        data_dir=os.path.abspath(data["data_dir"]),
+        dataset=dataset,
+        data_dir=data_dir,
         users=config.users,
         pool=config.pool,
         max_views=config.simulator.max_views,
@@ -190,7 +206,7 @@ def _world(config: FusionPipelineConfig) -> WorldConfig:
     )
 
 
-def _learner(
+def search_stage(
     config: FusionPipelineConfig, method: str, simulator: tfx.types.Channel
 ) -> PolicySearch | None:
     """The stage that searches for a baseline; None for one that learns from interactions."""
@@ -205,14 +221,14 @@ def _learner(
     ).with_id(f"PolicySearch-{method}")
 
 
-def _interactions(
+def exploration_stages(
     config: FusionPipelineConfig, methods: list[str], simulator: tfx.types.Channel
 ) -> dict[str, SimulatedInteractionGen]:
     """The stages that explore, by fusion: an action means something under its own fusion only."""
     stages: dict[str, SimulatedInteractionGen] = {}
     for method in methods:
         fusion = config.fusion_of(method)
-        key = _fusion_key(config, method)
+        key = fusion_key(config, method)
         if key in stages:
             continue
         stage = SimulatedInteractionGen(
@@ -231,8 +247,23 @@ def _interactions(
     return stages
 
 
-def _fusion_key(config: FusionPipelineConfig, method: str) -> str:
+def fusion_key(config: FusionPipelineConfig, method: str) -> str:
+    """Tells apart fusions under which actions do not mean the same."""
     return json.dumps(config.fusion_of(method).action_meaning(), sort_keys=True)
+
+
+def trainer_config(
+    config: FusionPipelineConfig, method: str, checkpoint_dir: str
+) -> FusionTrainerConfig:
+    """What the run function of a method's Trainer needs to know."""
+    return FusionTrainerConfig(
+        method=method,
+        agent=config.agent(method),
+        fusion=config.fusion_of(method),
+        checkpoint_dir=checkpoint_dir,
+        seed=config.seed,
+        code_version=code_version(),
+    )
 
 
 def _trainer(
@@ -243,18 +274,14 @@ def _trainer(
         examples=interactions,
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["eval"]),
-        custom_config=FusionTrainerConfig(
-            method=method,
-            agent=config.agent(method),
-            fusion=config.fusion_of(method),
-            checkpoint_dir=os.path.join(config.output_dir, "checkpoints"),
-            seed=config.seed,
-            code_version=code_version(),
+        custom_config=trainer_config(
+            config, method, os.path.join(config.output_dir, "checkpoints")
         ).to_custom_config(),
     ).with_id(f"Trainer-{method}")
 
 
-def _pipeline_name(config: FusionPipelineConfig) -> str:
+def pipeline_name(config: FusionPipelineConfig) -> str:
+    """The same for runs whose policies can be compared, and for no others."""
     # The current policy is looked for among the runs of one name: only policies whose actions mean
     # the same, and whose values are of the same reward, can be compared.
     fusion = config.fusion_of(config.method)

@@ -19,6 +19,7 @@ from models.fusion.config import (
 from pipelines.beam_args import local_beam_args
 from pipelines.errors import UserError, require
 from pipelines.fusion_settings import agent_config
+from pipelines.infra_validation import InfraValidation
 
 if TYPE_CHECKING:
     from agents.fusion_config import FusionAgentConfig
@@ -60,6 +61,7 @@ class FusionPipelineConfig:
       settings: The agent's other hyper-parameters, by name; see ``pipelines.fusion_settings``.
       estimator: Whose lower bound decides on the blessing.
       ope_penalty: The conservative estimator's alpha; None is its default.
+      infra_validation: How the ranker is tried in TF Serving before it is pushed.
       seed: Seed of everything random.
       beam_pipeline_args: Passed to Beam; see ``pipelines.beam_args``.
       enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.
@@ -82,6 +84,7 @@ class FusionPipelineConfig:
     settings: tuple[tuple[str, Any], ...] = ()
     estimator: str = "conservative"
     ope_penalty: float | None = None
+    infra_validation: InfraValidation = dataclasses.field(default_factory=InfraValidation)
     seed: int = 0
     beam_pipeline_args: tuple[str, ...] = dataclasses.field(default_factory=local_beam_args)
     enable_cache: bool = True
@@ -125,6 +128,7 @@ class FusionPipelineConfig:
         Raises:
           UserError: naming what is missing and what to run first.
         """
+        self.infra_validation.check()
         require(
             self.metadata_path.is_file() and self._ranking_summary.is_file(),
             f"--run-dir {self.run_dir} holds no run of the ranking pipeline",

@@ -31,6 +31,7 @@ from pipelines.fusion_config import (
     FusionPipelineConfig,
 )
 from pipelines.fusion_settings import settings_help
+from pipelines.infra_validation import DEFAULT_TAG, PLATFORMS, InfraValidation
 from pipelines.progress import stage_progress
 
 
@@ -135,6 +136,21 @@ All of them, with their defaults:
     help="Conservative estimator: what actions beyond the log cost, in units of reward; larger is "
     "more careful.  [default: 0.05]",
 )
+@click.option(
+    "--infra-validator",
+    type=click.Choice(PLATFORMS),
+    default="none",
+    show_default=True,
+    help="Whether TF Serving itself loads the ranker and answers its warm-up requests before it is "
+    "pushed: in this machine's Docker, or as a pod of Kubeflow Pipelines. Not by default, as many "
+    "machines have neither.",
+)
+@click.option(
+    "--serving-tag",
+    default=DEFAULT_TAG,
+    show_default=True,
+    help="Of the image tensorflow/serving that --infra-validator starts.",
+)
 @seed_option
 @click.option("--beam-workers", type=int, default=1, show_default=True, help="Beam's processes.")
 @click.option("--beam-arg", "beam_args", multiple=True, help="Passed to Beam; may be repeated.")
@@ -160,6 +176,8 @@ def fusion_command(
     settings: tuple[tuple[str, Any], ...],
     estimator: str,
     ope_penalty: float | None,
+    infra_validator: str,
+    serving_tag: str,
     seed: int,
     beam_workers: int,
     beam_args: tuple[str, ...],
@@ -190,6 +208,7 @@ def fusion_command(
         settings=settings,
         estimator=estimator,
         ope_penalty=ope_penalty,
+        infra_validation=InfraValidation(infra_validator, serving_tag),
         seed=seed,
         beam_pipeline_args=local_beam_args(beam_workers, beam_args),
         enable_cache=cache,
