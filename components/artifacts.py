@@ -12,4 +12,5 @@ class Simulator(artifact.Artifact):
     ``saved_model`` is the same for programs without this project.
     """
 
-    TYPE_NAME = "Simulator"
+    # Kubeflow's containers import the class by its type's name, which may have one dot only.
+    TYPE_NAME = "components.Simulator"

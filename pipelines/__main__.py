@@ -14,6 +14,7 @@ from rich.console import Console
 from pipelines.code_version import package_version
 from pipelines.commands.backbones import backbones_command
 from pipelines.commands.compare import compare_command
+from pipelines.commands.compile import compile_command
 from pipelines.commands.datasets import datasets_command
 from pipelines.commands.experiment import experiment_command
 from pipelines.commands.explain import explain_command
@@ -44,6 +45,7 @@ _COMMANDS = (
     explain_command,
     join_feedback_command,
     compare_command,
+    compile_command,
     experiment_command,
     datasets_command,
     backbones_command,

@@ -76,6 +76,24 @@ class RankingPipelineConfig:
         Raises:
           UserError: naming the flag and what is wrong with it.
         """
+        self.check_tasks()
+        self.data.check_files()
+        require(
+            not self.base_model or "://" in self.base_model or self._holds_model(),
+            f"--base-model {self.base_model} holds no Format-Serving/saved_model.pb",
+            "give the artifact of a Trainer, below OUTPUT/pipeline/Trainer/model",
+        )
+        output = Path(self.output_dir)
+        require(
+            not output.exists() or output.is_dir(), f"--output-dir {output} is a file, not a folder"
+        )
+
+    def check_tasks(self) -> None:
+        """Checks that data set, tasks, model and method go together; reads no data.
+
+        Raises:
+          UserError: naming the flag and what is wrong with it.
+        """
         tasks = {task.name: task for task in self.data.selected_tasks()}
         for name, _ in self.model_options.task_weights:
             require(
@@ -91,15 +109,11 @@ class RankingPipelineConfig:
                     f"add {task.parent} to --tasks",
                 )
         self.method_options.check(tuple(tasks.values()))
-        self.data.check_files()
         require(
-            not self.base_model or "://" in self.base_model or self._holds_model(),
-            f"--base-model {self.base_model} holds no Format-Serving/saved_model.pb",
-            "give the artifact of a Trainer, below OUTPUT/pipeline/Trainer/model",
-        )
-        output = Path(self.output_dir)
-        require(
-            not output.exists() or output.is_dir(), f"--output-dir {output} is a file, not a folder"
+            self.training_options.strategy != "multi_worker_mirrored"
+            or self.method_options.name == "supervised",
+            "--strategy multi_worker_mirrored is for --method supervised: RMTL's critics learn on "
+            "one machine",
         )
 
     def _holds_model(self) -> bool:

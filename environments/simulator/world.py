@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from datasets.errors import DataError
 from environments.simulator.response import ResponseModel
@@ -107,14 +109,15 @@ def load_world(directory: str | os.PathLike[str]) -> World:
     Raises:
       DataError: if there is no whole world, or its files do not fit each other.
     """
-    source = Path(directory)
-    if not (source / WORLD_FILE).is_file():
+    # Beam's workers read it from wherever the pipeline's artifacts are.
+    source = os.fspath(directory)
+    if not tf.io.gfile.exists(os.path.join(source, WORLD_FILE)):
         raise DataError(f"{source} holds no {WORLD_FILE}: it is no saved world, or not a whole one")
     try:
-        content = json.loads((source / WORLD_FILE).read_text(encoding="utf-8"))
+        content = json.loads(_read(source, WORLD_FILE))
         if content["version"] != _VERSION:
             raise ValueError(f"version {content['version']} instead of {_VERSION}")
-        with np.load(source / TABLES_FILE) as stored:
+        with np.load(io.BytesIO(_read(source, TABLES_FILE))) as stored:
             tables = {name: stored[name] for name in stored.files}
         response = response_model_class(content["response"]).restore(
             {
@@ -132,8 +135,20 @@ def load_world(directory: str | os.PathLike[str]) -> World:
             item_ids=tables["item_ids"],
             user_ids=tables["user_ids"],
         )
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        zipfile.BadZipFile,
+        tf.errors.OpError,
+    ) as error:
         raise DataError(f"the world in {source} cannot be read ({error}); make it anew") from error
+
+
+def _read(directory: str, name: str) -> bytes:
+    with tf.io.gfile.GFile(os.path.join(directory, name), "rb") as file:
+        return file.read()
 
 
 def _check_shapes(world: World) -> None:

@@ -1,0 +1,98 @@
+"""The ranking pipeline for Kubeflow: the same stages, all that they need in the spec."""
+
+from __future__ import annotations
+
+from tfx import v1 as tfx
+
+from components.cluster.current_model import CurrentModel
+from components.cluster.evaluators import Evaluator
+from components.cluster.example_gen import SpanExampleGen
+from components.cluster.schema import InlineSchemaGen
+from components.cluster.seeded_trainer import SeededTrainer
+from components.session_flattener.component import SessionFlattener
+from evaluation.eval_config import build_eval_config
+from pipelines.code_version import code_version
+from pipelines.config import RankingPipelineConfig
+from pipelines.data_stages import ingestion_config, session_schema, stages_after
+from pipelines.kubeflow_config import KubeflowConfig
+from pipelines.ranking import evaluation_schema, pipeline_name, trainer_config
+
+#: What kind of model the pushed one is, and the folder that it goes to.
+PUSHED = "ranking"
+
+
+def create_ranking_pipeline(
+    config: RankingPipelineConfig, cluster: KubeflowConfig, days: int = 1
+) -> tfx.dsl.Pipeline:
+    """Builds the pipeline; its stages read from top to bottom.
+
+    It differs from ``pipelines.ranking`` where a cluster's backend has no store to resolve from:
+    the baseline is the model that was pushed last. ``data_dir``, ``span``, ``days`` and ``seed``
+    are parameters of each run.
+
+    Args:
+      config: What to run; its data and seed are the parameters' defaults.
+      cluster: Where.
+      days: Default of how many deliveries are read.
+    """
+    data = config.data
+    example_gen = SpanExampleGen(
+        data_dir=_parameter("data_dir", data.data_dir),
+        pattern=data.pattern,
+        span=_parameter("span", data.span),
+        days=_parameter("days", days),
+        config=ingestion_config(data, cluster.below_root("quarantine"), code_version()),
+    )
+    schema_gen = InlineSchemaGen(text=session_schema(data)).with_id("SchemaGen")
+    stages = stages_after(example_gen, schema_gen, data, ("train", "eval"), code_version())
+    trainer = SeededTrainer(
+        run_fn="trainers.ranking.run_fn",
+        examples=stages.transform.outputs["transformed_examples"],
+        transform_graph=stages.transform.outputs["transform_graph"],
+        custom_config=trainer_config(config, cluster.below_root("checkpoints")).to_custom_config(),
+        seed=_parameter("seed", config.seed),
+    ).with_id("Trainer")
+    flattener = SessionFlattener(examples=stages.examples, schema=stages.schema, splits=("test",))
+    current = CurrentModel(push_dir=cluster.push_to(PUSHED))
+    evaluation_schema_gen = InlineSchemaGen(text=evaluation_schema(config)).with_id(
+        "EvaluationSchemaGen"
+    )
+    evaluator = Evaluator(
+        examples=flattener.outputs["impressions"],
+        model=trainer.outputs["model"],
+        baseline_model=current.outputs["model"],
+        eval_config=build_eval_config(data.selected_tasks(), data.spec().slices, config.thresholds),
+        example_splits=["test"],
+        schema=evaluation_schema_gen.outputs["schema"],
+    )
+    pusher = tfx.components.Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=destination(cluster.push_to(PUSHED)),
+    )
+    return tfx.dsl.Pipeline(
+        pipeline_name=pipeline_name(config),
+        pipeline_root=cluster.pipeline_root,
+        components=[
+            *stages,
+            trainer,
+            flattener,
+            current,
+            evaluation_schema_gen,
+            evaluator,
+            pusher,
+        ],
+        enable_cache=config.enable_cache,
+        beam_pipeline_args=list(config.beam_pipeline_args),
+    )
+
+
+def destination(push_dir: str) -> tfx.proto.PushDestination:
+    """A Pusher's directory."""
+    return tfx.proto.PushDestination(
+        filesystem=tfx.proto.PushDestination.Filesystem(base_directory=push_dir)
+    )
+
+
+def _parameter(name: str, default: str | int) -> tfx.dsl.experimental.RuntimeParameter:
+    return tfx.dsl.experimental.RuntimeParameter(name=name, ptype=type(default), default=default)
