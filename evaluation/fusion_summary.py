@@ -35,6 +35,7 @@ class FusionSummary:
       code_version: Version of the code.
       ranker: Directory of the exported ranker, pushed or not.
       simulator: Directory of the simulator.
+      policy: Directory of the policy's artifact.
     """
 
     dataset: str
@@ -57,6 +58,7 @@ class FusionSummary:
     code_version: str = ""
     ranker: str = ""
     simulator: str = ""
+    policy: str = ""
 
     @property
     def verdict(self) -> str:

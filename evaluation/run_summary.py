@@ -63,6 +63,7 @@ class RunSummary:
       code_version: Version of the code.
       data_span: Time of the first and of the last impression, as text.
       notes: What was missing or assumed, one sentence each.
+      model: Directory of the model's artifact.
     """
 
     dataset: str
@@ -83,6 +84,7 @@ class RunSummary:
     code_version: str = ""
     data_span: tuple[str, str] | None = None
     notes: Sequence[str] = ()
+    model: str = ""
 
     @property
     def quarantined(self) -> int:
@@ -122,6 +124,7 @@ class RunSummary:
                 "metrics": {name: task.to_json() for name, task in found.metrics.items()},
                 "blessed": self.blessed,
                 "pushed_model": self.pushed_model,
+                "model": self.model,
                 "seconds": self.seconds,
                 "blessing_reasons": found.reasons,
                 "baseline_metrics": found.baseline

@@ -13,8 +13,10 @@ from rich.console import Console
 
 from pipelines.code_version import package_version
 from pipelines.commands.backbones import backbones_command
+from pipelines.commands.closed_loop import closed_loop_command
 from pipelines.commands.compare import compare_command
 from pipelines.commands.compile import compile_command
+from pipelines.commands.daily import daily_command
 from pipelines.commands.datasets import datasets_command
 from pipelines.commands.experiment import experiment_command
 from pipelines.commands.explain import explain_command
@@ -45,6 +47,8 @@ _COMMANDS = (
     explain_command,
     join_feedback_command,
     compare_command,
+    daily_command,
+    closed_loop_command,
     compile_command,
     experiment_command,
     datasets_command,

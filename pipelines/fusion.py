@@ -11,8 +11,8 @@ from tfx import v1 as tfx
 from tfx.types.channel import union
 
 from components.earlier_blessed_model import EarlierBlessedModelStrategy
-from components.interaction_gen.component import SimulatedInteractionGen
-from components.interaction_gen.config import SimulatedInteractionConfig
+from components.interaction_gen.component import ServedInteractionGen, SimulatedInteractionGen
+from components.interaction_gen.config import ServedInteractionConfig, SimulatedInteractionConfig
 from components.latest_blessed_ranking import LatestBlessedRankingStrategy
 from components.policy_comparison.component import PolicyComparison
 from components.policy_evaluator.component import PolicyEvaluator
@@ -21,13 +21,19 @@ from components.policy_search.component import PolicySearch
 from components.policy_search.search import PolicySearchConfig
 from components.ranker_exporter.component import RankerExporter
 from components.simulator_gen.component import SimulatorGen
+from datasets.transitions import TransitionSpec
+from environments.simulator.dynamics import Simulator
+from environments.simulator.world import load_world
 from evaluation.fusion_report import write_fusion_report
 from evaluation.fusion_summary import FusionSummary
 from evaluation.ope.config import ConservativeConfig
+from models.fusion.registry import build_fusion
 from pipelines import local_runner
 from pipelines.code_version import code_version
-from pipelines.fusion_config import SEARCHES, FusionPipelineConfig
+from pipelines.fusion_config import SEARCHES, FusionPipelineConfig, ServedLog
 from pipelines.fusion_run import summarise_run
+from pipelines.imported import earlier_model, earlier_simulator
+from pipelines.spans import fingerprint, span_folders
 from trainers.fusion_config import FusionTrainerConfig
 from trainers.world_config import ResponseKind, WorldConfig
 
@@ -45,14 +51,24 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
       A pipeline whose metadata is the ranking pipeline's, through which it finds that one's latest
       blessed model.
     """
-    ranking, simulator_gen = simulator_stages(config)
-    simulator = simulator_gen.outputs["simulator"]
+    ranking, simulator_stage = _ranking_and_simulator(config)
+    [simulator] = simulator_stage.outputs.values()
+    base_policy = earlier_model(config.base_policy, "BasePolicy")
     baselines = [search_stage(config, name, simulator) for name in config.baselines]
     learned = [name for name in (config.method, *config.baselines) if name not in SEARCHES]
-    explored = exploration_stages(config, learned, simulator)
+    explored = (
+        exploration_stages(config, learned, simulator)
+        if config.served is None
+        else dict.fromkeys([fusion_key(config, config.method)], _served(config, config.served))
+    )
     interactions = explored[fusion_key(config, config.method)].outputs["examples"]
     trained = [
-        _trainer(config, name, explored[fusion_key(config, name)].outputs["examples"])
+        _trainer(
+            config,
+            name,
+            explored[fusion_key(config, name)].outputs["examples"],
+            base_policy if name == config.method else None,
+        )
         for name in learned
     ]
     candidate = trained[0].outputs["model"]
@@ -103,7 +119,8 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
         config,
         [
             ranking,
-            simulator_gen,
+            simulator_stage,
+            *([] if base_policy is None else [base_policy]),
             *searched,
             *explored.values(),
             *trained,
@@ -117,6 +134,14 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
     )
 
 
+def _ranking_and_simulator(config: FusionPipelineConfig) -> tuple[Any, Any]:
+    """The ranking model, and the simulator: of it, or of the ranker that a log was served by."""
+    ranking, simulator_gen = simulator_stages(config)
+    if config.served is None:
+        return ranking, simulator_gen
+    return ranking, earlier_simulator(config.served_simulator)
+
+
 def simulator_stages(config: FusionPipelineConfig) -> tuple[Any, SimulatorGen]:
     """The first stages: one that finds the ranking model, and one that fits its simulator."""
     ranking = tfx.dsl.Resolver(
@@ -125,8 +150,7 @@ def simulator_stages(config: FusionPipelineConfig) -> tuple[Any, SimulatorGen]:
         transform_graph=tfx.dsl.Channel(type=tfx.types.standard_artifacts.TransformGraph),
         examples=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Examples),
     ).with_id("LatestBlessedRanking")
-    data = config.ranking_run()
-    world = world_config(config, data["dataset"], os.path.abspath(data["data_dir"]))
+    world = world_config(config, config.ranking_run()["dataset"], config.log_dir)
     simulator_gen = SimulatorGen(
         examples=ranking.outputs["examples"],
         transform_graph=ranking.outputs["transform_graph"],
@@ -247,6 +271,34 @@ def exploration_stages(
     return stages
 
 
+def _served(config: FusionPipelineConfig, log: ServedLog) -> ServedInteractionGen:
+    """The stage that reads what was served."""
+    simulator = Simulator(load_world(config.served_simulator), config.simulator)
+    fusion = config.fusion_of(config.method)
+    world = simulator.world
+    return ServedInteractionGen(
+        data_dir=os.path.abspath(log.data_dir),
+        config=ServedInteractionConfig(
+            spec=TransitionSpec(
+                simulator.state_dim,
+                world.prediction_names,
+                world.feedback_names,
+                build_fusion(fusion, world.num_predictions).action_dim,
+            ),
+            quarantine_dir=os.path.join(config.output_dir, "quarantine"),
+            reward=config.simulator.reward,
+            fusion=fusion,
+            earlier=span_folders(log.pattern, log.earlier_spans),
+            earlier_fingerprint=fingerprint(
+                os.path.abspath(log.data_dir), log.pattern, log.earlier_spans
+            ),
+            code_version=code_version(),
+        ),
+        pattern=log.pattern,
+        span=log.span,
+    )
+
+
 def fusion_key(config: FusionPipelineConfig, method: str) -> str:
     """Tells apart fusions under which actions do not mean the same."""
     return json.dumps(config.fusion_of(method).action_meaning(), sort_keys=True)
@@ -267,13 +319,17 @@ def trainer_config(
 
 
 def _trainer(
-    config: FusionPipelineConfig, method: str, interactions: tfx.types.Channel
+    config: FusionPipelineConfig,
+    method: str,
+    interactions: tfx.types.Channel,
+    base: tfx.dsl.Importer | None,
 ) -> tfx.components.Trainer:
     return tfx.components.Trainer(
         run_fn="trainers.fusion.run_fn",
         examples=interactions,
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+        base_model=None if base is None else base.outputs["result"],
         custom_config=trainer_config(
             config, method, os.path.join(config.output_dir, "checkpoints")
         ).to_custom_config(),

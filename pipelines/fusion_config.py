@@ -20,6 +20,7 @@ from pipelines.beam_args import local_beam_args
 from pipelines.errors import UserError, require
 from pipelines.fusion_settings import agent_config
 from pipelines.infra_validation import InfraValidation
+from pipelines.spans import at_span, has_span
 
 if TYPE_CHECKING:
     from agents.fusion_config import FusionAgentConfig
@@ -34,6 +35,32 @@ EXPLORATIONS = ("mixed", "random", "noise")
 RESPONSES = ("auto", "truth", "fitted")
 ESTIMATORS = ("conservative", "fqe", "importance_sampling", "doubly_robust")
 _MAX_SEED = 2**31 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class ServedLog:
+    """A log of served requests with their feedback, as ``mtfx join-feedback`` writes it.
+
+    Attributes:
+      data_dir: Directory.
+      pattern: Files below it; ``{SPAN}`` in a folder's name stands for the number of a delivery.
+      span: The delivery to read.
+      earlier_spans: Deliveries that are read together with it, in order: a rolling window.
+    """
+
+    data_dir: str
+    pattern: str = "*.parquet"
+    span: int = 1
+    earlier_spans: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        require(self.span >= 0, f"--span must not be negative, got {self.span}")
+        require(
+            not self.earlier_spans or has_span(self.pattern),
+            f"--pattern {self.pattern!r} has no {{SPAN}}, by which several deliveries could be "
+            "told apart",
+            "for example --pattern 'day-{SPAN}/*.parquet'",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +88,10 @@ class FusionPipelineConfig:
       settings: The agent's other hyper-parameters, by name; see ``pipelines.fusion_settings``.
       estimator: Whose lower bound decides on the blessing.
       ope_penalty: The conservative estimator's alpha; None is its default.
+      served: A log of served requests to learn from, in place of the simulator's; it needs an
+        earlier run, whose ranker served it.
+      base_policy: Artifact of an earlier policy of the same method, with whose networks training
+        begins; empty begins with random ones.
       infra_validation: How the ranker is tried in TF Serving before it is pushed.
       seed: Seed of everything random.
       beam_pipeline_args: Passed to Beam; see ``pipelines.beam_args``.
@@ -84,6 +115,8 @@ class FusionPipelineConfig:
     settings: tuple[tuple[str, Any], ...] = ()
     estimator: str = "conservative"
     ope_penalty: float | None = None
+    served: ServedLog | None = None
+    base_policy: str = ""
     infra_validation: InfraValidation = dataclasses.field(default_factory=InfraValidation)
     seed: int = 0
     beam_pipeline_args: tuple[str, ...] = dataclasses.field(default_factory=local_beam_args)
@@ -135,6 +168,37 @@ class FusionPipelineConfig:
             "run `mtfx ranking --output-dir "
             f"{self.run_dir} ...` first; this pipeline fuses the model it blessed",
         )
+        require(
+            not self.base_policy or "://" in self.base_policy or self._holds_policy(),
+            f"--base-policy {self.base_policy} holds no Format-Serving/saved_model.pb",
+            "give the artifact of a Trainer, below RUN/fusion/pipeline/Trainer-METHOD/model",
+        )
+        if self.served is not None:
+            self._check_served(self.served)
+
+    def _holds_policy(self) -> bool:
+        return Path(self.base_policy, "Format-Serving", "saved_model.pb").is_file()
+
+    def _check_served(self, served: ServedLog) -> None:
+        require(
+            "://" in served.data_dir or Path(served.data_dir).is_dir(),
+            f"--served-log {served.data_dir} is not a directory",
+            "`mtfx join-feedback` makes it of a service's two logs",
+        )
+        require(
+            bool(self.served_simulator),
+            f"--served-log needs a ranker that served it, and {self.run_dir} has exported none",
+            "run `mtfx fusion` without --served-log first, and serve what it pushes",
+        )
+        for name in (self.method, *self.baselines):
+            require(
+                name in SEARCHES
+                or self.fusion_of(name).action_meaning()
+                == self.fusion_of(self.method).action_meaning(),
+                f"--baselines {name} cannot learn from the served log: its actions mean something "
+                f"else than those of {self.method}",
+                "leave it out",
+            )
 
     @property
     def metadata_path(self) -> Path:
@@ -159,6 +223,25 @@ class FusionPipelineConfig:
     @property
     def _ranking_summary(self) -> Path:
         return Path(self.run_dir, "report", "summary.json")
+
+    @property
+    def served_simulator(self) -> str:
+        """Simulator of the run's first fusion, in whose states it was served; empty without one.
+
+        It stays the same from day to day: the users' embeddings are its own, and states of two
+        simulators would not mean the same.
+        """
+        try:
+            return str(json.loads((self.report_dir / "summary.json").read_text())["simulator"])
+        except (OSError, ValueError, KeyError):
+            return ""
+
+    @property
+    def log_dir(self) -> str:
+        """Folder of the ranking run's log; of its span, where the log comes in several."""
+        data = self.ranking_run()
+        folder = os.path.dirname(at_span(data.get("pattern", "*"), data.get("span", 1)))
+        return os.path.abspath(os.path.join(data["data_dir"], folder))
 
     def ranking_run(self) -> dict[str, Any]:
         """What ``mtfx ranking`` was told of its data: ``dataset``, ``data_dir`` and more.

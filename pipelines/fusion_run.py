@@ -62,8 +62,15 @@ def summarise_run(config: FusionPipelineConfig, result: RunResult, command: str)
         command=command,
         code_version=code_version(),
         ranker=path_utils.serving_model_path(result.output("RankerExporter", "model").uri),
-        simulator=result.output("SimulatorGen", "simulator").uri,
+        simulator=_simulator(config, result),
+        policy=result.output(trainer, "model").uri,
     )
+
+
+def _simulator(config: FusionPipelineConfig, result: RunResult) -> str:
+    if config.served is not None:
+        return config.served_simulator
+    return result.output("SimulatorGen", "simulator").uri
 
 
 def _read(directory: str, name: str) -> Any:

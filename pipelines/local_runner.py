@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import datetime
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, NamedTuple, Protocol, cast
@@ -128,6 +129,8 @@ class SilentObserver:
     def failed(self, stage: str, seconds: float, error: BaseException) -> None:
         """Does nothing."""
 
+
+_ERROR = re.compile(r"^(?:\w+\.)*\w*Error: (.+)$", re.MULTILINE)
 
 RowCounters = Mapping[str, Callable[[StageResult], int | None]]
 
@@ -259,7 +262,8 @@ def _published(
             # Unresolvable inputs are recorded as a failure, but not raised by the launcher.
             message = execution.custom_properties["__execution_result__"].string_value
             raise StageError(
-                node.node_info.id, message or "its inputs could not be resolved; see the log"
+                node.node_info.id,
+                _cause(message) or "its inputs could not be resolved; see the log",
             )
         found = execution_lib.get_output_artifacts(handle, execution_id)
     outputs = {
@@ -270,6 +274,12 @@ def _published(
     is_resolver = node.node_info.type.name.startswith("tfx.dsl.components.common")
     cached = execution.last_known_state == metadata_store_pb2.Execution.CACHED and not is_resolver
     return ("cached" if cached else "finished"), outputs
+
+
+def _cause(message: str) -> str:
+    """The first error of a traceback that TFX keeps as an execution's result, without its class."""
+    found = _ERROR.search(message.replace("\\n", "\n"))
+    return found.group(1).strip().rstrip('",') if found else message
 
 
 def _properties(artifact: metadata_store_pb2.Artifact) -> dict[str, int | float | str]:

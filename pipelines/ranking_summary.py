@@ -66,6 +66,7 @@ def summarise_run(config: RankingPipelineConfig, result: RunResult, command: str
         code_version=code_version(),
         data_span=data_span(ingested),
         notes=_notes(ingested, history),
+        model=result.output("Trainer", "model").uri,
     )
 
 

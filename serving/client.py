@@ -13,9 +13,13 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from serving.messages import (
+    AT_RANDOM,
     EXAMPLES,
+    EXPLORE,
+    SEED,
     SIGNATURE,
     STATE,
+    Exploration,
     Ranking,
     RankingError,
     checked,
@@ -35,7 +39,11 @@ class RankerClient(Protocol):
     """Ranks the candidates of one request at a time; may be used from many threads."""
 
     def rank(
-        self, state: Any, examples: Sequence[bytes], timeout_s: float | None = None
+        self,
+        state: Any,
+        examples: Sequence[bytes],
+        timeout_s: float | None = None,
+        exploration: Exploration | None = None,
     ) -> Ranking:
         """Ranks a request.
 
@@ -43,6 +51,7 @@ class RankerClient(Protocol):
           state: float `[S]`.
           examples: Serialized ``tf.Example`` protos.
           timeout_s: Seconds to wait, in place of the client's own.
+          exploration: To try an action out, and learn what comes of it; None for the policy's own.
 
         Raises:
           RankingError: if there is no answer; its ``kind`` says whether to ask again.
@@ -103,7 +112,9 @@ class GrpcRankerClient:
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._model, self._timeout_s = model or ServedModel(), timeout_s
 
-    def request(self, state: np.ndarray, examples: list[bytes]) -> Any:
+    def request(
+        self, state: np.ndarray, examples: list[bytes], exploration: Exploration | None = None
+    ) -> Any:
         """The protocol's message."""
         request: Any = predict_pb2.PredictRequest()
         spec = request.model_spec
@@ -116,13 +127,21 @@ class GrpcRankerClient:
         request.inputs[EXAMPLES].CopyFrom(
             tf.make_tensor_proto(examples, tf.string, shape=[len(examples)])
         )
+        if exploration is not None:
+            spec.signature_name = EXPLORE
+            request.inputs[SEED].CopyFrom(tf.make_tensor_proto(exploration.seed, tf.int32))
+            request.inputs[AT_RANDOM].CopyFrom(tf.make_tensor_proto(exploration.at_random))
         return request
 
     def rank(
-        self, state: Any, examples: Sequence[bytes], timeout_s: float | None = None
+        self,
+        state: Any,
+        examples: Sequence[bytes],
+        timeout_s: float | None = None,
+        exploration: Exploration | None = None,
     ) -> Ranking:
         """See :meth:`RankerClient.rank`."""
-        request = self.request(*checked(state, examples))
+        request = self.request(*checked(state, examples), exploration)
         try:
             answer = self._stub.Predict(
                 request, timeout=self._timeout_s if timeout_s is None else timeout_s
@@ -162,10 +181,14 @@ class RestRankerClient:
         self._session = requests.Session()
 
     def rank(
-        self, state: Any, examples: Sequence[bytes], timeout_s: float | None = None
+        self,
+        state: Any,
+        examples: Sequence[bytes],
+        timeout_s: float | None = None,
+        exploration: Exploration | None = None,
     ) -> Ranking:
         """See :meth:`RankerClient.rank`."""
-        body = rest_body(*checked(state, examples))
+        body = rest_body(*checked(state, examples), exploration)
         timeout = self._timeout_s if timeout_s is None else timeout_s
         try:
             answer = self._session.post(self._url, json=body, timeout=timeout)

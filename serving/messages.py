@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-SIGNATURE = "serving_default"
+SIGNATURE, EXPLORE = "serving_default", "explore"
 STATE, EXAMPLES = "state", "examples"
+SEED, AT_RANDOM, LOG_DENSITY = "seed", "at_random", "log_density"
 #: Outputs of the ranker's ``serving_default`` by name, with their dtypes.
 OUTPUTS: dict[str, type] = {
     "ranked_indices": np.int32,
@@ -36,6 +37,19 @@ class RankingError(RuntimeError):
         self.kind = kind
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Exploration:
+    """How a request is explored with; see ``serving.exploration`` for both.
+
+    Attributes:
+      seed: int32 `[2]`, ``request_seed`` of the request's id.
+      at_random: Whether the user is in the arm ``random``; around the policy's action otherwise.
+    """
+
+    seed: np.ndarray
+    at_random: bool
+
+
 @dataclasses.dataclass(frozen=True)
 class Ranking:
     """The answer to a request of C candidates and K predictions.
@@ -47,6 +61,7 @@ class Ranking:
       action: float32 `[A]`, the fusion's weights or coefficients that were used.
       state: float32 `[S]`, as the policy saw it.
       version: Of the model that answered; None where the protocol does not tell (REST).
+      log_density: Log of the density with which the action was drawn; NaN without exploration.
     """
 
     ranked_indices: np.ndarray
@@ -55,6 +70,7 @@ class Ranking:
     action: np.ndarray
     state: np.ndarray
     version: int | None = None
+    log_density: float = float("nan")
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, np.ndarray], version: int | None) -> Ranking:
@@ -72,6 +88,7 @@ class Ranking:
         return cls(
             **{name: np.asarray(outputs[name], dtype) for name, dtype in OUTPUTS.items()},
             version=version,
+            log_density=float(outputs.get(LOG_DENSITY, float("nan"))),
         )
 
 
@@ -107,7 +124,13 @@ def checked(state: Any, examples: Sequence[bytes]) -> tuple[np.ndarray, list[byt
     return vector, listed
 
 
-def rest_body(state: np.ndarray, examples: Sequence[bytes]) -> dict[str, Any]:
+def rest_body(
+    state: np.ndarray, examples: Sequence[bytes], exploration: Exploration | None = None
+) -> dict[str, Any]:
     """The JSON that TF Serving's REST API takes, by column."""
     encoded = [{"b64": base64.b64encode(example).decode()} for example in examples]
-    return {"signature_name": SIGNATURE, "inputs": {STATE: state.tolist(), EXAMPLES: encoded}}
+    inputs: dict[str, Any] = {STATE: state.tolist(), EXAMPLES: encoded}
+    if exploration is None:
+        return {"signature_name": SIGNATURE, "inputs": inputs}
+    inputs |= {SEED: exploration.seed.tolist(), AT_RANDOM: exploration.at_random}
+    return {"signature_name": EXPLORE, "inputs": inputs}

@@ -115,6 +115,10 @@ class ServedInteractionConfig:
       open_minutes: A session whose last request is within so many minutes of the log's end may go
         on after it. That request's next state is not known, so it is left out (and counted).
       shards: Files per split; 0 derives it from the number of transitions.
+      earlier: Folders of earlier deliveries, below the component's ``data_dir`` and in order, that
+        are read together with the component's own span: a rolling window of days.
+      earlier_fingerprint: Of the files in them, for the cache key; TFX's driver looks at the
+        component's own span only.
       code_version: Recorded, and part of the cache key.
 
     Raises:
@@ -129,6 +133,8 @@ class ServedInteractionConfig:
     open_minutes: float = 30.0
     fusion: AnyFusionConfig | None = None
     shards: int = 0
+    earlier: tuple[str, ...] = ()
+    earlier_fingerprint: str = ""
     code_version: str = ""
 
     def __post_init__(self) -> None:
@@ -154,6 +160,7 @@ class ServedInteractionConfig:
     def from_json(cls, text: str) -> ServedInteractionConfig:
         """The inverse of :meth:`to_json`."""
         values = json.loads(text)
+        values["earlier"] = tuple(values["earlier"])
         values["spec"] = TransitionSpec.from_dict(values["spec"])
         values["reward"] = RewardConfig.from_dict(values["reward"])
         if values["fusion"] is not None:

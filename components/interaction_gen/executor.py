@@ -107,9 +107,13 @@ class ServedExecutor(base_beam_executor.BaseBeamExecutor):
         )
         directory = exec_properties[standard_component_specs.INPUT_BASE_KEY]
         pattern = input_config.splits[0].pattern
-        paths = readers.match_files(directory, (pattern,))
-        if not paths:
-            raise DataError(f"no log of served requests in {directory} matches {pattern}")
+        name = os.path.basename(pattern)
+        paths: list[str] = []
+        for wanted in (*(os.path.join(folder, name) for folder in config.earlier), pattern):
+            found = readers.match_files(directory, (wanted,))
+            if not found:
+                raise DataError(f"no log of served requests in {directory} matches {wanted}")
+            paths += found
         span = exec_properties.get(example_gen_utils.SPAN_PROPERTY_NAME) or 0
         quarantine = os.path.join(config.quarantine_dir, f"span-{span}.csv")
         artifact = artifact_utils.get_single_instance(output_dict["examples"])

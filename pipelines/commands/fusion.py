@@ -29,6 +29,7 @@ from pipelines.fusion_config import (
     EXPLORATIONS,
     SEARCHES,
     FusionPipelineConfig,
+    ServedLog,
 )
 from pipelines.fusion_settings import settings_help
 from pipelines.infra_validation import DEFAULT_TAG, PLATFORMS, InfraValidation
@@ -137,6 +138,24 @@ All of them, with their defaults:
     "more careful.  [default: 0.05]",
 )
 @click.option(
+    "--served-log",
+    default="",
+    help="Directory of served requests that `mtfx join-feedback` wrote: learn from those, not from "
+    "the simulator. The run has to have served them.",
+)
+@click.option(
+    "--pattern",
+    default="*.parquet",
+    show_default=True,
+    help="Files of --served-log to read, such as 'day-{SPAN}/*.parquet'.",
+)
+@click.option("--span", type=int, default=1, show_default=True, help="Number for {SPAN}.")
+@click.option(
+    "--base-policy",
+    default="",
+    help="Artifact of an earlier policy whose networks training begins with: warm start.",
+)
+@click.option(
     "--infra-validator",
     type=click.Choice(PLATFORMS),
     default="none",
@@ -176,6 +195,10 @@ def fusion_command(
     settings: tuple[tuple[str, Any], ...],
     estimator: str,
     ope_penalty: float | None,
+    served_log: str,
+    pattern: str,
+    span: int,
+    base_policy: str,
     infra_validator: str,
     serving_tag: str,
     seed: int,
@@ -208,6 +231,8 @@ def fusion_command(
         settings=settings,
         estimator=estimator,
         ope_penalty=ope_penalty,
+        served=ServedLog(served_log, pattern, span) if served_log else None,
+        base_policy=base_policy,
         infra_validation=InfraValidation(infra_validator, serving_tag),
         seed=seed,
         beam_pipeline_args=local_beam_args(beam_workers, beam_args),

@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from datasets.registry import load_dataset
 from datasets.synthetic.config import FORMATS, PROFILES, SyntheticConfig
 from pipelines.commands.invocation import debug_option
 from pipelines.progress import RowProgress
@@ -68,6 +69,11 @@ class _Count(click.ParamType):
     "--with-truth", is_flag=True, help="Also write the true probability of each feedback."
 )
 @click.option("--workers", type=_Count(), default=1, show_default=True, help="Threads.")
+@click.option(
+    "--days-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also cut the log into a folder for each day, day-1, day-2, ..., for `mtfx daily`.",
+)
 @debug_option
 def synthesize_command(
     profile: str,
@@ -79,6 +85,7 @@ def synthesize_command(
     file_format: str,
     with_truth: bool,
     workers: int,
+    days_dir: Path | None,
 ) -> None:
     """Make a data set: files like the published ones, from a known user model."""
     config = SyntheticConfig(
@@ -98,6 +105,12 @@ def synthesize_command(
     if not progress.rows:
         console.print(f"{output_dir} already holds this data set", soft_wrap=True)
     console.print(_describe(summary))
+    if days_dir is not None:
+        from datasets.synthetic.deliveries import deliver_by_day
+
+        with console.status("cutting the log into days"):
+            days = deliver_by_day(load_dataset(f"synthetic-{profile}"), output_dir, days_dir)
+        console.print(f"{len(days)} days in {days_dir}", soft_wrap=True)
     console.print(
         f"next: mtfx ranking --dataset synthetic-{profile} --data-dir {output_dir} "
         "--output-dir run --model-size small",

@@ -9,7 +9,8 @@ import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 
 from serving.client import GrpcRankerClient, RestRankerClient, ServedModel
-from serving.messages import RankingError
+from serving.exploration import request_seed
+from serving.messages import Exploration, RankingError
 from serving.warmup import write_warmup
 
 
@@ -34,6 +35,29 @@ def test_both_protocols_answer_as_the_saved_model(served, exported, request_part
         assert found.scores.dtype == np.float32
         client.close()
     assert clients(served)[0].rank(state, examples).version == 2
+
+
+@pytest.mark.parametrize("at_random", [False, True])
+def test_exploring_draws_the_models_own_action_and_says_its_density(
+    served, exported, request_parts, at_random
+):
+    state, examples = request_parts
+    model = tf.saved_model.load(str(exported / "2"))
+    seed = request_seed("request-1")
+    wanted = model.signatures["explore"](
+        state=tf.constant(state),
+        examples=tf.constant(examples),
+        seed=tf.constant(seed),
+        at_random=tf.constant(at_random),
+    )
+    plain = clients(served)[0].rank(state, examples)
+    assert np.isnan(plain.log_density)
+    for client in clients(served):
+        found = client.rank(state, examples, exploration=Exploration(seed, at_random))
+        for name, value in wanted.items():
+            np.testing.assert_allclose(getattr(found, name), value, rtol=1e-6, err_msg=name)
+        assert np.isfinite(found.log_density)
+        assert np.abs(found.action - plain.action).max() > 0
 
 
 def test_labels_and_versions_choose_the_model(served, request_parts):

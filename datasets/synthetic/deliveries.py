@@ -1,0 +1,111 @@
+"""Cuts a data set's log into a folder for each day, as a service delivers it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from datasets.readers import match_files
+from datasets.spec import DatasetSpec
+from datasets.synthetic.manifest import FILE_NAME
+
+_DAY_MS = 86_400_000
+
+
+def deliver_by_day(
+    spec: DatasetSpec,
+    data_dir: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str],
+    on_day: Callable[[int], None] | None = None,
+) -> tuple[int, ...]:
+    """Writes ``day-1``, ``day-2``, ... with each day's rows of the logs, and every other file.
+
+    Args:
+      spec: The data set.
+      data_dir: Its files.
+      output_dir: Must not exist, or be empty.
+      on_day: Called with each day's number once it is whole.
+
+    Returns:
+      The numbers of the days, from 1; days are those of the data set's time zone.
+
+    Raises:
+      ValueError: if ``output_dir`` holds files, or ``data_dir`` no log.
+    """
+    target = Path(output_dir)
+    if target.exists() and any(target.iterdir()):
+        raise ValueError(f"{target} is not empty; name another directory for the days")
+    logs = match_files(str(data_dir), (*spec.log_files, *spec.random_log_files))
+    if not logs:
+        raise ValueError(f"{data_dir} has no log of data set {spec.name}")
+    others = [path for path in Path(data_dir).iterdir() if str(path) not in logs]
+    [time] = (column.source for column in spec.columns if column.role == "timestamp")
+    day = (pl.col(time) + int(spec.utc_offset_hours * 3_600_000)) // _DAY_MS
+    frames = {Path(path).name: _scan(path).with_columns(_day=day) for path in logs}
+    found = sorted(
+        {
+            value
+            for frame in frames.values()
+            for value in frame.select("_day").unique().collect()["_day"].to_list()
+        }
+    )
+    for number, value in enumerate(found, start=1):
+        partial, folder = target / f".day-{number}.partial", target / f"day-{number}"
+        partial.mkdir(parents=True)
+        for name, frame in frames.items():
+            rows = frame.filter(pl.col("_day") == value).drop("_day").collect()
+            if rows.height:
+                _write(rows, partial / name)
+        for path in others:
+            if path.name != FILE_NAME:
+                _link(path, partial / path.name)
+        if (manifest := Path(data_dir, FILE_NAME)).exists():
+            _write_manifest(manifest, partial)
+        partial.rename(folder)
+        if on_day is not None:
+            on_day(number)
+    return tuple(range(1, len(found) + 1))
+
+
+def _scan(path: str) -> pl.LazyFrame:
+    if path.endswith(".parquet"):
+        return pl.scan_parquet(path)
+    return pl.scan_csv(path, infer_schema_length=10_000)
+
+
+def _write(rows: pl.DataFrame, path: Path) -> None:
+    if path.suffix == ".parquet":
+        rows.write_parquet(path)
+    elif path.suffix == ".gz":
+        with gzip.open(path, "wb") as file:
+            rows.write_csv(file)
+    else:
+        rows.write_csv(path)
+
+
+def _write_manifest(source: Path, folder: Path) -> None:
+    """The data set's manifest with the day's files in place of its own: users are still known."""
+    content = json.loads(source.read_text(encoding="utf-8"))
+    content["files"] = [
+        {
+            "name": path.name,
+            "rows": _scan(str(path)).select(pl.len()).collect().item(),
+            "size": path.stat().st_size,
+        }
+        for path in sorted(folder.iterdir())
+    ]
+    (folder / FILE_NAME).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name, or a copy where the file system has no such links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

@@ -1,0 +1,172 @@
+"""The whole loop on one machine: serve with exploration, log, retrain, bless, push, serve.
+
+Users are a simulator's with the known truth behind a synthetic data set, so that the value of every
+ranker that served can be computed and not only estimated.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from tfx import v1 as tfx
+from tfx.orchestration import metadata
+
+from components.feedback_join.config import FeedbackJoinConfig
+from components.feedback_join.pipeline import join_feedback
+from components.latest_blessed_ranking import (
+    EXAMPLES,
+    TRANSFORM_GRAPH,
+    LatestBlessedRankingStrategy,
+)
+from datasets.synthetic import SyntheticConfig, synthesize
+from environments.simulator.dynamics import Simulator
+from environments.simulator.value import session_figures
+from evaluation.closed_loop import LoopDay, loop_day
+from evaluation.daily_days import Day
+from models.fusion.saved_policy import SavedPolicy
+from pipelines import local_runner
+from pipelines.closed_loop_config import ClosedLoopConfig
+from pipelines.daily import run_days
+from pipelines.daily_config import DailyConfig
+from pipelines.daily_state import DailyState
+from pipelines.errors import StageError
+from pipelines.simulated_service import ServedDay, SimulatedService, write_log
+from serving.client import GrpcRankerClient
+from serving.exploration import ExplorationPlan
+from serving.stand_in_server import StandInServer
+from trainers.world_requests import WorldRequests
+
+_LOG_FILE = "log_standard_day_synthetic.csv"
+_DAY_MS = 86_400_000
+#: Sessions on whose truth rankers are compared, of another seed than those served.
+_VALUE_SEED = 1_000_003
+
+Told = Callable[[int, str], None]
+
+
+def run_closed_loop(
+    config: ClosedLoopConfig, observer: local_runner.StageObserver, on_day: Told
+) -> list[LoopDay]:
+    """Runs the loop.
+
+    Args:
+      config: What to run.
+      observer: Told about each stage of each pipeline.
+      on_day: Told about each day.
+
+    Returns:
+      A row for each day that was served.
+
+    Raises:
+      StageError: if the first models cannot be trained or are not blessed.
+    """
+    daily = config.daily
+    _first_log(config)
+    [first] = run_days(daily, (0,), observer, on_day)
+    if not first.policy.pushed:
+        why = first.reason or first.ranking.reason or first.policy.reason
+        raise StageError(first.stage or "day 0", f"the first ranker was not pushed: {why}")
+    found: list[LoopDay] = []
+    loop = _Loop(config, daily)
+    with loop.server:
+        for day in range(1, config.days + 1):
+            ranker = loop.serving_day()
+            on_day(day, f"serving {config.sessions:,} sessions")
+            served = loop.serve(day)
+            on_day(day, f"{served.requests:,} requests served")
+            if day == config.poisoned_day:
+                on_day(day, "its log is damaged on purpose")
+                _poison(config.logs / f"day-{day}" / _LOG_FILE)
+            [trained] = run_days(daily, (day,), observer, on_day)
+            loop.server.versions.refresh()
+            values = loop.values(ranker)
+            found.append(loop_day(trained, ranker.span, _policy_arm(served), values, found))
+            on_day(day, f"watch time of its ranker: {values.mean():.1f} s a session")
+    return found
+
+
+class _Loop:
+    """The service, and the truth about it."""
+
+    def __init__(self, config: ClosedLoopConfig, daily: DailyConfig) -> None:
+        self._config, self._daily = config, daily
+        artifacts = _first_artifacts(daily)
+        simulator_dir = daily.fusion.served_simulator
+        self._requests = WorldRequests(
+            simulator_dir, artifacts[EXAMPLES][0].uri, artifacts[TRANSFORM_GRAPH][0].uri
+        )
+        self._simulator = Simulator(self._requests.world, daily.fusion.simulator)
+        plan = ExplorationPlan(config.exploration_share)
+        self._service = SimulatedService(self._simulator, self._requests, plan, config.seed)
+        self.server = StandInServer(os.path.join(daily.output_dir, "serving", "ranker"))
+
+    def serving_day(self) -> Day:
+        """The day whose ranker is served."""
+        days = DailyState.read(self._daily.output_dir).days
+        return max((day for day in days.values() if day.policy.pushed), key=lambda day: day.span)
+
+    def serve(self, day: int) -> ServedDay:
+        """Serves a day, and writes its two logs."""
+        config = self._config
+        raw = config.output_dir / "raw" / f"day-{day}"
+        shutil.rmtree(raw, ignore_errors=True)
+        client = GrpcRankerClient(f"localhost:{self.server.grpc_port}", timeout_s=60.0)
+        try:
+            served = self._service.serve(
+                day, config.sessions, config.start_ms + day * _DAY_MS, client, raw
+            )
+        finally:
+            client.close()
+        write_log(served.impressions, config.logs / "day-0", config.logs / f"day-{day}", _LOG_FILE)
+        join_feedback(
+            str(raw),
+            str(config.served / f"day-{day}"),
+            FeedbackJoinConfig(self._requests.world.feedback_names, wait_minutes=10.0),
+            config.daily.ranking.beam_pipeline_args,
+        )
+        return served
+
+    def values(self, day: Day) -> np.ndarray:
+        """True watch time of a day's ranker in s, float64 `[session]`.
+
+        The sessions are the same for every ranker.
+        """
+        predictions = self._requests.predictions(day.policy.pushed)
+        world = dataclasses.replace(self._requests.world, predictions=predictions)
+        simulator = Simulator(world, self._daily.fusion.simulator)
+        policy = SavedPolicy(os.path.join(day.policy.artifact, "Format-Serving"))
+        users = np.arange(self._config.value_sessions) % world.num_users
+        fusion = policy.fusion(world.num_predictions)
+        return session_figures(simulator, fusion, policy, users, _VALUE_SEED, 1.0).watch_s
+
+
+def _first_log(config: ClosedLoopConfig) -> None:
+    synthetic = SyntheticConfig(
+        profile="video", impressions=config.first_impressions, seed=config.seed
+    )
+    synthesize(synthetic, config.logs / "day-0")
+
+
+def _first_artifacts(daily: DailyConfig) -> dict[str, list]:
+    """The session examples and the transform that the first simulator was built from."""
+    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(
+        str(daily.ranking.metadata_path)
+    )
+    with metadata.Metadata(connection) as handle:
+        return LatestBlessedRankingStrategy().resolve_artifacts(handle.store, {})
+
+
+def _policy_arm(served: ServedDay) -> np.ndarray:
+    return served.watch_s[served.arms == "policy"]
+
+
+def _poison(path: Path) -> None:
+    """A day whose client reports every view as a click and every watch time in microseconds."""
+    rows = pl.read_csv(path)
+    rows.with_columns(is_click=1, play_time_ms=pl.col("play_time_ms") * 1000).write_csv(path)

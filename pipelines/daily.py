@@ -1,0 +1,211 @@
+"""The daily loop: each day's log is checked, and both pipelines train on the last days' logs.
+
+A day without a usable log changes nothing: yesterday's model goes on serving, and the reason is
+recorded. Models begin with the weights of the last blessed ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+
+from datasets.errors import DataError, data_error_in
+from evaluation.daily_days import Day, Model
+from evaluation.fusion_summary import FusionSummary
+from evaluation.run_summary import RunSummary
+from pipelines import local_runner
+from pipelines.daily_config import DailyConfig
+from pipelines.daily_state import DailyState
+from pipelines.day_check import check_day, create_check
+from pipelines.errors import StageError, require
+from pipelines.fusion import run_fusion
+from pipelines.ranking import run_ranking
+from pipelines.spans import fingerprint, span_folders
+
+_SERVED_STAGE = "ServedInteractionGen"
+#: Told a day's number, and what is done with it.
+DayObserver = Callable[[int, str], None]
+
+
+def run_days(
+    config: DailyConfig,
+    spans: tuple[int, ...],
+    observer: local_runner.StageObserver,
+    on_day: DayObserver,
+    command: str = "",
+) -> list[Day]:
+    """Runs some days, in order.
+
+    Args:
+      config: What to run.
+      spans: The days, ascending.
+      observer: Told about each stage.
+      on_day: Told about each day.
+      command: The command line, for the reports.
+
+    Returns:
+      What became of each. A refused day does not keep the next from being run; a failure does.
+
+    Raises:
+      UserError: if the daily run's record is damaged.
+    """
+    found: list[Day] = []
+    for span in spans:
+        state = DailyState.read(config.output_dir)
+        known = state.days.get(span)
+        files = _fingerprint(config, span)
+        settled = known is not None and known.status in ("done", "checked")
+        if known is not None and settled and known.fingerprint == files:
+            on_day(span, "has run already")
+            found.append(known)
+            continue
+        day = _run_day(config, state, span, files, observer, on_day, command)
+        state.record(day)
+        state.write(config.output_dir)
+        found.append(day)
+        if day.status == "failed":
+            break
+    return found
+
+
+def days_to_run(config: DailyConfig, until: int, start: int | None) -> tuple[int, ...]:
+    """The days from ``start``, or from the one after the last that was run, to ``until``.
+
+    Args:
+      config: The daily loop.
+      until: The scheduled day.
+      start: First day; None goes on where the loop stopped, and begins it with ``until``.
+
+    Raises:
+      UserError: if ``start`` is after ``until``.
+    """
+    days = DailyState.read(config.output_dir).days
+    if start is None:
+        start = min(max(days, default=until - 1) + 1, until)
+    require(start <= until, f"--from {start} is after --span {until}")
+    return tuple(range(start, until + 1))
+
+
+def _run_day(
+    config: DailyConfig,
+    state: DailyState,
+    span: int,
+    files: str,
+    observer: local_runner.StageObserver,
+    on_day: DayObserver,
+    command: str,
+) -> Day:
+    begin = time.monotonic()
+    day = Day(span, "refused", fingerprint=files)
+    try:
+        on_day(span, "checking its log")
+        day = _checked(config, state, day, observer)
+        if day.status == "checked":
+            return day
+        on_day(span, "training the ranking model")
+        earlier = state.window(span, config.window)
+        ranking = config.ranking_of(span, earlier, state.model_before(span, "ranking"))
+        ranked = run_ranking(ranking, observer, command)
+        day = dataclasses.replace(day, window=(*earlier, span), ranking=_ranking_model(ranked))
+        if not (ranked.blessed or state.model_before(span, "ranking")):
+            reason = "there is no blessed ranking model to learn a policy for"
+            return _ended(dataclasses.replace(day, reason=reason), begin)
+        on_day(span, "training the policy")
+        served = _served_window(config, state, span)
+        day = dataclasses.replace(day, served_window=served)
+        base = state.model_before(span, "policy")
+        fused = run_fusion(config.fusion_of(served, base), observer, command)
+        day = dataclasses.replace(day, status="done", policy=_policy(fused))
+    except (StageError, DataError) as error:
+        stage = error.stage if isinstance(error, StageError) else ""
+        day = dataclasses.replace(
+            day,
+            reason=str(error),
+            stage=stage,
+            # What was served on a bad day must not spoil the days after it.
+            served_refused=stage == _SERVED_STAGE and data_error_in(error) is not None,
+        )
+    return _ended(day, begin)
+
+
+def _ended(day: Day, begin: float) -> Day:
+    return dataclasses.replace(day, seconds=time.monotonic() - begin)
+
+
+def _checked(
+    config: DailyConfig, state: DailyState, day: Day, observer: local_runner.StageObserver
+) -> Day:
+    """A refused day as one whose log passed.
+
+    Raises:
+      StageError: if it does not pass.
+      DataError: if there is none.
+    """
+    _require_log(config, day.span)
+    pipeline = create_check(
+        dataclasses.replace(config.ranking.data, span=day.span),
+        config.output_dir,
+        config.thresholds,
+        state.statistics_before(day.span),
+        config.ranking.beam_pipeline_args,
+        config.ranking.enable_cache,
+    )
+    statistics, sessions = check_day(pipeline, observer)
+    day = dataclasses.replace(day, status="failed", statistics=statistics, sessions=sessions)
+    newest = state.newest_done
+    if newest is None or newest < day.span:
+        return day
+    reason = f"day {newest} has run already: this one's log is for the windows of later days"
+    return dataclasses.replace(day, status="checked", reason=reason)
+
+
+def _require_log(config: DailyConfig, span: int) -> None:
+    data = config.ranking.data
+    [folder] = span_folders(data.pattern, (span,))
+    path = os.path.join(data.data_dir, folder)
+    if "://" not in path and not os.path.isdir(path):
+        raise DataError(f"there is no log of day {span}: {path} does not exist")
+
+
+def _fingerprint(config: DailyConfig, span: int) -> str:
+    data = config.ranking.data
+    return fingerprint(os.path.abspath(data.data_dir), data.pattern, (span,))
+
+
+def _served_window(config: DailyConfig, state: DailyState, span: int) -> tuple[int, ...]:
+    """The last days whose served requests a policy may learn from."""
+    if not config.fusion.served_simulator:
+        return ()
+    refused = {day.span for day in state.days.values() if day.served_refused}
+    served = [day for day in config.served_spans() if day <= span and day not in refused]
+    return tuple(served[-config.window :])
+
+
+def _ranking_model(summary: RunSummary) -> Model:
+    return Model(
+        artifact=summary.model,
+        blessed=summary.blessed,
+        pushed=summary.pushed_model or "",
+        figures={
+            f"{name} AUC": task.auc
+            for name, task in summary.evaluation.metrics.items()
+            if task.auc is not None
+        },
+        reason="" if summary.blessed else "; ".join(summary.evaluation.reasons),
+    )
+
+
+def _policy(summary: FusionSummary) -> Model:
+    return Model(
+        artifact=summary.policy,
+        blessed=summary.blessed,
+        pushed=summary.pushed_model or "",
+        figures={
+            name: estimate["value"]
+            for name, estimate in summary.estimates.items()
+            if estimate["value"] is not None
+        },
+        reason="; ".join(summary.reasons),
+    )

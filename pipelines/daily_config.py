@@ -1,0 +1,122 @@
+"""Configuration of the daily loop: what both pipelines run with, day after day."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.config import RankingPipelineConfig
+from pipelines.errors import require
+from pipelines.fusion_config import FusionPipelineConfig, ServedLog
+from pipelines.spans import available_spans, has_span
+
+if TYPE_CHECKING:
+    from components.strict_distribution_validator.comparators import DriftThresholds
+
+
+@dataclasses.dataclass(frozen=True)
+class DailyConfig:
+    """A daily loop.
+
+    Attributes:
+      ranking: Of the ranking pipeline. Its data's pattern has ``{SPAN}``; span, window and base
+        model are set for each day.
+      fusion: Of the fusion pipeline, likewise.
+      served_dir: Directory of the served requests with their feedback, a folder a day as in
+        ``served_pattern``; empty lets every policy learn from the simulator.
+      served_pattern: Files below it, with ``{SPAN}`` in a folder's name.
+      window: Days that models are trained on: BatchRL-MTF section 3.4 takes the last three.
+      drift_threshold: How far a column's distribution may move from one day to the next, in
+        (0, 1]; None is the default of ``DriftThresholds``.
+    """
+
+    ranking: RankingPipelineConfig
+    fusion: FusionPipelineConfig
+    served_dir: str = ""
+    served_pattern: str = "day-{SPAN}/*.parquet"
+    window: int = 3
+    drift_threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        require(self.window >= 1, f"--window must be at least 1 day, got {self.window}")
+        for flag, pattern in (
+            ("--pattern", self.ranking.data.pattern),
+            ("--served-pattern", self.served_pattern),
+        ):
+            require(
+                has_span(pattern),
+                f"{flag} {pattern!r} has no {{SPAN}}, by which the days are told apart",
+                "for example 'day-{SPAN}/*'",
+            )
+        require(
+            self.drift_threshold is None or 0 < self.drift_threshold <= 1,
+            f"--drift-threshold is a distance from 0 to 1, got {self.drift_threshold}",
+        )
+
+    @property
+    def output_dir(self) -> str:
+        """Absolute; of both pipelines, their metadata and ``daily.json``."""
+        return os.path.abspath(self.ranking.output_dir)
+
+    @property
+    def log_path(self) -> Path:
+        """The log of every run."""
+        return self.ranking.log_path
+
+    @property
+    def thresholds(self) -> DriftThresholds:
+        """How far a day may move. Imports TFX."""
+        from components.strict_distribution_validator.comparators import DriftThresholds
+
+        if self.drift_threshold is None:
+            return DriftThresholds()
+        return DriftThresholds(self.drift_threshold, self.drift_threshold)
+
+    def check(self) -> None:
+        """Checks what does not depend on the day, before anything slow starts.
+
+        Raises:
+          UserError: naming the flag and what is wrong with it.
+        """
+        data = self.ranking.data
+        require(
+            "://" in data.data_dir or Path(data.data_dir).is_dir(),
+            f"--data-dir {data.data_dir} is not a directory",
+        )
+        require(
+            not self.served_dir or "://" in self.served_dir or Path(self.served_dir).is_dir(),
+            f"--served-dir {self.served_dir} is not a directory",
+            "`mtfx join-feedback` makes its folders",
+        )
+
+    def ranking_of(
+        self, span: int, earlier: tuple[int, ...], base_model: str
+    ) -> RankingPipelineConfig:
+        """The ranking pipeline of a day."""
+        data = dataclasses.replace(self.ranking.data, span=span, earlier_spans=earlier)
+        return dataclasses.replace(self.ranking, data=data, base_model=base_model)
+
+    def fusion_of(self, served: tuple[int, ...], base_policy: str) -> FusionPipelineConfig:
+        """The fusion pipeline of a day.
+
+        Args:
+          served: Days whose served requests it learns from; none learns from the simulator.
+          base_policy: Artifact to begin with.
+        """
+        log = None
+        if served:
+            log = ServedLog(self.served_dir, self.served_pattern, served[-1], served[:-1])
+        return dataclasses.replace(self.fusion, served=log, base_policy=base_policy)
+
+    def served_spans(self) -> tuple[int, ...]:
+        """Days of which there are served requests."""
+        if not self.served_dir:
+            return ()
+        return available_spans(self.served_dir, self.served_pattern)
+
+    def to_json(self) -> str:
+        """Every value, as JSON with sorted keys."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=2)

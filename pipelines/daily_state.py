@@ -1,0 +1,89 @@
+"""What became of every day, in a file that the next run of the daily loop begins with."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from evaluation.daily_days import Day, Model, Status
+from pipelines.errors import UserError
+
+FILE = "daily.json"
+
+
+@dataclasses.dataclass
+class DailyState:
+    """All days so far.
+
+    Attributes:
+      days: By span.
+    """
+
+    days: dict[int, Day] = dataclasses.field(default_factory=dict)
+
+    def record(self, day: Day) -> None:
+        """Adds a day, or replaces what was known of it."""
+        self.days[day.span] = day
+
+    @property
+    def newest_done(self) -> int | None:
+        """The newest day whose models were trained."""
+        return max((d.span for d in self.days.values() if d.status == "done"), default=None)
+
+    def window(self, span: int, size: int) -> tuple[int, ...]:
+        """The last days before ``span`` that passed, ascending, at most ``size - 1``."""
+        passed = sorted(d.span for d in self.days.values() if d.passed and d.span < span)
+        return tuple(passed[max(len(passed) - (size - 1), 0) :] if size > 1 else ())
+
+    def statistics_before(self, span: int) -> str:
+        """Statistics of the last day before ``span`` that passed; empty if none did."""
+        earlier = [d for d in self.days.values() if d.passed and d.span < span]
+        return max(earlier, key=lambda day: day.span).statistics if earlier else ""
+
+    def model_before(self, span: int, kind: Literal["ranking", "policy"]) -> str:
+        """Artifact of the last blessed model of a day before ``span``; empty if there is none."""
+        blessed = [
+            day for day in self.days.values() if day.span < span and getattr(day, kind).blessed
+        ]
+        if not blessed:
+            return ""
+        return getattr(max(blessed, key=lambda day: day.span), kind).artifact
+
+    def write(self, directory: str | Path) -> None:
+        """Writes ``daily.json``, whole or not at all."""
+        target = Path(directory, FILE)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(".partial")
+        days = [dataclasses.asdict(self.days[span]) for span in sorted(self.days)]
+        partial.write_text(json.dumps({"days": days}, indent=1) + "\n", encoding="utf-8")
+        os.replace(partial, target)
+
+    @classmethod
+    def read(cls, directory: str | Path) -> DailyState:
+        """Reads what :meth:`write` wrote; nothing yet is no day.
+
+        Raises:
+          UserError: if the file is damaged.
+        """
+        path = Path(directory, FILE)
+        if not path.exists():
+            return cls()
+        try:
+            days = [_day(values) for values in json.loads(path.read_text(encoding="utf-8"))["days"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{path} cannot be read: {error}",
+                "restore it from a copy; without it the days are run anew",
+            ) from error
+        return cls({day.span: day for day in days})
+
+
+def _day(values: dict[str, Any]) -> Day:
+    if values["status"] not in get_args(Status):
+        raise ValueError(f"status {values['status']!r}")
+    models = {name: Model(**values[name]) for name in ("ranking", "policy")}
+    windows = {name: tuple(values[name]) for name in ("window", "served_window")}
+    return Day(**{**values, **models, **windows})

@@ -1,0 +1,58 @@
+"""A log cut into days is the whole log again, and each day a data set of its own."""
+
+import json
+
+import polars as pl
+import pytest
+
+from datasets.registry import load_dataset
+from datasets.synthetic import SyntheticConfig, synthesize
+from datasets.synthetic.deliveries import deliver_by_day
+from datasets.synthetic.manifest import read_manifest
+
+
+@pytest.fixture(scope="module", params=["video", "shop"])
+def delivered(request, tmp_path_factory):
+    directory = tmp_path_factory.mktemp(request.param)
+    synthesize(SyntheticConfig(profile=request.param, impressions=3000), directory / "data")
+    spec = load_dataset(f"synthetic-{request.param}")
+    return spec, directory, deliver_by_day(spec, directory / "data", directory / "days")
+
+
+def test_days_are_the_whole_log_and_hold_one_day_each(delivered):
+    spec, directory, days = delivered
+    [time] = (column.source for column in spec.columns if column.role == "timestamp")
+    for pattern in spec.log_files:
+        for path in sorted((directory / "data").glob(pattern)):
+            whole = pl.read_csv(path, infer_schema_length=None)
+            parts = [
+                pl.read_csv(part, schema=whole.schema)
+                for day in days
+                if (part := directory / "days" / f"day-{day}" / path.name).exists()
+            ]
+            assert pl.concat(parts).sort(whole.columns).equals(whole.sort(whole.columns))
+            for part in parts:
+                local = (part[time] + spec.utc_offset_hours * 3_600_000) // 86_400_000
+                assert local.n_unique() == 1
+
+
+def test_every_day_has_the_side_tables(delivered):
+    spec, directory, days = delivered
+    for day in days:
+        folder = directory / "days" / f"day-{day}"
+        for table in spec.side_tables:
+            assert any(list(folder.glob(pattern)) for pattern in table.files)
+
+
+def test_the_truth_of_a_day_is_still_known(delivered):
+    _, directory, days = delivered
+    for day in days:
+        folder = directory / "days" / f"day-{day}"
+        config = json.loads((folder / "synthetic.json").read_text())["config"]
+        assert read_manifest(folder, SyntheticConfig(**config)) is not None
+
+
+def test_what_is_there_is_not_overwritten(delivered):
+    spec, directory, _ = delivered
+    with pytest.raises(ValueError, match="not empty"):
+        deliver_by_day(spec, directory / "data", directory / "days")

@@ -1,0 +1,47 @@
+"""Where deliveries lie, and what tells their files apart."""
+
+import os
+
+import pytest
+
+from pipelines.spans import at_span, available_spans, fingerprint, has_span, span_folders
+
+
+@pytest.mark.parametrize(
+    ("pattern", "span", "path"),
+    [
+        ("day-{SPAN}/*", 7, "day-7/*"),
+        ("{SPAN:8}/log/*.csv", 20261126, "20261126/log/*.csv"),
+        ("d{SPAN:3}/*", 7, "d007/*"),
+        ("*", 7, "*"),
+    ],
+)
+def test_a_span_is_written_into_the_pattern(pattern, span, path):
+    assert at_span(pattern, span) == path
+    assert has_span(pattern) == (path != pattern)
+
+
+def test_folders_of_several_days_need_a_span():
+    assert span_folders("a/day-{SPAN}/*.csv", (1, 2)) == ("a/day-1", "a/day-2")
+    assert span_folders("*", ()) == ()
+    with pytest.raises(ValueError, match="SPAN"):
+        span_folders("*", (1, 2))
+
+
+def test_days_are_found_by_number_and_nothing_else_is(tmp_path):
+    for name in ("day-2", "day-10", "day-x", "week-3", ".day-4.partial"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "day-5").write_text("a file")
+    assert available_spans(str(tmp_path), "day-{SPAN}/*.parquet") == (2, 10)
+    assert available_spans(str(tmp_path / "nowhere"), "day-{SPAN}/*.parquet") == ()
+
+
+def test_a_fingerprint_changes_with_the_files_of_its_days_only(tmp_path):
+    for day in (1, 2, 3):
+        (tmp_path / f"day-{day}").mkdir()
+        (tmp_path / f"day-{day}" / "log.csv").write_text("a\n")
+    before = fingerprint(str(tmp_path), "day-{SPAN}/*", (1, 2))
+    (tmp_path / "day-3" / "log.csv").write_text("other\n")
+    assert fingerprint(str(tmp_path), "day-{SPAN}/*", (1, 2)) == before
+    os.utime(tmp_path / "day-2" / "log.csv", (10, 10))
+    assert fingerprint(str(tmp_path), "day-{SPAN}/*", (1, 2)) != before
