@@ -93,14 +93,8 @@ def build_sessions(events: pl.DataFrame, spec: DatasetSpec) -> tuple[pl.DataFram
     # The ordinals follow user and time, so this order is the ids' without comparing text.
     frame = frame.sort(["session_start_ms", "session", "_part", "step"])
     part = pl.when(pl.col("_part") > 0).then(pl.format(".{}", "_part")).otherwise(pl.lit(""))
-    local_ms = pl.col("timestamp_ms") + round(spec.utc_offset_hours * 3_600_000)
-    frame = frame.with_columns(
-        session_id=pl.format("{}-{}{}", "user_id", key, part),
-        hour=(local_ms // 3_600_000) % 24,
-        # 1970-01-01 was a Thursday; Monday is 0.
-        day_of_week=(local_ms // 86_400_000 + 3) % 7,
-        step_bucket=_step_bucket(pl.col("step")),
-    ).drop("session", "_part")
+    frame = frame.with_columns(session_id=pl.format("{}-{}{}", "user_id", key, part))
+    frame = derive(frame, spec.utc_offset_hours).drop("session", "_part")
     return frame, SessionCounts(events.height - unique.height, split_sessions, implied)
 
 
@@ -143,6 +137,27 @@ def split_of(start_ms: np.ndarray, boundaries: tuple[int, int]) -> np.ndarray:
 
 def _changes(name: str) -> pl.Expr:
     return pl.col(name) != pl.col(name).shift(1)
+
+
+def derive(frame: pl.DataFrame, utc_offset_hours: float) -> pl.DataFrame:
+    """Adds the columns that follow from an impression's time and its place in the session.
+
+    A service computes them for its requests in the same way, or its features are skewed.
+
+    Args:
+      frame: With ``timestamp_ms`` and ``step``, from 0.
+      utc_offset_hours: Of the data set's time zone.
+
+    Returns:
+      The frame with ``hour``, ``day_of_week`` and ``step_bucket``.
+    """
+    local_ms = pl.col("timestamp_ms") + round(utc_offset_hours * 3_600_000)
+    return frame.with_columns(
+        hour=(local_ms // 3_600_000) % 24,
+        # 1970-01-01 was a Thursday; Monday is 0.
+        day_of_week=(local_ms // 86_400_000 + 3) % 7,
+        step_bucket=_step_bucket(pl.col("step")),
+    )
 
 
 def _step_bucket(step: pl.Expr) -> pl.Expr:

@@ -22,9 +22,10 @@ from pipelines.day_check import check_day, create_check
 from pipelines.errors import StageError, require
 from pipelines.fusion import run_fusion
 from pipelines.ranking import run_ranking
+from pipelines.skew_check import check_skew, create_skew_check
 from pipelines.spans import fingerprint, span_folders
 
-_SERVED_STAGE = "ServedInteractionGen"
+_SERVED_STAGE, _SKEW_STAGE = "ServedInteractionGen", "StrictDistributionValidator"
 #: Told a day's number, and what is done with it.
 DayObserver = Callable[[int, str], None]
 
@@ -104,6 +105,9 @@ def _run_day(
         day = _checked(config, state, day, observer)
         if day.status == "checked":
             return day
+        if (skew := _skew(config, day, observer)) is not None:
+            day = dataclasses.replace(day, reason=skew, stage=_SKEW_STAGE, served_refused=True)
+            return _ended(day, begin)
         on_day(span, "training the ranking model")
         earlier = state.window(span, config.window)
         ranking = config.ranking_of(span, earlier, state.model_before(span, "ranking"))
@@ -159,6 +163,32 @@ def _checked(
         return day
     reason = f"day {newest} has run already: this one's log is for the windows of later days"
     return dataclasses.replace(day, status="checked", reason=reason)
+
+
+def _skew(config: DailyConfig, day: Day, observer: local_runner.StageObserver) -> str | None:
+    """Why the features that the service sent on a day are not those of its log; None if they are.
+
+    The service has to be mended before anything is pushed to it, and a policy is not to learn from
+    requests that were ranked by wrong features.
+    """
+    shown_dir = config.shown_dir(day.span)
+    if shown_dir is None:
+        return None
+    pipeline = create_skew_check(
+        config.ranking.data.spec(),
+        shown_dir,
+        day.statistics,
+        config.output_dir,
+        config.thresholds,
+        config.ranking.beam_pipeline_args,
+    )
+    try:
+        check_skew(pipeline, observer)
+    except StageError as error:
+        if data_error_in(error) is None:
+            raise
+        return f"the service did not send the features that are trained on: {error}"
+    return None
 
 
 def _require_log(config: DailyConfig, span: int) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pipelines.config import RankingPipelineConfig
 from pipelines.errors import require
 from pipelines.fusion_config import FusionPipelineConfig, ServedLog
-from pipelines.spans import available_spans, has_span
+from pipelines.spans import available_spans, has_span, span_folders
 
 if TYPE_CHECKING:
     from components.strict_distribution_validator.comparators import DriftThresholds
@@ -116,6 +116,14 @@ class DailyConfig:
         if not self.served_dir:
             return ()
         return available_spans(self.served_dir, self.served_pattern)
+
+    def shown_dir(self, span: int) -> str | None:
+        """Folder of the features that the service sent on a day; None where it logged none."""
+        if not self.served_dir:
+            return None
+        [folder] = span_folders(self.served_pattern, (span,))
+        path = Path(self.served_dir, folder, "shown")
+        return str(path) if any(path.glob("*.gz")) else None
 
     def to_json(self) -> str:
         """Every value, as JSON with sorted keys."""

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import tensorflow as tf
 
+from datasets.sessions import derive
 from environments.simulator import draws
 from environments.simulator.dynamics import Simulator
 from environments.simulator.runner import as_seed
@@ -25,6 +26,8 @@ from trainers.world_requests import WorldRequests
 
 _PAUSE_MS = 2_000
 _DAY_MS = 86_400_000
+#: Of the requests, whose features are logged for the check of skew.
+_EXAMPLE_SHARE = 0.25
 #: Requests on their way at once.
 _THREADS = 4
 
@@ -56,6 +59,7 @@ class _Lane:
     user: int
     state: np.ndarray
     slots: list[int]
+    example: bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +90,9 @@ class _Clock:
     @property
     def last(self) -> int:
         return int(self._times.max())
+
+    def of(self, numbers: np.ndarray) -> np.ndarray:
+        return self._times[numbers]
 
     def turn_to(self, number: int) -> None:
         self._number = number
@@ -155,7 +162,7 @@ class SimulatedService:
                     self._context(day, number, int(users[number]), step, arms[number])
                     for number in going
                 ]
-                lanes = self._lanes(session, users[numbers], contexts)
+                lanes = self._lanes(session, users[numbers], contexts, clock.of(numbers))
                 rankings = list(pool.map(functools.partial(self._rank, client), lanes))
                 chosen = [int(ranking.ranked_indices[0]) for ranking in rankings]
                 following, outcome = self._simulator.step(session, tf.constant(chosen, tf.int32))
@@ -166,7 +173,12 @@ class SimulatedService:
                     clock.turn_to(number)
                     rows.append(self._impression(lane, shown, clock.now, answer))
                     logger.log_request(
-                        lane.context, ranking, shown, answer.duration_s, ranking.log_density
+                        lane.context,
+                        ranking,
+                        shown,
+                        answer.duration_s,
+                        ranking.log_density,
+                        [lane.example],
                     )
                     clock.pass_ms(round(1000 * answer.watch_s))
                     logger.log_feedback(lane.context.request_id, answer.reported())
@@ -179,15 +191,26 @@ class SimulatedService:
         return ServedDay(asked, watched, np.asarray(arms), pl.DataFrame(rows), clock.last)
 
     def _lanes(
-        self, session: SessionState, users: np.ndarray, contexts: list[RequestContext]
+        self,
+        session: SessionState,
+        users: np.ndarray,
+        contexts: list[RequestContext],
+        times_ms: np.ndarray,
     ) -> list[_Lane]:
         candidates = self._simulator.candidates(session)
         states = self._simulator.observe(session, candidates).numpy()
         slots, mask = candidates.slots.numpy(), candidates.mask.numpy()
-        return [
-            _Lane(context, int(users[row]), states[row], slots[row][mask[row]].tolist())
-            for row, context in enumerate(contexts)
-        ]
+        steps = [context.step for context in contexts]
+        derived = derive(
+            pl.DataFrame({"timestamp_ms": times_ms, "step": steps}),
+            self._requests.spec.utc_offset_hours,
+        ).to_dicts()
+        lanes = []
+        for row, context in enumerate(contexts):
+            user, offered = int(users[row]), slots[row][mask[row]].tolist()
+            example = self._requests.example(user, offered, derived[row])
+            lanes.append(_Lane(context, user, states[row], offered, example))
+        return lanes
 
     def _answers(self, outcome: StepOutcome) -> list[_Answer]:
         names = self._simulator.world.feedback_names
@@ -205,8 +228,7 @@ class SimulatedService:
         context, exploration = lane.context, None
         if context.arm != "policy":
             exploration = Exploration(request_seed(context.request_id), context.arm == "random")
-        example = self._requests.example(lane.user, lane.slots)
-        return client.rank(lane.state, [example], exploration=exploration)
+        return client.rank(lane.state, [lane.example], exploration=exploration)
 
     def _context(self, day: int, number: int, user: int, step: int, arm: str) -> RequestContext:
         session = f"day{day}-{number}"

@@ -14,7 +14,8 @@ import numpy as np
 #: ``policy``: served by the policy as it is. ``noise`` and ``random``: the two halves of
 #: BatchRL-MTF's mixed exploration (section 3.3).
 Arm = Literal["policy", "noise", "random"]
-_SPAN = 2**64
+#: One more than the largest hash.
+HASH_RANGE = 2**64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +38,11 @@ class ExplorationPlan:
 
     def arm(self, user_id: str) -> Arm:
         """The arm of a user."""
-        place = _hash(f"{self.salt}/user/{user_id}") / _SPAN
+        place = stable_hash(f"{self.salt}/user/{user_id}") / HASH_RANGE
         if place >= self.share:
             return "policy"
         # A hash of its own: the halves must not move when the share does.
-        return "random" if _hash(f"{self.salt}/half/{user_id}") % 2 else "noise"
+        return "random" if stable_hash(f"{self.salt}/half/{user_id}") % 2 else "noise"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,14 +66,15 @@ class TrialPlan:
 
     def arm(self, user_id: str) -> Literal["control", "treatment"]:
         """The group of a user; to be logged as the request's arm."""
-        place = _hash(f"{self.salt}/trial/{user_id}") / _SPAN
+        place = stable_hash(f"{self.salt}/trial/{user_id}") / HASH_RANGE
         return "treatment" if place < self.treatment_share else "control"
 
 
 def request_seed(request_id: str) -> np.ndarray:
     """The seed of a request's exploration, int32 `[2]`: the same whenever it is asked again."""
-    return np.asarray(divmod(_hash(f"seed/{request_id}"), 2**32), np.uint32).view(np.int32)
+    return np.asarray(divmod(stable_hash(f"seed/{request_id}"), 2**32), np.uint32).view(np.int32)
 
 
-def _hash(text: str) -> int:
+def stable_hash(text: str) -> int:
+    """A hash that is the same on every machine and day, from 0 to below ``HASH_RANGE``."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")

@@ -6,6 +6,7 @@ often by different programs. ``components.feedback_join`` brings them together b
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import os
 import threading
@@ -18,10 +19,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+import tensorflow as tf
 
-from serving.messages import Ranking
+from serving.exploration import HASH_RANGE, stable_hash
+from serving.messages import Ranking, shown_example
 
-REQUESTS, FEEDBACK = "requests", "feedback"
+REQUESTS, FEEDBACK, SHOWN = "requests", "feedback", "shown"
 _FLOATS = pa.list_(pa.float32())
 
 REQUEST_SCHEMA = pa.schema(
@@ -73,17 +76,17 @@ class RequestContext:
     arm: str
 
 
-class _RotatingFile:
+class _Rotating(abc.ABC):
     """Rows in memory that become a file once they are many, or old."""
 
-    def __init__(self, directory: Path, name: str, schema: pa.Schema, rows: int, age_s: float):
-        self._directory, self._name, self._schema = directory, name, schema
+    def __init__(self, directory: Path, name: str, suffix: str, rows: int, age_s: float):
+        self._directory, self._name, self._suffix = directory, name, suffix
         self._limit, self._age_s = rows, age_s
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[Any] = []
         self._since = time.monotonic()
         self._lock = threading.Lock()
 
-    def add(self, row: dict[str, Any]) -> None:
+    def add(self, row: Any) -> None:
         with self._lock:
             if not self._rows:
                 self._since = time.monotonic()
@@ -92,20 +95,44 @@ class _RotatingFile:
             if not full and time.monotonic() - self._since < self._age_s:
                 return
             rows, self._rows = self._rows, []
-        self._write(rows)
+        self._put(rows)
 
     def flush(self) -> None:
         with self._lock:
             rows, self._rows = self._rows, []
         if rows:
-            self._write(rows)
+            self._put(rows)
 
-    def _write(self, rows: list[dict[str, Any]]) -> None:
+    def _put(self, rows: list[Any]) -> None:
         # Names are in order of time, and those of two processes never meet.
-        name = f"{self._name}-{time.time_ns() // 1_000_000}-{uuid.uuid4().hex[:8]}.parquet"
+        unique = f"{time.time_ns() // 1_000_000}-{uuid.uuid4().hex[:8]}"
+        name = f"{self._name}-{unique}{self._suffix}"
         partial = self._directory / f".{name}.partial"
-        pyarrow.parquet.write_table(pa.Table.from_pylist(rows, schema=self._schema), partial)
+        self._write(rows, partial)
         os.replace(partial, self._directory / name)
+
+    @abc.abstractmethod
+    def _write(self, rows: list[Any], path: Path) -> None:
+        """Writes a file."""
+
+
+class _RotatingTable(_Rotating):
+    def __init__(self, directory: Path, name: str, schema: pa.Schema, rows: int, age_s: float):
+        super().__init__(directory, name, ".parquet", rows, age_s)
+        self._schema = schema
+
+    def _write(self, rows: list[Any], path: Path) -> None:
+        pyarrow.parquet.write_table(pa.Table.from_pylist(rows, schema=self._schema), path)
+
+
+class _RotatingRecords(_Rotating):
+    def __init__(self, directory: Path, name: str, rows: int, age_s: float):
+        super().__init__(directory, name, ".gz", rows, age_s)
+
+    def _write(self, rows: list[Any], path: Path) -> None:
+        with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+            for record in rows:
+                writer.write(record)
 
 
 class InteractionLogger:
@@ -117,20 +144,26 @@ class InteractionLogger:
         *,
         rows_per_file: int = 10_000,
         seconds_per_file: float = 60.0,
+        example_share: float = 0.0,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         """Makes the directories.
 
         Args:
-          directory: Gets ``requests/`` and ``feedback/``.
+          directory: Gets ``requests/`` and ``feedback/``, and ``shown/`` where features are logged.
           rows_per_file: A file is written when it has so many rows,
           seconds_per_file: or when its first row is so old and another comes. A process that dies
             loses what it had not written.
+          example_share: Share of the requests of which the features of what was shown are logged
+            too, so that they can be compared with those that are trained on; chosen by a hash of
+            their ids.
           now_ms: Unix time in ms.
 
         Raises:
-          ValueError: if a limit is not positive.
+          ValueError: if a limit is not positive, or the share none.
         """
+        if not 0.0 <= example_share <= 1.0:
+            raise ValueError(f"example_share is a share from 0 to 1, got {example_share}")
         if rows_per_file < 1 or not seconds_per_file > 0:
             raise ValueError(
                 f"files need a positive size and age, got {rows_per_file} and {seconds_per_file}"
@@ -140,8 +173,14 @@ class InteractionLogger:
         for name, schema in ((REQUESTS, REQUEST_SCHEMA), (FEEDBACK, FEEDBACK_SCHEMA)):
             folder = Path(directory, name)
             folder.mkdir(parents=True, exist_ok=True)
-            files[name] = _RotatingFile(folder, name, schema, rows_per_file, seconds_per_file)
+            files[name] = _RotatingTable(folder, name, schema, rows_per_file, seconds_per_file)
         self._requests, self._feedback = files[REQUESTS], files[FEEDBACK]
+        self._example_share = example_share
+        self._shown = None
+        if example_share:
+            folder = Path(directory, SHOWN)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._shown = _RotatingRecords(folder, SHOWN, rows_per_file, seconds_per_file)
 
     def __enter__(self) -> InteractionLogger:
         return self
@@ -156,6 +195,7 @@ class InteractionLogger:
         shown: int,
         duration_s: float,
         log_density: float = float("nan"),
+        examples: Sequence[bytes] = (),
     ) -> None:
         """Writes a request down when its top item is shown.
 
@@ -165,6 +205,7 @@ class InteractionLogger:
           shown: Place of the shown candidate in the request, usually the first ranked index.
           duration_s: Length of what is shown, seconds; 0 if it has none.
           log_density: The ranker's ``log_density`` where it explored; NaN otherwise.
+          examples: As they were sent, for ``example_share`` of the requests.
 
         Raises:
           ValueError: if the shown candidate is none of the request's, or the step is negative.
@@ -193,6 +234,11 @@ class InteractionLogger:
             }
         )
 
+        if self._shown is not None and examples:
+            place = stable_hash(f"shown/{context.request_id}") / HASH_RANGE
+            if place < self._example_share:
+                self._shown.add(shown_example(examples, shown, count))
+
     def log_feedback(self, request_id: str, values: Mapping[str, float]) -> None:
         """Writes down what a user did with the shown item; may be called again for more.
 
@@ -216,6 +262,8 @@ class InteractionLogger:
         """Writes what is in memory, in files of its own."""
         self._requests.flush()
         self._feedback.flush()
+        if self._shown is not None:
+            self._shown.flush()
 
 
 def read_log(directory: str | Path, columns: Sequence[str] | None = None) -> pa.Table:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 SIGNATURE, EXPLORE = "serving_default", "explore"
 STATE, EXAMPLES = "state", "examples"
@@ -122,6 +123,30 @@ def checked(state: Any, examples: Sequence[bytes]) -> tuple[np.ndarray, list[byt
                 f"example {number} is a {type(example).__name__}, not a serialized tf.Example",
             )
     return vector, listed
+
+
+def shown_example(examples: Sequence[bytes], shown: int, count: int) -> bytes:
+    """The features of one candidate of a request.
+
+    Args:
+      examples: As they were sent: one per candidate, or one with all candidates.
+      shown: Place of the candidate.
+      count: Candidates of the request.
+
+    Returns:
+      A serialized ``tf.Example``. Of one with all candidates, features with a value for each of
+      them keep the shown one's.
+    """
+    if len(examples) == count:
+        return examples[shown]
+    example: Any = tf.train.Example.FromString(examples[0])
+    for feature in example.features.feature.values():
+        values = getattr(feature, feature.WhichOneof("kind") or "int64_list").value
+        if len(values) == count:
+            kept = values[shown]
+            del values[:]
+            values.append(kept)
+    return example.SerializeToString()
 
 
 def rest_body(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,18 +77,25 @@ class WorldRequests:
         )
         self.columns = functools.lru_cache(_USERS_KEPT)(self._columns)
 
-    def example(self, user: int, slots: Sequence[int]) -> bytes:
+    def example(
+        self, user: int, slots: Sequence[int], derived: Mapping[str, int | str] | None = None
+    ) -> bytes:
         """A request's candidates as one serialized ``tf.Example``.
 
         Args:
           user: Index of the user.
           slots: Of the candidates in the user's pool.
+          derived: The request's columns of ``datasets.sessions.derive``; those of the user's logged
+            impression when None, as in the simulator's own predictions.
         """
         columns = self.columns(user)
         example: Any = tf.train.Example()
         for feature in self.spec.features:
             values = columns[feature.name]
             kept = values[:1] if feature.level == "session" else [values[slot] for slot in slots]
+            if derived is not None and feature.name in derived:
+                value = derived[feature.name]
+                kept = [value.encode() if isinstance(value, str) else value] * len(kept)
             kind = _KINDS[feature.dtype]
             getattr(example.features.feature[feature.name], kind).value.extend(kept)
         return example.SerializeToString()

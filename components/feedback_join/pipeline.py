@@ -22,7 +22,13 @@ from components.feedback_join.config import FeedbackJoinConfig, FeedbackJoinSumm
 from components.feedback_join.joining import join
 from components.session_example_gen.counts import Counts, MergeCounts
 from datasets.errors import DataError, data_error_in, fenced
-from serving.interaction_log import FEEDBACK, FEEDBACK_SCHEMA, REQUEST_SCHEMA, REQUESTS
+from serving.interaction_log import (
+    FEEDBACK,
+    FEEDBACK_SCHEMA,
+    REQUEST_SCHEMA,
+    REQUESTS,
+    SHOWN,
+)
 
 SUMMARY_FILE, QUARANTINE_FILE = "join.json", "quarantine.csv"
 _SCHEMAS = {REQUESTS: REQUEST_SCHEMA, FEEDBACK: FEEDBACK_SCHEMA}
@@ -66,6 +72,9 @@ def join_feedback(
         if (found := data_error_in(error)) is not None:
             raise DataError(str(found)) from error
         raise
+    if (shown := Path(log_dir, SHOWN)).is_dir():
+        # Features of what was shown need no feedback; they go where the day's requests are.
+        shutil.copytree(shown, partial / SHOWN, ignore=shutil.ignore_patterns(".*"))
     summary = _summary(partial)
     _check(summary, partial, output, config)
     (partial / SUMMARY_FILE).write_text(json.dumps(dataclasses.asdict(summary), indent=1))

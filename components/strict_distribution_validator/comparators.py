@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from tfx.proto import distribution_validator_pb2
 
@@ -68,12 +69,25 @@ def compared_columns(spec: DatasetSpec) -> dict[str, str]:
     return found
 
 
+def shown_columns(spec: DatasetSpec) -> dict[str, str]:
+    """Of :func:`compared_columns`, the features that a service sends for each item."""
+    sent = {feature.name for feature in spec.features if feature.level == "impression"}
+    return {name: kind for name, kind in compared_columns(spec).items() if name in sent}
+
+
 def validator_config(
-    spec: DatasetSpec, thresholds: DriftThresholds
+    spec: DatasetSpec, thresholds: DriftThresholds, columns: Mapping[str, str] | None = None
 ) -> distribution_validator_pb2.DistributionValidatorConfig:
-    """The configuration of TFX's DistributionValidator for a data set."""
+    """The configuration of TFX's DistributionValidator.
+
+    Args:
+      spec: The data set.
+      thresholds: How far a column may move.
+      columns: Those that are compared, without the number of examples; None compares all of
+        :func:`compared_columns`, and the number.
+    """
     config = distribution_validator_pb2.DistributionValidatorConfig()
-    for name, kind in compared_columns(spec).items():
+    for name, kind in (compared_columns(spec) if columns is None else columns).items():
         feature = config.default_slice_config.feature.add()
         feature.path.step.append(name)
         comparator = feature.distribution_comparator
@@ -81,6 +95,8 @@ def validator_config(
             comparator.jensen_shannon_divergence.threshold = thresholds.jensen_shannon
         else:
             comparator.infinity_norm.threshold = thresholds.l_infinity
+    if columns is not None:
+        return config
     count = config.default_slice_config.num_examples_comparator
     count.min_fraction_threshold = thresholds.least_examples
     count.max_fraction_threshold = thresholds.most_examples

@@ -4,13 +4,14 @@ import threading
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.client import GrpcRankerClient
 from serving.exploration import ExplorationPlan, TrialPlan, request_seed
 from serving.interaction_log import FEEDBACK, REQUESTS, InteractionLogger, RequestContext, read_log
-from serving.messages import Ranking
+from serving.messages import Ranking, shown_example
 
 
 def ranking(candidates=3):
@@ -128,3 +129,40 @@ def test_wrong_values_are_refused(tmp_path):
     assert not list((tmp_path / FEEDBACK).iterdir())
     with pytest.raises(ValueError, match="positive size"):
         InteractionLogger(tmp_path, rows_per_file=0)
+
+
+def _features(**values):
+    example = tf.train.Example()
+    for name, items in values.items():
+        example.features.feature[name].int64_list.value.extend(items)
+    return example.SerializeToString()
+
+
+def test_the_shown_candidates_features_are_kept():
+    merged = _features(user=[7], item=[1, 2, 3], tag=[4, 5, 6])
+    assert _read(shown_example([merged], 1, 3)) == {"user": [7], "item": [2], "tag": [5]}
+    each = [_features(user=[7], item=[number]) for number in (1, 2, 3)]
+    assert _read(shown_example(each, 2, 3)) == {"user": [7], "item": [3]}
+
+
+def _read(record):
+    features = tf.train.Example.FromString(record).features.feature
+    return {name: list(feature.int64_list.value) for name, feature in features.items()}
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.3, 60, 120), (1.0, 300, 300)])
+def test_features_are_logged_for_their_share_of_the_requests(tmp_path, share, least, most):
+    with InteractionLogger(tmp_path, example_share=share) as logger:
+        for number in range(300):
+            context = RequestContext(f"r{number}", "s", "u", number, "policy")
+            examples = [_features(user=[7], item=[1, 2, number])]
+            logger.log_request(context, ranking(), 2, 1.0, examples=examples)
+    files = [str(path) for path in (tmp_path / "shown").glob("*.gz")]
+    records = list(tf.data.TFRecordDataset(files, "GZIP")) if files else []
+    assert least <= len(records) <= most
+    assert all(len(_read(record.numpy())["item"]) == 1 for record in records)
+
+
+def test_a_share_that_is_none_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="example_share"):
+        InteractionLogger(tmp_path, example_share=1.5)

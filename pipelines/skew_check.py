@@ -1,0 +1,89 @@
+"""The check that a service sends the features that are trained on: training-serving skew."""
+
+from __future__ import annotations
+
+import os
+
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx import v1 as tfx
+
+from components.session_schema import build_schema
+from components.strict_distribution_validator.comparators import (
+    DriftThresholds,
+    shown_columns,
+    validator_config,
+)
+from components.strict_distribution_validator.component import StrictDistributionValidator
+from datasets.spec import DatasetSpec
+from pipelines import local_runner
+from pipelines.data_stages import write_schema
+from pipelines.imported import earlier_statistics
+
+
+def create_skew_check(
+    spec: DatasetSpec,
+    shown_dir: str,
+    statistics: str,
+    output: str,
+    thresholds: DriftThresholds,
+    beam_pipeline_args: tuple[str, ...],
+) -> tfx.dsl.Pipeline:
+    """A pipeline that fails where the features that a service sent are not those of its log.
+
+    Only features of impressions are compared: what was shown is what the log holds. Session-level
+    ones come once per session in the log, but with every request of the service.
+
+    Args:
+      spec: The data set.
+      shown_dir: Gzipped TFRecords of ``serving.interaction_log``.
+      statistics: Of the day's log.
+      output: Absolute directory of the daily run.
+      thresholds: How far a column may be off.
+      beam_pipeline_args: Passed to Beam.
+    """
+    columns = shown_columns(spec)
+    schema = schema_pb2.Schema()
+    schema.feature.extend(f for f in build_schema(spec).feature if f.name in columns)
+    schema_gen = tfx.components.ImportSchemaGen(
+        schema_file=write_schema(output, text_format.MessageToString(schema))
+    )
+    example_gen = tfx.components.ImportExampleGen(
+        input_base=os.path.abspath(shown_dir),
+        # Everything that was logged is compared.
+        output_config=tfx.proto.Output(
+            split_config=tfx.proto.SplitConfig(
+                splits=[tfx.proto.SplitConfig.Split(name="train", hash_buckets=1)]
+            )
+        ),
+    )
+    statistics_gen = tfx.components.StatisticsGen(
+        examples=example_gen.outputs["examples"], schema=schema_gen.outputs["schema"]
+    )
+    logged = earlier_statistics(statistics)
+    assert logged is not None
+    validator = StrictDistributionValidator(
+        statistics=statistics_gen.outputs["statistics"],
+        baseline_statistics=logged.outputs["result"],
+        config=validator_config(spec, thresholds, columns),
+        include_split_pairs=[("train", "train")],
+    )
+    return tfx.dsl.Pipeline(
+        pipeline_name="skew-check",
+        pipeline_root=os.path.join(output, "pipeline"),
+        components=[schema_gen, example_gen, statistics_gen, logged, validator],
+        enable_cache=False,
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            os.path.join(output, "metadata.db")
+        ),
+        beam_pipeline_args=list(beam_pipeline_args),
+    )
+
+
+def check_skew(pipeline: tfx.dsl.Pipeline, observer: local_runner.StageObserver) -> None:
+    """Runs the check on this machine.
+
+    Raises:
+      StageError: if a feature is skewed; its message names it.
+    """
+    local_runner.run(pipeline, observer)
