@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -26,6 +27,7 @@ from serving.messages import (
     rest_body,
 )
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 _KINDS = {
     grpc.StatusCode.INVALID_ARGUMENT: "invalid",
     grpc.StatusCode.NOT_FOUND: "not_found",
@@ -78,6 +80,13 @@ class ServedModel:
     version: int | None = None
 
     def __post_init__(self) -> None:
+        for kind, text in (("model", self.name), ("label", self.label)):
+            # It becomes a part of REST's path.
+            if text is not None and not _NAME.fullmatch(text):
+                raise ValueError(
+                    f"{kind} {text!r} must consist of letters, digits, '-', '_' and '.', and begin "
+                    "with a letter or digit"
+                )
         if self.label is not None and self.version is not None:
             raise ValueError("give a version or a label, not both")
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from google.protobuf.message import DecodeError
 
 from serving.messages import EXAMPLES, SIGNATURE, STATE
 from serving.warmup import FILE, read_warmup
 
 _LOG = logging.getLogger(__name__)
-#: What TensorFlow raises for damaged files, and for warm-up requests that do not fit.
-_UNUSABLE = (OSError, ValueError, TypeError, KeyError, DecodeError, tf.errors.OpError)
+#: Digits of other scripts are no version, nor is anything beyond TF Serving's 64 bits.
+_VERSION = re.compile(r"[0-9]{1,18}")
 
 
 class LoadedVersions:
@@ -64,7 +64,7 @@ class LoadedVersions:
             int(path.name): path
             for path in self._base.iterdir()
             # The Pusher copies saved_model.pb last; without it a version is not whole.
-            if path.name.isdigit() and (path / "saved_model.pb").exists()
+            if _VERSION.fullmatch(path.name) and (path / "saved_model.pb").exists()
         }
         wanted = {version for version in self._labels.values() if version in present}
         for version in sorted(present, reverse=True):
@@ -91,7 +91,8 @@ class LoadedVersions:
         try:
             model = self._load(str(path))
             _warm_up(model, path)
-        except _UNUSABLE as error:
+        except Exception as error:
+            # TensorFlow raises anything for damaged files: OpError, IndexError, DecodeError, …
             self.failures[version] = f"{type(error).__name__}: {error}"
             _LOG.warning("version %d cannot be loaded: %s", version, self.failures[version])
             return False

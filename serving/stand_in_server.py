@@ -37,6 +37,7 @@ _URL = re.compile(
     r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?:predict"
 )
 _MAX_MESSAGE = 64 * 1024 * 1024
+_LENGTH = re.compile(r"[0-9]{1,12}")
 
 
 class _RefusedError(Exception):
@@ -132,18 +133,29 @@ class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
         return answer
 
 
-def _rest_handler(models: _Models) -> type[BaseHTTPRequestHandler]:
+def _rest_handler(models: _Models, stopped: threading.Event) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
             try:
-                length = int(self.headers.get("Content-Length", 0))
-                if length > _MAX_MESSAGE:
-                    raise _invalid(f"a request of {length:,} bytes is too large")
+                if stopped.is_set():
+                    # Connections that are kept alive outlive the listener.
+                    self.close_connection = True
+                    raise _RefusedError(grpc.StatusCode.UNAVAILABLE, 503, "the server has stopped")
+                length = self._length()
                 self._answer(200, {"outputs": self._outputs(self.rfile.read(length))})
             except _RefusedError as refused:
                 self._answer(refused.http_status, {"error": str(refused)})
+
+        def _length(self) -> int:
+            text = self.headers.get("Content-Length", "0")
+            length = int(text) if _LENGTH.fullmatch(text) else -1
+            if 0 <= length <= _MAX_MESSAGE:
+                return length
+            # Its body is not read, so that what follows on the connection is no request.
+            self.close_connection = True
+            raise _invalid(f"a request of {text[:20]} bytes is too large, or no size of one")
 
         def _outputs(self, body: bytes) -> dict[str, Any]:
             match = _URL.fullmatch(self.path)
@@ -169,6 +181,8 @@ def _rest_handler(models: _Models) -> type[BaseHTTPRequestHandler]:
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
+            if self.close_connection:
+                self.send_header("Connection", "close")
             # Who asked may be gone: a client that waits no longer is no fault of ours.
             with contextlib.suppress(ConnectionError):
                 self.end_headers()
@@ -228,9 +242,10 @@ class StandInServer:
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(_ModelService(models), self._grpc)
         self.grpc_port = self._grpc.add_insecure_port(f"localhost:{grpc_port}")
-        self._rest = ThreadingHTTPServer(("localhost", rest_port), _rest_handler(models))
-        self.rest_port = self._rest.server_address[1]
         self._poll_s, self._stopped = poll_s, threading.Event()
+        handler = _rest_handler(models, self._stopped)
+        self._rest = ThreadingHTTPServer(("localhost", rest_port), handler)
+        self.rest_port = self._rest.server_address[1]
 
     def __enter__(self) -> StandInServer:
         self._grpc.start()
@@ -240,7 +255,7 @@ class StandInServer:
 
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
-        self._grpc.stop(grace=None)
+        self._grpc.stop(grace=None).wait()
         self._rest.shutdown()
         self._rest.server_close()
 
