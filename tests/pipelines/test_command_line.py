@@ -75,6 +75,7 @@ def stage_error(cause):
         ["--version"],
         ["ranking", "--help"],
         ["synthesize", "--help"],
+        ["compile", "--help"],
         ["ranking", "--dataset", "nothing", "--data-dir", ".", "--output-dir", "out"],
         ["ranking", "--dataset", "kuairand", "--data-dir", "absent", "--output-dir", "out"],
         ["ranking", "--dataset", "kuairand", "--data-dir", ".", "--output-dir", "o", "--epochs=0"],
@@ -353,9 +354,15 @@ def test_check_compares_sizes_and_digests(tmp_path):
 def test_beam_arguments():
     assert local_beam_args()[0] == "--runner=DirectRunner"
     assert "--direct_num_workers=4" in local_beam_args(4)
-    assert local_beam_args(1, ("--runner=FlinkRunner",)) == ("--runner=FlinkRunner",)
+    flink = (
+        "--runner=FlinkRunner",
+        "--flink_master=flink:8081",
+        "--environment_type=EXTERNAL",
+        "--environment_config=localhost:50000",
+    )
+    assert local_beam_args(1, flink)[:4] == flink
     with pytest.raises(UserError, match="the runner in --beam-arg has its own setting"):
-        local_beam_args(2, ("--runner=FlinkRunner",))
+        local_beam_args(2, flink)
 
 
 @pytest.mark.parametrize("kind", [LiveProgress, PlainProgress])
