@@ -7,7 +7,7 @@ changes how it is tested:
 - ``<!-- test: skip REASON -->`` leaves it out;
 - ``<!-- test: replace TEXT by TEXT -->`` runs it at another size.
 
-A page that runs ``mtfx ranking`` or ``mtfx experiment`` takes minutes and is marked slow.
+A page that runs ``mtfx ranking`` or another command of ``_SLOW`` takes minutes and is marked slow.
 """
 
 import dataclasses
@@ -27,7 +27,14 @@ from pipelines.commands.invocation import Invocation
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUNNABLE = ("sh", "python")
-_SLOW = ("mtfx ranking", "mtfx simulator", "mtfx fusion", "mtfx stream", "mtfx experiment")
+_SLOW = (
+    "mtfx ranking",
+    "mtfx simulator",
+    "mtfx fusion",
+    "mtfx stream",
+    "mtfx experiment",
+    "mtfx compile",
+)
 OTHER = ("text", "mermaid", "json", "yaml", "csv", "proto", "")
 
 _FENCE = re.compile(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -11,24 +12,34 @@ from rich.table import Table
 
 from datasets.registry import DATASETS
 from pipelines.beam_args import local_beam_args
-from pipelines.commands.invocation import debug_option
+from pipelines.commands.invocation import Invocation, debug_option
 from pipelines.commands.parameters import Names
 from pipelines.config import RankingPipelineConfig
 from pipelines.errors import require
 from pipelines.fusion_config import AGENTS, RESPONSES, SEARCHES, FusionPipelineConfig
 from pipelines.infra_validation import PLATFORMS
 from pipelines.kubeflow_config import KubeflowConfig
+from pipelines.logs import output_to_log, require_log
 from pipelines.options import (
     BACKBONE_NAMES,
     MODEL_SIZES,
-    STRATEGIES,
     BlessingOptions,
     DataOptions,
     ModelOptions,
     TrainingOptions,
 )
 
+if TYPE_CHECKING:
+    from pipelines.kubeflow_runner import CompiledPipeline
+
 _RANKING, _FUSION = "ranking", "fusion"
+#: Of one machine: the pod that trains is one.
+_STRATEGIES = ("default", "mirrored")
+_NO_INFRA_VALIDATOR = (
+    "[bold]notice:[/] --infra-validator {} is left out: Kubeflow's runner of TFX refuses "
+    "InfraValidator. RankerExporter has checked the ranker's answers before it is pushed; let a "
+    "canary check its loading (docs/serving.md)."
+)
 #: Flags of one pipeline alone, and the names of their parameters.
 _ONLY = {
     _RANKING: (
@@ -115,7 +126,7 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 @click.option("--model-size", type=click.Choice(MODEL_SIZES), help="ranking.  [default: paper]")
 @click.option("--epochs", type=int, help="ranking: passes over the training sessions, at most.")
 @click.option("--learning-rate", type=float, help="ranking: Adam's.")
-@click.option("--strategy", type=click.Choice(STRATEGIES), help="ranking: of tf.distribute.")
+@click.option("--strategy", type=click.Choice(_STRATEGIES), help="ranking: of tf.distribute.")
 @click.option("--pattern", help="ranking: files of --data-dir, such as 'day-{SPAN}/*'.")
 @click.option("--span", type=int, help="ranking: the newest delivery, for {SPAN}.")
 @click.option("--days", type=int, help="ranking: deliveries to read, with the newest.")
@@ -237,7 +248,7 @@ def compile_command(
         "beam_pipeline_args": local_beam_args(1, beam_args),
         "enable_cache": cache,
     }
-    console = Console()
+    config: RankingPipelineConfig | FusionPipelineConfig
     if kind == _RANKING:
         require(days is None or days >= 1, f"--days must be at least 1, got {days}")
         require(
@@ -246,7 +257,7 @@ def compile_command(
             "apart",
             "for example --pattern 'day-{SPAN}/*'",
         )
-        ranking = RankingPipelineConfig(
+        config = RankingPipelineConfig(
             data=data,
             output_dir=pipeline_root,
             model_options=ModelOptions(**_given({"backbone": backbone, "size": model_size})),
@@ -259,14 +270,10 @@ def compile_command(
             blessing_options=BlessingOptions(min_auc, max_auc_drop),
             **shared,
         )
-        ranking.check_tasks()
-        with console.status("loading TensorFlow and TFX"):
-            from pipelines.kubeflow_ranking import create_ranking_pipeline
-            from pipelines.kubeflow_runner import compile_pipeline
-        pipeline = create_ranking_pipeline(ranking, cluster, days or 1)
+        config.check_tasks()
     else:
         data.spec()
-        fusion = FusionPipelineConfig(
+        config = FusionPipelineConfig(
             run_dir="",
             batch_size=batch_size,
             train_steps=train_steps,
@@ -284,21 +291,30 @@ def compile_command(
             ),
             **shared,
         )
+    log = Path(output_dir, "compile.log")
+    require_log(log, "--output-dir", output_dir)
+    context.ensure_object(Invocation).log_file = log
+    with output_to_log(log) as terminal:
+        console = Console(file=terminal, width=None if terminal.isatty() else 120)
         if infra_validator not in (None, "none"):
-            console.print(
-                f"[bold]notice:[/] --infra-validator {infra_validator} is left out: Kubeflow's "
-                "runner of TFX refuses InfraValidator. RankerExporter has checked the ranker's "
-                "answers before it is pushed; check its loading with a canary (docs/serving.md).",
-            )
+            console.print(_NO_INFRA_VALIDATOR.format(infra_validator))
         with console.status("loading TensorFlow and TFX"):
             from pipelines.kubeflow_fusion import create_fusion_pipeline
+            from pipelines.kubeflow_ranking import create_ranking_pipeline
             from pipelines.kubeflow_runner import compile_pipeline
-        pipeline = create_fusion_pipeline(fusion, cluster, data.dataset, data_dir)
-    compiled = compile_pipeline(pipeline, cluster, output_dir)
+        if isinstance(config, RankingPipelineConfig):
+            pipeline = create_ranking_pipeline(config, cluster, days or 1)
+        else:
+            pipeline = create_fusion_pipeline(config, cluster, data.dataset, data_dir)
+        compiled = compile_pipeline(pipeline, cluster, output_dir)
+        console.print(_table(compiled))
+        console.print(str(compiled.path), soft_wrap=True, markup=False)
+
+
+def _table(compiled: CompiledPipeline) -> Table:
     table = Table(title=f"{compiled.name}: {len(compiled.stages)} stages")
     table.add_column("parameter")
     table.add_column("default")
     for name, value in compiled.parameters.items():
         table.add_row(name, "(to be given)" if value is None else str(value))
-    console.print(table)
-    console.print(str(compiled.path), soft_wrap=True, markup=False)
+    return table

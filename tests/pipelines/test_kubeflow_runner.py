@@ -186,14 +186,15 @@ COMMAND = [
 ]
 
 
-def test_the_command_writes_the_spec_and_says_what_it_left_out(tmp_path, capsys):
+def test_the_command_writes_the_spec_and_says_what_it_left_out(tmp_path, capfd):
     output = ["--output-dir", str(tmp_path), "--pipeline=fusion"]
     assert main([*COMMAND, *output, "--infra-validator=docker"]) == 0
-    shown = capsys.readouterr().out
+    shown = capfd.readouterr().out
     assert "--infra-validator docker is left out" in shown.replace("\n", " ")
     assert "(to be given)" in shown
-    [file] = tmp_path.iterdir()
+    [file] = tmp_path.glob("*.yaml")
     assert "InfraValidator" not in containers(file)
+    assert (tmp_path / "compile.log").exists()
 
 
 @pytest.mark.parametrize(
@@ -202,6 +203,7 @@ def test_the_command_writes_the_spec_and_says_what_it_left_out(tmp_path, capsys)
         (["--pipeline=fusion", "--epochs=3"], "--epochs is of the pipeline ranking"),
         (["--pipeline=ranking", "--users=3"], "--users is of the pipeline fusion"),
         (["--pipeline=ranking", "--days=2"], "has no {SPAN}, by which --days 2"),
+        (["--pipeline=ranking", "--beam-arg=--paralelism=4"], "is --parallelism meant"),
         (["--pipeline=ranking", "--days=0"], "--days must be at least 1"),
         (["--pipeline=ranking", "--tasks=lick"], "has no task 'lick'"),
         (["--pipeline=ranking", "--data-dir=data"], "neither an address beginning with gs://"),
@@ -211,10 +213,10 @@ def test_the_command_writes_the_spec_and_says_what_it_left_out(tmp_path, capsys)
         (["--pipeline=ranking", "--gpus=-1"], "--gpus must not be negative"),
     ],
 )
-def test_wrong_flags_are_named(tmp_path, capsys, arguments, message):
+def test_wrong_flags_are_named(tmp_path, capfd, arguments, message):
     output = ["--output-dir", str(tmp_path)]
     assert main([*COMMAND, *output, *arguments]) == 1
-    shown = capsys.readouterr()
+    shown = capfd.readouterr()
     assert message in shown.err
     assert "Traceback" not in shown.err
     assert not list(tmp_path.iterdir())
