@@ -57,9 +57,13 @@ def discard_unfinished(
     """Cancels executions that a dead run left as running and removes their output directories.
 
     Call it with :func:`exclusive` held: then nothing marked as running can be alive.
+
+    Raises:
+      UserError: if the database cannot be read. One that another program has locked is waited for.
     """
     if not connection.HasField("sqlite"):
         return
+    _check(connection)
     root = Path(runtime.pipeline_root.field_value.string_value)
     with metadata.Metadata(connection) as handle:
         executions = handle.store.get_executions()
@@ -70,3 +74,16 @@ def discard_unfinished(
                 shutil.rmtree(directory, ignore_errors=True)
         if unfinished:
             handle.store.put_executions(unfinished)
+
+
+def _check(connection: metadata_store_pb2.ConnectionConfig) -> None:
+    """Raises UserError if there is a file, and it is no database of ML Metadata."""
+    try:
+        with metadata.Metadata(connection):
+            return
+    except RuntimeError as error:
+        raise UserError(
+            f"{connection.sqlite.filename_uri} cannot be read as a metadata database: "
+            f"{str(error).splitlines()[0][:300]}",
+            "put its backup back, or move it away: all stages run anew then",
+        ) from error
