@@ -43,6 +43,8 @@ def build_schema(spec: DatasetSpec) -> schema_pb2.Schema:
             feature.int_domain.min = 0
         if name in {task.name for task in spec.tasks if task.kind == "binary"}:
             feature.int_domain.min, feature.int_domain.max = 0, 1
+            # Statistics then count its values, and drift is a change of their shares.
+            feature.int_domain.is_categorical = True
         if name in {task.name for task in spec.tasks if task.kind == "regression"}:
             feature.float_domain.min = 0.0
     return schema

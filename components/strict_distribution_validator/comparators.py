@@ -19,8 +19,8 @@ class DriftThresholds:
     """How far a column's distribution may move; the distances are TFDV's.
 
     Attributes:
-      jensen_shannon: Of numbers, labels among them: the Jensen-Shannon divergence, in [0, 1].
-      l_infinity: Of text: the largest change of a value's share, in [0, 1].
+      jensen_shannon: Of numbers: the Jensen-Shannon divergence, in [0, 1].
+      l_infinity: Of text and of binary labels: the largest change of a value's share, in [0, 1].
       least_examples: A set with less than this share of the other's sessions is incomplete.
       most_examples: One with more than so many times the sessions was delivered twice, or is fed by
         robots.
@@ -46,26 +46,29 @@ class DriftThresholds:
 
 
 def compared_columns(spec: DatasetSpec) -> dict[str, str]:
-    """The columns whose distributions are compared: name to ``number`` or ``text``.
+    """The columns whose distributions are compared: name to ``number`` or ``category``.
 
     Labels, watch time, numeric features and text. Ids that are numbers have no distribution that
-    means anything; what is new among them the vocabularies' out-of-vocabulary buckets take.
+    means anything; what is new among them the vocabularies' out-of-vocabulary buckets take. Binary
+    labels are categories, because TFDV's divergence of a rare label's histogram from one without
+    any is 1.
     """
     numeric = {feature.name for feature in spec.features if feature.kind == "numeric"}
-    numeric |= {task.name for task in spec.tasks}
-    text = {
+    numeric |= {task.name for task in spec.tasks if task.kind == "regression"}
+    categories = {
         feature.name
         for feature in spec.features
         if feature.dtype == "string" and feature.kind == "categorical"
     }
+    categories |= {task.name for task in spec.tasks if task.kind == "binary"}
     found = {}
     for name in column_types(spec):
         if name in _MOVING:
             continue
         if name in numeric:
             found[name] = "number"
-        elif name in text:
-            found[name] = "text"
+        elif name in categories:
+            found[name] = "category"
     return found
 
 

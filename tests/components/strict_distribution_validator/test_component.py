@@ -18,9 +18,12 @@ from datasets.errors import DataError
 from datasets.registry import load_dataset
 
 SPEC = load_dataset("kuairand")
+LABELS = {task.name for task in SPEC.tasks if task.kind == "binary"}
 
 
-def _statistics(directory, seed, sessions=300, click=0.4, watch_scale=1.0, tag=("a", "b")):
+def _statistics(
+    directory, seed, sessions=300, click=0.4, watch_scale=1.0, tag=("a", "b"), like=0.0
+):
     """Sessions of three views with the columns that are compared; all others constant."""
     rng = np.random.default_rng(seed)
     directory.mkdir(parents=True)
@@ -32,15 +35,16 @@ def _statistics(directory, seed, sessions=300, click=0.4, watch_scale=1.0, tag=(
             example = tf.train.Example(features=features)
             for name, kind in compared.items():
                 feature = example.features.feature[name]
-                if name == "click":
-                    feature.int64_list.value.extend((rng.random(3) < click).astype(int).tolist())
+                if name in LABELS:
+                    rate = {"click": click, "like": like}.get(name, 0.0)
+                    feature.int64_list.value.extend((rng.random(3) < rate).astype(int).tolist())
                 elif name == "watch_time_ms":
                     feature.float_list.value.extend(
                         (rng.exponential(8000.0, 3) * watch_scale).tolist()
                     )
                 elif name == "tag":
                     feature.bytes_list.value.extend([rng.choice(tag).encode() for _ in range(3)])
-                elif kind == "text":
+                elif kind == "category":
                     feature.bytes_list.value.extend([b"same"] * 3)
                 else:
                     feature.float_list.value.extend([1.0, 2.0, 3.0])
@@ -88,7 +92,7 @@ def test_the_first_day_has_nothing_to_be_compared_with(tmp_path, baseline):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"click": 0.95}, "'click'.*Jensen"),
+        ({"click": 0.95}, "'click'.*Linfty"),
         ({"watch_scale": 40.0}, "'watch_time_ms'.*Jensen"),
         ({"tag": ("b",)}, "'tag'.*Linfty"),
         ({"sessions": 30}, "number of sessions"),
@@ -102,7 +106,15 @@ def test_a_shift_names_the_column_and_how_far_it_moved(tmp_path, baseline, chang
 
 def test_a_wider_threshold_lets_it_pass(tmp_path, baseline):
     statistics = _statistics(tmp_path / "today", 1, click=0.95)
-    _validate(tmp_path, statistics, baseline, DriftThresholds(jensen_shannon=0.9))
+    _validate(tmp_path, statistics, baseline, DriftThresholds(l_infinity=0.9))
+
+
+def test_a_rare_label_that_nobody_gave_today_passes(tmp_path, baseline):
+    """TFDV's divergence calls two histograms of a constant and of a rare 1 wholly different."""
+    today = _statistics(tmp_path / "today", 1)
+    yesterday = _statistics(tmp_path / "yesterday", 1, like=0.01)
+    _validate(tmp_path, today, yesterday)
+    _validate(tmp_path / "again", yesterday, today)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +127,6 @@ def test_thresholds_out_of_range_are_named(field):
 
 def test_ids_and_times_are_not_compared():
     compared = compared_columns(SPEC)
-    assert compared["click"] == "number"
-    assert compared["tag"] == "text"
+    assert compared["click"] == compared["tag"] == "category"
+    assert compared["watch_time_ms"] == "number"
     assert not {"user_id", "item_id", "timestamp_ms", "session_id"} & set(compared)
