@@ -89,6 +89,11 @@ class DataOptions:
             len(set(self.tasks)) == len(self.tasks),
             f"--tasks names a task twice: {', '.join(self.tasks)}",
         )
+        require(
+            not os.path.isabs(self.pattern) and ".." not in self.pattern.split("/"),
+            f"--pattern {self.pattern!r} leads out of --data-dir",
+            "it names files below that directory, such as 'day-{SPAN}/*'",
+        )
         require(self.span >= 0, f"--span must not be negative, got {self.span}")
         require(
             not self.earlier_spans or has_span(self.pattern),

@@ -35,6 +35,9 @@ def config(**changes):
     [
         (lambda: DataOptions("no such", "d"), "--dataset 'no such' is neither"),
         (lambda: DataOptions("a", "d", tasks=("click", "click")), "--tasks names a task twice"),
+        (lambda: DataOptions("a", "d", pattern="../e/*"), "--pattern '../e/*' leads out of"),
+        (lambda: DataOptions("a", "d", pattern="a/{SPAN}/../../../e"), "leads out of --data-dir"),
+        (lambda: DataOptions("a", "d", pattern="/etc/*"), "leads out of --data-dir"),
         (lambda: DataOptions("a", "d", span=-1), "--span must not be negative"),
         (lambda: DataOptions("a", "d", split_fractions=(0.5, 0.2, 0.2)), "--split must be"),
         (lambda: DataOptions("a", "d", split_fractions=(0.8, 0.2)), "--split must be"),
