@@ -87,3 +87,26 @@ def test_the_image_is_linted_and_has_every_config():
     assert "COPY serving/config /config" in text
     for path in re.findall(r"/config/([\w.]+)", text):
         assert (SERVING / "config" / path).is_file()
+
+
+def test_the_server_may_do_nothing_but_serve():
+    pod = of_kind("Deployment")["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    for container in pod["containers"]:
+        context = container["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["capabilities"]["drop"] == ["ALL"]
+        mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+        assert mounts["models"]["readOnly"] is True
+    # Without an address of its own, so nothing outside the cluster reaches it.
+    assert of_kind("Service")["spec"]["clusterIP"] == "None"
+
+
+def test_the_policy_in_the_docs_is_what_kubernetes_knows():
+    page = (SERVING.parent / "docs" / "security.md").read_text()
+    [policy] = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    kubernetes_validate.validate(policy, "1.31", strict=True)
+    labels = of_kind("Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()

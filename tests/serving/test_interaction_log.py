@@ -116,6 +116,18 @@ def test_an_old_row_is_written_when_another_comes(tmp_path):
     assert list((tmp_path / REQUESTS).iterdir())
 
 
+def test_a_service_that_dies_leaves_whole_files(tmp_path):
+    log = InteractionLogger(tmp_path, rows_per_file=2)
+    for number in range(5):
+        log.log_request(RequestContext(f"r{number}", "s", "u", number, "policy"), ranking(), 0, 1.0)
+    # It dies here, with one row in memory and another process's file half written.
+    [written, *_] = (tmp_path / REQUESTS).glob("*.parquet")
+    half = written.read_bytes()[:100]
+    (tmp_path / REQUESTS / f".{written.name}.partial").write_bytes(half)
+    found = read_log(tmp_path / REQUESTS)["request_id"].to_pylist()
+    assert sorted(found) == ["r0", "r1", "r2", "r3"]
+
+
 def test_wrong_values_are_refused(tmp_path):
     log = InteractionLogger(tmp_path)
     with pytest.raises(ValueError, match="not among the request's 3"):
