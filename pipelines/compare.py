@@ -114,17 +114,14 @@ def _simulated(options: CompareOptions, progress: Callable[[str, int], None]) ->
     from serving.exploration import TrialPlan
 
     run = FusionRun(options.run_dir or "")
-    policies = (
-        run.policy("--control", options.control),
-        run.policy("--treatment", options.treatment),
-    )
-    if policies[0].name == policies[1].name:
+    control = run.policy("--control", options.control)
+    treatment = run.policy("--treatment", options.treatment)
+    if control.name == treatment.name:
         # The same policy twice shows what comes by chance.
-        policies = tuple(  # type: ignore[assignment]
-            named._replace(name=f"{named.name} ({group})")
-            for named, group in zip(policies, ("control", "treatment"), strict=True)
-        )
+        control = control._replace(name=f"{control.name} (control)")
+        treatment = treatment._replace(name=f"{treatment.name} (treatment)")
     plan = TrialPlan(options.settings.treatment_share, salt=f"simulated {options.seed}")
+    policies = (control, treatment)
     arms = simulated_arms(run, policies, plan, options.days, options.seed, progress)
     days = tuple(f"day {number}" for number in range(1, options.days + 1))
     where = f"Users of the simulator of {os.path.abspath(options.run_dir or '')}, a session a day."
