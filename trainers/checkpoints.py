@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from models.ranking_model import RankingModel
+from trainers.multi_worker import Worker
 
 _STATE_FILE = "state.json"
 Metrics = dict[str, "float | None"]
@@ -42,24 +43,30 @@ class TrainingCheckpoints:
     it by one generation, so a kill at any moment leaves a state whose checkpoints exist.
     """
 
-    def __init__(self, model: RankingModel, directory: str, fingerprint: str) -> None:
+    def __init__(
+        self, model: RankingModel, directory: str, fingerprint: str, worker: Worker
+    ) -> None:
         """Sets up the directory.
 
         Args:
           model: A built and compiled model.
           directory: Where checkpoints go; made if missing.
           fingerprint: Of the configuration; a state with another one is not resumed.
+          worker: Who this is: all workers resume from the chief's checkpoints, and each goes back
+            to its own, which are the same.
         """
-        tf.io.gfile.makedirs(directory)
+        own = worker.own(directory)
+        tf.io.gfile.makedirs(own)
         self._directory = directory
+        self._worker = worker
         self._fingerprint = fingerprint
         self._model = tf.train.Checkpoint(model=model)
         self._training = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
         self._latest = tf.train.CheckpointManager(
-            self._training, os.path.join(directory, "latest"), max_to_keep=2
+            self._training, os.path.join(own, "latest"), max_to_keep=2
         )
         self._best = tf.train.CheckpointManager(
-            self._model, os.path.join(directory, "best"), max_to_keep=2
+            self._model, os.path.join(own, "best"), max_to_keep=2
         )
 
     def save(self, state: TrainingState, *, is_best: bool) -> TrainingState:
@@ -79,6 +86,8 @@ class TrainingCheckpoints:
         if is_best:
             path = self._best.save(checkpoint_number=epoch)
             state = dataclasses.replace(state, best_checkpoint=path)
+        if not self._worker.is_chief:
+            return state
         # Checkpoints are named relative to the directory, which may be moved in between.
         content = dataclasses.asdict(state)
         for name in ("latest_checkpoint", "best_checkpoint"):

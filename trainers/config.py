@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args
 from models.config_keys import check_keys
 
 Strategy = Literal["default", "mirrored", "multi_worker_mirrored"]
+#: The strategy of several machines.
+MULTI_WORKER: Strategy = "multi_worker_mirrored"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,10 +17,11 @@ from datasets.registry import load_dataset
 from models.config import ModelConfig
 from models.loss_weighting.base import LossWeighting
 from models.ranking_model import RankingModel
-from trainers import export
-from trainers.config import TrainingConfig
+from trainers import export, multi_worker
+from trainers.config import MULTI_WORKER, TrainingConfig
 from trainers.input_pipeline import impression_batches, load_sessions
 from trainers.model_inputs import model_inputs
+from trainers.multi_worker import Worker
 from trainers.rmtl import RmtlTrainingConfig, train_rmtl
 from trainers.training import train
 from trainers.warm_start import WarmStart, earlier_weights
@@ -78,9 +79,27 @@ def run_fn(fn_args: FnArgs) -> None:
     Reads the transformed ``train`` split, stops early by the ``eval`` split, begins with the
     weights of ``fn_args.base_model`` if there is one, writes a SavedModel to
     ``fn_args.serving_model_dir`` and TensorBoard's files and ``history.json`` to
-    ``fn_args.model_run_dir``; by RMTL's schedule, also its critics, to ``critic`` in there.
+    ``fn_args.model_run_dir``; by RMTL's schedule, also its critics, to ``critic`` in there. With
+    the strategy ``multi_worker_mirrored`` this is the chief, see ``trainers.multi_worker``.
     """
     config = RankingTrainerConfig.from_custom_config(fn_args.custom_config)
+    if config.training.strategy == MULTI_WORKER:
+        multi_worker.train_as_chief(fn_args, config.checkpoint_dir)
+    else:
+        train_and_export(fn_args, Worker())
+
+
+def train_and_export(fn_args: FnArgs, worker: Worker) -> None:
+    """Trains and exports in this process.
+
+    Args:
+      fn_args: As for :func:`run_fn`.
+      worker: What this process is in its cluster; the chief where there is none.
+    """
+    config = RankingTrainerConfig.from_custom_config(fn_args.custom_config)
+    if config.training.strategy == MULTI_WORKER:
+        # It makes the strategy, which has to be before TensorFlow's first operation.
+        multi_worker.wait_for_all(multi_worker.to_json(fn_args))
     spec = load_dataset(config.dataset)
     tasks = spec.select_tasks(config.tasks)
     transform_output = tft.TFTransformOutput(fn_args.transform_output)
@@ -124,9 +143,10 @@ def run_fn(fn_args: FnArgs) -> None:
             validation_data,
             config.training,
             checkpoint_dir=checkpoint_dir,
-            log_dir=fn_args.model_run_dir,
+            log_dir=worker.own(fn_args.model_run_dir),
             on_epoch_end=_log_epoch,
             initial_weights=initial_weights,
+            worker=worker,
         )
     else:
         settings = config.rmtl
@@ -152,7 +172,7 @@ def run_fn(fn_args: FnArgs) -> None:
     module = export.RankingModule(result.model, result.model.predict_tasks, transform_output, spec)
     export.save(
         module,
-        fn_args.serving_model_dir,
+        worker.own(fn_args.serving_model_dir),
         {
             "config": config.to_custom_config(),
             "best_epoch": result.best_epoch,
@@ -161,8 +181,13 @@ def run_fn(fn_args: FnArgs) -> None:
             ],
         },
     )
-    # Kept until now for a run that is killed; a finished one is in the cache.
-    tf.io.gfile.rmtree(checkpoint_dir)
+    if config.training.strategy == MULTI_WORKER:
+        multi_worker.wait_for_all(multi_worker.to_json(fn_args))
+    for directory in (fn_args.model_run_dir, fn_args.serving_model_dir, checkpoint_dir):
+        worker.clean_up(directory)
+    if worker.is_chief:
+        # Kept until now for a run that is killed; a finished one is in the cache.
+        tf.io.gfile.rmtree(checkpoint_dir)
 
 
 def _digest(fn_args: FnArgs) -> str:

@@ -13,8 +13,9 @@ import tensorflow as tf
 from models.keras import keras
 from models.ranking_model import RankingModel
 from trainers.checkpoints import TrainingCheckpoints
-from trainers.config import TrainingConfig
+from trainers.config import MULTI_WORKER, TrainingConfig
 from trainers.epochs import EpochKeeper, Metrics, ProgressHook
+from trainers.multi_worker import Worker, cluster_strategy
 from trainers.optimizer import LazyAdam
 
 HISTORY_FILE = "history.json"
@@ -50,6 +51,7 @@ def train(
     log_dir: str,
     on_epoch_end: ProgressHook | None = None,
     initial_weights: Callable[[RankingModel], None] | None = None,
+    worker: Worker | None = None,
 ) -> TrainingResult:
     """Trains until the validation score stops rising.
 
@@ -68,6 +70,7 @@ def train(
       on_epoch_end: Called after each epoch with its number, from 1, and its metrics.
       initial_weights: Gives the built model its weights before the first epoch, in place of random
         ones.
+      worker: What this process is in the cluster of a training on several machines.
 
     Raises:
       ValueError: if one of the data sets is empty.
@@ -81,7 +84,9 @@ def train(
     if initial_weights is not None:
         initial_weights(model)
     tf.io.gfile.makedirs(log_dir)
-    checkpoints = TrainingCheckpoints(model, checkpoint_dir, _fingerprint(model, config))
+    checkpoints = TrainingCheckpoints(
+        model, checkpoint_dir, _fingerprint(model, config), worker or Worker()
+    )
     state = checkpoints.restore_latest()
     keeper = EpochKeeper(checkpoints, state, config, on_epoch_end)
     resumed_from = len(state.history)
@@ -149,8 +154,8 @@ def make_strategy(config: TrainingConfig) -> tf.distribute.Strategy:
     """The tf.distribute strategy of the configuration."""
     if config.strategy == "mirrored":
         return tf.distribute.MirroredStrategy()
-    if config.strategy == "multi_worker_mirrored":
-        return tf.distribute.MultiWorkerMirroredStrategy()
+    if config.strategy == MULTI_WORKER:
+        return cluster_strategy()
     return tf.distribute.get_strategy()
 
 

@@ -23,6 +23,7 @@ from serving.interaction_log import (
     RequestContext,
 )
 from serving.messages import Ranking
+from tests.beam_runners import RUNNERS, beam_args
 
 NAMES = ("click", "like")
 CONFIG = FeedbackJoinConfig(NAMES, wait_minutes=1.0, files=3)
@@ -227,3 +228,23 @@ def test_what_cannot_be_read_is_named(logs, tmp_path):
 def test_wrong_settings_are_named(changes):
     with pytest.raises(ValueError, match=next(iter(changes)).replace("_", ".")):
         dataclasses.replace(CONFIG, **changes)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_every_runner_joins_the_same(logs, runner):
+    with InteractionLogger(logs / "log", now_ms=lambda: 1_700_000_000_000) as log:
+        log.log_feedback("0-0", {"share": 1.0})
+    config = dataclasses.replace(CONFIG, max_bad_share=0.1)
+    expected = join_feedback(str(logs / "log"), str(logs / "here"), config)
+    with beam_args(runner) as arguments:
+        found = join_feedback(str(logs / "log"), str(logs / "there"), config, arguments)
+    assert found == expected
+    assert found.joined == 90
+    one, other = (
+        pl.read_parquet(logs / name / "*.parquet").sort("request_id") for name in ("here", "there")
+    )
+    assert one.equals(other)
+    bad = [(logs / name / "quarantine.csv").read_text() for name in ("here", "there")]
+    assert bad[0] == bad[1]
