@@ -61,9 +61,20 @@ def _draw(axes: Axes, metric: MetricResult) -> None:
             [getattr(look, field) or (np.nan, np.nan) for look in metric.looks], np.float64
         )
         axes.fill_between(days, bounds[:, 0], bounds[:, 1], color=colour, alpha=alpha, label=label)
+    _limit(axes, metric)
     differences = [np.nan if k.difference is None else k.difference for k in metric.looks]
     axes.plot(days, differences, color=_SEQUENCE, linewidth=1.8, label="since the first day")
     today = [new / old - 1.0 if old and new is not None else np.nan for old, new in metric.today]
     axes.plot(days, today, "o", color=_DAY, markersize=3, label="on the day alone")
     if metric.decided_on is not None:
         axes.axvline(metric.decided_on, color=_SEQUENCE, linestyle="--", linewidth=1.0)
+
+
+def _limit(axes: Axes, metric: MetricResult) -> None:
+    """Cuts off the first days' sequence, which may be orders of magnitude wider than the rest."""
+    late = [look.sequence for look in metric.looks[len(metric.looks) // 2 :]]
+    shown = [bound for pair in late if pair for bound in pair]
+    shown += [bound for look in metric.looks if look.interval for bound in look.interval]
+    if shown:
+        margin = 0.05 * (max(shown) - min(shown))
+        axes.set_ylim(min(*shown, 0.0) - margin, max(*shown, 0.0) + margin)

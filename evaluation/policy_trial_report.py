@@ -13,7 +13,10 @@ from evaluation.policy_trial import METRICS, TrialResult
 from evaluation.policy_trial_figures import difference_figure
 from evaluation.report import format_figure, format_percent, write_atomically
 
+#: A relative difference beyond this is not written out.
 _LARGE = 10.0
+#: A sequence made for effects so many times smaller than the interval for one look is of no use.
+_WIDE = 2.0
 JSON_FILE, PAGE_FILE = "comparison.json", "index.html"
 
 
@@ -64,6 +67,15 @@ class TrialReport:
             sentences.append(
                 f"A group has {min(result.users):,} users; with fewer than {settings.min_users:,} "
                 "nothing is decided."
+            )
+        deciding = result.metrics[settings.metric]
+        last = deciding.looks[-1].interval
+        width = last[1] - last[0] if last is not None and deciding.decided_on is None else 0.0
+        if width > 2 * _WIDE * settings.effect:
+            sentences.append(
+                f"Effects of {settings.effect:.1%} are out of reach: even looked at once, the "
+                f"difference is known to ± {width / 2:.1%} only. Take more users or days, or choose "
+                "a larger effect before the next trial."
             )
         for name, metric in result.metrics.items():
             if name != settings.metric and metric.direction == "down":

@@ -55,6 +55,14 @@ def test_no_decision_and_why_are_said():
     assert "700 users in the control group and 500" in " ".join(shown(lost).split())
 
 
+def test_an_effect_that_so_few_users_cannot_show_is_named():
+    arms = [random_arm(name, 200, len(DAYS), seed) for name, seed in (("old", 1), ("new", 2))]
+    for effect, said in ((0.01, True), (0.3, False)):
+        result = judge_trial(*arms, DAYS, TrialSettings(effect=effect))
+        reasons = TrialReport(result, "").reasons
+        assert any("out of reach" in sentence for sentence in reasons) == said
+
+
 def test_what_fell_is_named():
     old, new = (random_arm(name, 500, len(DAYS), seed) for name, seed in (("old", 1), ("new", 2)))
     new.values[:, 2] *= 0.2
