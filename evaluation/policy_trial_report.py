@@ -74,8 +74,8 @@ class TrialReport:
         if width > 2 * _WIDE * settings.effect:
             sentences.append(
                 f"Effects of {settings.effect:.1%} are out of reach: even looked at once, the "
-                f"difference is known to ± {width / 2:.1%} only. Take more users or days, or choose "
-                "a larger effect before the next trial."
+                f"difference is known to ± {width / 2:.1%} only. Take more users or days, or "
+                "choose a larger effect before the next trial."
             )
         for name, metric in result.metrics.items():
             if name != settings.metric and metric.direction == "down":
