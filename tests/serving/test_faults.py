@@ -56,6 +56,8 @@ def parsing(tmp_path_factory):
         (example(["a", "b"], [0.5, 7.0]), "predictions must lie in"),
         (example(["a", "b"], [0.5]), "candidate|shape|Shape|dimension|equal"),
     ],
+    # Serialized examples as names would differ between the processes that run the tests.
+    ids=["no example", "not a number", "out of range", "lists of two lengths"],
 )
 def test_malformed_features_are_the_requests_fault(parsing, request_example, words):
     for client in parsing:
