@@ -65,11 +65,15 @@ class LatestBlessedRankingStrategy(ResolverStrategy):
 def _input(store: MetadataStore, artifact_id: int, key: str) -> Artifact:
     """What the execution that made an artifact took in under ``key``."""
     event = metadata_store_pb2.Event
-    made = [e for e in store.get_events_by_artifact_ids([artifact_id]) if e.type == event.OUTPUT]
-    execution = made[-1].execution_id
+    # A later run may have imported the artifact: that is no execution that made it.
+    made = [
+        e.execution_id
+        for e in store.get_events_by_artifact_ids([artifact_id])
+        if e.type == event.OUTPUT
+    ]
     ids = [
         e.artifact_id
-        for e in store.get_events_by_execution_ids([execution])
+        for e in store.get_events_by_execution_ids(made)
         if e.type == event.INPUT and e.path.steps[0].key == key
     ]
     if not ids:

@@ -48,6 +48,9 @@ class Day:
       served_refused: Whether its served requests did not pass.
       ranking: The ranking model.
       policy: The fusion policy.
+      ranker: Directory of the ranker that was pushed: the day's ranking model with the day's
+        policy, or with the last blessed one where that was not blessed; empty if none was.
+      ranker_policy: Artifact of the policy in it.
       seconds: Wall clock.
     """
 
@@ -63,6 +66,8 @@ class Day:
     served_refused: bool = False
     ranking: Model = dataclasses.field(default_factory=Model)
     policy: Model = dataclasses.field(default_factory=Model)
+    ranker: str = ""
+    ranker_policy: str = ""
     seconds: float = 0.0
 
     @property

@@ -79,4 +79,4 @@ def draw_figures(days: Sequence[Day]) -> bytes:
 
 def _serving(days: Sequence[Day]) -> Day | None:
     """The day whose ranker serves."""
-    return next((day for day in reversed(days) if day.policy.pushed), None)
+    return next((day for day in reversed(days) if day.ranker), None)

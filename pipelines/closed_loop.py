@@ -69,7 +69,7 @@ def run_closed_loop(
     daily = config.daily
     _first_log(config)
     [first] = run_days(daily, (0,), observer, on_day)
-    if not first.policy.pushed:
+    if not first.ranker:
         why = first.reason or first.ranking.reason or first.policy.reason
         raise StageError(first.stage or "day 0", f"the first ranker was not pushed: {why}")
     found: list[LoopDay] = []
@@ -109,7 +109,7 @@ class _Loop:
     def serving_day(self) -> Day:
         """The day whose ranker is served."""
         days = DailyState.read(self._daily.output_dir).days
-        return max((day for day in days.values() if day.policy.pushed), key=lambda day: day.span)
+        return max((day for day in days.values() if day.ranker), key=lambda day: day.span)
 
     def serve(self, day: int) -> ServedDay:
         """Serves a day, and writes its two logs."""
@@ -137,10 +137,10 @@ class _Loop:
 
         The sessions are the same for every ranker.
         """
-        predictions = self._requests.predictions(day.policy.pushed)
+        predictions = self._requests.predictions(day.ranker)
         world = dataclasses.replace(self._requests.world, predictions=predictions)
         simulator = Simulator(world, self._daily.fusion.simulator)
-        policy = SavedPolicy(os.path.join(day.policy.artifact, "Format-Serving"))
+        policy = SavedPolicy(os.path.join(day.ranker_policy, "Format-Serving"))
         users = np.arange(self._config.value_sessions) % world.num_users
         fusion = policy.fusion(world.num_predictions)
         return session_figures(simulator, fusion, policy, users, _VALUE_SEED, 1.0).watch_s

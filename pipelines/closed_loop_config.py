@@ -89,7 +89,7 @@ class ClosedLoopConfig:
                     "synthetic-video",
                     str(self.logs),
                     pattern="day-{SPAN}/*",
-                    tasks=("click", "long_view", "like"),
+                    tasks=("click", "long_view"),
                 ),
                 output_dir=run,
                 model_options=ModelOptions(backbone="mmoe", size="small"),

@@ -22,6 +22,7 @@ from pipelines.day_check import check_day, create_check
 from pipelines.errors import StageError, require
 from pipelines.fusion import run_fusion
 from pipelines.ranking import run_ranking
+from pipelines.rejoin import rejoin
 from pipelines.skew_check import check_skew, create_skew_check
 from pipelines.spans import fingerprint, span_folders
 
@@ -121,7 +122,14 @@ def _run_day(
         day = dataclasses.replace(day, served_window=served)
         base = state.model_before(span, "policy")
         fused = run_fusion(config.fusion_of(served, base), observer, command)
-        day = dataclasses.replace(day, status="done", policy=_policy(fused))
+        day = dataclasses.replace(
+            day, policy=_policy(fused), ranker=fused.pushed_model or "", ranker_policy=fused.policy
+        )
+        if not day.ranker and day.ranking.blessed and base:
+            on_day(span, "joining the new ranking model with the policy that is in use")
+            ranker = rejoin(config.fusion_of(served, ""), base, observer)
+            day = dataclasses.replace(day, ranker=ranker, ranker_policy=base)
+        day = dataclasses.replace(day, status="done")
     except (StageError, DataError) as error:
         stage = error.stage if isinstance(error, StageError) else ""
         day = dataclasses.replace(

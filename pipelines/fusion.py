@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from typing import Any, cast
 
 from tfx import v1 as tfx
 from tfx.types.channel import union
 
 from components.earlier_blessed_model import EarlierBlessedModelStrategy
-from components.interaction_gen.component import ServedInteractionGen, SimulatedInteractionGen
-from components.interaction_gen.config import ServedInteractionConfig, SimulatedInteractionConfig
-from components.latest_blessed_ranking import LatestBlessedRankingStrategy
 from components.policy_comparison.component import PolicyComparison
 from components.policy_evaluator.component import PolicyEvaluator
-from components.policy_evaluator.config import PolicyEvaluatorConfig, default_estimators
-from components.policy_search.component import PolicySearch
-from components.policy_search.search import PolicySearchConfig
 from components.ranker_exporter.component import RankerExporter
-from components.simulator_gen.component import SimulatorGen
-from datasets.transitions import TransitionSpec
-from environments.simulator.dynamics import Simulator
-from environments.simulator.world import load_world
 from evaluation.fusion_report import write_fusion_report
 from evaluation.fusion_summary import FusionSummary
-from evaluation.ope.config import ConservativeConfig
-from models.fusion.registry import build_fusion
 from pipelines import local_runner
 from pipelines.code_version import code_version
-from pipelines.fusion_config import SEARCHES, FusionPipelineConfig, ServedLog
+from pipelines.fusion_config import SEARCHES, FusionPipelineConfig
 from pipelines.fusion_run import summarise_run
-from pipelines.imported import earlier_model, earlier_simulator
-from pipelines.spans import fingerprint, span_folders
-from trainers.fusion_config import FusionTrainerConfig
-from trainers.world_config import ResponseKind, WorldConfig
+from pipelines.fusion_stages import (
+    evaluation_config,
+    exploration_stages,
+    fusion_key,
+    pipeline_of,
+    ranking_and_simulator,
+    search_stage,
+    served_stage,
+    trainer_stage,
+)
+from pipelines.imported import earlier_model
 
 #: Simulated sessions of other seeds than those that are learned from.
 EVALUATION_SEED = 1_000_003
@@ -51,7 +43,7 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
       A pipeline whose metadata is the ranking pipeline's, through which it finds that one's latest
       blessed model.
     """
-    ranking, simulator_stage = _ranking_and_simulator(config)
+    ranking, simulator_stage = ranking_and_simulator(config)
     [simulator] = simulator_stage.outputs.values()
     base_policy = earlier_model(config.base_policy, "BasePolicy")
     baselines = [search_stage(config, name, simulator) for name in config.baselines]
@@ -59,11 +51,11 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
     explored = (
         exploration_stages(config, learned, simulator)
         if config.served is None
-        else dict.fromkeys([fusion_key(config, config.method)], _served(config, config.served))
+        else dict.fromkeys([fusion_key(config, config.method)], served_stage(config, config.served))
     )
     interactions = explored[fusion_key(config, config.method)].outputs["examples"]
     trained = [
-        _trainer(
+        trainer_stage(
             config,
             name,
             explored[fusion_key(config, name)].outputs["examples"],
@@ -134,46 +126,6 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
     )
 
 
-def _ranking_and_simulator(config: FusionPipelineConfig) -> tuple[Any, Any]:
-    """The ranking model, and the simulator: of it, or of the ranker that a log was served by."""
-    ranking, simulator_gen = simulator_stages(config)
-    if config.served is None:
-        return ranking, simulator_gen
-    return ranking, earlier_simulator(config.served_simulator)
-
-
-def simulator_stages(config: FusionPipelineConfig) -> tuple[Any, SimulatorGen]:
-    """The first stages: one that finds the ranking model, and one that fits its simulator."""
-    ranking = tfx.dsl.Resolver(
-        strategy_class=LatestBlessedRankingStrategy,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        transform_graph=tfx.dsl.Channel(type=tfx.types.standard_artifacts.TransformGraph),
-        examples=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Examples),
-    ).with_id("LatestBlessedRanking")
-    world = world_config(config, config.ranking_run()["dataset"], config.log_dir)
-    simulator_gen = SimulatorGen(
-        examples=ranking.outputs["examples"],
-        transform_graph=ranking.outputs["transform_graph"],
-        model=ranking.outputs["model"],
-        config=world.to_json(),
-    )
-    return ranking, simulator_gen
-
-
-def pipeline_of(config: FusionPipelineConfig, stages: list[Any]) -> tfx.dsl.Pipeline:
-    """A pipeline of these stages, under the name, metadata and cache of the run's fusion."""
-    return tfx.dsl.Pipeline(
-        pipeline_name=pipeline_name(config),
-        pipeline_root=os.path.join(config.output_dir, "pipeline"),
-        components=stages,
-        enable_cache=config.enable_cache,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            os.path.abspath(config.metadata_path)
-        ),
-        beam_pipeline_args=list(config.beam_pipeline_args),
-    )
-
-
 def run_fusion(
     config: FusionPipelineConfig, observer: local_runner.StageObserver, command: str = ""
 ) -> FusionSummary:
@@ -194,153 +146,3 @@ def run_fusion(
     summary = summarise_run(config, result, command)
     write_fusion_report(config.report_dir, summary)
     return summary
-
-
-def evaluation_config(config: FusionPipelineConfig) -> PolicyEvaluatorConfig:
-    """How policies are judged."""
-    return PolicyEvaluatorConfig(
-        estimators=default_estimators(
-            ConservativeConfig.penalty if config.ope_penalty is None else config.ope_penalty
-        ),
-        deciding=config.estimator,
-        simulator=config.simulator,
-        simulated_sessions=config.eval_sessions,
-        seed=config.seed,
-        code_version=code_version(),
-    )
-
-
-def world_config(config: FusionPipelineConfig, dataset: str, data_dir: str) -> WorldConfig:
-    """How the simulator is fitted.
-
-    Args:
-      config: The run.
-      dataset: The ranking model's data set.
-      data_dir: Its files, which hold the truth behind a synthetic one.
-    """
-    return WorldConfig(
-        dataset=dataset,
-        data_dir=data_dir,
-        users=config.users,
-        pool=config.pool,
-        max_views=config.simulator.max_views,
-        response=cast(ResponseKind, config.response),
-        seed=config.seed,
-        code_version=code_version(),
-    )
-
-
-def search_stage(
-    config: FusionPipelineConfig, method: str, simulator: tfx.types.Channel
-) -> PolicySearch | None:
-    """The stage that searches for a baseline; None for one that learns from interactions."""
-    if method not in SEARCHES:
-        return None
-    return PolicySearch(
-        simulator=simulator,
-        search=PolicySearchConfig(method, seed=config.seed),
-        fusion=config.fusion,
-        simulator_config=config.simulator,
-        code_version=code_version(),
-    ).with_id(f"PolicySearch-{method}")
-
-
-def exploration_stages(
-    config: FusionPipelineConfig, methods: list[str], simulator: tfx.types.Channel
-) -> dict[str, SimulatedInteractionGen]:
-    """The stages that explore, by fusion: an action means something under its own fusion only."""
-    stages: dict[str, SimulatedInteractionGen] = {}
-    for method in methods:
-        fusion = config.fusion_of(method)
-        key = fusion_key(config, method)
-        if key in stages:
-            continue
-        stage = SimulatedInteractionGen(
-            simulator=simulator,
-            config=SimulatedInteractionConfig(
-                sessions=config.sessions,
-                exploration=config.exploration,
-                fusion=fusion,
-                simulator=config.simulator,
-                seed=config.seed,
-                code_version=code_version(),
-            ),
-        )
-        # The method's own comes first and keeps the name.
-        stages[key] = stage.with_id(f"{stage.id}-{fusion.formula}") if stages else stage
-    return stages
-
-
-def _served(config: FusionPipelineConfig, log: ServedLog) -> ServedInteractionGen:
-    """The stage that reads what was served."""
-    simulator = Simulator(load_world(config.served_simulator), config.simulator)
-    fusion = config.fusion_of(config.method)
-    world = simulator.world
-    return ServedInteractionGen(
-        data_dir=os.path.abspath(log.data_dir),
-        config=ServedInteractionConfig(
-            spec=TransitionSpec(
-                simulator.state_dim,
-                world.prediction_names,
-                world.feedback_names,
-                build_fusion(fusion, world.num_predictions).action_dim,
-            ),
-            quarantine_dir=os.path.join(config.output_dir, "quarantine"),
-            reward=config.simulator.reward,
-            fusion=fusion,
-            earlier=span_folders(log.pattern, log.earlier_spans),
-            earlier_fingerprint=fingerprint(
-                os.path.abspath(log.data_dir), log.pattern, log.earlier_spans
-            ),
-            code_version=code_version(),
-        ),
-        pattern=log.pattern,
-        span=log.span,
-    )
-
-
-def fusion_key(config: FusionPipelineConfig, method: str) -> str:
-    """Tells apart fusions under which actions do not mean the same."""
-    return json.dumps(config.fusion_of(method).action_meaning(), sort_keys=True)
-
-
-def trainer_config(
-    config: FusionPipelineConfig, method: str, checkpoint_dir: str
-) -> FusionTrainerConfig:
-    """What the run function of a method's Trainer needs to know."""
-    return FusionTrainerConfig(
-        method=method,
-        agent=config.agent(method),
-        fusion=config.fusion_of(method),
-        checkpoint_dir=checkpoint_dir,
-        seed=config.seed,
-        code_version=code_version(),
-    )
-
-
-def _trainer(
-    config: FusionPipelineConfig,
-    method: str,
-    interactions: tfx.types.Channel,
-    base: tfx.dsl.Importer | None,
-) -> tfx.components.Trainer:
-    return tfx.components.Trainer(
-        run_fn="trainers.fusion.run_fn",
-        examples=interactions,
-        train_args=tfx.proto.TrainArgs(splits=["train"]),
-        eval_args=tfx.proto.EvalArgs(splits=["eval"]),
-        base_model=None if base is None else base.outputs["result"],
-        custom_config=trainer_config(
-            config, method, os.path.join(config.output_dir, "checkpoints")
-        ).to_custom_config(),
-    ).with_id(f"Trainer-{method}")
-
-
-def pipeline_name(config: FusionPipelineConfig) -> str:
-    """The same for runs whose policies can be compared, and for no others."""
-    # The current policy is looked for among the runs of one name: only policies whose actions mean
-    # the same, and whose values are of the same reward, can be compared.
-    fusion = config.fusion_of(config.method)
-    kind = config.formula if fusion == config.fusion else fusion.action_meaning()
-    key = json.dumps([kind, config.reward])
-    return f"fusion-{hashlib.sha256(key.encode()).hexdigest()[:8]}"

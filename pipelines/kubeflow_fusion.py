@@ -14,8 +14,9 @@ from components.ranker_exporter.component import RankerExporter
 from components.simulator_gen.component import SimulatorGen
 from datasets.sessions import SPLITS
 from pipelines.code_version import code_version
-from pipelines.fusion import (
-    EVALUATION_SEED,
+from pipelines.fusion import EVALUATION_SEED
+from pipelines.fusion_config import SEARCHES, FusionPipelineConfig
+from pipelines.fusion_stages import (
     evaluation_config,
     exploration_stages,
     fusion_key,
@@ -24,7 +25,6 @@ from pipelines.fusion import (
     trainer_config,
     world_config,
 )
-from pipelines.fusion_config import SEARCHES, FusionPipelineConfig
 from pipelines.kubeflow_config import KubeflowConfig
 from pipelines.kubeflow_ranking import destination
 

@@ -13,8 +13,8 @@ from tfx import v1 as tfx
 from environments.simulator.saved_simulator import DIRECTORY as SAVED_MODEL
 from evaluation.simulator_report import JSON_FILE, PAGE_FILE, REPORT_DIRECTORY
 from pipelines import local_runner
-from pipelines.fusion import pipeline_of, simulator_stages
 from pipelines.fusion_config import FusionPipelineConfig
+from pipelines.fusion_stages import pipeline_of, simulator_stages
 
 
 @dataclasses.dataclass(frozen=True)

@@ -84,7 +84,7 @@ def _write(rows: pl.DataFrame, path: Path) -> None:
         rows.write_parquet(path)
     elif path.suffix == ".gz":
         with gzip.open(path, "wb") as file:
-            rows.write_csv(file)
+            file.write(rows.write_csv().encode())
     else:
         rows.write_csv(path)
 

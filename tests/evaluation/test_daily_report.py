@@ -17,6 +17,7 @@ DAYS = [
         window=(1,),
         ranking=Model("m1", True, "serving/ranking/1", {"click AUC": 0.61, "like AUC": 0.55}),
         policy=Model("p1", True, "serving/ranker/1", {"conservative": 4.2}),
+        ranker="serving/ranker/1",
         seconds=90.0,
     ),
     Day(2, "refused", reason="there is no log of day 2: <days/day-2> does not exist"),

@@ -28,6 +28,7 @@ class World:
     skewed: set
     unblessed: set
     broken: set
+    unblessed_policies: set
     ranked: list
     fused: list
     baselines: list
@@ -62,7 +63,7 @@ def world(tmp_path, monkeypatch):
         fusion=FusionPipelineConfig(str(tmp_path / "run")),
         served_dir=str(tmp_path / "served"),
     )
-    found = World(config, set(), set(), set(), set(), set(), [], [], [])
+    found = World(config, set(), set(), set(), set(), set(), set(), [], [], [])
 
     def create_check(data, output, thresholds, baseline, *_):
         found.baselines.append(baseline)
@@ -92,8 +93,8 @@ def world(tmp_path, monkeypatch):
         number = len(found.fused)
         return types.SimpleNamespace(
             policy=f"policy-{number}",
-            blessed=True,
-            pushed_model=f"serving/ranker/{number}",
+            blessed=number not in found.unblessed_policies,
+            pushed_model=None if number in found.unblessed_policies else f"serving/ranker/{number}",
             reasons=(),
             estimates={"conservative": {"value": 1.0}},
         )
@@ -102,6 +103,7 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(daily, "check_day", check_day)
     monkeypatch.setattr(daily, "run_ranking", run_ranking)
     monkeypatch.setattr(daily, "run_fusion", run_fusion)
+    monkeypatch.setattr(daily, "rejoin", lambda config, policy, observer: f"rejoined/{policy}")
     monkeypatch.setattr(
         daily, "create_skew_check", lambda spec, folder, *_: int(folder.split("day-")[1][0])
     )
@@ -179,6 +181,27 @@ def test_an_unblessed_model_is_not_begun_with(world):
     days = world.run(1, 2, 3)
     assert days[1].ranking.reason == "AUC fell"
     assert world.ranked[2].base_model == "ranking-1"
+
+
+def test_a_new_ranking_model_does_not_wait_for_a_blessed_policy(world):
+    world.log(1, 2, 3)
+    world.unblessed_policies.add(2)
+    days = world.run(1, 2, 3)
+    assert [day.ranker for day in days] == [
+        "serving/ranker/1",
+        "rejoined/policy-1",
+        "serving/ranker/3",
+    ]
+    assert days[1].ranker_policy == "policy-1"
+    assert not days[1].policy.blessed
+    assert world.fused[2].base_policy == "policy-1"
+
+
+def test_neither_model_blessed_leaves_the_ranker_alone(world):
+    world.log(1, 2)
+    world.unblessed.add(2)
+    world.unblessed_policies.add(2)
+    assert world.run(1, 2)[1].ranker == ""
 
 
 def test_without_any_blessed_ranking_model_no_policy_is_learned(world):

@@ -7,7 +7,7 @@ import yaml
 from kfp import components as kfp_components
 from tfx import v1 as tfx
 
-from pipelines import fusion, ranking
+from pipelines import fusion_stages, ranking
 from pipelines.__main__ import main
 from pipelines.config import RankingPipelineConfig
 from pipelines.errors import UserError
@@ -173,7 +173,7 @@ def test_tfx_refuses_our_resolvers_and_infra_validator(ranking_config, directory
 
 def test_names_are_those_of_the_local_pipelines(ranking_config, ranking_file, fusion_file):
     assert ranking_file.stem == ranking.pipeline_name(ranking_config)
-    assert fusion_file.stem == fusion.pipeline_name(FusionPipelineConfig(run_dir=""))
+    assert fusion_file.stem == fusion_stages.pipeline_name(FusionPipelineConfig(run_dir=""))
 
 
 COMMAND = [

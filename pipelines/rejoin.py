@@ -1,0 +1,65 @@
+"""A new ranking model joined with the policy that is in use, where no new one was blessed.
+
+Otherwise a blessed ranking model would wait until a policy is blessed too.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tfx import v1 as tfx
+
+from components.ranker_exporter.component import RankerExporter
+from pipelines import local_runner
+from pipelines.code_version import code_version
+from pipelines.fusion_config import FusionPipelineConfig
+from pipelines.fusion_stages import simulator_stages
+from pipelines.imported import earlier_model, earlier_simulator
+
+
+def rejoin(config: FusionPipelineConfig, policy: str, observer: local_runner.StageObserver) -> str:
+    """Exports and pushes the latest blessed ranking model with a blessed policy.
+
+    Args:
+      config: Of the fusion run.
+      policy: Artifact of the policy; its states are those of the run's simulator.
+      observer: Told about each stage.
+
+    Returns:
+      Directory of the pushed ranker.
+
+    Raises:
+      StageError: if a stage fails.
+    """
+    ranking, _ = simulator_stages(config)
+    current = earlier_model(policy, "CurrentPolicy")
+    simulator = earlier_simulator(config.served_simulator)
+    assert current is not None
+    assert simulator is not None
+    exporter = RankerExporter(
+        ranking_model=ranking.outputs["model"],
+        policy=current.outputs["result"],
+        simulator=simulator.outputs["result"],
+        examples=ranking.outputs["examples"],
+        code_version=code_version(),
+    )
+    pusher = tfx.components.Pusher(
+        model=exporter.outputs["model"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(
+                base_directory=os.path.join(os.path.abspath(config.run_dir), "serving", "ranker")
+            )
+        ),
+    )
+    pipeline = tfx.dsl.Pipeline(
+        pipeline_name="rejoin",
+        pipeline_root=os.path.join(config.output_dir, "pipeline"),
+        components=[ranking, current, simulator, exporter, pusher],
+        enable_cache=config.enable_cache,
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            os.path.abspath(config.metadata_path)
+        ),
+        beam_pipeline_args=list(config.beam_pipeline_args),
+    )
+    result = local_runner.run(pipeline, observer)
+    return str(result.output("Pusher", "pushed_model").properties["pushed_destination"])
