@@ -1,10 +1,12 @@
 # Everything runs in .venv, which is made from uv.lock on first use.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint bench requirements clean
+.PHONY: help setup demo test test-modern test-slow lint bench requirements clean
 
 BIN := .venv/bin
-STAMP := .venv/.synced
+# Python of the lane of dependencies: 3.13 where glibc allows, else 3.10; LANE=3.10 overrides.
+PYTHON := $(shell LANE=$(LANE) .ci/lane 2>/dev/null)
+STAMP := .venv/.synced-$(PYTHON)
 
 # Size of the demonstration: under ten minutes on two cores.
 DEMO_DIR ?= mtfx_demo
@@ -30,7 +32,7 @@ help: ## Show this list.
 
 setup: $(STAMP) ## Make the environment in .venv.
 
-$(STAMP): pyproject.toml uv.lock .python-version
+$(STAMP): pyproject.toml uv.lock
 	@.ci/setup
 
 demo: $(STAMP) ## Synthesize a small data set and run both pipelines on it.
@@ -46,6 +48,9 @@ demo: $(STAMP) ## Synthesize a small data set and run both pipelines on it.
 test: $(STAMP) ## Run the default tests (under ten minutes on two cores).
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
+test-modern: ## Run the default tests on Python 3.13, in a Debian 13 made for it where glibc is too old.
+	@.ci/test-modern
+
 test-slow: $(STAMP) ## Run the tests marked slow, every documented command among them.
 	$(BIN)/python -m pytest -m slow
 
@@ -54,7 +59,7 @@ lint: $(STAMP) ## Check format, style, types, Dockerfile, hooks and requirements
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/hadolint Dockerfile serving/Dockerfile
-	$(BIN)/shellcheck --severity=warning .ci/find-uv .ci/requirements .ci/run .ci/setup
+	$(BIN)/shellcheck --severity=warning .ci/*
 	$(BIN)/pre-commit validate-config
 	@.ci/requirements --check
 

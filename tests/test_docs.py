@@ -34,6 +34,9 @@ _SLOW = (
     "mtfx stream",
     "mtfx experiment",
     "mtfx compile",
+    "mtfx compare --run-dir",
+    "mtfx daily",
+    "mtfx closed-loop",
 )
 OTHER = ("text", "mermaid", "json", "yaml", "csv", "proto", "")
 

@@ -1,6 +1,7 @@
 """The project's own frame: layers, make targets, image, hooks, requirements."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 BINARIES = Path(sys.executable).parent
@@ -59,17 +61,29 @@ def test_make_lists_its_targets():
         assert f"make {target} " in text
 
 
-def test_requirements_are_the_locks():
-    locked = dict(
-        re.findall(r'^\[\[package\]\]\nname = "(.+)"\nversion = "(.+)"', _lock(), re.MULTILINE)
-    )
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
-    pins = [line.split(";")[0].strip() for line in lines if not line.startswith("#")]
+@pytest.mark.parametrize("python", ["3.10", "3.13"])
+def test_requirements_are_the_locks_on_both_lanes(python):
+    locked = re.findall(r'^\[\[package\]\]\nname = "(.+)"\nversion = "(.+)"', _lock(), re.MULTILINE)
+    text = (ROOT / "requirements.txt").read_text()
+    machine = {
+        "python_version": python,
+        "python_full_version": f"{python}.1",
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "platform_machine": "x86_64",
+    }
+    pins = {}
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        required = Requirement(line)
+        assert (required.name, str(required.specifier).removeprefix("==")) in locked
+        if required.marker is None or required.marker.evaluate(machine):
+            assert required.name not in pins, "one version of each on a lane"
+            pins[required.name] = str(required.specifier)
     assert len(pins) > 100
-    for pin in pins:
-        name, version = pin.split("==")
-        assert locked[name.split("[")[0]] == version
-    assert "://" not in "\n".join(lines)
+    assert pins["tfx"] == {"3.10": "==1.16.0", "3.13": "==1.21.0"}[python]
+    assert "://" not in text
 
 
 def _lock():
@@ -97,7 +111,7 @@ def test_the_image_is_clean():
 
 def test_the_shell_scripts_are_clean():
     scripts = [path for path in sorted((ROOT / ".ci").iterdir()) if path.suffix == ""]
-    assert len(scripts) == 4
+    assert len(scripts) == 8
     subprocess.run([BINARIES / "shellcheck", "--severity=warning", *scripts], check=True)
 
 
@@ -182,3 +196,39 @@ class TestFindUv:
         assert done.stdout.strip() == f"{private}/bin/uv", done.stderr
         assert not (machine / "checkout" / ".bootstrap.log").exists()
         assert self.find(machine).stderr == ""
+
+
+class TestLane:
+    """``.ci/lane`` on machines of different age."""
+
+    def lane(self, tmp_path, libc, lane=None):
+        getconf = tmp_path / "getconf"
+        getconf.write_text(f"#!/bin/sh\n{libc}\n")
+        getconf.chmod(0o755)
+        path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.run(
+            [ROOT / ".ci" / "lane"],
+            env={"PATH": path, **({} if lane is None else {"LANE": lane})},
+            capture_output=True,
+            text=True,
+        )
+
+    @pytest.mark.parametrize(
+        ("libc", "lane", "why"),
+        [
+            ("echo glibc 2.36", "3.10", "need glibc 2.39, and this is 2.36"),
+            ("echo glibc 2.39", "3.13", "glibc 2.39 is 2.39 or newer"),
+            ("echo glibc 2.100", "3.13", "glibc 2.100"),
+            ("exit 1", "3.10", "no glibc"),
+        ],
+    )
+    def test_the_newest_that_glibc_allows(self, tmp_path, libc, lane, why):
+        done = self.lane(tmp_path, libc)
+        assert done.stdout.strip() == lane
+        assert why in done.stderr
+
+    def test_lane_overrides_and_must_be_one(self, tmp_path):
+        assert self.lane(tmp_path, "echo glibc 2.36", "3.13").stdout.strip() == "3.13"
+        refused = self.lane(tmp_path, "echo glibc 2.36", "3.12")
+        assert refused.returncode == 1
+        assert "LANE=3.12" in refused.stderr

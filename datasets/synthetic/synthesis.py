@@ -179,7 +179,7 @@ def _make(config: SyntheticConfig, world: World, block: Block, intercepts: Inter
         frames=frames,
         impressions=len(impressions.item),
         positives=impressions.labels[~impressions.is_random].sum(axis=0),
-        users=np.count_nonzero(np.bincount(impressions.user)),
+        users=int(np.count_nonzero(np.bincount(impressions.user))),
         items=impressions.item,
     )
 

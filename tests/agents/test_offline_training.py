@@ -79,7 +79,7 @@ def test_logs_are_means_and_values():
     for value, actions in ((logs[-1].data_q, data.actions), (logs[-1].policy_q, own)):
         values = q_values(agent, data.states, actions).numpy()
         assert values.min() <= value <= values.max()
-        assert value == pytest.approx(values.mean(), abs=2 * values.std())
+        assert value == pytest.approx(values.mean(), abs=2 * float(values.std()))
 
 
 @pytest.mark.slow

@@ -125,7 +125,7 @@ def test_expected_watch_time_is_the_mean_of_the_draws(response):
         arguments = [tf.fill([size], v) for v in (user, item, satisfaction)]
         watch = response.respond(*arguments, tf.constant([user, 1])).watch_s.numpy()
         mean = float(response.expected_watch_s(*(a[:1] for a in arguments))[0])
-        assert watch.mean() == pytest.approx(mean, abs=5 * watch.std() / size**0.5)
+        assert watch.mean() == pytest.approx(mean, abs=5 * float(watch.std()) / size**0.5)
 
 
 class FirstCandidate(FusionFunction):
