@@ -59,7 +59,7 @@ lint: $(STAMP) ## Check format, style, types, Dockerfile, hooks and requirements
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/hadolint Dockerfile serving/Dockerfile
-	$(BIN)/shellcheck --severity=warning .ci/*
+	$(BIN)/shellcheck --severity=warning $(filter-out %.py,$(wildcard .ci/*))
 	$(BIN)/pre-commit validate-config
 	@.ci/requirements --check
 
