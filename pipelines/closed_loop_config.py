@@ -46,7 +46,7 @@ class ClosedLoopConfig:
     epochs: int = 3
     train_steps: int = 1000
     value_sessions: int = 1000
-    drift_threshold: float = 0.3
+    drift_threshold: float = 0.5
     poisoned_day: int | None = None
     seed: int = 0
 

@@ -39,7 +39,7 @@ from pipelines.progress import stage_progress
 @click.option(
     "--drift-threshold",
     type=float,
-    default=0.3,
+    default=0.5,
     show_default=True,
     help="How far a day may move; the first served one moves far, as another policy shows items.",
 )
