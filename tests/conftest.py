@@ -15,6 +15,20 @@ import pytest
 import datasets  # noqa: F401  (selects Keras 2, before anything imports TensorFlow)
 
 _ROOT = Path(__file__).resolve().parents[1]
+#: Files that take longest: one that is begun last keeps the other worker waiting for it.
+_LONGEST = (
+    "tests/pipelines/test_ranking.py",
+    "tests/datasets/synthetic/test_synthesis.py",
+    "tests/components/interaction_gen/test_simulated.py",
+    "tests/trainers/test_rmtl.py",
+    "tests/evaluation/test_results.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest files first; xdist alone would begin with those of most tests."""
+    first = {str(_ROOT / name): place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: first.get(str(item.path), len(first)))
 
 
 @pytest.fixture(scope="session")

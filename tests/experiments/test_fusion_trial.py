@@ -24,6 +24,8 @@ from models.fusion.config import FusionConfig
 from models.fusion.registry import build_fusion
 from tests.simulator_worlds import FEEDBACKS, random_world
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = (
     ("requests", 240),
     ("candidates", 10),
