@@ -15,7 +15,7 @@ from evaluation.daily_days import Day, Status
 from evaluation.report import write_atomically
 from evaluation.significance import Mean, PairedTest, mean_with_interval, paired_test
 
-FILE = "closed_loop.json"
+FILE, FIGURE = "closed_loop.json", "closed_loop.png"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +105,39 @@ def write_loop(directory: Path, days: Sequence[LoopDay]) -> Path:
     ]
     write_atomically(directory / FILE, json.dumps(content, indent=1) + "\n")
     return directory / FILE
+
+
+def draw_loop(directory: Path, days: Sequence[LoopDay]) -> Path:
+    """Draws ``closed_loop.png`` and gives its path: true values by day, refused days marked."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5, 3.2), layout="constrained")
+    axes = figure.subplots()
+    spans = [day.span for day in days]
+    for name, colour, means in (
+        ("true value of the ranker that served", "#0072b2", [day.value for day in days]),
+        ("served, without exploration", "#8c8c8c", [day.served for day in days]),
+    ):
+        axes.errorbar(
+            spans,
+            [mean.mean for mean in means],
+            [mean.half_width or 0.0 for mean in means],
+            color=colour,
+            capsize=3,
+            marker="o",
+            label=name,
+        )
+    refused = [day.span for day in days if day.status == "refused"]
+    for number, span in enumerate(refused):
+        label = "" if number else "log refused"
+        axes.axvline(span, color="#d55e00", linestyle=":", label=label)
+    axes.set_xlabel("day")
+    axes.set_ylabel("watch time of a session, s")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(fontsize=8, frameon=False)
+    path = directory / FIGURE
+    figure.savefig(path, format="png", dpi=110)
+    return path
 
 
 def _interval(mean: Mean) -> str:

@@ -44,6 +44,8 @@ from trainers.world_requests import WorldRequests
 
 _LOG_FILE = "log_standard_day_synthetic.csv"
 _DAY_MS = 86_400_000
+#: Unix time of day 0: 2022-06-01, after the end of the synthetic log.
+_START_MS = 1_654_012_800_000
 #: Sessions on whose truth rankers are compared, of another seed than those served.
 _VALUE_SEED = 1_000_003
 
@@ -119,7 +121,7 @@ class _Loop:
         client = GrpcRankerClient(f"localhost:{self.server.grpc_port}", timeout_s=60.0)
         try:
             served = self._service.serve(
-                day, config.sessions, config.start_ms + day * _DAY_MS, client, raw
+                day, config.sessions, _START_MS + day * _DAY_MS, client, raw
             )
         finally:
             client.close()

@@ -63,9 +63,6 @@ class ClosedLoopConfig:
             f"--poisoned-day {self.poisoned_day} is none of the days 1 to {self.days}",
         )
 
-    #: Unix time of day 0, ms: 2022-06-01, after the synthetic log's end.
-    start_ms: int = dataclasses.field(default=1_654_012_800_000, init=False)
-
     @property
     def logs(self) -> Path:
         """Of impressions, a folder a day."""
@@ -79,9 +76,6 @@ class ClosedLoopConfig:
     @functools.cached_property
     def daily(self) -> DailyConfig:
         """What runs every day."""
-        # The data set's directory is looked at when its name is resolved.
-        self.logs.mkdir(parents=True, exist_ok=True)
-        self.served.mkdir(parents=True, exist_ok=True)
         run = str(self.output_dir / "run")
         return DailyConfig(
             ranking=RankingPipelineConfig(

@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 
 from tfx import v1 as tfx
-from tfx.utils import io_utils
 
 from components.session_example_gen.component import SessionExampleGen
-from components.session_example_gen.config import SessionExampleGenConfig
 from components.session_example_gen.summary import IngestionSummary
-from components.session_schema import build_schema
 from components.strict_distribution_validator.comparators import DriftThresholds, validator_config
 from components.strict_distribution_validator.component import StrictDistributionValidator
 from components.strict_example_validator.component import StrictExampleValidator
 from pipelines import local_runner
 from pipelines.code_version import code_version
-from pipelines.data_stages import write_schema
+from pipelines.data_stages import ingestion_config, session_schema, write_schema
 from pipelines.imported import earlier_statistics
+from pipelines.local_pipeline import local_pipeline
 from pipelines.options import DataOptions
 
 #: Code that decides what a day's statistics are; an edit elsewhere does not check it again.
@@ -43,22 +41,15 @@ def create_check(
       enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.
     """
     spec = data.spec()
-    version = code_version(_PACKAGES)
     example_gen = SessionExampleGen(
         data_dir=os.path.abspath(data.data_dir),
-        config=SessionExampleGenConfig(
-            dataset=data.dataset,
-            quarantine_dir=os.path.join(output, "quarantine"),
-            split_fractions=data.split_fractions,
-            max_bad_rows=data.max_bad_rows,
-            gap_minutes=data.gap_minutes,
-            max_session_length=data.max_session_length,
-            code_version=version,
-        ),
+        config=ingestion_config(data, os.path.join(output, "quarantine"), code_version(_PACKAGES)),
         pattern=data.pattern,
         span=data.span,
     )
-    schema_gen = tfx.components.ImportSchemaGen(schema_file=_schema_file(data, output))
+    schema_gen = tfx.components.ImportSchemaGen(
+        schema_file=write_schema(output, session_schema(data))
+    )
     schema = schema_gen.outputs["schema"]
     statistics_gen = tfx.components.StatisticsGen(
         examples=example_gen.outputs["examples"], schema=schema
@@ -78,15 +69,13 @@ def create_check(
             include_split_pairs=[("train", "train")],
         )
         stages += [earlier, validator]
-    return tfx.dsl.Pipeline(
-        pipeline_name="day-check",
-        pipeline_root=os.path.join(output, "pipeline"),
-        components=stages,
+    return local_pipeline(
+        "day-check",
+        stages,
+        root=os.path.join(output, "pipeline"),
+        metadata=os.path.join(output, "metadata.db"),
+        beam_pipeline_args=beam_pipeline_args,
         enable_cache=enable_cache,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            os.path.join(output, "metadata.db")
-        ),
-        beam_pipeline_args=list(beam_pipeline_args),
     )
 
 
@@ -106,11 +95,3 @@ def check_day(pipeline: tfx.dsl.Pipeline, observer: local_runner.StageObserver) 
     result = local_runner.run(pipeline, observer)
     ingested = IngestionSummary.read(result.output("SessionExampleGen", "examples").uri)
     return result.output("StatisticsGen", "statistics").uri, sum(ingested.sessions.values())
-
-
-def _schema_file(data: DataOptions, output: str) -> str:
-    if data.schema_file is None:
-        from google.protobuf import text_format
-
-        return write_schema(output, text_format.MessageToString(build_schema(data.spec())))
-    return write_schema(output, io_utils.read_string_file(data.schema_file))

@@ -24,6 +24,7 @@ from models.fusion.registry import build_fusion
 from pipelines.code_version import code_version
 from pipelines.fusion_config import SEARCHES, FusionPipelineConfig, ServedLog
 from pipelines.imported import earlier_simulator
+from pipelines.local_pipeline import local_pipeline
 from pipelines.spans import fingerprint, span_folders
 from trainers.fusion_config import FusionTrainerConfig
 from trainers.world_config import ResponseKind, WorldConfig
@@ -57,15 +58,13 @@ def simulator_stages(config: FusionPipelineConfig) -> tuple[Any, SimulatorGen]:
 
 def pipeline_of(config: FusionPipelineConfig, stages: list[Any]) -> tfx.dsl.Pipeline:
     """A pipeline of these stages, under the name, metadata and cache of the run's fusion."""
-    return tfx.dsl.Pipeline(
-        pipeline_name=pipeline_name(config),
-        pipeline_root=os.path.join(config.output_dir, "pipeline"),
-        components=stages,
+    return local_pipeline(
+        pipeline_name(config),
+        stages,
+        root=os.path.join(config.output_dir, "pipeline"),
+        metadata=config.metadata_path,
+        beam_pipeline_args=config.beam_pipeline_args,
         enable_cache=config.enable_cache,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            os.path.abspath(config.metadata_path)
-        ),
-        beam_pipeline_args=list(config.beam_pipeline_args),
     )
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import tensorflow as tf
 import tensorflow_transform as tft
-from tfx import v1 as tfx
 
 from components.session_example_gen.summary import IngestionSummary
 from datasets.sessions import SPLITS
@@ -17,6 +16,7 @@ from experiments.data import PreparedData
 from pipelines import local_runner
 from pipelines.code_version import code_version
 from pipelines.data_stages import RowCounts, data_stages
+from pipelines.local_pipeline import local_pipeline
 from pipelines.options import DataOptions
 from pipelines.ranking_summary import data_span
 
@@ -51,15 +51,13 @@ def prepare_data(
     """
     output = os.path.abspath(output_dir)
     stages = data_stages(data, output, SPLITS, code_version(_PACKAGES))
-    pipeline = tfx.dsl.Pipeline(
-        pipeline_name="experiment-data",
-        pipeline_root=os.path.join(output, "pipeline"),
-        components=list(stages),
+    pipeline = local_pipeline(
+        "experiment-data",
+        stages,
+        root=os.path.join(output, "pipeline"),
+        metadata=os.path.join(output, "metadata.db"),
+        beam_pipeline_args=beam_pipeline_args,
         enable_cache=enable_cache,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            os.path.join(output, "metadata.db")
-        ),
-        beam_pipeline_args=list(beam_pipeline_args),
     )
     counts = RowCounts(data)
     counters = {

@@ -22,6 +22,7 @@ from pipelines.code_version import code_version
 from pipelines.config import RankingPipelineConfig
 from pipelines.data_stages import RowCounts, data_stages, write_schema
 from pipelines.imported import earlier_model
+from pipelines.local_pipeline import local_pipeline
 from pipelines.ranking_summary import summarise_run
 from trainers.ranking import RankingTrainerConfig
 
@@ -82,10 +83,9 @@ def create_pipeline(config: RankingPipelineConfig) -> tfx.dsl.Pipeline:
         ),
     )
 
-    return tfx.dsl.Pipeline(
-        pipeline_name=pipeline_name(config),
-        pipeline_root=os.path.join(output, "pipeline"),
-        components=[
+    return local_pipeline(
+        pipeline_name(config),
+        [
             *stages,
             *([] if base_model is None else [base_model]),
             trainer,
@@ -95,11 +95,10 @@ def create_pipeline(config: RankingPipelineConfig) -> tfx.dsl.Pipeline:
             evaluator,
             pusher,
         ],
+        root=os.path.join(output, "pipeline"),
+        metadata=config.metadata_path,
+        beam_pipeline_args=config.beam_pipeline_args,
         enable_cache=config.enable_cache,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            os.path.join(output, "metadata.db")
-        ),
-        beam_pipeline_args=list(config.beam_pipeline_args),
     )
 
 

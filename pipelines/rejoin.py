@@ -15,6 +15,7 @@ from pipelines.code_version import code_version
 from pipelines.fusion_config import FusionPipelineConfig
 from pipelines.fusion_stages import simulator_stages
 from pipelines.imported import earlier_model, earlier_simulator
+from pipelines.local_pipeline import local_pipeline
 
 
 def rejoin(config: FusionPipelineConfig, policy: str, observer: local_runner.StageObserver) -> str:
@@ -51,15 +52,13 @@ def rejoin(config: FusionPipelineConfig, policy: str, observer: local_runner.Sta
             )
         ),
     )
-    pipeline = tfx.dsl.Pipeline(
-        pipeline_name="rejoin",
-        pipeline_root=os.path.join(config.output_dir, "pipeline"),
-        components=[ranking, current, simulator, exporter, pusher],
+    pipeline = local_pipeline(
+        "rejoin",
+        [ranking, current, simulator, exporter, pusher],
+        root=os.path.join(config.output_dir, "pipeline"),
+        metadata=config.metadata_path,
+        beam_pipeline_args=config.beam_pipeline_args,
         enable_cache=config.enable_cache,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            os.path.abspath(config.metadata_path)
-        ),
-        beam_pipeline_args=list(config.beam_pipeline_args),
     )
     result = local_runner.run(pipeline, observer)
     return str(result.output("Pusher", "pushed_model").properties["pushed_destination"])

@@ -19,6 +19,7 @@ from datasets.spec import DatasetSpec
 from pipelines import local_runner
 from pipelines.data_stages import write_schema
 from pipelines.imported import earlier_statistics
+from pipelines.local_pipeline import local_pipeline
 
 
 def create_skew_check(
@@ -68,15 +69,12 @@ def create_skew_check(
         config=validator_config(spec, thresholds, columns),
         include_split_pairs=[("train", "train")],
     )
-    return tfx.dsl.Pipeline(
-        pipeline_name="skew-check",
-        pipeline_root=os.path.join(output, "pipeline"),
-        components=[schema_gen, example_gen, statistics_gen, logged, validator],
-        enable_cache=False,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            os.path.join(output, "metadata.db")
-        ),
-        beam_pipeline_args=list(beam_pipeline_args),
+    return local_pipeline(
+        "skew-check",
+        [schema_gen, example_gen, statistics_gen, logged, validator],
+        root=os.path.join(output, "pipeline"),
+        metadata=os.path.join(output, "metadata.db"),
+        beam_pipeline_args=beam_pipeline_args,
     )
 
 

@@ -61,7 +61,7 @@ def closed_loop_command(invocation: Invocation, /, **values: Any) -> None:
     with output_to_log(log) as terminal:
         console = Console(file=terminal, width=None if terminal.isatty() else 120)
         with console.status("loading TensorFlow and TFX"):
-            from evaluation.closed_loop import render_loop, write_loop
+            from evaluation.closed_loop import draw_loop, render_loop, write_loop
             from pipelines.closed_loop import run_closed_loop
         with stage_progress(console) as progress:
             days = run_closed_loop(
@@ -72,3 +72,4 @@ def closed_loop_command(invocation: Invocation, /, **values: Any) -> None:
             if day.reason:
                 console.print(f"day {day.span}: {day.reason}", soft_wrap=True)
         console.print(f"table: {write_loop(config.output_dir, days)}", soft_wrap=True)
+        console.print(f"figure: {draw_loop(config.output_dir, days)}", soft_wrap=True)

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from evaluation.closed_loop import loop_day, render_loop, write_loop
+from evaluation.closed_loop import draw_loop, loop_day, render_loop, write_loop
 from evaluation.daily_days import Day
 
 
@@ -41,3 +41,4 @@ def test_table_and_file_hold_the_days(days, tmp_path):
     rows = json.loads(write_loop(tmp_path, days[0]).read_text())
     assert [row["ranker_of"] for row in rows] == [0, 0, 1]
     assert rows[2]["gain"]["difference"]["n"] == 200
+    assert draw_loop(tmp_path, days[0]).read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,39 @@
+"""Pipelines of one machine: their artifacts in a folder, their metadata in a SQLite file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from tfx import v1 as tfx
+
+
+def local_pipeline(
+    name: str,
+    components: Sequence[tfx.types.BaseNode],
+    *,
+    root: str | os.PathLike[str],
+    metadata: str | os.PathLike[str],
+    beam_pipeline_args: Sequence[str],
+    enable_cache: bool = True,
+) -> tfx.dsl.Pipeline:
+    """A pipeline whose runs are found in one SQLite file.
+
+    Args:
+      name: Resolvers and caches look among the runs of one name.
+      components: Its nodes.
+      root: Folder of the artifacts.
+      metadata: The file; pipelines that share it see each other's artifacts.
+      beam_pipeline_args: Passed to Beam.
+      enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.
+    """
+    return tfx.dsl.Pipeline(
+        pipeline_name=name,
+        pipeline_root=os.fspath(root),
+        components=list(components),
+        enable_cache=enable_cache,
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            os.path.abspath(metadata)
+        ),
+        beam_pipeline_args=list(beam_pipeline_args),
+    )
