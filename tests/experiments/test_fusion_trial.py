@@ -24,8 +24,6 @@ from models.fusion.config import FusionConfig
 from models.fusion.registry import build_fusion
 from tests.simulator_worlds import FEEDBACKS, random_world
 
-pytestmark = pytest.mark.slow
-
 SETTINGS = (
     ("requests", 240),
     ("candidates", 10),

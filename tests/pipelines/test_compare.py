@@ -59,7 +59,6 @@ def compare(tmp_path, *arguments):
     return code, json.loads(path.read_text()) if path.exists() else None
 
 
-@pytest.mark.slow
 def test_policies_of_a_run_are_compared_in_its_simulator(run, tmp_path, capfd):
     arms = ("--control", "bad", "--treatment", "constant", "--days", "3", "--effect", "0.5")
     code, found = compare(tmp_path, "--run-dir", run, *arms, "--min-users", "50")

@@ -146,7 +146,6 @@ def test_a_two_state_mdp_is_solved(tmp_path):
     )
 
 
-@pytest.mark.slow
 def test_the_schedule_trains_logs_and_keeps_the_critics(tmp_path):
     epochs = []
     result = run(tmp_path, on_epoch_end=lambda epoch, metrics: epochs.append(metrics))

@@ -12,8 +12,6 @@ from trainers.retrieval import RetrievalTrainingConfig
 from trainers.world_config import WorldConfig
 from trainers.world_pools import catalogue_rows, logged_pools, make_pools, pairs
 
-pytestmark = pytest.mark.slow
-
 CONFIG = WorldConfig(
     "planted",
     "",

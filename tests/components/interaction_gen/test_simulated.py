@@ -198,7 +198,6 @@ def test_a_policy_of_another_world_is_refused(explore, tmp_path, policy, words):
         explore(policy_uri=saved_policy(tmp_path / "policy", **policy))
 
 
-@pytest.mark.slow
 def test_inputs_that_do_not_fit_are_refused(explore, tmp_path):
     with pytest.raises(DataError, match="2 values, but the fusion function formula2 takes 3"):
         explore(small_config(action=(0.1, 0.2)))
