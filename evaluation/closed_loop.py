@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich import box
@@ -112,7 +113,7 @@ def draw_loop(directory: Path, days: Sequence[LoopDay]) -> Path:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.5, 3.2), layout="constrained")
-    axes = figure.subplots()
+    axes: Any = figure.subplots()
     spans = [day.span for day in days]
     for name, colour, means in (
         ("true value of the ranker that served", "#0072b2", [day.value for day in days]),

@@ -24,9 +24,11 @@ from pipelines.fusion import run_fusion
 from pipelines.ranking import run_ranking
 from pipelines.rejoin import rejoin
 from pipelines.skew_check import check_skew, create_skew_check
-from pipelines.spans import fingerprint, span_folders
+from pipelines.spans import fingerprint, next_span, span_folders, span_range
 
 _SERVED_STAGE, _SKEW_STAGE = "ServedInteractionGen", "StrictDistributionValidator"
+#: More are taken for a mistake in a number: a year, and by how much dates of a year differ.
+_MOST_DAYS, _MOST_SPANS = 366, 10_000
 #: Told a day's number, and what is done with it.
 DayObserver = Callable[[int, str], None]
 
@@ -81,13 +83,20 @@ def days_to_run(config: DailyConfig, until: int, start: int | None) -> tuple[int
       start: First day; None goes on where the loop stopped, and begins it with ``until``.
 
     Raises:
-      UserError: if ``start`` is after ``until``.
+      UserError: if ``start`` is after ``until``, or so far before it that a number must be wrong.
     """
+    require(until >= 0, f"--span must not be negative, got {until}")
+    require(start is None or start >= 0, f"--from must not be negative, got {start}")
     days = DailyState.read(config.output_dir).days
     if start is None:
-        start = min(max(days, default=until - 1) + 1, until)
+        start = min(next_span(max(days)), until) if days else until
     require(start <= until, f"--from {start} is after --span {until}")
-    return tuple(range(start, until + 1))
+    require(
+        until - start <= _MOST_SPANS and len(found := span_range(start, until)) <= _MOST_DAYS,
+        f"from {start} to --span {until} there are more than {_MOST_DAYS} days",
+        "is --span right? Name the first day to run with --from",
+    )
+    return found
 
 
 def _run_day(

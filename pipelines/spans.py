@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 from collections.abc import Sequence
@@ -17,6 +18,31 @@ def has_span(pattern: str) -> bool:
 def at_span(pattern: str, span: int) -> str:
     """The pattern with a delivery's number in it; ``{SPAN:3}`` writes it with three digits."""
     return _SPAN.sub(lambda found: f"{span:0{found.group(1) or 1}d}", pattern)
+
+
+def span_range(first: int, last: int) -> tuple[int, ...]:
+    """The numbers from ``first`` to ``last``; calendar days where both are dates (YYYYMMDD)."""
+    begin, end = _date(first), _date(last)
+    if begin is None or end is None:
+        return tuple(range(first, last + 1))
+    days = (end - begin).days
+    return tuple(int(f"{begin + datetime.timedelta(days=n):%Y%m%d}") for n in range(days + 1))
+
+
+def next_span(span: int) -> int:
+    """The number after ``span``: tomorrow's where it is a date (YYYYMMDD)."""
+    date = _date(span)
+    return span + 1 if date is None else int(f"{date + datetime.timedelta(days=1):%Y%m%d}")
+
+
+def _date(span: int) -> datetime.date | None:
+    text = str(span)
+    if len(text) != 8:
+        return None
+    try:
+        return datetime.datetime.strptime(text, "%Y%m%d").date()
+    except ValueError:
+        return None
 
 
 def span_folders(pattern: str, spans: Sequence[int]) -> tuple[str, ...]:

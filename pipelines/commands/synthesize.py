@@ -13,6 +13,7 @@ from rich.text import Text
 from datasets.registry import load_dataset
 from datasets.synthetic.config import FORMATS, PROFILES, SyntheticConfig
 from pipelines.commands.invocation import debug_option
+from pipelines.errors import require
 from pipelines.progress import RowProgress
 
 if TYPE_CHECKING:
@@ -96,6 +97,11 @@ def synthesize_command(
         items=items,
         format=file_format,  # type: ignore[arg-type]
         with_truth=with_truth,
+    )
+    require(
+        days_dir is None or not days_dir.exists() or not any(days_dir.iterdir()),
+        f"--days-dir {days_dir} is not empty",
+        "name another directory for the days",
     )
     from datasets.synthetic import synthesize
 

@@ -275,6 +275,19 @@ def test_the_loop_goes_on_where_it_stopped(world):
         days_to_run(world.config, 4, 5)
 
 
+@pytest.mark.parametrize(
+    ("until", "start", "words"),
+    [(-2, None, "--span must not be negative"), (4, -1, "--from"), (900_000, 1, "more than 366")],
+)
+def test_days_that_must_be_a_mistake_are_refused(world, until, start, words):
+    with pytest.raises(UserError, match=words):
+        days_to_run(world.config, until, start)
+
+
+def test_a_year_of_dates_is_no_mistake(world):
+    assert len(days_to_run(world.config, 20261126, 20251201)) == 361
+
+
 def test_what_is_recorded_survives_the_process(world):
     world.log(1)
     [day] = world.run(1)

@@ -1,10 +1,19 @@
 """Where deliveries lie, and what tells their files apart."""
 
+import itertools
 import os
 
 import pytest
 
-from pipelines.spans import at_span, available_spans, fingerprint, has_span, span_folders
+from pipelines.spans import (
+    at_span,
+    available_spans,
+    fingerprint,
+    has_span,
+    next_span,
+    span_folders,
+    span_range,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,3 +54,19 @@ def test_a_fingerprint_changes_with_the_files_of_its_days_only(tmp_path):
     assert fingerprint(str(tmp_path), "day-{SPAN}/*", (1, 2)) == before
     os.utime(tmp_path / "day-2" / "log.csv", (10, 10))
     assert fingerprint(str(tmp_path), "day-{SPAN}/*", (1, 2)) != before
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "spans"),
+    [
+        (3, 6, (3, 4, 5, 6)),
+        (20261129, 20261202, (20261129, 20261130, 20261201, 20261202)),
+        (20240228, 20240301, (20240228, 20240229, 20240301)),
+        (20261231, 20270101, (20261231, 20270101)),
+        (10_000_000, 10_000_002, (10_000_000, 10_000_001, 10_000_002)),  # no date
+        (5, 5, (5,)),
+    ],
+)
+def test_numbers_follow_each_other_and_dates_as_the_calendar_has_them(first, last, spans):
+    assert span_range(first, last) == spans
+    assert all(next_span(one) == other for one, other in itertools.pairwise(spans))
