@@ -62,7 +62,7 @@ def main(
         raise click.UsageError(f"no agent {unknown[0]!r} here; there are: {', '.join(CONFIGS)}")
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-    peak = _matmul_peak()
+    peak = matmul_peak()
     other = None if d3rlpy_python is None else D3rlpy(d3rlpy_python, batch_size, threads)
     click.echo(
         f"batch {batch_size}, state {STATE_DIM}, action {ACTION_DIM}, {HIDDEN}x{HIDDEN}, "
@@ -202,7 +202,8 @@ def _our_steps(name: str, batch_size: int) -> Callable[[int], object]:
     return lambda steps: run(tf.constant(steps)).loss.numpy()
 
 
-def _matmul_peak() -> Callable[[], tf.Tensor]:
+def matmul_peak() -> Callable[[], tf.Tensor]:
+    """A product of two square matrices of ``PEAK_SIZE``, whose speed is called the peak."""
     left, right = (tf.random.normal([PEAK_SIZE, PEAK_SIZE]) for _ in range(2))
     multiply = tf.function(lambda: tf.matmul(left, right))
     multiply()
