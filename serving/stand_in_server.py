@@ -271,6 +271,9 @@ class StandInServer:
 @click.option("--rest-api-port", default=8501, show_default=True)
 def main(model_base_path: str, model_name: str, port: int, rest_api_port: int) -> None:
     """Serve a ranker on this machine where TF Serving is not installed; for checks only."""
+    # Requests side by side already fill the cores; an operation split over them waits for its parts
+    # (docs/serving.md has the figures).
+    tf.config.threading.set_intra_op_parallelism_threads(1)
     try:
         server = StandInServer(
             model_base_path, name=model_name, grpc_port=port, rest_port=rest_api_port
