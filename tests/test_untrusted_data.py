@@ -31,6 +31,7 @@ ALLOWED = {("experiments/workers.py", "pickle.loads")}
 #: Where a SavedModel is loaded, each time one that a stage of this project wrote or the command
 #: line named.
 MODEL_LOADERS = {
+    "benchmarks/serving.py",
     "components/ranker_exporter/checking.py",
     "components/ranker_exporter/executor.py",
     "environments/simulator/ranker_policy.py",
