@@ -222,10 +222,17 @@ def _fingerprint(config: DailyConfig, span: int) -> str:
 
 
 def _served_window(config: DailyConfig, state: DailyState, span: int) -> tuple[int, ...]:
-    """The last days whose served requests a policy may learn from."""
+    """The last days whose served requests a policy may learn from.
+
+    Feedback comes from the client that wrote the log: where one was refused the other is not used.
+    """
     if not config.fusion.served_simulator:
         return ()
-    refused = {day.span for day in state.days.values() if day.served_refused}
+    refused = {
+        day.span
+        for day in state.days.values()
+        if day.span != span and (day.served_refused or day.status == "refused")
+    }
     served = [day for day in config.served_spans() if day <= span and day not in refused]
     return tuple(served[-config.window :])
 

@@ -72,7 +72,13 @@ def test_the_page_stands_alone_and_shows_every_figure(summary):
     assert all(image["src"].startswith("data:image/png;base64,") for image in page.images)
     assert "http" not in text
     watch = np.mean(_figures(25.0, 0.1)["watch_s"])
-    for shown in (f"{watch:.2f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}", "<bcq>", "3.500", "29,181", summary.reasons[0]):
+    for shown in (
+        f"{watch:.2f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}",
+        "<bcq>",
+        "3.500",
+        "29,181",
+        summary.reasons[0],
+    ):
         assert shown in page.text
 
 

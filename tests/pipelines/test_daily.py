@@ -254,6 +254,19 @@ def test_unusable_requests_leave_the_policy_and_later_windows_alone(world):
     assert third.served_window == (3,)
 
 
+def test_requests_of_a_day_whose_log_was_refused_are_not_learned_from(world):
+    world.log(1, 2, 3, 4)
+    _serve(world, 2, 3, 4)
+    world.bad_logs.add(3)
+    days = world.run(1, 2, 3, 4)
+    assert days[3].served_window == (2, 4)
+    world.bad_logs.clear()
+    assert world.run(3)[0].status == "checked"
+    world.log(5)
+    _serve(world, 5)
+    assert world.run(5)[0].served_window == (3, 4, 5)
+
+
 def test_skewed_features_stop_the_day(world):
     world.log(1, 2)
     _serve(world, 2)
