@@ -38,12 +38,17 @@ from serving.warmup import num_candidates, read_warmup
 SIZES = (100, 500, 1000)
 _TF_SERVING = "tensorflow_model_server"
 _START_S = 180.0
+_POSITIVE = click.FloatRange(min=0.0, min_open=True)
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--ranker", help="Exported version with warm-up requests; without one, says how.")
-@click.option("--rate", default=50.0, help="Requests per second.")
-@click.option("--seconds", default=30.0, help="Of each size.")
+@click.option(
+    "--ranker",
+    type=click.Path(exists=True, file_okay=False),
+    help="Exported version with warm-up requests; without one, says how.",
+)
+@click.option("--rate", default=50.0, type=_POSITIVE, help="Requests per second.")
+@click.option("--seconds", default=30.0, type=_POSITIVE, help="Of each size.")
 @click.option("--small", is_flag=True, help="Five seconds of each size, for a quick look.")
 def main(ranker: str | None, rate: float, seconds: float, small: bool) -> None:
     """Prints p50 and p99 by size, the bare call, its share, and the floor."""
@@ -52,10 +57,14 @@ def main(ranker: str | None, rate: float, seconds: float, small: bool) -> None:
         return
     seconds = 5.0 if small else seconds
     path = Path(ranker)
-    state, example = max(
-        ((state, examples) for state, examples in read_warmup(path) if len(examples) == 1),
-        key=lambda request: num_candidates(request[1]),
-    )
+    try:
+        load = LoadConfig(rate, seconds)
+        state, example = max(
+            ((state, examples) for state, examples in read_warmup(path) if len(examples) == 1),
+            key=lambda request: num_candidates(request[1]),
+        )
+    except (FileNotFoundError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
     requests = {size: (state, [resized(example[0], size)]) for size in SIZES}
     model = tf.saved_model.load(ranker)
     weights = dense_weights(model)
@@ -72,7 +81,7 @@ def main(ranker: str | None, rate: float, seconds: float, small: bool) -> None:
         for size, request in requests.items():
             for _ in range(5):
                 client.rank(*request, timeout_s=60.0)
-            result = run_load(lambda _, one=request: client.rank(*one), LoadConfig(rate, seconds))
+            result = run_load(lambda _, one=request: client.rank(*one), load)
             bare = _bare_ms(model, request)
             p50, p99 = result.percentile_ms(50.0), result.percentile_ms(99.0)
             click.echo(
