@@ -20,9 +20,11 @@ from datasets.transition_reader import read_blocks
 from datasets.transitions import TransitionManifest
 from environments.simulator.config import SimulatorConfig
 from environments.simulator.world import save_world
+from pipelines.beam_args import local_beam_args
 from tests.simulator_worlds import random_world
 
-ONE_WORKER = ("--runner=DirectRunner",)
+#: Without these TFX packs itself for remote workers at every run, which takes two seconds.
+IN_PROCESS = local_beam_args()
 
 
 @dataclasses.dataclass
@@ -91,7 +93,7 @@ def explore(tmp_path_factory, world_dir):
     root = tmp_path_factory.mktemp("simulated")
 
     @functools.cache
-    def run(config=None, policy_uri=None, beam_args=ONE_WORKER, world=world_dir):
+    def run(config=None, policy_uri=None, beam_args=IN_PROCESS, world=world_dir):
         simulator = Simulator()
         simulator.uri = str(world)
         inputs = {"simulator": [simulator]}
@@ -112,7 +114,7 @@ def serve(tmp_path):
     """Returns a function that runs ServedInteractionGen; quarantine goes to its directory."""
     runs = iter(range(100))
 
-    def run(data_dir, config, pattern="*", beam_args=ONE_WORKER):
+    def run(data_dir, config, pattern="*", beam_args=IN_PROCESS):
         output = tmp_path / f"served-{next(runs)}"
         component = ServedInteractionGen(str(data_dir), config, pattern)
         return _execute(ServedExecutor, component, {}, output, beam_args)

@@ -17,14 +17,11 @@ from datasets.transition_codec import concatenate
 from environments.simulator.config import SimulatorConfig
 from models.fusion.config import FormulaFreeConfig, FusionConfig
 from models.fusion.saved_policy import PolicyMetadata, PolicyModule, export_policy
-from tests.components.interaction_gen.conftest import small_config
+from pipelines.beam_args import local_beam_args
+from tests.components.interaction_gen.conftest import IN_PROCESS, small_config
 from trainers.transition_data import load_transitions
 
-TWO_WORKERS = (
-    "--runner=DirectRunner",
-    "--direct_running_mode=multi_threading",
-    "--direct_num_workers=2",
-)
+TWO_WORKERS = (*IN_PROCESS, "--direct_running_mode=multi_threading", "--direct_num_workers=2")
 
 
 def everything(generated):
@@ -98,8 +95,7 @@ def test_workers_and_runs_change_nothing_but_the_seed_does(explore):
 
 @pytest.mark.slow
 def test_processes_change_nothing(explore):
-    processes = (*TWO_WORKERS[:1], "--direct_running_mode=multi_processing", TWO_WORKERS[2])
-    assert_equal(everything(explore(beam_args=processes)), everything(explore()))
+    assert_equal(everything(explore(beam_args=local_beam_args(workers=2))), everything(explore()))
 
 
 @pytest.mark.slow

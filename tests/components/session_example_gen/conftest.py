@@ -13,9 +13,12 @@ from components.session_example_gen.component import SessionExampleGen
 from components.session_example_gen.config import SessionExampleGenConfig
 from components.session_example_gen.executor import Executor
 from components.session_example_gen.summary import IngestionSummary
+from pipelines.beam_args import local_beam_args
 
 VIEWS_START = 1_430_600_000_000
 HOUR = 3_600_000
+#: Without these TFX packs itself for remote workers at every run, which takes two seconds.
+IN_PROCESS = local_beam_args()
 
 
 @dataclasses.dataclass
@@ -46,7 +49,7 @@ def generate(tmp_path):
     """Returns a function that runs SessionExampleGen."""
     runs = iter(range(100))
 
-    def run(data_dir, dataset="retailrocket", beam_args=("--runner=DirectRunner",), **config):
+    def run(data_dir, dataset="retailrocket", beam_args=IN_PROCESS, **config):
         output = tmp_path / f"run-{next(runs)}"
         component = SessionExampleGen(
             str(data_dir),

@@ -8,6 +8,7 @@ import pytest
 
 from datasets.errors import DataError
 from datasets.sessions import SPLITS
+from pipelines.beam_args import local_beam_args
 
 VIEWS_START = 1_430_600_000_000
 HOUR = 3_600_000
@@ -100,8 +101,7 @@ def test_two_runs_write_the_same_examples_and_many_shards_the_same_sessions(gene
 @pytest.mark.slow
 def test_worker_processes_give_the_same_sessions(generate, shop):
     single = generate(shop, shards=3)
-    workers = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
-    parallel = generate(shop, beam_args=("--runner=DirectRunner", *workers), shards=3)
+    parallel = generate(shop, beam_args=local_beam_args(workers=2), shards=3)
     for split in SPLITS:
         assert single.sessions(split) == parallel.sessions(split)
     assert single.summary.daily == parallel.summary.daily

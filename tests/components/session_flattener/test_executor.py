@@ -12,6 +12,7 @@ from tfx.types import standard_artifacts
 from components.session_flattener.executor import Executor, flatten_batch
 from components.session_schema import build_schema
 from datasets.registry import load_dataset
+from pipelines.beam_args import local_beam_args
 
 SPEC = load_dataset("retailrocket")
 SCHEMA = build_schema(SPEC)
@@ -66,7 +67,7 @@ def test_the_executor_flattens_the_named_split(tmp_path):
     out = standard_artifacts.Examples()
     out.uri = str(tmp_path / "out")
     context = base_beam_executor.BaseBeamExecutor.Context(
-        beam_pipeline_args=["--runner=DirectRunner"], tmp_dir=str(tmp_path / "tmp"), unique_id="1"
+        beam_pipeline_args=list(local_beam_args()), tmp_dir=str(tmp_path / "tmp"), unique_id="1"
     )
     Executor(context).Do(
         {"examples": [examples], "schema": [schema]},

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
+from tensorflow_data_validation.statistics.stats_impl import generate_statistics_in_memory
 from tfx.types import standard_artifacts
 from tfx.utils import json_utils
+from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from components.session_schema import build_schema
 from components.strict_distribution_validator.comparators import (
@@ -27,30 +29,27 @@ def _statistics(
     """Sessions of three views with the columns that are compared; all others constant."""
     rng = np.random.default_rng(seed)
     directory.mkdir(parents=True)
-    path = str(directory / "examples.tfrecord")
     compared = compared_columns(SPEC)
-    with tf.io.TFRecordWriter(path) as writer:
-        for _ in range(sessions):
-            features = tf.train.Example().features
-            example = tf.train.Example(features=features)
-            for name, kind in compared.items():
-                feature = example.features.feature[name]
-                if name in LABELS:
-                    rate = {"click": click, "like": like}.get(name, 0.0)
-                    feature.int64_list.value.extend((rng.random(3) < rate).astype(int).tolist())
-                elif name == "watch_time_ms":
-                    feature.float_list.value.extend(
-                        (rng.exponential(8000.0, 3) * watch_scale).tolist()
-                    )
-                elif name == "tag":
-                    feature.bytes_list.value.extend([rng.choice(tag).encode() for _ in range(3)])
-                elif kind == "category":
-                    feature.bytes_list.value.extend([b"same"] * 3)
-                else:
-                    feature.float_list.value.extend([1.0, 2.0, 3.0])
-            writer.write(example.SerializeToString())
-    stats = tfdv.generate_statistics_from_tfrecord(
-        path, stats_options=tfdv.StatsOptions(schema=build_schema(SPEC))
+    records = []
+    for _ in range(sessions):
+        example = tf.train.Example()
+        for name, kind in compared.items():
+            feature = example.features.feature[name]
+            if name in LABELS:
+                rate = {"click": click, "like": like}.get(name, 0.0)
+                feature.int64_list.value.extend((rng.random(3) < rate).astype(int).tolist())
+            elif name == "watch_time_ms":
+                feature.float_list.value.extend((rng.exponential(8000.0, 3) * watch_scale).tolist())
+            elif name == "tag":
+                feature.bytes_list.value.extend([rng.choice(tag).encode() for _ in range(3)])
+            elif kind == "category":
+                feature.bytes_list.value.extend([b"same"] * 3)
+            else:
+                feature.float_list.value.extend([1.0, 2.0, 3.0])
+        records.append(example.SerializeToString())
+    stats = generate_statistics_in_memory(
+        ExamplesToRecordBatchDecoder().DecodeBatch(records),
+        tfdv.StatsOptions(schema=build_schema(SPEC)),
     )
     (directory / "Split-train").mkdir()
     (directory / "Split-train" / "FeatureStats.pb").write_bytes(stats.SerializeToString())

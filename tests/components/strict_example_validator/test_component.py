@@ -6,8 +6,10 @@ import pytest
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
+from tensorflow_data_validation.statistics.stats_impl import generate_statistics_in_memory
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.types import standard_artifacts
+from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from components.strict_example_validator.component import Executor
 from datasets.errors import DataError
@@ -28,16 +30,15 @@ def validate(tmp_path):
     def run(clicks, prices):
         os.makedirs(tmp_path / "stats" / "Split-train")
         os.makedirs(tmp_path / "schema")
-        path = str(tmp_path / "examples.tfrecord")
-        with tf.io.TFRecordWriter(path) as writer:
-            for click, price in zip(clicks, prices, strict=True):
-                example = tf.train.Example()
-                if click is not None:
-                    example.features.feature["click"].int64_list.value.append(click)
-                example.features.feature["price"].float_list.value.append(price)
-                writer.write(example.SerializeToString())
-        stats = tfdv.generate_statistics_from_tfrecord(
-            path, stats_options=tfdv.StatsOptions(schema=SCHEMA)
+        records = []
+        for click, price in zip(clicks, prices, strict=True):
+            example = tf.train.Example()
+            if click is not None:
+                example.features.feature["click"].int64_list.value.append(click)
+            example.features.feature["price"].float_list.value.append(price)
+            records.append(example.SerializeToString())
+        stats = generate_statistics_in_memory(
+            ExamplesToRecordBatchDecoder().DecodeBatch(records), tfdv.StatsOptions(schema=SCHEMA)
         )
         (tmp_path / "stats" / "Split-train" / "FeatureStats.pb").write_bytes(
             stats.SerializeToString()
