@@ -149,15 +149,23 @@ class StateRepresentation(keras.layers.Layer):
             )
         super().build(input_shape)
 
-    def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+    def call(self, inputs: dict[str, tf.Tensor], session: tf.Tensor | None = None) -> tf.Tensor:
         """Maps features to states.
 
         Args:
           inputs: For every feature, `[batch]`: int64 ids or float32 values. Other keys are ignored.
+          session: The place of each impression's session, integers `[batch]`. Features of level
+            ``session`` then hold a value per session, `[session]`, and what they add to the first
+            layer is computed once per session, not once per impression: of a built layer only.
 
         Returns:
           States `[batch, state_dim]` in the compute dtype.
         """
+        if session is not None:
+            state = self._first_layer(inputs, session)
+            for layer in self.mlp[1:]:
+                state = layer(state)
+            return state
         parts = [self.embeddings[f.table](inputs[f.name]) for f in self._categorical]
         if self._numeric:
             values = tf.stack(
@@ -170,3 +178,26 @@ class StateRepresentation(keras.layers.Layer):
         for layer in self.mlp:
             state = layer(state)
         return state
+
+    def _first_layer(self, inputs: dict[str, tf.Tensor], session: tf.Tensor) -> tf.Tensor:
+        """The first layer's output, `[batch, units]`, as a sum over the features."""
+        layer, width = self.mlp[0], self.config.embedding_dim
+        numeric = [feature for feature in self.inputs if feature.kind == "numeric"]
+        kernel = tf.convert_to_tensor(layer.kernel)
+        sums: dict[str, list[tf.Tensor]] = {"session": [], "impression": []}
+        start = 0
+        for level, run in itertools.groupby((*self._categorical, *numeric), lambda f: f.level):
+            parts = [self._part(feature, inputs[feature.name]) for feature in run]
+            end = start + len(parts) * width
+            sums[level].append(tf.matmul(tf.concat(parts, axis=1), kernel[start:end]))
+            start = end
+        total = [tf.gather(tf.add_n(sums["session"]), session)] if sums["session"] else []
+        return layer.activation(tf.add_n([*total, *sums["impression"]]) + layer.bias)
+
+    def _part(self, feature: InputFeature, values: tf.Tensor) -> tf.Tensor:
+        """A feature's part of the concatenation, `[batch, embedding_dim]`."""
+        if feature.kind == "categorical":
+            return self.embeddings[feature.table](values)
+        place = self._numeric.index(feature.name)
+        scaled = tf.cast(values, self.compute_dtype)[:, None] * self.projection[place]
+        return scaled + self.projection_bias[place]

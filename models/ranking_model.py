@@ -87,30 +87,42 @@ class RankingModel(tfrs.Model):
         layers = [self.state_representation, *self.backbone.shared_layers]
         return [variable for layer in layers for variable in layer.trainable_variables]
 
-    def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+    def call(
+        self,
+        inputs: dict[str, tf.Tensor],
+        training: bool = False,
+        session: tf.Tensor | None = None,
+    ) -> tf.Tensor:
         """Maps features to logits.
 
         Args:
           inputs: For every feature, `[batch]`: int64 ids or float32 values.
           training: Whether to drop units.
+          session: The place of each impression's session, `[batch]`; features of level ``session``
+            are `[session]` then. See :meth:`StateRepresentation.call`.
 
         Returns:
           float32 `[batch, task]`: log odds of binary tasks, log(value / unit) of regressions.
         """
-        state = self.state_representation(inputs)
+        state = self.state_representation(inputs, session)
         return self.backbone(state, training=training)
 
-    def predict_tasks(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def predict_tasks(
+        self, inputs: dict[str, tf.Tensor], session: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
         """What is served.
 
         Args:
           inputs: As for :meth:`call`.
+          session: Likewise.
 
         Returns:
           By task name, float32 `[batch]`: a probability, or the expected feedback in the label's
           unit (between ``unit · exp(MIN_LOG)`` and ``unit · exp(MAX_LOG)``).
         """
-        columns = tf.unstack(self(inputs, training=False), num=len(self.tasks), axis=1)
+        columns = tf.unstack(
+            self(inputs, training=False, session=session), num=len(self.tasks), axis=1
+        )
         return {
             task.name: _prediction(task, column)
             for task, column in zip(self.tasks, columns, strict=True)

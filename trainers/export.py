@@ -15,8 +15,9 @@ from datasets.spec import DatasetSpec, Feature
 EXAMPLES = "examples"
 METADATA_FILE = "mtfx.json"
 
-#: Model inputs `[impressions]` to predictions by task, float32 `[impressions]`.
-Predict = Callable[[dict[str, tf.Tensor]], Mapping[str, tf.Tensor]]
+#: Model inputs, `[session]` or `[impression]` by the feature's level, and each impression's session
+#: `[impression]`, to predictions by task, float32 `[impression]`.
+Predict = Callable[[dict[str, tf.Tensor], tf.Tensor], Mapping[str, tf.Tensor]]
 
 
 class RankingModule(tf.Module):
@@ -79,7 +80,7 @@ class RankingModule(tf.Module):
         """
         raw = tf.io.parse_example(examples, self._raw_spec)
         lengths = self._checked_lengths(raw)
-        predictions = self._predict(self._flatten(raw, lengths))
+        predictions = self._predict_flat(raw)
         return {
             name: tf.RaggedTensor.from_row_lengths(values, lengths, validate=False).to_tensor(0.0)
             for name, values in predictions.items()
@@ -101,23 +102,23 @@ class RankingModule(tf.Module):
             else tf.RaggedTensor.from_uniform_row_length(raw[feature.name], 1)
             for feature in self._features
         }
-        lengths = tf.ones_like(raw[self._features[0].name], dtype=tf.int64)
-        return dict(self._predict(self._flatten(rows, lengths)))
+        return dict(self._predict_flat(rows))
 
-    def _flatten(self, raw: Mapping[str, Any], lengths: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Transformed features of all impressions, `[impressions]` each."""
+    def _predict_flat(self, raw: Mapping[str, Any]) -> Mapping[str, tf.Tensor]:
+        """Predictions of all impressions, `[impression]`; what sessions share is computed once."""
         transformed = self.transform(dict(raw))
-        flat = {}
+        inputs = {}
         for feature in self._features:
             value = transformed[feature.name]
-            if isinstance(value, tf.RaggedTensor):
-                flat[feature.name] = value.flat_values
-            else:
-                flat[feature.name] = tf.repeat(tf.reshape(value, [-1]), lengths)
-        return flat
+            ragged = isinstance(value, tf.RaggedTensor)
+            inputs[feature.name] = value.flat_values if ragged else tf.reshape(value, [-1])
+        return self._predict(inputs, raw[self._impression_level()[0]].value_rowids())
+
+    def _impression_level(self) -> list[str]:
+        return [feature.name for feature in self._features if feature.level == "impression"]
 
     def _checked_lengths(self, raw: Mapping[str, Any]) -> tf.Tensor:
-        impression_level = [f.name for f in self._features if f.level == "impression"]
+        impression_level = self._impression_level()
         lengths = raw[impression_level[0]].row_lengths()
         for name in impression_level[1:]:
             tf.debugging.assert_equal(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -31,6 +34,27 @@ def test_one_kind_of_feature_is_enough(small, reference, kind):
     state = layer({feature.name: tf.constant(features[feature.name]) for feature in inputs})
     expected = reference.state_representation(layer, features)
     np.testing.assert_allclose(state, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("hidden", [(), (9,)])
+@pytest.mark.parametrize("levels", itertools.product(("session", "impression"), repeat=4))
+def test_what_sessions_share_is_computed_once(small, reference, levels, hidden, precision):
+    inputs = tuple(
+        dataclasses.replace(feature, level=level)
+        for feature, level in zip(small.inputs, levels, strict=True)
+    )
+    config = StateConfig(embedding_dim=4, hidden_units=hidden, state_dim=6)
+    layer = StateRepresentation(inputs, config, seed=2, dtype=precision)
+    impressions, _ = small.batch()
+    session = np.repeat([0, 2, 1, 2], 6)  # out of order, and one session in two pieces
+    once = {f.name: impressions[f.name][:3] for f in inputs if f.level == "session"}
+    spread = {name: values[session] for name, values in once.items()}
+    layer({**impressions, **spread})  # makes the weights
+    expected = reference.state_representation(layer, {**impressions, **spread})
+    state = layer({**impressions, **once}, tf.constant(session))
+    tolerance = 1e-5 if precision == "float32" else 2e-2
+    np.testing.assert_allclose(tf.cast(state, tf.float32), expected, rtol=tolerance, atol=tolerance)
 
 
 def test_weights_depend_on_the_seed_alone(small):
