@@ -181,23 +181,30 @@ class StateRepresentation(keras.layers.Layer):
 
     def _first_layer(self, inputs: dict[str, tf.Tensor], session: tf.Tensor) -> tf.Tensor:
         """The first layer's output, `[batch, units]`, as a sum over the features."""
-        layer, width = self.mlp[0], self.config.embedding_dim
+        layer = self.mlp[0]
         numeric = [feature for feature in self.inputs if feature.kind == "numeric"]
         kernel = tf.convert_to_tensor(layer.kernel)
         sums: dict[str, list[tf.Tensor]] = {"session": [], "impression": []}
         start = 0
-        for level, run in itertools.groupby((*self._categorical, *numeric), lambda f: f.level):
-            parts = [self._part(feature, inputs[feature.name]) for feature in run]
-            end = start + len(parts) * width
-            sums[level].append(tf.matmul(tf.concat(parts, axis=1), kernel[start:end]))
+        runs = itertools.groupby((*self._categorical, *numeric), lambda f: (f.level, f.table))
+        for (level, _), run in runs:
+            part = self._part(list(run), inputs)
+            end = start + part.shape[1]
+            sums[level].append(tf.matmul(part, kernel[start:end]))
             start = end
         total = [tf.gather(tf.add_n(sums["session"]), session)] if sums["session"] else []
         return layer.activation(tf.add_n([*total, *sums["impression"]]) + layer.bias)
 
-    def _part(self, feature: InputFeature, values: tf.Tensor) -> tf.Tensor:
-        """A feature's part of the concatenation, `[batch, embedding_dim]`."""
-        if feature.kind == "categorical":
-            return self.embeddings[feature.table](values)
-        place = self._numeric.index(feature.name)
-        scaled = tf.cast(values, self.compute_dtype)[:, None] * self.projection[place]
-        return scaled + self.projection_bias[place]
+    def _part(self, features: list[InputFeature], inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """What features of one table, or one numeric feature, add to the concatenation.
+
+        Returns:
+          `[batch, feature * embedding_dim]`.
+        """
+        width = len(features) * self.config.embedding_dim
+        if features[0].kind == "categorical":
+            ids = tf.stack([inputs[feature.name] for feature in features], axis=1)
+            return tf.reshape(self.embeddings[features[0].table](ids), [-1, width])
+        place = self._numeric.index(features[0].name)
+        scaled = tf.cast(inputs[features[0].name], self.compute_dtype)[:, None]
+        return scaled * self.projection[place] + self.projection_bias[place]

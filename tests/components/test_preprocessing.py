@@ -26,6 +26,8 @@ SPEC = DatasetSpec(
         Column("timestamp_ms", "t", "timestamp"),
         Column("color", "color", "context", dtype="string"),
         Column("price", "price", "context", dtype="float32"),
+        Column("tier", "tier", "context", dtype="string"),
+        Column("age", "age", "context"),
         Column("click", "click", "label"),
     ),
     features=(
@@ -33,6 +35,8 @@ SPEC = DatasetSpec(
         Feature("item_id", "categorical", min_count=2, oov_buckets=3),
         Feature("color", "categorical", dtype="string", vocabulary="small", min_count=1),
         Feature("hour", "categorical", vocabulary="small"),
+        Feature("tier", "categorical", level="session", dtype="string", vocabulary="small"),
+        Feature("age", "categorical", level="session", vocabulary="small"),
         Feature("price", "numeric", dtype="float32", log_scale=True),
     ),
     tasks=(Task("click"),),
@@ -60,6 +64,8 @@ def serialized():
             "hour": hours,
             "price": prices,
             "click": clicks,
+            "tier": [b"gold" if user == 1 else b"5"],
+            "age": [5],
         }
         example = tf.train.Example()
         for feature in schema.feature:
@@ -122,6 +128,14 @@ def test_a_shared_vocabulary_tells_features_apart(transformed):
     assert {b"color=5", b"hour=5", b"color="} <= set(vocabulary)
     assert vocabulary[values["color"].flat_values.numpy()[2]] == b"color=5"
     assert vocabulary[values["hour"].flat_values.numpy()[2]] == b"hour=5"
+
+
+def test_a_vocabulary_is_shared_between_sessions_and_impressions(transformed):
+    output, values = transformed
+    vocabulary = output.vocabulary_by_name("small")
+    for name, expected in (("tier", [b"tier=gold", b"tier=5"]), ("age", [b"age=5", b"age=5"])):
+        assert values[name].shape == (2, 1)
+        assert [vocabulary[i] for i in values[name].numpy()[:, 0]] == expected
 
 
 def test_numbers_are_scaled_over_impressions(transformed):
