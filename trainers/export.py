@@ -79,12 +79,13 @@ class RankingModule(tf.Module):
             message names the feature.
         """
         raw = tf.io.parse_example(examples, self._raw_spec)
-        lengths = self._checked_lengths(raw)
+        raw, lengths = self._checked(raw)
         predictions = self._predict_flat(raw)
-        return {
-            name: tf.RaggedTensor.from_row_lengths(values, lengths, validate=False).to_tensor(0.0)
-            for name, values in predictions.items()
-        }
+        # Padded together: a request waits for each operation of the graph.
+        flat = tf.stack(list(predictions.values()), axis=-1)
+        padded = tf.RaggedTensor.from_row_lengths(flat, lengths, validate=False).to_tensor(0.0)
+        columns = tf.unstack(padded, num=len(predictions), axis=-1)
+        return dict(zip(predictions, columns, strict=True))
 
     @tf.function(autograph=False)
     def predict_tasks(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -117,17 +118,18 @@ class RankingModule(tf.Module):
     def _impression_level(self) -> list[str]:
         return [feature.name for feature in self._features if feature.level == "impression"]
 
-    def _checked_lengths(self, raw: Mapping[str, Any]) -> tf.Tensor:
-        impression_level = self._impression_level()
-        lengths = raw[impression_level[0]].row_lengths()
-        for name in impression_level[1:]:
-            tf.debugging.assert_equal(
-                raw[name].row_lengths(),
-                lengths,
-                message=f"features {name} and {impression_level[0]} need the same number of "
-                "values in each example",
-            )
-        return lengths
+    def _checked(self, raw: Mapping[str, Any]) -> tuple[dict[str, Any], tf.Tensor]:
+        """The features, which cannot be computed with before they are checked, and the lengths."""
+        names = self._impression_level()
+        lengths = tf.stack([raw[name].row_lengths() for name in names])
+        differing = tf.reduce_any(lengths != lengths[0], axis=1)
+        name = tf.gather(tf.constant(names), tf.argmax(tf.cast(differing, tf.int32)))
+        rule = f" and {names[0]} need the same number of values in each example"
+        check = tf.debugging.Assert(
+            ~tf.reduce_any(differing), [tf.strings.join(["features ", name, rule])]
+        )
+        with tf.control_dependencies([check]):
+            return {**raw, **{name: tf.identity(raw[name]) for name in names}}, lengths[0]
 
 
 def raw_feature_spec(

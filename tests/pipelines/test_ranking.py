@@ -239,10 +239,13 @@ def test_a_request_with_lists_of_different_lengths_is_refused_by_name(run, model
         os.path.join(output(run, "SessionExampleGen", "examples"), "Split-test", "*")
     )
     record = next(iter(tf.data.TFRecordDataset(files, compression_type="GZIP"))).numpy()
-    example = tf.train.Example.FromString(record)
-    example.features.feature["tag"].bytes_list.value.append(b"1")
-    with pytest.raises(tf.errors.InvalidArgumentError, match="features tag and item_id"):
-        model.signatures["serving_default"](tf.constant([example.SerializeToString()]))
+    for name in ("tag", "tab"):  # one with a vocabulary of its own, one that shares it
+        example = tf.train.Example.FromString(record)
+        values = example.features.feature[name]
+        more = getattr(values, values.WhichOneof("kind")).value
+        more.append(more[0])
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"features {name} and item_id"):
+            model.signatures["serving_default"](tf.constant([example.SerializeToString()]))
 
 
 def test_what_a_request_leaves_out_of_the_user_takes_its_default(run, model):
