@@ -160,6 +160,9 @@ class StateRepresentation(keras.layers.Layer):
 
         Returns:
           States `[batch, state_dim]` in the compute dtype.
+
+        Raises:
+          ValueError: if ``session`` is given before the layer has been called without it.
         """
         if session is not None:
             state = self._first_layer(inputs, session)
@@ -182,6 +185,8 @@ class StateRepresentation(keras.layers.Layer):
     def _first_layer(self, inputs: dict[str, tf.Tensor], session: tf.Tensor) -> tf.Tensor:
         """The first layer's output, `[batch, units]`, as a sum over the features."""
         layer = self.mlp[0]
+        if not layer.built:
+            raise ValueError("call the layer without session first, which makes its weights")
         numeric = [feature for feature in self.inputs if feature.kind == "numeric"]
         kernel = tf.convert_to_tensor(layer.kernel)
         sums: dict[str, list[tf.Tensor]] = {"session": [], "impression": []}

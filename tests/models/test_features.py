@@ -57,6 +57,13 @@ def test_what_sessions_share_is_computed_once(small, reference, levels, hidden, 
     np.testing.assert_allclose(tf.cast(state, tf.float32), expected, rtol=tolerance, atol=tolerance)
 
 
+def test_sessions_need_a_built_layer(small):
+    features, _ = small.batch()
+    layer = StateRepresentation(small.inputs, StateConfig(embedding_dim=4, state_dim=6))
+    with pytest.raises(ValueError, match="without session first"):
+        layer(features, tf.zeros(24, tf.int64))
+
+
 def test_weights_depend_on_the_seed_alone(small):
     features, _ = small.batch()
     config = StateConfig(embedding_dim=4, state_dim=6)
