@@ -75,20 +75,19 @@ class SessionReplayEnvironment(tf_environment.TFEnvironment):
         return self._num_sessions
 
     def _current_time_step(self) -> ts.TimeStep:
-        if not self._started:
-            self._reset()
-        return self._observe()
+        return tf.cond(self._started, self._observe, self._reset)
 
-    @tf.function
+    @tf.function(autograph=False)
     def _reset(self) -> ts.TimeStep:
         self._started.assign(True)
         self._begin(tf.fill([self.batch_size], True))
         return self._observe()
 
-    @tf.function
+    @tf.function(autograph=False)
     def _step(self, action: tf.Tensor) -> ts.TimeStep:
-        if not self._started:
-            return self._reset()
+        return tf.cond(self._started, lambda: self._advance(action), self._reset)
+
+    def _advance(self, action: tf.Tensor) -> ts.TimeStep:
         over = self._step_type == ts.StepType.LAST
         labels = tf.gather(self._labels, self._row)
         going = ~over[:, None]

@@ -148,7 +148,7 @@ class _Curve:
         )
         states = tf.gather(data.states, data.initial_rows()[:_STATES])
 
-        @tf.function
+        @tf.function(autograph=False)
         def initial_q() -> tf.Tensor:
             users = tf.zeros([tf.shape(states)[0]], tf.int32)
             sample = policy.actions(states, users, tf.constant(self._seed, tf.int32))

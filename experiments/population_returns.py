@@ -62,10 +62,10 @@ class PopulationReturns:
         weight = tf.constant(1.0)
         # Vector policies draw nothing.
         unused = tf.zeros([2], tf.int32)
+        # AutoGraph is for this loop; it need not rewrite what a request calls.
+        ask = tf.autograph.experimental.do_not_convert(run_request)
         while tf.reduce_any(going):
-            session, request = run_request(
-                self._simulator, self._fusion, self._policy, session, unused
-            )
+            session, request = ask(self._simulator, self._fusion, self._policy, session, unused)
             returns += tf.where(going, weight * request.outcome.reward, 0.0)
             going &= ~request.outcome.done
             weight *= self._gamma

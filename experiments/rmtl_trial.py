@@ -280,7 +280,7 @@ def _predict(
     function: Callable[..., tf.Tensor], features: dict[str, tf.Tensor], *others: np.ndarray
 ) -> np.ndarray:
     """Applies a function to all impressions, some at a time."""
-    compiled = tf.function(function)
+    compiled = tf.function(function, autograph=False)
     data = tf.data.Dataset.from_tensor_slices((features, *others)).batch(_PREDICTION_BATCH)
     return np.concatenate([compiled(*batch).numpy() for batch in data])
 

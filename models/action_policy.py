@@ -33,7 +33,11 @@ class SampledActions(Protocol):
 
 
 class ActionPolicy(Protocol):
-    """A policy; its method is traced inside a ``tf.function``."""
+    """A policy; its method is traced inside a ``tf.function``, without AutoGraph.
+
+    So it cannot branch or loop over tensors with Python's ``if`` and ``for``: that would rewrite
+    the networks that it calls too, which takes longer than the rest of tracing.
+    """
 
     def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> SampledActions:
         """Chooses an action for every session.

@@ -76,10 +76,12 @@ class TwoTower(tfrs.Model):
             temperature=config.temperature, remove_accidental_hits=True
         )
 
+    @tf.autograph.experimental.do_not_convert
     def embed_users(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
         """Unit vectors float32 `[batch, embedding]` of transformed features `[batch]`."""
         return tf.math.l2_normalize(self.user_tower(features), axis=1)
 
+    @tf.autograph.experimental.do_not_convert
     def embed_items(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
         """Unit vectors float32 `[batch, embedding]` of transformed features `[batch]`."""
         return tf.math.l2_normalize(self.item_tower(features), axis=1)

@@ -1,5 +1,6 @@
 """What every test needs: Keras 2, quiet libraries, and the real data where it is."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -29,6 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the longest files first; xdist alone would begin with those of most tests."""
     first = {str(_ROOT / name): place for place, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: first.get(str(item.path), len(first)))
+
+
+def pytest_collection_finish() -> None:
+    """Takes what was imported, a million objects, out of garbage collection's way."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -163,7 +163,7 @@ class _CriticTrainer:
         driver = dynamic_step_driver.DynamicStepDriver(
             environment, self._agent.collect_policy, [buffer.add_batch], num_steps=num_steps
         )
-        return tf.function(lambda: driver.run())
+        return tf.function(lambda: driver.run(), autograph=False)
 
     def run(self, on_window_end: CriticHook | None) -> CriticTrainingResult:
         """Trains; see :func:`train_critics`."""

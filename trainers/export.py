@@ -42,9 +42,12 @@ class RankingModule(tf.Module):
           spec: The data set, for its features.
         """
         super().__init__(name="ranking")
-        # The variables alone: tracking the model would save its hundreds of Keras functions too.
+        # Variables and tables alone: tracking the model and the layer would save, and first trace,
+        # hundreds of Keras functions too.
         self.model_variables = model.variables
-        self.transform = transform_output.transform_features_layer()
+        transform = transform_output.transform_features_layer()
+        self.transform_state = tf.train.TrackableView(transform).children(transform)
+        self._transform = transform.__call__
         self._predict = predict
         self._features = spec.features
         self._raw_spec = raw_feature_spec(transform_output, spec)
@@ -107,7 +110,7 @@ class RankingModule(tf.Module):
 
     def _predict_flat(self, raw: Mapping[str, Any]) -> Mapping[str, tf.Tensor]:
         """Predictions of all impressions, `[impression]`; what sessions share is computed once."""
-        transformed = self.transform(dict(raw))
+        transformed = self._transform(dict(raw))
         inputs = {}
         for feature in self._features:
             value = transformed[feature.name]

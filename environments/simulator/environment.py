@@ -95,11 +95,9 @@ class FusionEnvironment(tf_environment.TFEnvironment):
         self._reward = _variable(tf.zeros([batch_size]))
 
     def _current_time_step(self) -> ts.TimeStep:
-        if not self._started:
-            self._reset()
-        return self._observe()
+        return tf.cond(self._started, self._observe, self._reset)
 
-    @tf.function
+    @tf.function(autograph=False)
     def _reset(self) -> ts.TimeStep:
         self._started.assign(True)
         every = tf.fill([self.batch_size], True)
@@ -108,10 +106,11 @@ class FusionEnvironment(tf_environment.TFEnvironment):
         self._reward.assign(tf.zeros([self.batch_size]))
         return self._observe()
 
-    @tf.function
+    @tf.function(autograph=False)
     def _step(self, action: tf.Tensor) -> ts.TimeStep:
-        if not self._started:
-            return self._reset()
+        return tf.cond(self._started, lambda: self._advance(action), self._reset)
+
+    def _advance(self, action: tf.Tensor) -> ts.TimeStep:
         action = check_action(action, self._fusion.action_dim)
         over = self._step_type == ts.StepType.LAST
         session = _read(self._session)

@@ -45,6 +45,7 @@ class SessionRunner:
         self._step = tf.function(
             self._request,
             input_signature=[_session_spec(simulator), tf.TensorSpec([2], tf.int32)],
+            autograph=False,
         )
 
     def run(self, users: np.ndarray, seed: Seed) -> Iterator[tuple[np.ndarray, int, Request]]:

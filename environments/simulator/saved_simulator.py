@@ -37,11 +37,13 @@ class SavedSimulator(tf.Module):
         users = tf.TensorSpec([None], tf.int32, "users")
         chosen = tf.TensorSpec([None], tf.int32, "chosen")
         self.functions = {
-            RESET: tf.function(self._reset).get_concrete_function(
+            RESET: tf.function(self._reset, autograph=False).get_concrete_function(
                 users=users, seed=tf.TensorSpec([2], tf.int32, "seed")
             ),
-            REQUEST: tf.function(self._request).get_concrete_function(**session),
-            STEP: tf.function(self._step).get_concrete_function(chosen=chosen, **session),
+            REQUEST: tf.function(self._request, autograph=False).get_concrete_function(**session),
+            STEP: tf.function(self._step, autograph=False).get_concrete_function(
+                chosen=chosen, **session
+            ),
         }
 
     def _reset(self, users: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:

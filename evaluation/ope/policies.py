@@ -139,7 +139,8 @@ def asker(policy: ActionPolicy, state_dim: int) -> Callable[[tf.Tensor, int, int
         input_signature=[
             tf.TensorSpec([None, state_dim], tf.float32),
             tf.TensorSpec([2], tf.int32),
-        ]
+        ],
+        autograph=False,
     )
     def ask(states: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return policy.actions(states, _no_users(states), seed).action

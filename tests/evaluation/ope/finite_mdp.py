@@ -75,7 +75,7 @@ class TabularPolicy:
         # The Gumbel trick, as there is no stateless categorical draw of one per row with a seed.
         uniform = tf.random.stateless_uniform(tf.shape(logits), seed, minval=1e-12)
         drawn = tf.argmax(logits - tf.math.log(-tf.math.log(uniform)), axis=1)
-        return ActionSample(tf.gather(tf.constant(POINTS), drawn), tf.fill([len(states)], np.nan))
+        return ActionSample(tf.gather(tf.constant(POINTS), drawn), tf.fill(tf.shape(drawn), np.nan))
 
     def log_density(self, states, actions):
         played = (actions + 1) / 2
