@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -27,7 +28,7 @@ from pipelines.imported import earlier_simulator
 from pipelines.local_pipeline import local_pipeline
 from pipelines.spans import fingerprint, span_folders
 from trainers.fusion_config import FusionTrainerConfig
-from trainers.world_config import ResponseKind, WorldConfig
+from trainers.world_config import PredictionKind, ResponseKind, WorldConfig
 
 
 def ranking_and_simulator(config: FusionPipelineConfig) -> tuple[Any, Any]:
@@ -38,15 +39,26 @@ def ranking_and_simulator(config: FusionPipelineConfig) -> tuple[Any, Any]:
     return ranking, earlier_simulator(config.served_simulator)
 
 
-def simulator_stages(config: FusionPipelineConfig) -> tuple[Any, SimulatorGen]:
-    """The first stages: one that finds the ranking model, and one that fits its simulator."""
+def simulator_stages(
+    config: FusionPipelineConfig, predictions: PredictionKind = "model"
+) -> tuple[Any, SimulatorGen]:
+    """The first stages: one that finds the ranking model, and one that fits its simulator.
+
+    Args:
+      config: The run.
+      predictions: See :class:`~trainers.world_config.WorldConfig`; a policy that shall be served
+        is trained on the model's.
+    """
     ranking = tfx.dsl.Resolver(
         strategy_class=LatestBlessedRankingStrategy,
         model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
         transform_graph=tfx.dsl.Channel(type=tfx.types.standard_artifacts.TransformGraph),
         examples=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Examples),
     ).with_id("LatestBlessedRanking")
-    world = world_config(config, config.ranking_run()["dataset"], config.log_dir)
+    world = dataclasses.replace(
+        world_config(config, config.ranking_run()["dataset"], config.log_dir),
+        predictions=predictions,
+    )
     simulator_gen = SimulatorGen(
         examples=ranking.outputs["examples"],
         transform_graph=ranking.outputs["transform_graph"],

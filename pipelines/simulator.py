@@ -15,6 +15,7 @@ from evaluation.simulator_report import JSON_FILE, PAGE_FILE, REPORT_DIRECTORY
 from pipelines import local_runner
 from pipelines.fusion_config import FusionPipelineConfig
 from pipelines.fusion_stages import pipeline_of, simulator_stages
+from trainers.world_config import PredictionKind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,24 +41,29 @@ class SimulatorRun:
         return self.directory / SAVED_MODEL
 
 
-def create_simulator_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
+def create_simulator_pipeline(
+    config: FusionPipelineConfig, predictions: PredictionKind = "model"
+) -> tfx.dsl.Pipeline:
     """A pipeline that ends with the simulator; the fusion pipeline takes it from the cache."""
-    return pipeline_of(config, list(simulator_stages(config)))
+    return pipeline_of(config, list(simulator_stages(config, predictions)))
 
 
 def run_simulator(
-    config: FusionPipelineConfig, observer: local_runner.StageObserver
+    config: FusionPipelineConfig,
+    observer: local_runner.StageObserver,
+    predictions: PredictionKind = "model",
 ) -> SimulatorRun:
     """Fits the simulator on this machine.
 
     Args:
       config: What to run; settings of later stages are not used.
       observer: Told about each stage.
+      predictions: See :class:`~trainers.world_config.WorldConfig`.
 
     Raises:
       StageError: if a stage fails.
     """
-    result = local_runner.run(create_simulator_pipeline(config), observer)
+    result = local_runner.run(create_simulator_pipeline(config, predictions), observer)
     directory = Path(result.output("SimulatorGen", "simulator").uri)
     text = (directory / REPORT_DIRECTORY / JSON_FILE).read_text(encoding="utf-8")
     return SimulatorRun(directory, json.loads(text))

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from evaluation.simulator_report import REPORT_DIRECTORY, write_simulator_report
 from trainers.world_config import WorldConfig
 from trainers.world_data import WorldData, load_world_data
 from trainers.world_pools import Pools, make_pools, pairs
-from trainers.world_predictions import RankingPredictions
+from trainers.world_predictions import RankingPredictions, true_predictions
 from trainers.world_response import fit_response_model, response_tables
 from trainers.world_validation import validate_world
 
@@ -75,11 +76,19 @@ def run_fn(
     predict = RankingPredictions(model, spec)
     if left_out := predict.left_out:
         notes.append(f"predictions of {', '.join(left_out)} are no probabilities and not used")
+    response = respond(pools)
+    if config.predictions == "true":
+        notes.append(
+            "predictions are the response model's own probabilities, as no ranker has them"
+        )
+        predictions = _true_predictions(response, predict.names, config.seed)
+    else:
+        predictions = _predict_pools(predict, data, pools)
     world = World(
         user_embedding=pools.embedding,
-        predictions=_predict_pools(predict, data, pools),
+        predictions=predictions,
         prediction_names=predict.names,
-        response=respond(pools),
+        response=response,
         item_ids=_ids(data.catalogue["item_id"].to_numpy())[pools.items],
         user_ids=_ids(pools.requests["user_id"].to_numpy()),
     )
@@ -142,6 +151,13 @@ def _predict_pools(predict: RankingPredictions, data: WorldData, pools: Pools) -
         found[first:last] = part.reshape(last - first, slots, -1)
         _report((last - first) * slots, "pairs predicted")
     return found
+
+
+def _true_predictions(response: ResponseModel, names: Sequence[str], seed: int) -> np.ndarray:
+    """The response model's probabilities, float32 `[user, slot, prediction]`."""
+    users = np.arange(response.num_users)
+    parts = np.array_split(users, -(-len(users) // _USERS_AT_ONCE))
+    return np.concatenate([true_predictions(response, names, part, seed) for part in parts])
 
 
 def _truth(config: WorldConfig, data: WorldData, pools: Pools) -> ResponseModel:

@@ -13,6 +13,7 @@ from trainers.response import ResponseTrainingConfig
 from trainers.retrieval import RetrievalTrainingConfig
 
 ResponseKind = Literal["auto", "truth", "fitted"]
+PredictionKind = Literal["model", "true"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,9 @@ class WorldConfig:
       leave_below: The simulator's.
       response: ``truth`` is the user model behind a synthetic data set, ``fitted`` the model
         fitted to the log; ``auto`` takes the first where there is one.
+      predictions: What candidates are ranked by: the ranking ``model``'s predictions, or the
+        ``true`` probabilities of the response model, which no ranker that is served has. The
+        second tells what fusion could do if the ranking model were without error.
       retrieval: Training of the two towers.
       response_training: Fit of the response model.
       max_impressions: Of each split, read no more.
@@ -47,6 +51,7 @@ class WorldConfig:
     carry_over: float = 0.95
     leave_below: float = 0.1
     response: ResponseKind = "auto"
+    predictions: PredictionKind = "model"
     retrieval: RetrievalTrainingConfig = dataclasses.field(default_factory=RetrievalTrainingConfig)
     response_training: ResponseTrainingConfig = dataclasses.field(
         default_factory=ResponseTrainingConfig
@@ -64,6 +69,9 @@ class WorldConfig:
         if self.response not in get_args(ResponseKind):
             kinds = ", ".join(get_args(ResponseKind))
             raise ValueError(f"no response model {self.response!r}; there are: {kinds}")
+        if self.predictions not in get_args(PredictionKind):
+            kinds = ", ".join(get_args(PredictionKind))
+            raise ValueError(f"no predictions {self.predictions!r}; there are: {kinds}")
 
     def to_json(self) -> str:
         """Canonical JSON."""

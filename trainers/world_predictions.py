@@ -1,12 +1,15 @@
-"""The ranking model's predictions of what a simulator's users may be shown."""
+"""What a ranker knows of the items that a simulator's users may be shown: a model's predictions."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 import tensorflow as tf
 
 from datasets.spec import DatasetSpec
+from environments.simulator.response import ResponseModel
 from trainers.raw_impressions import raw_features
 
 _ROWS = 32_768
@@ -52,3 +55,41 @@ class RankingPredictions:
             values = self._predict(**raw_features(part, self._spec))
             parts.append(np.stack([values[name].numpy() for name in self.names], axis=-1))
         return np.concatenate(parts)
+
+
+def true_predictions(
+    response: ResponseModel, names: Sequence[str], users: np.ndarray, seed: int
+) -> np.ndarray:
+    """What a ranking model without error would predict: the response model's own probabilities.
+
+    They are those of a user's first impression: no ranking model sees the satisfaction, so it is
+    drawn as a session's start draws it, once for each user.
+
+    Args:
+      response: How users respond.
+      names: Of the probabilities wanted, K of them.
+      users: Rows of the response model's tables, int32 `[n]`.
+      seed: Of the satisfaction.
+
+    Returns:
+      float32 `[n, P, K]`.
+
+    Raises:
+      ValueError: if the response model lacks a name.
+    """
+    if missing := sorted(set(names) - set(response.feedback_names)):
+        raise ValueError(
+            f"the response model knows no {', '.join(missing)}, only "
+            f"{', '.join(response.feedback_names)}: take the ranking model's predictions"
+        )
+    columns = [response.feedback_names.index(name) for name in names]
+    slots = response.pool_size
+    satisfaction = response.initial_satisfaction(
+        tf.constant(users, tf.int32), tf.constant([seed, 0], tf.int32)
+    )
+    chances = response.probabilities(
+        tf.constant(np.repeat(users, slots), tf.int32),
+        tf.constant(np.tile(np.arange(slots), len(users)), tf.int32),
+        tf.repeat(satisfaction, slots),
+    )
+    return tf.gather(chances, columns, axis=1).numpy().reshape(len(users), slots, len(names))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import click
 
 from pipelines.commands.fusion_options import (
@@ -17,10 +19,21 @@ from pipelines.commands.invocation import Invocation, debug_option
 from pipelines.fusion_config import FusionPipelineConfig
 from pipelines.progress import stage_progress
 
+#: What candidates may be ranked by; ``trainers.world_config`` has them too.
+PREDICTIONS = ("model", "true")
+
 
 @click.command("simulator")
 @run_dir_option
 @response_option
+@click.option(
+    "--predictions",
+    type=click.Choice(PREDICTIONS),
+    default="model",
+    show_default=True,
+    help="What candidates are ranked by: the ranking model's predictions, or the simulated users' "
+    "true probabilities (for experiments: what fusion could do with a ranker without error).",
+)
 @users_option
 @pool_option
 @seed_option
@@ -31,6 +44,7 @@ def simulator_command(
     invocation: Invocation,
     run_dir: str,
     response: str,
+    predictions: str,
     users: int,
     pool: int,
     seed: int,
@@ -56,7 +70,7 @@ def simulator_command(
             from evaluation.simulator_console import render_simulator_report
             from pipelines.simulator import run_simulator
         with stage_progress(console) as progress:
-            run = run_simulator(config, progress)
+            run = run_simulator(config, progress, cast(Any, predictions))
         console.print(render_simulator_report(run.report))
         console.print(f"report: {run.page}", soft_wrap=True)
         console.print(f"SavedModel: {run.saved_model}", soft_wrap=True)

@@ -1,16 +1,20 @@
 """``mtfx simulator``: what it refuses at once; the documented commands run it for real."""
 
+from typing import get_args
+
 import pytest
 
 from pipelines.__main__ import main
+from pipelines.commands.simulator import PREDICTIONS
 from pipelines.fusion_config import RESPONSES, FusionPipelineConfig
 from pipelines.simulator import create_simulator_pipeline
-from trainers.world_config import WorldConfig
+from trainers.world_config import PredictionKind, WorldConfig
 
 
-def test_the_flag_names_what_world_building_knows():
+def test_the_flags_name_what_world_building_knows():
     for response in RESPONSES:
         WorldConfig("mine", "", response=response)  # type: ignore[arg-type]
+    assert get_args(PredictionKind) == PREDICTIONS
 
 
 def test_a_directory_without_a_ranking_run_says_what_to_run_first(tmp_path, capsys):
@@ -40,3 +44,5 @@ def test_it_is_the_first_two_stages_under_the_fusion_pipelines_name(tmp_path):
     assert alone.pipeline_info.pipeline_name == whole.pipeline_info.pipeline_name
     configs = [pipeline.components[1].exec_properties["config"] for pipeline in (alone, whole)]
     assert configs[0] == configs[1]
+    true = create_simulator_pipeline(config, "true").components[1].exec_properties["config"]
+    assert WorldConfig.from_json(true).predictions == "true"

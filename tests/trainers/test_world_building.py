@@ -16,11 +16,12 @@ from models.response import ResponseNetworkConfig
 from models.retrieval import TwoTowerConfig
 from tests.planted_artifacts import DATASET, write_artifacts
 from tests.planted_log import SPEC, click_probability, split_sessions
+from tests.simulator_worlds import random_world
 from trainers.response import ResponseTrainingConfig
 from trainers.retrieval import RetrievalTrainingConfig
 from trainers.world_building import FIT_FILE, LOG_FILE, SIMULATION_FILE, run_fn, uses_truth
 from trainers.world_config import WorldConfig
-from trainers.world_predictions import RankingPredictions
+from trainers.world_predictions import RankingPredictions, true_predictions
 
 
 def test_the_truth_is_known_of_synthetic_videos_alone(tmp_path):
@@ -70,6 +71,22 @@ def test_a_model_that_predicts_nothing_of_use_is_refused(tmp_path):
     times = _save(tmp_path / "times", predict_tasks={"watch": 7.0})
     with pytest.raises(ValueError, match=r"no probability, only \['watch'\]"):
         RankingPredictions(times, SPEC)
+
+
+def test_true_predictions_are_the_responses_at_a_sessions_start():
+    response = random_world(users=6, pool=9, seed=2).response
+    users = np.asarray([4, 1])
+    found = true_predictions(response, ("like", "click"), users, seed=7)
+    assert found.shape == (2, 9, 2)
+    satisfaction = response.initial_satisfaction(tf.constant(users, tf.int32), tf.constant([7, 0]))
+    tables = response.arrays()
+    for row, user in enumerate(users):
+        lift = np.asarray(response.settings()["slopes"]) * (satisfaction[row].numpy() - 0.3)
+        logits = tables["logits"][user] + lift
+        expected = 1 / (1 + np.exp(-logits[:, [2, 0]]))
+        np.testing.assert_allclose(found[row], expected, rtol=1e-4)
+    with pytest.raises(ValueError, match=r"knows no follow, only click, long_view, like"):
+        true_predictions(response, ("click", "follow"), users, seed=7)
 
 
 @pytest.fixture(scope="module")
