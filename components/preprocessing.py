@@ -52,11 +52,15 @@ def _look_up(name: str, features: list[Feature], inputs: dict[str, Any]) -> dict
     for feature in features:
         levels.setdefault(feature.level, []).append(feature)
     stacked = {level: _stacked(group, inputs) for level, group in levels.items()}
+    learned_from = tf.concat([tf.reshape(values, [-1]) for values in stacked.values()], axis=0)
     vocabulary = tft.vocabulary(
-        tf.concat([tf.reshape(values, [-1]) for values in stacked.values()], axis=0),
+        learned_from,
         top_k=features[0].max_vocabulary,
         frequency_threshold=features[0].min_count,
         vocab_filename=name,
+        # TensorFlow keeps one table per node's name and process: another data set's table of the
+        # same name, which has not been collected yet, must have the same type.
+        name=f"vocabulary_{learned_from.dtype.name}",
     )
     outputs = {}
     for level, group in levels.items():

@@ -1,5 +1,6 @@
 """The preprocessing function under real TensorFlow Transform, against vocabularies made by hand."""
 
+import dataclasses
 import sys
 import types
 
@@ -81,18 +82,22 @@ def serialized():
         yield example.SerializeToString()
 
 
-@pytest.fixture(scope="module")
-def transformed(tmp_path_factory):
-    directory = str(tmp_path_factory.mktemp("transform"))
+def registered(spec):
+    """Where the preprocessing function finds it."""
     module = types.ModuleType("my_data_set_for_preprocessing")
-    module.SPEC = SPEC
+    module.SPEC = spec
     sys.modules[module.__name__] = module
+    return f"{module.__name__}:SPEC"
+
+
+def transform(directory, spec):
+    """Transform's output for a data set, and what it makes of its own sessions."""
     path = f"{directory}/examples.gz"
     with tf.io.TFRecordWriter(path, "GZIP") as writer:
         for record in serialized():
             writer.write(record)
     source = tfxio.TFExampleRecord(path, schema=build_schema(SPEC))
-    config = {"dataset": f"{module.__name__}:SPEC", "tasks": ["click"]}
+    config = {"dataset": registered(spec), "tasks": ["click"]}
     with beam.Pipeline() as pipeline, tft_beam.Context(temp_dir=f"{directory}/tmp"):
         data = pipeline | source.BeamSource()
         metadata = source.TensorAdapterConfig()
@@ -104,6 +109,34 @@ def transformed(tmp_path_factory):
     parsing = schema_utils.schema_as_feature_spec(build_schema(SPEC)).feature_spec
     raw = tf.io.parse_example(tf.constant(list(serialized())), parsing)
     return output, output.transform_features_layer()(raw)
+
+
+@pytest.fixture(scope="module")
+def transformed(tmp_path_factory):
+    return transform(str(tmp_path_factory.mktemp("transform")), SPEC)
+
+
+def test_another_data_set_in_the_same_process_has_tables_of_its_own(monkeypatch):
+    """TensorFlow keeps one table per name and process, until its owner is collected."""
+    made, alive = tf.lookup.StaticVocabularyTable, []
+
+    def kept(*arguments, **options):
+        alive.append(made(*arguments, **options))
+        return alive[-1]
+
+    monkeypatch.setattr(tf.lookup, "StaticVocabularyTable", kept)
+    for name, kind in (("item_id", tf.int64), ("color", tf.string)):
+        spec = dataclasses.replace(SPEC, features=tuple(f for f in SPEC.features if f.name == name))
+        config = {"dataset": registered(spec), "tasks": ["click"]}
+        specs = {
+            column: tf.RaggedTensorSpec([None, None], dtype)
+            for column, dtype in ((name, kind), ("click", tf.int64))
+        }
+        read = tft.get_analyze_input_columns(
+            lambda inputs, config=config: preprocessing_fn(inputs, config), specs
+        )
+        assert read == [name]
+    assert len(alive) == 2
 
 
 def test_shapes_follow_the_level(transformed):
