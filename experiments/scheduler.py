@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 from experiments.data import TrialData
 from experiments.progress import TrialProgress
 from experiments.results import LOG_FILE, TrialRecord, plain, trials_root
-from experiments.workers import Outcome, Task, TrialFunction, Worker
+from experiments.workers import TRIALS_OF_A_PROCESS, Outcome, Task, TrialFunction, Worker
 
 _SECONDS_PER_TICK = 1.0
 
@@ -116,8 +116,9 @@ def run_trials(
                 for connection in wait(list(busy), _SECONDS_PER_TICK):
                     worker = busy[connection]  # type: ignore[index]
                     task, outcome, lives = worker.outcome()
-                    if not lives:
+                    if not lives or worker.ended >= TRIALS_OF_A_PROCESS:
                         pool.remove(worker)
+                        worker.end()
                     run.take(task, outcome)
                 progress.tick()
     return run.outcomes()

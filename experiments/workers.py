@@ -3,7 +3,8 @@
 TensorFlow takes the number of its threads from the environment when it is imported, and an imported
 TensorFlow does not survive a fork. Workers are therefore spawned, and set their environment before
 the trial's function, whose module imports TensorFlow, is loaded. A worker serves many trials,
-because that import takes seconds. Its death, for example when memory runs out, fails one trial.
+because that import takes seconds, and not all of them, because its memory grows. Its death, for
+example when memory runs out, fails one trial.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from experiments.results import LOG_FILE, TrialRecord
 
 #: Takes the data of its kind, the trial, and the directories by key.
 TrialFunction = Callable[[Any, Any, dict[str, str]], dict[str, Any]]
+#: After so many a process is replaced: TensorFlow keeps some 100 MB of each trial's graphs.
+TRIALS_OF_A_PROCESS = 16
 _SECONDS_TO_END = 5.0
 
 
@@ -70,6 +73,7 @@ class Worker:
     Attributes:
       task: What it is doing, or None.
       begin: When it began, in seconds of the monotonic clock.
+      ended: Trials that it has run.
     """
 
     def __init__(self, threads: int):
@@ -81,6 +85,7 @@ class Worker:
         theirs.close()
         self.task: Task | None = None
         self.begin = 0.0
+        self.ended = 0
 
     def start(self, task: Task) -> None:
         """Hands over a trial; :meth:`outcome` is due when ``connection`` can be read."""
@@ -94,6 +99,7 @@ class Worker:
         task = self.task
         assert task is not None
         self.task = None
+        self.ended += 1
         seconds = time.monotonic() - self.begin
         try:
             return task, Outcome(seconds, self.connection.recv()), True

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,20 @@ def test_every_trial_runs_once_in_a_worker_with_its_threads(run, stubs, tmp_path
     assert record.result["metrics"]["click"] == {"auc": None, "logloss": 0.5, "s_logloss": None}
     assert record.result["curves"]["q"] == [[0.0, 1.0, 2.0]]
     assert "a line for the log" in next(tmp_path.rglob("ple-rmtl-seed0/trial.log")).read_text()
+
+
+def test_a_process_is_replaced_after_some_trials(run, stubs, tmp_path, monkeypatch):
+    assert len(KEYS) == 4
+    run(stubs.train, workers=1)
+    assert len({pid for pids in calls(tmp_path).values() for pid in pids}) == 1
+    for path in tmp_path.rglob("result.json"):
+        path.unlink()
+    for path in tmp_path.rglob("calls"):
+        path.write_text("")
+    monkeypatch.setattr("experiments.scheduler.TRIALS_OF_A_PROCESS", 2)
+    assert list(run(stubs.train, workers=1).records) == KEYS
+    pids = [pid for pids in calls(tmp_path).values() for pid in pids]
+    assert sorted(Counter(pids).values()) == [2, 2]
 
 
 def test_finished_trials_are_not_run_again(run, stubs, tmp_path, data):

@@ -20,7 +20,8 @@ def config(tmp_path_factory):
     return ClosedLoopConfig(
         tmp_path_factory.mktemp("loop"),
         days=2,
-        sessions=120,
+        # A day of less than a fifth of the first log's 615 sessions is refused.
+        sessions=200,
         users=40,
         pool=60,
         candidates=20,
