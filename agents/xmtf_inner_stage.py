@@ -76,6 +76,8 @@ class InnerStage(tf.Module):
         states: tf.Tensor,
         actions: tf.Tensor,
         step: tf.Tensor,
+        *,
+        learning_rate: float | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """One step down (18), or towards the identity in the first ``config.warmup_steps``.
 
@@ -85,6 +87,7 @@ class InnerStage(tf.Module):
           states: float32 `[batch, S]`, normalised.
           actions: float32 `[batch, K]`.
           step: Number of the step, from 0.
+          learning_rate: Adam's in this step; None takes ``config.inner_learning_rate``.
 
         Returns:
           What :meth:`losses` gives, before the step; zeros without inner stage.
@@ -97,10 +100,14 @@ class InnerStage(tf.Module):
             inner = self.fusion.inner(predictions, states)
             parts = self._losses(predictions, mask, inner, actions)
             value = self.loss(*parts)
+            rate = tf.constant(
+                self.config.inner_learning_rate if learning_rate is None else learning_rate
+            )
             if self.config.warmup_steps:
                 early = step < self.config.warmup_steps
-                self._rate.assign(tf.where(early, _WARMUP_RATE, self.config.inner_learning_rate))
+                rate = tf.where(early, _WARMUP_RATE, rate)
                 value = tf.where(early, identity_loss(predictions, inner, mask), value)
+            self._rate.assign(rate)
         gradients = tape.gradient(value, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return parts

@@ -112,6 +112,7 @@ class XmtfLearner(Learner):
             state_dim, self.observed_candidates, num_predictions, config, trial.seed
         )
         self.prepares = trial.spec.has_cells
+        self._preparation_rate = float(trial.setting("preparation_learning_rate"))
         self.fusion = RawStateFusion(self.agent.fusion, self.agent.normalized)
 
     def greedy_actions(self, states: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -132,7 +133,14 @@ class XmtfLearner(Learner):
         agent.normalizer.update(raw)
         states = agent.normalized(raw)
         neutral = tf.zeros([tf.shape(raw)[0], agent.fusion.action_dim])
-        parts = agent.inner_stage.train(predictions, mask, states, neutral, tf.constant(0))
+        parts = agent.inner_stage.train(
+            predictions,
+            mask,
+            states,
+            neutral,
+            tf.constant(0),
+            learning_rate=self._preparation_rate,
+        )
         return agent.inner_stage.loss(*parts)
 
 

@@ -50,6 +50,7 @@ SETTINGS: dict[str, Setting] = {
     "preparation": Setting(
         "cells", 2_000, "xMTF: steps of the inner stage alone, before the warm-up", zero=True
     ),
+    "preparation_learning_rate": Setting("cells", 1e-3, "xMTF: Adam's, of these steps", upper=1.0),
     "cell_units": Setting("cells", 32, "xMTF: units of each of a cell's two hidden layers"),
     "cem_population": Setting("cem", 32, "CEM: points of a generation"),
     "cem_generations": Setting("cem", 20, "CEM: generations"),
@@ -70,6 +71,7 @@ SMALL: dict[str, Value] = {
     "target_update_tau": 0.02,
     "inner_candidates": 20,
     "preparation": 300,
+    "preparation_learning_rate": 2e-3,
     "cell_units": 16,
     "curve_points": 2,
     # A generation's points are told apart by the mean of their sessions, and there are few.

@@ -144,7 +144,7 @@ def test_the_outer_steps_are_bcqs():
 @pytest.mark.parametrize("outer", ["actor_critic", "batch_constrained"])
 def test_the_cells_begin_as_the_identity(outer):
     """Through the warm-up the fusion comes to order as the log's, Σ o (1 + a o), did."""
-    agent = build(outer=outer, warmup_steps=300)
+    agent = build(outer=outer, warmup_steps=900)
     data = table()
     predictions = tf.constant(data.predictions.astype(np.float32))
 
@@ -153,7 +153,7 @@ def test_the_cells_begin_as_the_identity(outer):
         return float(tf.reduce_mean(tf.abs(agent.fusion.inner(predictions, states) - predictions)))
 
     first = distance()
-    train_offline(agent, data, 300, 64, seed=2, log_every=300)
+    train_offline(agent, data, 900, 64, seed=2, log_every=300)
     assert distance() < 0.05 < 0.15 < first
 
 
