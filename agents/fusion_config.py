@@ -15,6 +15,8 @@ from models.fusion.cells_config import CellsConfig
 
 OuterStageName = Literal["actor_critic", "batch_constrained"]
 OUTER_STAGES: tuple[OuterStageName, ...] = get_args(OuterStageName)
+TransferName = Literal["bpr", "hinge"]
+TRANSFERS: tuple[TransferName, ...] = get_args(TransferName)
 _Config = TypeVar("_Config", bound="FusionAgentConfig")
 
 
@@ -219,6 +221,9 @@ class XmtfConfig(FusionAgentConfig):
       critic_learning_rate: Adam's, of φ (xMTF).
       inner_learning_rate: Adam's, of θᴵ (xMTF's "supervised learning").
       monotonicity_weight: λ of (18) (xMTF).
+      transfer: The loss (16) that hands the outer stage's order down. ``bpr`` is xMTF's. It never
+        ends: cells of [0, 1] are driven to their ends by it, and candidates at the top are no
+        longer told apart. ``hinge``, ours, is 0 where the order is learnt.
       target_update_tau: Rate of both targets after each step. Not printed; TD3's.
       cells: The inner stage's.
       inner_stage: False is the ablation "xMTF without inner stage".
@@ -246,6 +251,7 @@ class XmtfConfig(FusionAgentConfig):
     critic_learning_rate: float = 2e-4
     inner_learning_rate: float = 2e-4
     monotonicity_weight: float = 0.4
+    transfer: TransferName = "bpr"
     target_update_tau: float = 0.005
     cells: CellsConfig = dataclasses.field(default_factory=CellsConfig)
     inner_stage: bool = True
@@ -263,6 +269,8 @@ class XmtfConfig(FusionAgentConfig):
         self._check_at_least(0, "warmup_steps", "inner_candidates")
         if self.outer not in OUTER_STAGES:
             raise ValueError(f"no outer stage {self.outer!r}; there are: {', '.join(OUTER_STAGES)}")
+        if self.transfer not in TRANSFERS:
+            raise ValueError(f"no transfer {self.transfer!r}; there are: {', '.join(TRANSFERS)}")
         if self.outer == "batch_constrained" and not self.outer_stage:
             raise ValueError("outer='batch_constrained' needs outer_stage=True")
         self.batch_constraint()  # which checks its settings

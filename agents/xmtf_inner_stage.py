@@ -8,7 +8,7 @@ from agents.fusion_config import XmtfConfig
 from models.fusion.formula_free import FormulaFreeFusion
 from models.fusion.monotonic_cells import build_cells
 from models.keras import keras
-from models.pairwise import monotonicity_loss, num_pairs, transfer_loss
+from models.pairwise import monotonicity_loss, num_pairs, order_loss, transfer_loss
 
 #: Adam's rate in the warm-up. The identity is a plain target that does not move; at xMTF's 2e-4 the
 #: cells needed over 2,000 steps to order 95% of the pairs as it does, at 1e-3 about 1,000.
@@ -60,7 +60,8 @@ class InnerStage(tf.Module):
           actions: float32 `[batch, K]`, of the outer stage that the labels z̃ come from.
 
         Returns:
-          Σ_k (17) and (16), float32 scalars: means over requests of what a pair contributes.
+          Σ_k (17), and (16) or what ``config.transfer`` has in its place, float32 scalars: means
+          over requests of what a pair contributes.
         """
         return self._losses(predictions, mask, self.fusion.inner(predictions, states), actions)
 
@@ -76,8 +77,6 @@ class InnerStage(tf.Module):
         states: tf.Tensor,
         actions: tf.Tensor,
         step: tf.Tensor,
-        *,
-        learning_rate: float | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """One step down (18), or towards the identity in the first ``config.warmup_steps``.
 
@@ -87,7 +86,6 @@ class InnerStage(tf.Module):
           states: float32 `[batch, S]`, normalised.
           actions: float32 `[batch, K]`.
           step: Number of the step, from 0.
-          learning_rate: Adam's in this step; None takes ``config.inner_learning_rate``.
 
         Returns:
           What :meth:`losses` gives, before the step; zeros without inner stage.
@@ -100,14 +98,10 @@ class InnerStage(tf.Module):
             inner = self.fusion.inner(predictions, states)
             parts = self._losses(predictions, mask, inner, actions)
             value = self.loss(*parts)
-            rate = tf.constant(
-                self.config.inner_learning_rate if learning_rate is None else learning_rate
-            )
             if self.config.warmup_steps:
                 early = step < self.config.warmup_steps
-                rate = tf.where(early, _WARMUP_RATE, rate)
+                self._rate.assign(tf.where(early, _WARMUP_RATE, self.config.inner_learning_rate))
                 value = tf.where(early, identity_loss(predictions, inner, mask), value)
-            self._rate.assign(rate)
         gradients = tape.gradient(value, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return parts
@@ -117,13 +111,14 @@ class InnerStage(tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         labels = tf.reduce_sum(self.fusion.outer.values(inner, actions), axis=-1)  # (8)
         scores = tf.reduce_sum(inner, axis=-1)  # (15)
+        transfer = {"bpr": transfer_loss, "hinge": order_loss}[self.config.transfer]
         pairs = num_pairs(mask)
         return (
             tf.reduce_mean(
                 tf.math.divide_no_nan(monotonicity_loss(predictions, inner, mask), pairs)
             ),
             tf.reduce_mean(
-                tf.math.divide_no_nan(transfer_loss(tf.stop_gradient(labels), scores, mask), pairs)
+                tf.math.divide_no_nan(transfer(tf.stop_gradient(labels), scores, mask), pairs)
             ),
         )
 

@@ -112,7 +112,6 @@ class XmtfLearner(Learner):
             state_dim, self.observed_candidates, num_predictions, config, trial.seed
         )
         self.prepares = trial.spec.has_cells
-        self._preparation_rate = float(trial.setting("preparation_learning_rate"))
         self.fusion = RawStateFusion(self.agent.fusion, self.agent.normalized)
 
     def greedy_actions(self, states: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -133,14 +132,7 @@ class XmtfLearner(Learner):
         agent.normalizer.update(raw)
         states = agent.normalized(raw)
         neutral = tf.zeros([tf.shape(raw)[0], agent.fusion.action_dim])
-        parts = agent.inner_stage.train(
-            predictions,
-            mask,
-            states,
-            neutral,
-            tf.constant(0),
-            learning_rate=self._preparation_rate,
-        )
+        parts = agent.inner_stage.train(predictions, mask, states, neutral, tf.constant(0))
         return agent.inner_stage.loss(*parts)
 
 
@@ -187,6 +179,7 @@ def _config(trial: XmtfTrial) -> FusionAgentConfig:
         actor_learning_rate=actor_rate,
         inner_learning_rate=trial.setting("inner_learning_rate"),
         monotonicity_weight=trial.setting("lambda"),
+        transfer=trial.setting("transfer"),
         cells=CellsConfig(spec.cells, hidden_units=(trial.setting("cell_units"),) * 2),
         # It is for logs; here the preparation is instead of it.
         warmup_steps=0,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from agents.fusion_config import TRANSFERS
 from datasets.rewards import REWARD_PRESETS
 from experiments.fusion_settings import FusionScale
 from experiments.setting import Setting, Value, Values, parse_value
@@ -43,6 +44,7 @@ SETTINGS: dict[str, Setting] = {
     "vae_learning_rate": Setting("bcq", 1e-3, "BCQ: Adam's, of the generator", upper=1.0),
     "sampled_actions": Setting("bcq", 10, "BCQ: actions sampled per state, n"),
     "lambda": Setting("cells", 0.4, "xMTF: weight of monotonicity (λ)", upper=1.0, zero=True),
+    "transfer": Setting("cells", "bpr", "xMTF: loss that hands the order down", TRANSFERS),
     "inner_learning_rate": Setting("cells", 2e-4, "xMTF: Adam's, of the inner stage", upper=1.0),
     "inner_candidates": Setting(
         "cells", 100, "xMTF: candidates of a request that the inner stage learns from"
@@ -50,7 +52,6 @@ SETTINGS: dict[str, Setting] = {
     "preparation": Setting(
         "cells", 2_000, "xMTF: steps of the inner stage alone, before the warm-up", zero=True
     ),
-    "preparation_learning_rate": Setting("cells", 1e-3, "xMTF: Adam's, of these steps", upper=1.0),
     "cell_units": Setting("cells", 32, "xMTF: units of each of a cell's two hidden layers"),
     "cem_population": Setting("cem", 32, "CEM: points of a generation"),
     "cem_generations": Setting("cem", 20, "CEM: generations"),
@@ -71,7 +72,6 @@ SMALL: dict[str, Value] = {
     "target_update_tau": 0.02,
     "inner_candidates": 20,
     "preparation": 300,
-    "preparation_learning_rate": 2e-3,
     "cell_units": 16,
     "curve_points": 2,
     # A generation's points are told apart by the mean of their sessions, and there are few.

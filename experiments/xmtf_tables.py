@@ -55,6 +55,13 @@ def table_3(options: FusionOptions) -> Design:
         )
         for name, spec in METHODS.items()
     ]
+    columns.append(
+        Column(
+            "xMTF, hinge transfer",
+            _trials(options, "xmtf", (("transfer", "hinge"),)),
+            {"xMTF": "xMTF", "equal weights": "equal weights"},
+        )
+    )
     return _design(
         TableDesign(
             "xMTF, Table 3: methods and ablations",

@@ -50,6 +50,22 @@ def transfer_loss(labels: tf.Tensor, scores: tf.Tensor, mask: tf.Tensor) -> tf.T
     return _pair_sum(labels, scores, mask, _bpr)
 
 
+def order_loss(labels: tf.Tensor, scores: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Σ_{z_i < z_j} max{0, zᴵ_i - zᴵ_j}: (16) with the hinge of (17), 0 once the order is learnt.
+
+    Ours. The BPR loss is never 0: it widens the gaps between scores whose order is right already.
+
+    Args:
+      labels: z, float32 `[batch, candidate]`; no gradient flows through them.
+      scores: zᴵ, float32 `[batch, candidate]`.
+      mask: bool `[batch, candidate]`, False where there is no candidate.
+
+    Returns:
+      float32 `[batch]`.
+    """
+    return _pair_sum(labels, scores, mask, _hinge)
+
+
 def num_pairs(mask: tf.Tensor) -> tf.Tensor:
     """Unordered pairs of candidates of each request, float32 `[batch]`."""
     count = tf.reduce_sum(tf.cast(mask, tf.float32), axis=1)

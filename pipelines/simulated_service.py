@@ -137,7 +137,7 @@ class SimulatedService:
           sessions: How many come; of users at random, at times of the day at random.
           start_ms: Unix time of the day's begin.
           client: Of the ranker.
-          log_dir: Gets ``requests/`` and ``feedback/``.
+          log_dir: Gets ``requests/``, ``feedback/`` and ``shown/``.
 
         Raises:
           RankingError: if a request is not answered.
@@ -153,7 +153,13 @@ class SimulatedService:
         watched = np.zeros(sessions)
         rows: list[dict[str, Any]] = []
         with (
-            InteractionLogger(log_dir, seconds_per_file=3600.0, now_ms=lambda: clock.now) as logger,
+            InteractionLogger(
+                log_dir,
+                seconds_per_file=3600.0,
+                now_ms=lambda: clock.now,
+                # A rehearsal's requests are few: a share of them says little of a distribution.
+                example_share=1.0,
+            ) as logger,
             ThreadPoolExecutor(_THREADS) as pool,
         ):
             while len(numbers):

@@ -10,6 +10,7 @@ from tf_agents.trajectories import trajectory
 
 from agents.fusion_config import XmtfConfig
 from agents.xmtf import build_xmtf
+from agents.xmtf_inner_stage import InnerStage
 from models.fusion.cells_config import CellsConfig
 from models.observation import MASK, PREDICTIONS, STATE
 from tests.agents.numpy_networks import actor, critic, draw, moved, shift, slope, values_of
@@ -236,6 +237,27 @@ def test_the_inner_stage_learns_the_outer_ones_order(family, data):
     assert float(last.transfer_loss) < 0.8 * float(first.transfer_loss)
     assert float(last.monotonicity_loss) <= float(first.monotonicity_loss) + 1e-6
     assert float(last.monotonicity_loss) < 1e-3
+
+
+def test_a_hinge_leaves_cells_alone_whose_order_is_right(data):
+    """The BPR loss does not: it drives them to the ends of [0, 1]."""
+    predictions, mask, states = (tf.constant(data[name]) for name in (PREDICTIONS, MASK, STATE))
+    neutral = tf.zeros([ROWS, TASKS])
+
+    def spread(transfer):
+        config = XmtfConfig(
+            transfer=transfer,
+            cells=CellsConfig(hidden_units=(8,)),
+            inner_learning_rate=3e-2,
+        )
+        stage = InnerStage(TASKS, STATES, config, seed=0)
+        step = tf.function(stage.train, autograph=False)
+        for _ in range(150):
+            step(predictions, mask, states, neutral, tf.constant(0))
+        values = stage.fusion.inner(predictions, states)
+        return float(tf.reduce_mean(tf.math.reduce_std(values, axis=1)))
+
+    assert 2 * spread("hinge") < spread("bpr")
 
 
 def test_the_policy_acts_from_the_state_alone(agent, data):

@@ -187,6 +187,7 @@ def test_transitions_that_do_not_fit_are_refused():
     ("values", "words"),
     [
         ({"outer": "sarsa"}, "no outer stage 'sarsa'; there are: actor_critic, batch_constrained"),
+        ({"transfer": "listnet"}, "no transfer 'listnet'; there are: bpr, hinge"),
         ({"rho": 3.0}, "rho is a distance"),
         ({"outer": "batch_constrained", "outer_stage": False}, "needs outer_stage=True"),
         ({"warmup_steps": -1}, "warmup_steps must be at least 0"),

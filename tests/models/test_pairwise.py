@@ -74,6 +74,20 @@ def test_transfer_loss(shape, seed):
         np.testing.assert_allclose(one, wanted, rtol=1e-4, atol=1e-5)
 
 
+@settings(deadline=None, max_examples=25)
+@given(shape=SHAPES, seed=st.integers(0, 1000))
+def test_order_loss(shape, seed):
+    predictions, values, mask = case(shape, seed)
+    labels, scores = predictions[..., :1], values[..., :1]
+    found = value_and_gradient(
+        lambda x: pairwise.order_loss(tf.constant(labels[..., 0]), x, tf.constant(mask)),
+        scores[..., 0],
+    )
+    value, slopes = hinge_by_hand(labels, scores, mask)
+    np.testing.assert_allclose(found[0], value, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found[1], slopes[..., 0], rtol=1e-4, atol=1e-5)
+
+
 def test_chunks_change_nothing(monkeypatch):
     predictions, values, mask = case((7, 5, 3), 0)
     arguments = (tf.constant(predictions), tf.constant(values), tf.constant(mask))
