@@ -26,8 +26,9 @@ from trainers.world_requests import WorldRequests
 
 _PAUSE_MS = 2_000
 _DAY_MS = 86_400_000
-#: Of the requests, whose features are logged for the check of skew.
-_EXAMPLE_SHARE = 0.25
+#: Of the requests, whose features are logged for the check of skew. A rehearsal's requests are few:
+#: a smaller share of them says little of a distribution.
+_EXAMPLE_SHARE = 1.0
 #: Requests on their way at once.
 _THREADS = 4
 
@@ -157,8 +158,7 @@ class SimulatedService:
                 log_dir,
                 seconds_per_file=3600.0,
                 now_ms=lambda: clock.now,
-                # A rehearsal's requests are few: a share of them says little of a distribution.
-                example_share=1.0,
+                example_share=_EXAMPLE_SHARE,
             ) as logger,
             ThreadPoolExecutor(_THREADS) as pool,
         ):
