@@ -47,13 +47,16 @@ def test_table_3_has_the_papers_seconds_and_all_against_xmtf():
     assert columns["CEM-1"].against == {"xMTF": "xMTF", "equal weights": "equal weights"}
     assert columns["xMTF w/o inner"].paper == {("simulator", "watch_s"): 1106.3}
     assert columns["TD3-3"].paper == columns["xMTF, basis cells"].paper == {}
+    hinge = columns["xMTF, hinge transfer"]
+    assert hinge.paper == {}
+    assert [trial.setting("transfer") for trial in hinge.trials] == ["hinge"] * 2
     text = markdown(fill_table(table, OPTIONS.seeds, results(design)))
     lines = text.splitlines()
     [papers] = [line for line in lines if line.startswith("| paper, its KuaiRand simulator")]
     # Seconds, no changes in percent.
     cells = [cell.strip() for cell in papers.split("|")[2:-1]]
     assert cells[:3] == ["", "897.5", "931.2"]
-    assert cells[8:] == ["1279.7", "1092.8", "1106.3", ""]
+    assert cells[8:] == ["1279.7", "1092.8", "1106.3", "", ""]
     deviations = [line for line in lines if line.startswith("| standard deviation")]
     assert deviations[0].split("|")[2].strip() == f"{np.std([200, 210], ddof=1):.2f}"
     [change] = [line for line in lines if line.startswith("| change from xMTF")][:1]
