@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
-from agents.fusion_config import XmtfConfig
+from agents.fusion_config import TransferName, XmtfConfig
 from models.fusion.formula_free import FormulaFreeFusion
 from models.fusion.monotonic_cells import build_cells
 from models.keras import keras
@@ -13,6 +15,10 @@ from models.pairwise import monotonicity_loss, num_pairs, order_loss, transfer_l
 #: Adam's rate in the warm-up. The identity is a plain target that does not move; at xMTF's 2e-4 the
 #: cells needed over 2,000 steps to order 95% of the pairs as it does, at 1e-3 about 1,000.
 _WARMUP_RATE = 1e-3
+_TRANSFER_LOSSES: dict[TransferName, Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]] = {
+    "bpr": transfer_loss,
+    "hinge": order_loss,
+}
 
 
 class InnerStage(tf.Module):
@@ -111,7 +117,7 @@ class InnerStage(tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         labels = tf.reduce_sum(self.fusion.outer.values(inner, actions), axis=-1)  # (8)
         scores = tf.reduce_sum(inner, axis=-1)  # (15)
-        transfer = {"bpr": transfer_loss, "hinge": order_loss}[self.config.transfer]
+        transfer = _TRANSFER_LOSSES[self.config.transfer]
         pairs = num_pairs(mask)
         return (
             tf.reduce_mean(

@@ -38,6 +38,10 @@ _REWARD = (
     "1.08 times the watch time of the best formula-based method, BatchRL-MTF-2, and 1.37 times "
     "that of CEM-2."
 )
+_TRANSFER = (
+    "*xMTF, hinge transfer* is ours: (16) is a hinge, which is 0 where the outer stage's order "
+    "is learnt, in the place of the BPR loss."
+)
 _VIOLATIONS = (
     "A violation is a pair of candidates of one request that a cell ranks against its prediction; "
     "shares are means over predictions, of the inner stage alone and of both stages."
@@ -68,7 +72,7 @@ def table_3(options: FusionOptions) -> Design:
             tuple(columns),
             (*_SIMULATOR, *_CELLS),
             _PAPER_DATA,
-            (_PROTOCOL, _REWARD, _VIOLATIONS),
+            (_PROTOCOL, _REWARD, _VIOLATIONS, _TRANSFER),
             _IN_THE_SIMULATOR,
             deviations=True,
             paper_changes=False,

@@ -55,13 +55,7 @@ def order_loss(labels: tf.Tensor, scores: tf.Tensor, mask: tf.Tensor) -> tf.Tens
 
     Ours. The BPR loss is never 0: it widens the gaps between scores whose order is right already.
 
-    Args:
-      labels: z, float32 `[batch, candidate]`; no gradient flows through them.
-      scores: zᴵ, float32 `[batch, candidate]`.
-      mask: bool `[batch, candidate]`, False where there is no candidate.
-
-    Returns:
-      float32 `[batch]`.
+    Arguments `[batch, candidate]` and result `[batch]` are those of :func:`transfer_loss`.
     """
     return _pair_sum(labels, scores, mask, _hinge)
 
