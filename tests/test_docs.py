@@ -7,7 +7,7 @@ changes how it is tested:
 - ``<!-- test: skip REASON -->`` leaves it out;
 - ``<!-- test: replace TEXT by TEXT -->`` runs it at another size.
 
-A page that runs ``mtfx ranking`` or another command of ``_SLOW`` takes minutes and is marked slow.
+A page that runs ``mtfx ranking`` or something else of ``_SLOW`` takes minutes and is marked slow.
 """
 
 import dataclasses
@@ -37,6 +37,7 @@ _SLOW = (
     "mtfx compare --run-dir",
     "mtfx daily",
     "mtfx closed-loop",
+    "build_estimator",
 )
 OTHER = ("text", "mermaid", "json", "yaml", "csv", "proto", "")
 

@@ -29,7 +29,7 @@ class Tilted:
 def draw(policy, states=None, users=None, seed=(1, 2)):
     states = tf.zeros([NUMBER, 3]) if states is None else states
     users = tf.range(len(states)) if users is None else users
-    return tf.function(policy.actions)(states, users, tf.constant(seed, tf.int32))
+    return tf.function(policy.actions, autograph=False)(states, users, tf.constant(seed, tf.int32))
 
 
 def scipy_log_density(actions, centres, deviation):

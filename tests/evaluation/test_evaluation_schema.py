@@ -1,5 +1,7 @@
 """An evaluation that decodes only what it needs finds the same."""
 
+import pytest
+
 from datasets.spec import Task
 from evaluation.eval_config import build_eval_config
 from evaluation.evaluation_schema import build_evaluation_schema
@@ -8,6 +10,7 @@ from evaluation.results import read_evaluation
 TASKS = (Task("click"), Task("watch_time_ms", kind="regression"))
 
 
+@pytest.mark.slow
 def test_figures_are_those_without_a_schema(impressions, evaluate):
     schema = build_evaluation_schema(TASKS, {"tab": "int64", "activity": "string"})
     assert {feature.name for feature in schema.feature} == {

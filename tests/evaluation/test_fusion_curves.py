@@ -46,6 +46,7 @@ def test_the_curves_are_those_of_the_cells_at_the_users_states(cells, drawn):
     assert drawn.has_cells
 
 
+@pytest.mark.slow
 def test_a_formula_is_drawn_too(formula):
     found = CurveSource(str(formula[0])).curves(("a", "b", "c"), STATES, 9)
     np.testing.assert_allclose(found.inner, np.broadcast_to(found.grid, (3, 2, 9)), rtol=1e-6)

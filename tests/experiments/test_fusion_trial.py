@@ -139,6 +139,7 @@ def simulator_and_fusion(world, **settings):
     return Simulator(loaded, config), build_fusion(FusionConfig(), loaded.num_predictions)
 
 
+@pytest.mark.slow
 def test_members_earn_what_each_earns_alone(world):
     simulator, fusion = simulator_and_fusion(world, max_views=6)
     policy = ConstantVectorPolicy(fusion.action_dim, members=3)
@@ -156,6 +157,7 @@ def test_members_earn_what_each_earns_alone(world):
         assert value == pytest.approx(returns.mean(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_each_call_of_a_search_meets_new_sessions(world):
     simulator, fusion = simulator_and_fusion(world, max_views=3)
     policy = ConstantVectorPolicy(fusion.action_dim, members=2)

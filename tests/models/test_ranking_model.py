@@ -74,7 +74,7 @@ def test_gradients_reach_every_weight(small, backbone):
         assert np.any(tf.convert_to_tensor(gradient).numpy()), variable.name
 
 
-@pytest.mark.parametrize("backbone", list(BACKBONES))
+@pytest.mark.parametrize("backbone", ONE_QUICK)
 def test_gradient_matches_finite_differences(small, backbone):
     model = small.model(backbone, dropout=0.0)
     features, labels = small.batch(rows=64)
@@ -117,7 +117,8 @@ def test_a_tiny_set_is_learned_by_heart(small, backbone):
     assert float(model.compute_loss(batch)) < 0.1 * before
 
 
-@pytest.mark.parametrize("backbone", ONE_QUICK)
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", list(BACKBONES))
 def test_bfloat16_agrees_with_float32(small, backbone):
     config = small.config(backbone)
     whole, mixed = (

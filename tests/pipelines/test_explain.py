@@ -38,6 +38,7 @@ def write_csv(path, rows, names=NAMES):
     return str(path)
 
 
+@pytest.mark.slow
 def test_states_of_a_file(ranker, tmp_path, capfd):
     rows = np.random.default_rng(0).normal(size=(2, len(NAMES))).round(3)
     table = write_csv(tmp_path / "states.csv", [["ann", *rows[0]], ["", *rows[1]]])

@@ -166,6 +166,7 @@ def test_a_directory_that_is_gone_leaves_what_is_loaded(own_server, request_part
     assert clients(own_server)[0].rank(*request_parts).version == 2
 
 
+@pytest.mark.slow
 def test_a_version_answers_its_warmup_requests_before_it_takes_traffic(own_server, request_parts):
     for version, state in (("6", request_parts[0]), ("7", np.zeros(9, np.float32))):
         shutil.copytree(own_server.base / "1", own_server.base / version)
@@ -176,6 +177,7 @@ def test_a_version_answers_its_warmup_requests_before_it_takes_traffic(own_serve
     assert 7 in own_server.server.versions.failures
 
 
+@pytest.mark.slow
 def test_a_version_that_is_rolled_back_is_let_go(own_server, request_parts):
     own_server.server.versions._labels.clear()
     shutil.copytree(own_server.base / "1", own_server.base / "5")

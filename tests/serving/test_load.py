@@ -84,6 +84,7 @@ def test_the_command_reports_percentiles(own_server, request_parts):
     assert "the warm-up requests have 5" in wrong.output
 
 
+@pytest.mark.slow
 def test_serving_needs_none_of_our_other_packages(checkout):
     code = (
         "import sys, serving.client, serving.stand_in_server, serving.load_test\n"

@@ -67,6 +67,7 @@ def test_a_resumed_training_goes_on_as_if_uninterrupted(tmp_path, weighting):
         assert one == pytest.approx(other, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_checkpoints_of_another_weighting_are_ignored(tmp_path):
     run(tmp_path, "constant", 1)
     assert run(tmp_path, "dwa", 1).resumed_from == 0

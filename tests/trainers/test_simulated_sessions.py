@@ -67,6 +67,7 @@ def test_sessions_are_as_long_as_users_stay_up_to_the_cap():
         assert (lengths == length).mean() == pytest.approx(chance, abs=4 * error), length
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_sessions():
     users = np.arange(60) % USERS
     first, again = (

@@ -198,7 +198,10 @@ def test_checkpoints_of_another_configuration_are_ignored(tmp_path, caplog):
     [
         pytest.param(TrainingConfig(epochs=2, strategy="mirrored"), marks=pytest.mark.slow),
         pytest.param(TrainingConfig(epochs=2, jit_compile=True), marks=pytest.mark.slow),
-        TrainingConfig(epochs=2, lazy_embeddings=False, steps_per_execution=3),
+        pytest.param(
+            TrainingConfig(epochs=2, lazy_embeddings=False, steps_per_execution=3),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["mirrored", "xla", "dense_adam"],
 )

@@ -38,7 +38,7 @@ def test_every_member_acts_on_its_own_block():
     policy = NetworkPolicy(SHAPE, members=3)
     policy.assign(parameters)
     expected = [network(parameters[row // 2], states[row]) for row in range(6)]
-    sample = tf.function(lambda s: act(policy, s))(states)
+    sample = tf.function(lambda s: act(policy, s), autograph=False)(states)
     np.testing.assert_allclose(sample.action, expected, rtol=1e-5, atol=1e-6)
     assert np.all(np.isnan(sample.log_density))
     assert sample.log_density.shape == (6,)
@@ -96,7 +96,7 @@ def test_evolution_learns_a_personal_action_without_tracing_anew():
     policy = NetworkPolicy(SHAPE, members)
     traces = []
 
-    @tf.function
+    @tf.function(autograph=False)
     def member_rewards():
         traces.append(1)
         tiled = tf.tile(tf.constant(states), [members, 1])

@@ -74,6 +74,8 @@ def small_config(**changes):
         "sessions": 60,
         "sessions_per_chunk": 25,
         "simulator": SimulatorConfig(candidates=10, max_views=12),
+        "code_version": "1.2.3",
+        "seed": 5,
     }
     return SimulatedInteractionConfig(**{**values, **changes})
 

@@ -112,8 +112,7 @@ def test_many_files_are_in_order_of_time(explore):
 
 
 def test_manifest_and_summary_say_what_was_written(explore):
-    config = small_config(code_version="1.2.3", seed=5)
-    generated = explore(config)
+    config, generated = small_config(), explore()
     manifest, summary = generated.manifest, generated.summary
     assert SimulatedInteractionConfig.from_json(json.dumps(manifest.config)) == config
     assert (manifest.code_version, manifest.seed) == ("1.2.3", 5)

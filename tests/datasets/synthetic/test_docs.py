@@ -9,6 +9,7 @@ from datasets.synthetic.user_model import SHOP_MODEL, VIDEO_MODEL
 PAGE = (Path(__file__).parents[3] / "docs" / "synthetic-data.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_example_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

@@ -32,7 +32,7 @@ class OwnDraws(tf_policy.TFPolicy):
 
 
 def run(policy, seed=(1, 2)):
-    sample = tf.function(policy.actions)(STATES, USERS, tf.constant(seed))
+    sample = tf.function(policy.actions, autograph=False)(STATES, USERS, tf.constant(seed))
     return sample.action.numpy(), sample.log_density.numpy()
 
 

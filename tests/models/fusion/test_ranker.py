@@ -349,6 +349,7 @@ def test_means_of_the_predictions_are_filled_into_the_state(ranking, parts):
     np.testing.assert_allclose(serve(signatures, [0.3, 9, 9], [])["state"], [0.3, 0, 0])
 
 
+@pytest.mark.slow
 def test_a_policy_that_was_saved_is_joined_too(ranking, parts, tmp_path):
     fusion, policy = parts
     spec = tf.TensorSpec([None, STATE_DIM], tf.float32, name="state")
