@@ -78,16 +78,13 @@ def train_retrieval(
     optimizer = LazyAdam(config.learning_rate)
     tensors = {name: tf.constant(column) for name, column in columns.items()}
 
-    # AutoGraph is for tfrs.tasks.Retrieval, which takes a tensor's len; it need not rewrite Keras.
-    apply_gradients = tf.autograph.experimental.do_not_convert(optimizer.apply_gradients)
-
-    @tf.function
+    @tf.function(autograph=False)
     def step(rows: tf.Tensor) -> tf.Tensor:
         batch = {name: tf.gather(column, rows) for name, column in tensors.items()}
         with tf.GradientTape() as tape:
             loss = model.compute_loss(batch, training=True)
         variables = model.trainable_variables
-        apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return loss
 
     rng = np.random.default_rng(config.seed)
