@@ -102,6 +102,7 @@ class StreamingTrainer:
         self._interactions, self._on_export = interactions, on_export
         manifest = _manifest(interactions)
         manifest.check_fusion(config.fusion.action_meaning(), interactions)
+        stopped = read_state(directory, _config_values(config))
         self._spec = spec = manifest.spec
         self._with_candidates = fusion_agent_entry(config.method).needs_candidates
         self.agent: Any = build_agent(
@@ -126,7 +127,8 @@ class StreamingTrainer:
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, os.path.join(directory, _CHECKPOINTS), max_to_keep=2
         )
-        self._restore()
+        if stopped is not None:
+            self._restore(*stopped)
 
     @property
     def _width(self) -> int:
@@ -278,12 +280,9 @@ class StreamingTrainer:
         path = self._manager.save(checkpoint_number=self.state.sessions)
         self.state.write(self._directory, _config_values(self._config), os.path.basename(path))
 
-    def _restore(self) -> None:
-        found = read_state(self._directory, _config_values(self._config))
-        if found is None:
-            return
-        self.state, name = found
-        path = os.path.join(self._directory, _CHECKPOINTS, name)
+    def _restore(self, state: StreamState, checkpoint: str) -> None:
+        self.state = state
+        path = os.path.join(self._directory, _CHECKPOINTS, checkpoint)
         self._checkpoint.restore(path).expect_partial()
         self._refill()
 
