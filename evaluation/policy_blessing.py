@@ -138,6 +138,12 @@ def decide(
     if not all(math.isfinite(x) for x in (candidate.value, candidate.low, candidate.high)):
         reasons.append("the estimate of the policy's value is not finite")
         return Verdict(False, reasons, notes)
+    if _is_impossible(candidate):
+        reasons.append(
+            f"the lower bound of the policy's value, {candidate.low:.4g}, is more than any session "
+            f"can earn, {candidate.diagnostics['largest_return']:.4g}: the fit of the estimate "
+            "diverged, as it may for actions that the log does not hold"
+        )
     if config.min_value is not None and candidate.low < config.min_value:
         reasons.append(
             f"the lower bound of the policy's value, {candidate.low:.4g}, is below the bound "
@@ -150,6 +156,11 @@ def decide(
         what = {"low": "lower bound", "value": "value"}[config.reference]
         if not math.isfinite(reference):
             notes.append(f"the current policy's {what} is not finite: it was not compared with")
+        elif _is_impossible(current):
+            notes.append(
+                f"the current policy's {what}, {reference:.4g}, is more than any session can earn: "
+                "it was not compared with"
+            )
         elif candidate.low < reference - config.max_drop:
             allowed = f" by more than {config.max_drop:.4g}" if config.max_drop else ""
             reasons.append(
@@ -164,3 +175,8 @@ def decide(
     if actions.is_constant and config.allow_constant:
         notes.append("the policy takes the same action in all states, as is allowed here")
     return Verdict(not reasons, reasons, notes)
+
+
+def _is_impossible(estimate: Estimate) -> bool:
+    most = estimate.diagnostics.get("largest_return")
+    return most is not None and estimate.low > most

@@ -30,8 +30,8 @@ class FittedQEvaluation(Estimator):
     over the last tenth of the steps), ``value_drift`` (what the value moved by in that tenth),
     ``converged`` (whether that was less than 2% of the value, or of the mean size of a reward if
     that is larger), ``value_history`` by step, ``fit_values`` (each network's),
-    ``actions_per_state``, ``steps``. Where it did not converge, raise ``steps``, or ``batch_size``
-    if the value swings.
+    ``actions_per_state``, ``steps``, ``largest_return`` (what no value can exceed). Where it did
+    not converge, raise ``steps``, or ``batch_size`` if the value swings.
     """
 
     def __init__(
@@ -69,8 +69,21 @@ class FittedQEvaluation(Estimator):
             "penalty": self.penalty,
             "fit_values": [float(value) for value in matrix.mean(axis=1)],
             "actions_per_state": int(actions.now.shape[1]),
+            "largest_return": largest_return(data.rewards, self.config.gamma),
         }
         return Estimate(float(matrix.mean()), low, high, len(rows), diagnostics)
+
+
+def largest_return(rewards: tf.Tensor, gamma: float) -> float | None:
+    """What no session can exceed: the largest logged reward at every request of an endless one.
+
+    A value above it is no value: the fit of Q diverged, as bootstrapping from actions that no log
+    holds may. None where gamma is 1, which sets no bound.
+    """
+    most = float(tf.reduce_max(rewards))
+    if most <= 0.0:
+        return most
+    return most / (1.0 - gamma) if gamma < 1.0 else None
 
 
 def fit_diagnostics(histories: list[FitHistory], data: OfflineData) -> dict[str, Any]:

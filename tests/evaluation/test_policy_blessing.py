@@ -80,6 +80,22 @@ def test_an_estimate_that_is_not_finite_is_refused(field):
     assert verdict(candidate=None).reasons == ["the policy's value was not estimated"]
 
 
+def test_a_value_that_no_session_can_earn_is_no_value():
+    """Seen: a diverged fit put a policy of 9.6 at 5,744."""
+    absurd = Estimate(5744.0, 5700.0, 5800.0, 100, {"largest_return": 60.0})
+    [reason] = verdict(candidate=absurd).reasons
+    assert "5700, is more than any session can earn, 60: the fit of the estimate diverged" in reason
+    possible = absurd._replace(low=59.0)  # the interval reaches what is possible
+    assert verdict(candidate=possible).blessed
+    assert verdict(candidate=absurd._replace(diagnostics={"largest_return": None})).blessed
+    compared = verdict(current=absurd)
+    assert compared.blessed
+    assert compared.notes == [
+        "the current policy's lower bound, 5700, is more than any session can earn: it was not "
+        "compared with"
+    ]
+
+
 def test_what_a_reader_must_know():
     unsure = NEW._replace(diagnostics={"converged": False, "value_drift": 0.31})
     assert verdict(candidate=unsure).notes == [

@@ -9,7 +9,7 @@ import tensorflow as tf
 from evaluation.ope.config import ConservativeConfig, FittedQConfig
 from evaluation.ope.conservative import ConservativeEstimator
 from evaluation.ope.data import OfflineData
-from evaluation.ope.fitted_q import FittedQEvaluation, fit_diagnostics
+from evaluation.ope.fitted_q import FittedQEvaluation, fit_diagnostics, largest_return
 from evaluation.ope.q_fitting import FitHistory, batch_rows, draw_policy_actions, fit_q
 from evaluation.ope.q_network import QNetwork, conservative_loss, td_targets
 
@@ -209,6 +209,20 @@ def test_a_value_that_still_moves_has_not_converged(values, converged):
     assert found["converged"] == converged
     assert found["value_drift"] == pytest.approx(values[-1] - ([0.0, *values])[-2])
     assert found["td_loss"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("rewards", "gamma", "most"),
+    [
+        ([0.5, 2.0], 0.9, 20.0),
+        ([0.5, 2.0], 1.0, None),
+        ([-3.0, -1.0], 0.9, -1.0),
+        ([0.0], 1.0, 0.0),
+    ],
+)
+def test_no_session_earns_more_than_the_largest_reward_for_ever(rewards, gamma, most):
+    found = largest_return(tf.constant(rewards), gamma)
+    assert found == (most if most is None else pytest.approx(most))
 
 
 @pytest.mark.parametrize(
