@@ -45,7 +45,7 @@ demo: $(STAMP) ## Synthesize a small data set and run both pipelines on it.
 		--sessions $(DEMO_SESSIONS) --eval-sessions $(DEMO_EVAL_SESSIONS) \
 		--train-steps $(DEMO_STEPS) --set "hidden_units=(64,64)" --seed 1
 
-test: $(STAMP) ## Run the default tests (nine to fourteen minutes on two cores).
+test: $(STAMP) ## Run the default tests (eight to ten minutes on two cores).
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-modern: ## Run the default tests on Python 3.13, in a Debian 13 made for it where glibc is too old.
