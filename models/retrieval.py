@@ -40,7 +40,7 @@ class TwoTowerConfig:
 
 
 class _Retrieval(tfrs.tasks.Retrieval):
-    """The task for graphs: AutoGraph, which its ``len`` of a tensor needs, stops at the task itself.
+    """The task for graphs: AutoGraph, which its ``len`` of a tensor needs, stops at the task.
 
     Left to a ``tf.function``, AutoGraph rewrites Keras' losses too: eight seconds of every process.
     """
