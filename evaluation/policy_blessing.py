@@ -119,6 +119,7 @@ def decide(
     Args:
       actions: The new policy's actions.
       candidate: Its value by the deciding estimator; None where its actions forbid an estimate.
+        Above its diagnostic ``largest_return``, where it has one, it is refused.
       current: The current policy's, by the same estimator, data and seed; None if there is none.
       config: The rule.
       order_agreement: See :class:`BlessingConfig`; None for a policy whose fusion is the log's.
@@ -140,9 +141,10 @@ def decide(
         return Verdict(False, reasons, notes)
     if _is_impossible(candidate):
         reasons.append(
-            f"the lower bound of the policy's value, {candidate.low:.4g}, is more than any session "
-            f"can earn, {candidate.diagnostics['largest_return']:.4g}: the fit of the estimate "
-            "diverged, as it may for actions that the log does not hold"
+            f"the lower bound of the policy's value, {candidate.low:.4g}, is more than the largest "
+            "logged reward at every request would add up to, "
+            f"{candidate.diagnostics['largest_return']:.4g}: the fit of the estimate diverged, as "
+            "it may for actions that the log does not hold"
         )
     if config.min_value is not None and candidate.low < config.min_value:
         reasons.append(
@@ -158,8 +160,8 @@ def decide(
             notes.append(f"the current policy's {what} is not finite: it was not compared with")
         elif _is_impossible(current):
             notes.append(
-                f"the current policy's {what}, {reference:.4g}, is more than any session can earn: "
-                "it was not compared with"
+                f"the current policy's {what}, {reference:.4g}, is more than the largest logged "
+                "reward at every request would add up to: it was not compared with"
             )
         elif candidate.low < reference - config.max_drop:
             allowed = f" by more than {config.max_drop:.4g}" if config.max_drop else ""

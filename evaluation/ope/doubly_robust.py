@@ -58,7 +58,7 @@ class DoublyRobust(Estimator):
         low, high = percentile_interval(statistic, data.num_sessions, self.bootstrap, seed)
         diagnostics = {
             **weights.diagnostics,
-            **fit_diagnostics(histories, data),
+            **fit_diagnostics(histories, data, weighting.gamma),
             "control_variate": float(baselines[:, 0].mean()),
             "self_normalised": weighting.self_normalised,
             "bandwidth": dense.bandwidth if isinstance(dense, SmoothedPolicy) else None,

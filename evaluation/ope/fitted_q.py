@@ -30,7 +30,7 @@ class FittedQEvaluation(Estimator):
     over the last tenth of the steps), ``value_drift`` (what the value moved by in that tenth),
     ``converged`` (whether that was less than 2% of the value, or of the mean size of a reward if
     that is larger), ``value_history`` by step, ``fit_values`` (each network's),
-    ``actions_per_state``, ``steps``, ``largest_return`` (what no value can exceed). Where it did
+    ``actions_per_state``, ``steps``, ``largest_return`` (a value above it is none). Where it did
     not converge, raise ``steps``, or ``batch_size`` if the value swings.
     """
 
@@ -65,20 +65,26 @@ class FittedQEvaluation(Estimator):
         matrix = np.stack(values)
         low, high = mean_interval(matrix, self.bootstrap, _int32(rng))
         diagnostics = {
-            **fit_diagnostics(histories, data),
+            **fit_diagnostics(histories, data, self.config.gamma),
             "penalty": self.penalty,
             "fit_values": [float(value) for value in matrix.mean(axis=1)],
             "actions_per_state": int(actions.now.shape[1]),
-            "largest_return": largest_return(data.rewards, self.config.gamma),
         }
         return Estimate(float(matrix.mean()), low, high, len(rows), diagnostics)
 
 
 def largest_return(rewards: tf.Tensor, gamma: float) -> float | None:
-    """What no session can exceed: the largest logged reward at every request of an endless one.
+    """What no session exceeds while rewards are no larger than the logged ones.
 
-    A value above it is no value: the fit of Q diverged, as bootstrapping from actions that no log
-    holds may. None where gamma is 1, which sets no bound.
+    That is the largest of them at every request of an endless session. A value above it says that
+    the fit of Q diverged, as bootstrapping from actions that no log holds may.
+
+    Args:
+      rewards: Logged rewards, float32 `[transition]`.
+      gamma: Discount in [0, 1].
+
+    Returns:
+      The bound, in units of reward; None where gamma is 1, which sets none.
     """
     most = float(tf.reduce_max(rewards))
     if most <= 0.0:
@@ -86,7 +92,7 @@ def largest_return(rewards: tf.Tensor, gamma: float) -> float | None:
     return most / (1.0 - gamma) if gamma < 1.0 else None
 
 
-def fit_diagnostics(histories: list[FitHistory], data: OfflineData) -> dict[str, Any]:
+def fit_diagnostics(histories: list[FitHistory], data: OfflineData, gamma: float) -> dict[str, Any]:
     """What fits say about themselves, the worst of each; see :class:`FittedQEvaluation`."""
     drifts = [_drift(history) for history in histories]
     worst = int(np.argmax(np.abs(drifts)))
@@ -98,6 +104,7 @@ def fit_diagnostics(histories: list[FitHistory], data: OfflineData) -> dict[str,
         "td_loss": max(history.td_loss[-1] for history in histories),
         "value_drift": drifts[worst],
         "converged": bool(abs(drifts[worst]) <= allowed),
+        "largest_return": largest_return(data.rewards, gamma),
         "value_history": dict(
             zip(map(str, histories[worst].steps), histories[worst].value, strict=True)
         ),

@@ -61,7 +61,7 @@ def test_certain_predictions_have_finite_rewards(label, action):
     assert reward == pytest.approx(0.0 if label == action else np.log(1e-7), abs=1e-5, rel=0.02)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 5), min_size=1, max_size=8),
     lanes=st.integers(1, 5),

@@ -84,15 +84,16 @@ def test_a_value_that_no_session_can_earn_is_no_value():
     """Seen: a diverged fit put a policy of 9.6 at 5,744."""
     absurd = Estimate(5744.0, 5700.0, 5800.0, 100, {"largest_return": 60.0})
     [reason] = verdict(candidate=absurd).reasons
-    assert "5700, is more than any session can earn, 60: the fit of the estimate diverged" in reason
+    assert "5700, is more than the largest logged reward at every request" in reason
+    assert "60: the fit of the estimate diverged" in reason
     possible = absurd._replace(low=59.0)  # the interval reaches what is possible
     assert verdict(candidate=possible).blessed
     assert verdict(candidate=absurd._replace(diagnostics={"largest_return": None})).blessed
     compared = verdict(current=absurd)
     assert compared.blessed
     assert compared.notes == [
-        "the current policy's lower bound, 5700, is more than any session can earn: it was not "
-        "compared with"
+        "the current policy's lower bound, 5700, is more than the largest logged reward at every "
+        "request would add up to: it was not compared with"
     ]
 
 

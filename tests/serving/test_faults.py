@@ -180,7 +180,6 @@ def other_format(version):
     (version / "saved_model.pb").write_bytes(json.dumps({"model": 1}).encode())
 
 
-@pytest.mark.slow
 def test_a_corrupted_directory_leaves_the_last_good_version(own_server, request_parts, caplog):
     versions = own_server.server.versions
     client = both(own_server.target, own_server.url)[0]

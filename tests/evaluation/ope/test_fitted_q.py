@@ -205,10 +205,13 @@ def test_a_value_that_still_moves_has_not_converged(values, converged):
     steps = list(range(10, 10 * len(values) + 1, 10))
     history = FitHistory(steps=steps, td_loss=[0.5] * len(values), value=values)
     still = FitHistory(steps=steps, td_loss=[0.1] * len(values), value=[2.0] * len(values))
-    found = fit_diagnostics([still, history] if len(values) > 1 else [history], continuous_data())
+    found = fit_diagnostics(
+        [still, history] if len(values) > 1 else [history], continuous_data(), 0.9
+    )
     assert found["converged"] == converged
     assert found["value_drift"] == pytest.approx(values[-1] - ([0.0, *values])[-2])
     assert found["td_loss"] == 0.5
+    assert found["largest_return"] == largest_return(continuous_data().rewards, 0.9)
 
 
 @pytest.mark.parametrize(

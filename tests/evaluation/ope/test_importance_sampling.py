@@ -142,7 +142,9 @@ def test_the_doubly_robust_estimator_finds_the_truth(log, finite, folds):
     estimate = DoublyRobust(config).estimate(data, finite.TabularPolicy(target), seed=0)
     assert estimate.low < mdp.value(target) < estimate.high
     assert estimate.high - estimate.low < 0.5
-    assert {"effective_sample_size", "td_loss", "control_variate"} <= set(estimate.diagnostics)
+    assert {"effective_sample_size", "td_loss", "control_variate", "largest_return"} <= set(
+        estimate.diagnostics
+    )
 
 
 def test_the_behaviour_policy_itself_has_even_weights(log, finite):

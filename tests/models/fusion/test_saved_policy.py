@@ -57,7 +57,6 @@ def test_actions_are_clipped_to_their_bounds(tmp_path):
     assert np.isnan(sample.log_density.numpy()).all()
 
 
-@pytest.mark.slow
 def test_an_agents_policy_answers_the_same_without_our_code(tmp_path):
     agent = build_agent("td3", STATE_DIM, ACTION_DIM, Td3Config(hidden_units=(8,)), seed=1)
     function = agent_function(agent.policy)
