@@ -96,7 +96,7 @@ class StreamingTrainer:
 
         Raises:
           DataError: if the directory holds no transitions, or actions of another fusion function;
-            if a resumed run had another configuration, or misses its files.
+            if a resumed run had another configuration, or misses its files or its checkpoint.
         """
         self._config, self._directory = config, directory
         self._interactions, self._on_export = interactions, on_export
@@ -283,7 +283,13 @@ class StreamingTrainer:
     def _restore(self, state: StreamState, checkpoint: str) -> None:
         self.state = state
         path = os.path.join(self._directory, _CHECKPOINTS, checkpoint)
-        self._checkpoint.restore(path).expect_partial()
+        try:
+            self._checkpoint.restore(path).expect_partial()
+        except tf.errors.OpError as error:
+            raise DataError(
+                f"{path}, where this stream stopped, is missing or damaged: begin anew in another "
+                "directory"
+            ) from error
         self._refill()
 
     def _refill(self) -> None:

@@ -126,6 +126,10 @@ def test_what_does_not_fit_is_refused(arriving, tmp_path):
         StreamingTrainer(str(arriving), str(tmp_path / "out"), other)
     with pytest.raises(DataError, match=r"transitions\.json"):
         StreamingTrainer(str(tmp_path / "nowhere"), str(tmp_path / "new"), CONFIG)
+    for part in (tmp_path / "out" / "checkpoints").glob("*.index"):
+        part.unlink()
+    with pytest.raises(DataError, match="where this stream stopped, is missing or damaged"):
+        StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
     (tmp_path / "out" / "stream.json").write_text("{")
     with pytest.raises(DataError, match="damaged"):
         StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
