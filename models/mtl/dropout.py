@@ -8,8 +8,6 @@ each reading it from a random place, and the scale is left to the weights (see `
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 #: Members read the pool from places that are a multiple of this apart: TensorFlow then hands out
@@ -62,29 +60,3 @@ def keep_masks(
         tf.reshape(tf.slice(pool, start[None], size[None]), [batch, units])
         for start in tf.unstack(starts)
     ]
-
-
-def relu_dropout(inputs: tf.Tensor, keep: tf.Tensor) -> tf.Tensor:
-    """``relu(inputs) * keep``, whose gradient needs no mask.
-
-    Where the output is positive, the unit was active and kept: ReLU's own gradient, taken at the
-    output, is that of both. It also serves to multiply with the mask in the forward pass.
-
-    Args:
-      inputs: Pre-activations, any shape and float type.
-      keep: Ones and zeros of the same shape and type.
-
-    Returns:
-      Tensor like ``inputs``.
-    """
-
-    @tf.custom_gradient
-    def apply(pre_activations: tf.Tensor) -> Any:
-        outputs = tf.raw_ops.ReluGrad(gradients=tf.nn.relu(pre_activations), features=keep)
-
-        def gradient(upstream: tf.Tensor) -> tf.Tensor:
-            return tf.raw_ops.ReluGrad(gradients=upstream, features=outputs)
-
-        return outputs, gradient
-
-    return apply(inputs)

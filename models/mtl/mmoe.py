@@ -7,8 +7,8 @@ import tensorflow as tf
 from datasets.spec import Task
 from models.keras import keras
 from models.mtl.base import Backbone
-from models.mtl.blocks import Gate
 from models.mtl.config import MmoeConfig
+from models.mtl.gates import Gate, mixtures
 
 
 class Mmoe(Backbone):
@@ -37,5 +37,7 @@ class Mmoe(Backbone):
     def call(self, state: tf.Tensor, training: bool = False) -> tf.Tensor:
         """See :meth:`Backbone.call`."""
         experts = self.experts(state, training=training)
-        mixtures = [gate(state, experts) for gate in self.gates]
-        return self.towers(mixtures, training=training)
+        gates = [gate(state) for gate in self.gates]
+        everyone = tuple(range(len(experts)))
+        mixed = mixtures(gates, experts, (everyone,) * self.num_tasks, training)
+        return self.towers(mixed, training=training)

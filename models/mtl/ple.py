@@ -7,8 +7,9 @@ import tensorflow as tf
 from datasets.spec import Task
 from models.keras import keras
 from models.mtl.base import Backbone
-from models.mtl.blocks import Gate, ParallelMlp
+from models.mtl.blocks import ParallelMlp
 from models.mtl.config import PleConfig
+from models.mtl.gates import Gate, mixtures
 
 
 class ExtractionLevel(keras.layers.Layer):
@@ -70,15 +71,16 @@ class ExtractionLevel(keras.layers.Layer):
             [task_input for task_input in task_inputs for _ in range(each)], training=training
         )
         shared = self.shared_experts(shared_input, training=training)
-        outputs = [
-            gate(task_input, own[index * each : (index + 1) * each] + shared)
-            for index, (gate, task_input) in enumerate(
-                zip(self.task_gates, task_inputs, strict=True)
-            )
+        everyone = tuple(range(len(own) + len(shared)))
+        seen = [
+            everyone[index * each : (index + 1) * each] + everyone[len(own) :]
+            for index in range(self._num_tasks)
         ]
+        gates = [gate(task) for gate, task in zip(self.task_gates, task_inputs, strict=True)]
         if self.shared_gate is not None:
-            outputs.append(self.shared_gate(shared_input, own + shared))
-        return outputs
+            seen.append(everyone)
+            gates.append(self.shared_gate(shared_input))
+        return mixtures(gates, own + shared, tuple(seen), training)
 
 
 class Ple(Backbone):

@@ -1,4 +1,4 @@
-"""Dropout: its rate, its scale, its independence, its gradient."""
+"""Dropout: its rate, its scale, its independence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from models.mtl.blocks import ParallelMlp
-from models.mtl.dropout import keep_masks, keep_scale, relu_dropout
+from models.mtl.dropout import keep_masks, keep_scale
 
 SEED = tf.constant([3, 14])
 
@@ -48,20 +48,6 @@ def test_masks_depend_on_the_seed_alone():
 @pytest.mark.parametrize(("count", "batch", "units"), [(1, 1, 1), (2, 3, 5), (8, 1, 16), (3, 0, 4)])
 def test_any_shape(count, batch, units):
     assert masks(count, batch, units, 0.2).shape == (count, batch, units)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_relu_dropout_and_its_gradient(dtype):
-    rng = np.random.default_rng(0)
-    values = tf.constant(rng.normal(size=(30, 8)), dtype)
-    keep = tf.constant(rng.integers(0, 2, (30, 8)), dtype)
-    with tf.GradientTape() as tape:
-        tape.watch(values)
-        outputs = relu_dropout(values, keep)
-        loss = tf.reduce_sum(outputs * outputs)
-    expected = np.maximum(values.numpy(), 0) * keep.numpy()
-    np.testing.assert_array_equal(outputs, expected)
-    np.testing.assert_array_equal(tape.gradient(loss, values), 2 * expected)
 
 
 def test_the_expected_output_is_that_without_dropout():

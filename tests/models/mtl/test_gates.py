@@ -1,0 +1,57 @@
+"""Gates and mixtures: NumPy's figures, and the compiled gradient against TensorFlow's own."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.mtl.gates import Gate, mixtures
+
+#: What the gates of MMoE see, and those of a level of PLE with a shared gate.
+EVERYONE = ((0, 1, 2), (0, 1, 2))
+EXTRACTION = ((0, 2), (1, 2), (0, 1, 2))
+
+
+def test_a_gate_is_a_softmax_of_its_inputs():
+    gate = Gate(4, seed=1, name="gate")
+    inputs = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    weights = gate(tf.constant(inputs)).numpy()
+    logits = inputs @ gate.kernel.numpy()
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(weights, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("seen", [EVERYONE, EXTRACTION])
+@pytest.mark.parametrize("training", [False, True])
+@settings(max_examples=5)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_mixtures_are_sums_of_the_experts_seen(seen, training, seed):
+    gates, experts, _ = tensors(seen, seed)
+    mixed = mixtures(gates, experts, seen, training)
+    for gate, places, mixture in zip(gates, seen, mixed, strict=True):
+        stacked = np.stack([experts[place].numpy() for place in places], axis=1)
+        expected = np.einsum("be,beu->bu", gate.numpy(), stacked)
+        np.testing.assert_allclose(mixture, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("seen", [EVERYONE, EXTRACTION])
+def test_the_compiled_gradient_is_tensorflows_own(seen):
+    gates, experts, upstream = tensors(seen, seed=7)
+
+    def gradients(training):
+        with tf.GradientTape() as tape:
+            tape.watch([gates, experts])
+            mixed = mixtures(gates, experts, seen, training)
+        return tf.nest.flatten(tape.gradient(mixed, [gates, experts], output_gradients=upstream))
+
+    for one, other in zip(gradients(True), gradients(False), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def tensors(seen, seed):
+    rng = np.random.default_rng(seed)
+    gates = [tf.nn.softmax(tf.constant(rng.normal(size=(6, len(p))), tf.float32)) for p in seen]
+    experts = [tf.constant(rng.normal(size=(6, 4)), tf.float32) for _ in range(3)]
+    upstream = [tf.constant(rng.normal(size=(6, 4)), tf.float32) for _ in seen]
+    return gates, experts, upstream
