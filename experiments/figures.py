@@ -44,8 +44,8 @@ FIGURES: dict[str, Figure] = {
     "q_mean": Figure("mean estimated Q", None, 3),
     "q_deviation": Figure("standard deviation of Q over states", None, 3),
     "q_error": Figure("mean Q less the true return", None, 3),
-    "distance": Figure("distance to the logged actions", False, 3),
-    "extreme": Figure("share of actions at a bound", False, 3),
+    "distance": Figure("distance to the logged actions", None, 3),
+    "extreme": Figure("share of actions at a bound", None, 3),
     "spread": Figure("standard deviation of the actions", None, 3),
     # Of an estimator, over policies.
     "kendall_tau": Figure("Kendall's tau with the true order", True, 3),

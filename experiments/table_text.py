@@ -79,9 +79,12 @@ def console_tables(table: ResultTable) -> Iterator[Table]:
 
 def console_legend(table: ResultTable) -> str:
     """What the figures of :func:`console_tables` mean."""
+    text = f"mean ± half of the 95% interval over {len(table.seeds)} seed(s)"
+    if not _has_comparisons(table):
+        return text
     return (
-        f"mean ± half of the 95% interval over {len(table.seeds)} seed(s), then the difference "
-        f"to {_first_comparisons(table)}; * p < {SIGNIFICANT}, paired t-test"
+        f"{text}, then the difference to {_first_comparisons(table)}; * p < {SIGNIFICANT}, "
+        "paired t-test"
     )
 
 
@@ -158,9 +161,15 @@ def _legend(table: ResultTable) -> str:
     seeds = f"{count} seeds" if count > 1 else "one seed, so there is no interval and no test"
     text = (
         f"Mean over {seeds} {table.design.measured_on}, ± half of the 95% confidence interval "
-        f"(Student's t). Differences are paired by seed; p is of the two-sided paired t-test, "
-        f"* p < {SIGNIFICANT}. Bold is the best mean."
+        "(Student's t)."
     )
+    if _has_comparisons(table):
+        text += (
+            " Differences are paired by seed; p is of the two-sided paired t-test, "
+            f"* p < {SIGNIFICANT}."
+        )
+    if any(_best(row, FIGURES[row.figure]) for row in table.rows):
+        text += " Bold is the best mean."
     for comparison in table.design.comparisons:
         pairs = {
             column.title: column.against[comparison]
@@ -171,6 +180,10 @@ def _legend(table: ResultTable) -> str:
             listed = ", ".join(f"{title} less {other}" for title, other in pairs.items())
             text += f" *less {comparison}*: {listed}."
     return text
+
+
+def _has_comparisons(table: ResultTable) -> bool:
+    return any(column.against for column in table.design.columns)
 
 
 def _first_comparisons(table: ResultTable) -> str:

@@ -117,6 +117,16 @@ def test_the_terminal_has_a_table_per_task():
     assert "the difference to its backbone; * p < 0.05" in words
 
 
+def test_a_table_that_compares_nothing_explains_no_differences():
+    alone = dataclasses.replace(DESIGN, columns=(DESIGN.columns[0],))
+    table = fill_table(alone, SEEDS, results())
+    for text in (markdown(table), console_legend(table)):
+        assert "95%" in text
+        assert "difference" not in text.lower()
+        assert "p <" not in text
+    assert "Bold" not in markdown(table)
+
+
 def test_json_has_every_seeds_value():
     values = json.loads(json.dumps(fill(results()).to_dict(), allow_nan=False))
     cell = values["rows"][0]["cells"]["RMTL-PLE"]
