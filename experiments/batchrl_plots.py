@@ -17,8 +17,8 @@ from experiments.tables import ResultTable, fill_table
 Results = Mapping[str, Mapping[str, Any]]
 
 
-def bar_plots(design: Design, results: Results, path: str) -> list[str]:
-    """Bars of the true figures by method.
+def mean_plots(design: Design, results: Results, path: str) -> list[str]:
+    """Means of the true figures by method.
 
     Args:
       design: The experiment.
@@ -37,8 +37,8 @@ def bar_plots(design: Design, results: Results, path: str) -> list[str]:
             if row.figure == figure and any(cell.mean.n for cell in row.cells.values())
         }
         if panels:
-            file = Path(path, f"bars-{figure.replace('_', '-')}.png")
-            plots.plot_bars(panels, FIGURES[figure].title, file)
+            file = Path(path, f"means-{figure.replace('_', '-')}.png")
+            plots.plot_means(panels, FIGURES[figure].title, file)
             written.append(str(file))
     return written
 

@@ -126,17 +126,29 @@ def plot_estimates(
 ) -> None:
     """Estimated against true values, a panel per estimator and a point per policy and seed.
 
+    The estimates' axis is the same for all, and logarithmic beyond twice the largest true value, as
+    a fit that diverged would hide all others.
+
     Args:
       estimates: By estimator, estimates and true values in the same order.
       path: The PNG file to write.
     """
     figure, panels = new_figure(len(estimates))
-    for axes, (name, (values, truth)) in zip(panels, estimates.items(), strict=True):
+    points = {}
+    for name, (values, truth) in estimates.items():
         x, y = np.asarray(truth, np.float64), np.asarray(values, np.float64)
         known = np.isfinite(x) & np.isfinite(y)
-        axes.scatter(x[known], y[known], s=14, alpha=0.6, color=COLOURS[0], edgecolors="none")
-        if known.any():
-            ends = [x[known].min(), x[known].max()]
+        points[name] = x[known], y[known]
+    truths, values = (np.concatenate(parts) for parts in zip(*points.values(), strict=True))
+    linear = 2 * np.abs(truths).max(initial=0.0) or 1.0
+    for axes, (name, (x, y)) in zip(panels, points.items(), strict=True):
+        axes.scatter(x, y, s=14, alpha=0.6, color=COLOURS[0], edgecolors="none")
+        if len(truths):
+            ends = np.linspace(truths.min(), truths.max(), 2)
             axes.plot(ends, ends, color="0.6", linewidth=0.8)
+            low, high = min(values.min(), truths.min()), max(values.max(), truths.max())
+            if max(-low, high) > linear:
+                axes.set_yscale("symlog", linthresh=linear)
+            axes.set_ylim(low - 0.3 * max(abs(low), linear), high + 0.3 * max(abs(high), linear))
         axes.set(title=name.replace("_", " "), xlabel="true return", ylabel="estimate")
     save_figure(figure, path)

@@ -90,29 +90,29 @@ def plot_q_against_return(
     save_figure(figure, path)
 
 
-def plot_bars(panels: Mapping[str, Mapping[str, Mean]], ylabel: str, path: Path) -> None:
-    """Means with their confidence intervals, a panel of bars per group.
+def plot_means(panels: Mapping[str, Mapping[str, Mean]], xlabel: str, path: Path) -> None:
+    """Means as points with their confidence intervals, a panel per group and a line per method.
 
-    The axis does not begin at zero: differences of AUC are small.
+    Points, not bars: the axis does not begin at zero, as differences are small.
 
     Args:
-      panels: By panel and bar, the mean over seeds.
-      ylabel: Of all panels.
+      panels: By panel and method, the mean over seeds.
+      xlabel: Of all panels.
       path: The PNG file to write.
     """
-    figure, all_axes = new_figure(len(panels))
-    for axes, (title, bars) in zip(all_axes, panels.items(), strict=True):
-        known = {name: bar for name, bar in bars.items() if bar.mean is not None}
-        means = np.array([bar.mean for bar in known.values()], np.float64)
-        widths = np.array([bar.half_width or 0.0 for bar in known.values()], np.float64)
-        colours = [COLOURS[at % len(COLOURS)] for at in range(len(known))]
-        axes.bar(range(len(known)), means, yerr=widths, capsize=4, color=colours, width=0.6)
-        axes.set_xticks(range(len(known)), list(known), rotation=20, ha="right")
-        axes.set(title=title, ylabel=ylabel)
-        if len(known):
-            low, high = (means - widths).min(), (means + widths).max()
-            margin = max(high - low, 1e-3) * 0.3
-            axes.set_ylim(low - margin, high + margin)
+    most = max(len(methods) for methods in panels.values())
+    figure, all_axes = new_figure(len(panels), width=5.4, height=1.1 + 0.27 * most)
+    for axes, (title, methods) in zip(all_axes, panels.items(), strict=True):
+        known = {name: mean for name, mean in methods.items() if mean.mean is not None}
+        means = np.array([mean.mean for mean in known.values()], np.float64)
+        widths = np.array([mean.half_width or 0.0 for mean in known.values()], np.float64)
+        places = range(len(known))
+        axes.errorbar(means, places, xerr=widths, fmt="o", capsize=3, color=COLOURS[0])
+        axes.set_yticks(places, list(known))
+        axes.invert_yaxis()
+        axes.grid(axis="x", color="0.9")
+        axes.set_title(title, wrap=True)
+        axes.set_xlabel(xlabel)
     save_figure(figure, path)
 
 
@@ -146,15 +146,17 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> float | None:
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def new_figure(panels: int) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels, three in a row."""
+def new_figure(
+    panels: int, *, width: float = 4.2, height: float = 3.4
+) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels of so many inches, three in a row, of four two."""
     # Not pyplot: it chooses a display, and keeps every figure.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = min(panels, 3)
+    columns = 2 if panels == 4 else min(panels, 3)
     rows = -(-panels // columns)
-    figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for unused in axes[panels:]:

@@ -8,13 +8,13 @@ from experiments.batchrl_plots import (
     q_curve_plots,
     sensitivity_plots,
 )
-from experiments.batchrl_plots import bar_plots as fusion_bar_plots
+from experiments.batchrl_plots import mean_plots as fusion_mean_plots
 from experiments.batchrl_tables import action_distribution, q_curves
 from experiments.batchrl_tables import sensitivity as batchrl_sensitivity
 from experiments.batchrl_tables import table_1 as batchrl_table_1
 from experiments.design import Experiment
 from experiments.ope_accuracy import ope_accuracy
-from experiments.rmtl_plots import bar_plots, learning_plots
+from experiments.rmtl_plots import learning_plots, mean_plots
 from experiments.rmtl_tables import backbones, sensitivity, table_1, table_2, transfer
 from experiments.xmtf_plots import curve_plots, sweep_plots, table_plots
 from experiments.xmtf_tables import curves as xmtf_curves
@@ -45,28 +45,28 @@ EXPERIMENTS: dict[str, Experiment] = {
         "RMTL Figure 4: each backbone with critics trained with each",
         _RMTL_TRIAL,
         transfer,
-        bar_plots,
+        mean_plots,
     ),
     "rmtl-sensitivity": Experiment(
         "ranking",
         "RMTL with one setting changed at a time, against constant weights (CW)",
         _RMTL_TRIAL,
         sensitivity,
-        bar_plots,
+        mean_plots,
     ),
     "backbones": Experiment(
         "ranking",
         "the five backbones with constant weights, on any binary tasks",
         _RMTL_TRIAL,
         backbones,
-        bar_plots,
+        mean_plots,
     ),
     "batchrl-table1": Experiment(
         "fusion",
         "BatchRL-MTF Table 1: BO, ES, TD3, UWAC+TD3, CQL+SAC, BatchRL-MTF and its variants",
         _FUSION_TRIAL,
         batchrl_table_1,
-        fusion_bar_plots,
+        fusion_mean_plots,
     ),
     "batchrl-q-curves": Experiment(
         "fusion",

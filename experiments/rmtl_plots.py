@@ -57,8 +57,8 @@ def learning_plots(design: Design, results: Mapping[str, dict[str, Any]], path: 
     return written
 
 
-def bar_plots(design: Design, results: Mapping[str, dict[str, Any]], path: str) -> list[str]:
-    """As :func:`learning_plots`, and as RMTL's Figure 4 bars of AUC and log loss by column."""
+def mean_plots(design: Design, results: Mapping[str, dict[str, Any]], path: str) -> list[str]:
+    """As :func:`learning_plots`, and as RMTL's Figure 4 AUC and log loss by column."""
     written = learning_plots(design, results, path)
     seeds = range(len(design.tables[0].columns[0].trials))
     tables = [fill_table(table, seeds, results) for table in design.tables]
@@ -72,8 +72,8 @@ def bar_plots(design: Design, results: Mapping[str, dict[str, Any]], path: str) 
             if row.figure == figure
         }
         if panels:
-            file = Path(path, f"bars-{figure}.png")
-            plots.plot_bars(panels, FIGURES[figure].title, file)
+            file = Path(path, f"means-{figure}.png")
+            plots.plot_means(panels, FIGURES[figure].title, file)
             written.append(str(file))
     return written
 

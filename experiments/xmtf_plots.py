@@ -27,13 +27,13 @@ _FAMILIES = {"mlp": lambda_title(0.4), "basis": "basis cells"}
 
 
 def table_plots(design: Design, results: Results, path: str) -> list[str]:
-    """Bars of the watch time by method, and watch time over training."""
+    """Watch time by method, and watch time over training."""
     written = []
-    bars = _means(design, results, "watch_s")
-    if any(bar.n for bar in bars.values()):
-        file = Path(path, "bars-watch-s.png")
+    means = _means(design, results, "watch_s")
+    if any(mean.n for mean in means.values()):
+        file = Path(path, "means-watch-s.png")
         title = design.tables[0].title
-        plots.plot_bars({title: bars}, FIGURES["watch_s"].title, file)
+        plots.plot_means({title: means}, FIGURES["watch_s"].title, file)
         written.append(str(file))
     training = {}
     for column in design.tables[0].columns:

@@ -6,7 +6,7 @@ from matplotlib.image import imread
 
 from experiments.design import Experiment, RankingOptions
 from experiments.progress import TrialProgress
-from experiments.rmtl_plots import bar_plots
+from experiments.rmtl_plots import mean_plots
 from experiments.rmtl_tables import transfer
 from experiments.run import run_experiment
 
@@ -17,7 +17,7 @@ OPTIONS = RankingOptions("synthetic-video", ("click", "long_view"), (0, 1), ("mm
 def run(data, stubs, tmp_path):
     def run(function):
         experiment = Experiment(
-            "ranking", "Transfer", f"stub_trials:{function}", transfer, bar_plots
+            "ranking", "Transfer", f"stub_trials:{function}", transfer, mean_plots
         )
         return run_experiment(
             "rmtl-transfer",
@@ -46,7 +46,7 @@ def test_report_and_drawings(run, tmp_path, data):
     assert len(values["trials"]) == 2 * (2 + 2 + 4)
     assert len(values["tables"]) == 2
     page = (directory / "report.md").read_text()
-    names = ("weights", "td-error", "q-against-return", "bars-auc", "bars-logloss")
+    names = ("weights", "td-error", "q-against-return", "means-auc", "means-logloss")
     for name in names:
         assert f"]({name}.png)" in page
         assert imread(directory / f"{name}.png").std() > 0.01

@@ -74,7 +74,7 @@ def test_table_4_is_against_the_best_lambda():
 @pytest.mark.parametrize(
     ("make", "plots", "files"),
     [
-        (table_3, table_plots, ["bars-watch-s.png", "training.png"]),
+        (table_3, table_plots, ["means-watch-s.png", "training.png"]),
         (sweep, sweep_plots, ["lambda.png"]),
         (
             curves,
