@@ -40,6 +40,8 @@ def plot_q_curves(curves: Mapping[str, QCurve], path: Path) -> None:
       curves: By method.
       path: The PNG file to write.
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure, panels = new_figure(len(curves))
     for axes, (method, curve) in zip(panels, curves.items(), strict=True):
         mean = np.mean(curve.q_mean, axis=0)
@@ -65,6 +67,7 @@ def plot_q_curves(curves: Mapping[str, QCurve], path: Path) -> None:
             label="true return",
         )
         axes.set(title=method, xlabel="training step", ylabel="value of a session")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.legend(frameon=False)
     save_figure(figure, path)
 
