@@ -149,7 +149,7 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> float | None:
 def new_figure(
     panels: int, *, width: float = 4.2, height: float = 3.4
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels of so many inches, three in a row, of four two."""
+    """A figure of so many panels, each of so many inches: three in a row, or two of four."""
     # Not pyplot: it chooses a display, and keeps every figure.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

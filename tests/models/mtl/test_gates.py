@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.mtl.gates import Gate, mixtures
+from models.mtl.gates import COMPILED_UNITS, Gate, mixtures
 
 #: What the gates of MMoE see, and those of a level of PLE with a shared gate.
 EVERYONE = ((0, 1, 2), (0, 1, 2))
@@ -52,6 +52,19 @@ def test_the_compiled_gradient_is_tensorflows_own(seen):
 def tensors(seen, seed):
     rng = np.random.default_rng(seed)
     gates = [tf.nn.softmax(tf.constant(rng.normal(size=(6, len(p))), tf.float32)) for p in seen]
-    experts = [tf.constant(rng.normal(size=(6, 4)), tf.float32) for _ in range(3)]
-    upstream = [tf.constant(rng.normal(size=(6, 4)), tf.float32) for _ in seen]
+    experts = [tf.constant(rng.normal(size=(6, COMPILED_UNITS)), tf.float32) for _ in range(3)]
+    upstream = [tf.constant(rng.normal(size=(6, COMPILED_UNITS)), tf.float32) for _ in seen]
     return gates, experts, upstream
+
+
+@pytest.mark.parametrize(("units", "compiled"), [(COMPILED_UNITS, True), (4, False)])
+def test_only_large_experts_are_compiled_and_only_while_training(units, compiled):
+    gates, experts = [tf.ones([2, 1])], [tf.ones([2, units])]
+
+    def compiles(training):
+        traced = tf.function(lambda: mixtures(gates, experts, ((0,),), training), autograph=False)
+        functions = traced.get_concrete_function().graph.as_graph_def().library.function
+        return any(function.attr["_XlaMustCompile"].b for function in functions)
+
+    assert compiles(training=True) == compiled
+    assert not compiles(training=False)
