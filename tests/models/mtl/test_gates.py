@@ -36,8 +36,11 @@ def test_mixtures_are_sums_of_the_experts_seen(seen, training, seed):
 
 
 @pytest.mark.parametrize("seen", [EVERYONE, EXTRACTION])
-def test_the_compiled_gradient_is_tensorflows_own(seen):
-    gates, experts, upstream = tensors(seen, seed=7)
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.02)])
+def test_the_compiled_gradient_is_tensorflows_own(seen, dtype, tolerance):
+    gates, experts, upstream = (
+        [tf.cast(tensor, dtype) for tensor in each] for each in tensors(seen, seed=7)
+    )
 
     def gradients(training):
         with tf.GradientTape() as tape:
@@ -46,7 +49,11 @@ def test_the_compiled_gradient_is_tensorflows_own(seen):
         return tf.nest.flatten(tape.gradient(mixed, [gates, experts], output_gradients=upstream))
 
     for one, other in zip(gradients(True), gradients(False), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+        assert one.dtype == other.dtype == dtype
+        size = np.abs(other).max()
+        np.testing.assert_allclose(
+            tf.cast(one, tf.float32), tf.cast(other, tf.float32), atol=tolerance * float(size)
+        )
 
 
 def tensors(seen, seed):
