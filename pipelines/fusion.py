@@ -94,6 +94,7 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
         policy=candidate,
         simulator=simulator,
         examples=ranking.outputs["examples"],
+        candidate_buckets=config.candidate_buckets,
         code_version=code_version(),
     )
     infra_validator = config.infra_validation.stage(exporter.outputs["model"])

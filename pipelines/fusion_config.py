@@ -92,6 +92,7 @@ class FusionPipelineConfig:
         earlier run, whose ranker served it.
       base_policy: Artifact of an earlier policy of the same method, with whose networks training
         begins; empty begins with random ones.
+      candidate_buckets: Numbers of candidates for which XLA compiles the ranker; none, without XLA.
       infra_validation: How the ranker is tried in TF Serving before it is pushed.
       seed: Seed of everything random.
       beam_pipeline_args: Passed to Beam; see ``pipelines.beam_args``.
@@ -117,6 +118,7 @@ class FusionPipelineConfig:
     ope_penalty: float | None = None
     served: ServedLog | None = None
     base_policy: str = ""
+    candidate_buckets: tuple[int, ...] = ()
     infra_validation: InfraValidation = dataclasses.field(default_factory=InfraValidation)
     seed: int = 0
     beam_pipeline_args: tuple[str, ...] = dataclasses.field(default_factory=local_beam_args)
@@ -140,6 +142,18 @@ class FusionPipelineConfig:
         require(
             len(set(self.baselines)) == len(self.baselines),
             f"--baselines names a method twice: {', '.join(self.baselines)}",
+        )
+        buckets = self.candidate_buckets
+        require(
+            all(size >= 1 for size in buckets) and len(set(buckets)) == len(buckets),
+            "--candidate-buckets must be different positive numbers, not "
+            f"{','.join(map(str, buckets))}",
+        )
+        require(
+            not buckets or self.infra_validation.platform == "none",
+            "--candidate-buckets and --infra-validator exclude each other",
+            "TFX starts TF Serving on a CPU without --xla_cpu_compilation_enabled, and no ranker "
+            "that XLA compiles loads there",
         )
         for name in ("users", "pool", "candidates", "sessions", "eval_sessions", "train_steps"):
             value = getattr(self, name)

@@ -106,6 +106,7 @@ def create_fusion_pipeline(
         policy=candidate,
         simulator=simulator,
         examples=ranking["examples"],
+        candidate_buckets=config.candidate_buckets,
         code_version=code_version(),
     )
     pushers = [

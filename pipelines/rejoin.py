@@ -42,6 +42,7 @@ def rejoin(config: FusionPipelineConfig, policy: str, observer: local_runner.Sta
         policy=current.outputs["result"],
         simulator=simulator.outputs["result"],
         examples=ranking.outputs["examples"],
+        candidate_buckets=config.candidate_buckets,
         code_version=code_version(),
     )
     pusher = tfx.components.Pusher(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import grpc
@@ -17,13 +17,18 @@ from serving.messages import (
     AT_RANDOM,
     EXAMPLES,
     EXPLORE,
+    RANK_TRANSFORMED,
     SEED,
     SIGNATURE,
     STATE,
+    TRANSFORM,
     Exploration,
     Ranking,
     RankingError,
     checked,
+    checked_examples,
+    checked_features,
+    checked_state,
     rest_body,
 )
 
@@ -121,27 +126,6 @@ class GrpcRankerClient:
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._model, self._timeout_s = model or ServedModel(), timeout_s
 
-    def request(
-        self, state: np.ndarray, examples: list[bytes], exploration: Exploration | None = None
-    ) -> Any:
-        """The protocol's message."""
-        request: Any = predict_pb2.PredictRequest()
-        spec = request.model_spec
-        spec.name, spec.signature_name = self._model.name, SIGNATURE
-        if self._model.label is not None:
-            spec.version_label = self._model.label
-        if self._model.version is not None:
-            spec.version.value = self._model.version
-        request.inputs[STATE].CopyFrom(tf.make_tensor_proto(state))
-        request.inputs[EXAMPLES].CopyFrom(
-            tf.make_tensor_proto(examples, tf.string, shape=[len(examples)])
-        )
-        if exploration is not None:
-            spec.signature_name = EXPLORE
-            request.inputs[SEED].CopyFrom(tf.make_tensor_proto(exploration.seed, tf.int32))
-            request.inputs[AT_RANDOM].CopyFrom(tf.make_tensor_proto(exploration.at_random))
-        return request
-
     def rank(
         self,
         state: Any,
@@ -150,7 +134,67 @@ class GrpcRankerClient:
         exploration: Exploration | None = None,
     ) -> Ranking:
         """See :meth:`RankerClient.rank`."""
-        request = self.request(*checked(state, examples), exploration)
+        vector, listed = checked(state, examples)
+        inputs = {STATE: tf.make_tensor_proto(vector), EXAMPLES: _strings(listed)}
+        if exploration is None:
+            return Ranking.from_outputs(*self._predict(SIGNATURE, inputs, timeout_s))
+        inputs[SEED] = tf.make_tensor_proto(exploration.seed, tf.int32)
+        inputs[AT_RANDOM] = tf.make_tensor_proto(exploration.at_random)
+        return Ranking.from_outputs(*self._predict(EXPLORE, inputs, timeout_s))
+
+    def transform(
+        self, examples: Sequence[bytes], timeout_s: float | None = None
+    ) -> tuple[dict[str, np.ndarray], int]:
+        """Looks features up ahead of the requests that they are part of.
+
+        Args:
+          examples: Serialized ``tf.Example`` protos, each of one user and any number of items.
+          timeout_s: Seconds to wait, in place of the client's own.
+
+        Returns:
+          ``session_ids`` int64 `[example, categorical]` and ``session_values`` float32 `[example,
+          numeric]` of the users, ``impression_ids`` and ``impression_values`` `[item, ...]` of the
+          items, ``row_lengths`` int64 `[example]`, how many items each example has; and the
+          version that looked them up, which alone can rank by them.
+
+        Raises:
+          RankingError: if there is no answer.
+        """
+        return self._predict(TRANSFORM, {EXAMPLES: _strings(checked_examples(examples))}, timeout_s)
+
+    def rank_transformed(
+        self, state: Any, features: Mapping[str, Any], timeout_s: float | None = None
+    ) -> Ranking:
+        """Ranks a request by features that :meth:`transform` has looked up.
+
+        Args:
+          state: float `[S]`.
+          features: ``session_ids`` `[categorical]` and ``session_values`` `[numeric]` of the user,
+            ``impression_ids`` `[candidate, categorical]` and ``impression_values`` `[candidate,
+            numeric]` of the candidates.
+          timeout_s: Seconds to wait, in place of the client's own.
+
+        Raises:
+          RankingError: if there is no answer; ``not_found`` if the version that looked them up, and
+            that ``ServedModel`` should name, is served no longer.
+        """
+        inputs = {STATE: checked_state(state), **checked_features(features)}
+        protos = {name: tf.make_tensor_proto(value) for name, value in inputs.items()}
+        return Ranking.from_outputs(*self._predict(RANK_TRANSFORMED, protos, timeout_s))
+
+    def _predict(
+        self, signature: str, inputs: Mapping[str, Any], timeout_s: float | None
+    ) -> tuple[dict[str, np.ndarray], int]:
+        """A signature's outputs, and the version that answered."""
+        request: Any = predict_pb2.PredictRequest()
+        spec = request.model_spec
+        spec.name, spec.signature_name = self._model.name, signature
+        if self._model.label is not None:
+            spec.version_label = self._model.label
+        if self._model.version is not None:
+            spec.version.value = self._model.version
+        for name, value in inputs.items():
+            request.inputs[name].CopyFrom(value)
         try:
             answer = self._stub.Predict(
                 request, timeout=self._timeout_s if timeout_s is None else timeout_s
@@ -160,11 +204,15 @@ class GrpcRankerClient:
             kind = _KINDS.get(code, "server")
             raise RankingError(kind, f"{code.name}: {details}") from error
         outputs = {name: tf.make_ndarray(value) for name, value in answer.outputs.items()}
-        return Ranking.from_outputs(outputs, answer.model_spec.version.value)
+        return outputs, answer.model_spec.version.value
 
     def close(self) -> None:
         """See :meth:`RankerClient.close`."""
         self._channel.close()
+
+
+def _strings(examples: Sequence[bytes]) -> Any:
+    return tf.make_tensor_proto(examples, tf.string, shape=[len(examples)])
 
 
 class RestRankerClient:

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 SIGNATURE, EXPLORE = "serving_default", "explore"
+TRANSFORM, RANK_TRANSFORMED = "transform", "rank_transformed"
 STATE, EXAMPLES = "state", "examples"
 SEED, AT_RANDOM, LOG_DENSITY = "seed", "at_random", "log_density"
 #: Outputs of the ranker's ``serving_default`` by name, with their dtypes.
@@ -20,6 +21,15 @@ OUTPUTS: dict[str, type] = {
     "predictions": np.float32,
     "action": np.float32,
     "state": np.float32,
+}
+
+
+#: Inputs of ``rank_transformed`` beside the state, with dtypes and numbers of axes.
+FEATURES: dict[str, tuple[type, int]] = {
+    "session_ids": (np.int64, 1),
+    "session_values": (np.float32, 1),
+    "impression_ids": (np.int64, 2),
+    "impression_values": (np.float32, 2),
 }
 
 
@@ -107,6 +117,11 @@ def checked(state: Any, examples: Sequence[bytes]) -> tuple[np.ndarray, list[byt
       RankingError: of kind ``invalid``, if the state is no vector of numbers or an example no
         bytes.
     """
+    return checked_state(state), checked_examples(examples)
+
+
+def checked_state(state: Any) -> np.ndarray:
+    """The state of :func:`checked`."""
     try:
         vector = np.asarray(state, np.float32)
     except (TypeError, ValueError) as error:
@@ -115,6 +130,11 @@ def checked(state: Any, examples: Sequence[bytes]) -> tuple[np.ndarray, list[byt
         raise RankingError(
             "invalid", f"the state must be one vector of finite numbers, got shape {vector.shape}"
         )
+    return vector
+
+
+def checked_examples(examples: Sequence[bytes]) -> list[bytes]:
+    """The examples of :func:`checked`."""
     listed = list(examples)
     for number, example in enumerate(listed):
         if not isinstance(example, bytes):
@@ -122,7 +142,34 @@ def checked(state: Any, examples: Sequence[bytes]) -> tuple[np.ndarray, list[byt
                 "invalid",
                 f"example {number} is a {type(example).__name__}, not a serialized tf.Example",
             )
-    return vector, listed
+    return listed
+
+
+def checked_features(features: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Transformed features as they are sent.
+
+    Args:
+      features: The inputs that ``FEATURES`` names.
+
+    Raises:
+      RankingError: of kind ``invalid``, if one is missing, unknown, or no such array.
+    """
+    if set(features) != set(FEATURES):
+        raise RankingError(
+            "invalid", f"the features are {', '.join(FEATURES)}, not {', '.join(sorted(features))}"
+        )
+    found = {}
+    for name, (dtype, axes) in FEATURES.items():
+        given = np.asarray(features[name])
+        whole = dtype is not np.int64 or given.dtype.kind in "iu" or not given.size
+        if given.ndim != axes or given.dtype.kind not in "iuf" or not whole:
+            raise RankingError(
+                "invalid",
+                f"{name} must be {np.dtype(dtype).name} with {axes} axes, got {given.dtype} of "
+                f"shape {given.shape}",
+            )
+        found[name] = given.astype(dtype)
+    return found
 
 
 def shown_example(examples: Sequence[bytes], shown: int, count: int) -> bytes:

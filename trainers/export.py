@@ -11,6 +11,8 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from datasets.spec import DatasetSpec, Feature
+from models.transformed_features import ROW_LENGTHS, FeatureColumns, TransformedFeatures
+from trainers.model_inputs import model_inputs
 
 EXAMPLES = "examples"
 METADATA_FILE = "mtfx.json"
@@ -23,7 +25,12 @@ Predict = Callable[[dict[str, tf.Tensor], tf.Tensor], Mapping[str, tf.Tensor]]
 class RankingModule(tf.Module):
     """A ranking model with its transform and its two signatures.
 
-    Needs nothing but TensorFlow to load: the vocabularies are assets of the SavedModel.
+    Needs nothing but TensorFlow to load: the vocabularies are assets of the SavedModel. Its
+    functions ``transform``, ``checked`` and ``predict_transformed`` are saved as attributes, for
+    the ranker that is made of it.
+
+    Attributes:
+      columns: Which feature is in which column of what ``transform`` gives.
     """
 
     def __init__(
@@ -50,6 +57,7 @@ class RankingModule(tf.Module):
         self._transform = transform.__call__
         self._predict = predict
         self._features = spec.features
+        self.columns = FeatureColumns(model_inputs(spec, transform_output))
         self._raw_spec = raw_feature_spec(transform_output, spec)
 
     def signatures(self) -> dict[str, Any]:
@@ -58,6 +66,7 @@ class RankingModule(tf.Module):
             feature.name: tf.TensorSpec([None], _tf_dtype(feature), name=feature.name)
             for feature in self._features
         }
+        self.checked.get_concrete_function(*self.columns.specs())
         return {
             "serving_default": self.serve.get_concrete_function(
                 tf.TensorSpec([None], tf.string, name=EXAMPLES)
@@ -81,9 +90,11 @@ class RankingModule(tf.Module):
           InvalidArgumentError: if an example's impression-level features differ in length; the
             message names the feature.
         """
-        raw = tf.io.parse_example(examples, self._raw_spec)
-        raw, lengths = self._checked(raw)
-        predictions = self._predict_flat(raw)
+        transformed = self.transform(examples)
+        lengths = transformed.pop(ROW_LENGTHS)
+        features = TransformedFeatures(**transformed)
+        session = tf.repeat(tf.range(tf.size(lengths, tf.int64)), lengths)
+        predictions = self.predict_transformed(*features, session)
         # Padded together: a request waits for each operation of the graph.
         flat = tf.stack(list(predictions.values()), axis=-1)
         padded = tf.RaggedTensor.from_row_lengths(flat, lengths, validate=False).to_tensor(0.0)
@@ -106,17 +117,78 @@ class RankingModule(tf.Module):
             else tf.RaggedTensor.from_uniform_row_length(raw[feature.name], 1)
             for feature in self._features
         }
-        return dict(self._predict_flat(rows))
+        size = tf.shape(raw[self._features[0].name])[0]
+        features = self._transformed(rows, size, size)
+        return self.predict_transformed(*features, tf.range(tf.cast(size, tf.int64)))
 
-    def _predict_flat(self, raw: Mapping[str, Any]) -> Mapping[str, tf.Tensor]:
-        """Predictions of all impressions, `[impression]`; what sessions share is computed once."""
+    @tf.function(autograph=False)
+    def transform(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Looks up and normalises: all that is done before the model's first layer.
+
+        Args:
+          examples: As for :meth:`serve`.
+
+        Returns:
+          The fields of ``TransformedFeatures`` by name, and ``row_lengths``, int64 `[session]`: the
+          number of each session's impressions.
+
+        Raises:
+          InvalidArgumentError: as :meth:`serve`.
+        """
+        raw, lengths = self._checked(tf.io.parse_example(examples, self._raw_spec))
+        features = self._transformed(raw, tf.size(lengths), tf.reduce_sum(lengths))
+        return {**features._asdict(), ROW_LENGTHS: lengths}
+
+    @tf.function(autograph=False)
+    def checked(
+        self,
+        session_ids: tf.Tensor,
+        session_values: tf.Tensor,
+        impression_ids: tf.Tensor,
+        impression_values: tf.Tensor,
+    ) -> list[tf.Tensor]:
+        """The tensors of ``TransformedFeatures``, checked; see ``FeatureColumns.checked``."""
+        features = TransformedFeatures(
+            session_ids, session_values, impression_ids, impression_values
+        )
+        return list(self.columns.checked(features))
+
+    @tf.function(autograph=False)
+    def predict_transformed(
+        self,
+        session_ids: tf.Tensor,
+        session_values: tf.Tensor,
+        impression_ids: tf.Tensor,
+        impression_values: tf.Tensor,
+        session: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """Predicts from what :meth:`transform` gives: nothing in it that XLA cannot compile.
+
+        Args:
+          session_ids: As in ``TransformedFeatures``, as are the next three; not checked here.
+          session_values: Likewise.
+          impression_ids: Likewise.
+          impression_values: Likewise.
+          session: The place of each impression's session, int64 `[impression]`.
+
+        Returns:
+          By task, float32 `[impression]`.
+        """
+        features = TransformedFeatures(
+            session_ids, session_values, impression_ids, impression_values
+        )
+        return dict(self._predict(self.columns.unpack(features), session))
+
+    def _transformed(
+        self, raw: Mapping[str, Any], sessions: tf.Tensor, impressions: tf.Tensor
+    ) -> TransformedFeatures:
         transformed = self._transform(dict(raw))
-        inputs = {}
+        flat = {}
         for feature in self._features:
             value = transformed[feature.name]
             ragged = isinstance(value, tf.RaggedTensor)
-            inputs[feature.name] = value.flat_values if ragged else tf.reshape(value, [-1])
-        return self._predict(inputs, raw[self._impression_level()[0]].value_rowids())
+            flat[feature.name] = value.flat_values if ragged else tf.reshape(value, [-1])
+        return self.columns.pack(flat, sessions, impressions)
 
     def _impression_level(self) -> list[str]:
         return [feature.name for feature in self._features if feature.level == "impression"]

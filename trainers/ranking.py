@@ -175,6 +175,7 @@ def train_and_export(fn_args: FnArgs, worker: Worker) -> None:
         worker.own(fn_args.serving_model_dir),
         {
             "config": config.to_custom_config(),
+            "columns": module.columns.names,
             "best_epoch": result.best_epoch,
             "warm_start": [
                 {"model": fn_args.base_model, **dataclasses.asdict(start)} for start in carried

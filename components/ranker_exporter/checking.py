@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from models.fusion.saved_policy import SavedPolicy
+from models.fusion.transformed_ranker import RANK_TRANSFORMED, TRANSFORM
+from models.transformed_features import ROW_LENGTHS, SESSION_IDS, SESSION_VALUES
 
 #: Largest difference, relative to the largest score; float32 sums in another order stay below.
 TOLERANCE = 1e-4
@@ -49,12 +51,7 @@ def check_answers(
             ("action", answer["action"], action[0]),
             ("scores", answer["scores"], scores),
         ):
-            found, wanted = found.numpy(), wanted.numpy()
-            scale = max(float(np.abs(wanted).max(initial=0.0)), 1.0)
-            if (
-                found.shape != wanted.shape
-                or np.abs(found - wanted).max(initial=0) > TOLERANCE * scale
-            ):
+            if not _close(found.numpy(), wanted.numpy()):
                 raise ValueError(
                     f"the exported ranker and its parts give other {what} for warm-up request "
                     f"{number}: it cannot be served"
@@ -62,3 +59,39 @@ def check_answers(
         order = answer["ranked_indices"].numpy()
         if np.any(np.diff(answer["scores"].numpy()[order]) > 0):
             raise ValueError(f"the ranker does not rank warm-up request {number} by its scores")
+
+
+def check_transformed(
+    ranker_dir: str, requests: Sequence[tuple[np.ndarray, Sequence[bytes]]]
+) -> None:
+    """Asks an exported ranker with examples, and with what its ``transform`` makes of them.
+
+    Args:
+      ranker_dir: The exported ranker.
+      requests: States float32 `[S]` and one serialized example each.
+
+    Raises:
+      ValueError: if an output differs.
+    """
+    signatures = tf.saved_model.load(ranker_dir).signatures
+    for number, (state, examples) in enumerate(requests):
+        given = tf.constant(list(examples), tf.string)
+        answer = signatures["serving_default"](state=tf.constant(state), examples=given)
+        features = signatures[TRANSFORM](examples=given)
+        del features[ROW_LENGTHS]
+        for name in (SESSION_IDS, SESSION_VALUES):
+            features[name] = features[name][0]
+        other = signatures[RANK_TRANSFORMED](state=tf.constant(state), **features)
+        for name, value in answer.items():
+            if not _close(other[name].numpy(), value.numpy()):
+                raise ValueError(
+                    f"{RANK_TRANSFORMED} and serving_default of the exported ranker give other "
+                    f"{name} for warm-up request {number}: it cannot be served"
+                )
+
+
+def _close(found: np.ndarray, wanted: np.ndarray) -> bool:
+    scale = max(float(np.abs(wanted).max(initial=0.0)), 1.0)
+    return found.shape == wanted.shape and bool(
+        np.abs(found - wanted).max(initial=0) <= TOLERANCE * scale
+    )

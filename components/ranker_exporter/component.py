@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
@@ -13,7 +16,10 @@ from components.ranker_exporter import executor
 class RankerExporterSpec(ComponentSpec):
     """Inputs, outputs and parameters of RankerExporter."""
 
-    PARAMETERS = {"code_version": ExecutionParameter(type=str)}  # noqa: RUF012 (TFX's convention)
+    PARAMETERS = {  # noqa: RUF012 (TFX's convention)
+        "candidate_buckets": ExecutionParameter(type=str),
+        "code_version": ExecutionParameter(type=str),
+    }
     INPUTS = {  # noqa: RUF012
         "ranking_model": ChannelParameter(type=standard_artifacts.Model),
         "policy": ChannelParameter(type=standard_artifacts.Model),
@@ -24,7 +30,7 @@ class RankerExporterSpec(ComponentSpec):
 
 
 class RankerExporter(base_component.BaseComponent):
-    """Joins a ranking model and a fusion policy in one SavedModel; see ``models.fusion.ranker``."""
+    """Joins a ranking model and a fusion policy in one SavedModel; see ``models.fusion``."""
 
     SPEC_CLASS = RankerExporterSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
@@ -35,6 +41,7 @@ class RankerExporter(base_component.BaseComponent):
         policy: channel.BaseChannel,
         simulator: channel.BaseChannel,
         examples: channel.BaseChannel,
+        candidate_buckets: Sequence[int] = (),
         code_version: str = "",
     ):
         """Makes the component.
@@ -46,6 +53,8 @@ class RankerExporter(base_component.BaseComponent):
             predictions are in a state.
           examples: The log's sessions, raw: the ranker is warmed up and checked with requests made
             of them.
+          candidate_buckets: Numbers of candidates for which XLA compiles the ranking model; see
+            ``models.fusion.transformed_ranker``.
           code_version: Recorded with the ranker, and part of the cache key.
         """
         super().__init__(
@@ -54,6 +63,7 @@ class RankerExporter(base_component.BaseComponent):
                 policy=policy,
                 simulator=simulator,
                 examples=examples,
+                candidate_buckets=json.dumps(list(candidate_buckets)),
                 code_version=code_version,
                 model=channel.Channel(type=standard_artifacts.Model),
             )

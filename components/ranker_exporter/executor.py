@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,13 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.ranker_exporter.checking import check_answers
-from components.ranker_exporter.warmup_requests import read_sessions, warmup_requests
+from components.ranker_exporter.checking import check_answers, check_transformed
+from components.ranker_exporter.warmup_requests import SIZES, read_sessions, warmup_requests
 from environments.simulator.dynamics import Simulator
 from environments.simulator.world import load_world
-from models.fusion.ranker import Ranker, export_ranker
+from models.fusion.ranker import METADATA_FILE, export_ranker
 from models.fusion.saved_policy import SavedPolicy
+from models.fusion.transformed_ranker import TransformedRanker
 from serving.warmup import write_warmup
 
 #: Users whose first states the warm-up requests have.
@@ -48,7 +51,8 @@ class Executor(base_executor.BaseExecutor):
         metadata = policy.metadata
         names = simulator.state_names
         ranking = tf.saved_model.load(ranking_dir)
-        ranker = Ranker(
+        buckets = json.loads(exec_properties["candidate_buckets"])
+        ranker = TransformedRanker(
             ranking,
             metadata.prediction_names,
             policy.fusion(len(metadata.prediction_names)),
@@ -56,6 +60,7 @@ class Executor(base_executor.BaseExecutor):
             metadata.state_dim,
             policy_model=policy.model,
             means_at=names.index(f"mean_{metadata.prediction_names[0]}"),
+            buckets=buckets,
         )
         directory = path_utils.serving_model_dir(
             artifact_utils.get_single_uri(output_dict["model"])
@@ -66,15 +71,27 @@ class Executor(base_executor.BaseExecutor):
             {
                 "policy": dataclasses.asdict(metadata),
                 "state_names": list(names),
+                "columns": _columns(ranking_dir),
+                "candidate_buckets": buckets,
                 "code_version": exec_properties["code_version"],
             },
         )
         session = simulator.reset(tf.range(min(_STATES, simulator.world.num_users)), [0, 0])
+        # What is compiled for a bucket is compiled before the version takes traffic.
         requests = warmup_requests(
-            read_sessions(_patterns(input_dict["examples"])), simulator.observe(session).numpy()
+            read_sessions(_patterns(input_dict["examples"])),
+            simulator.observe(session).numpy(),
+            sorted({*SIZES, *buckets}),
         )
         check_answers(directory, requests, policy, ranking)
+        check_transformed(directory, requests)
         write_warmup(Path(directory), requests)
+
+
+def _columns(ranking_dir: str) -> dict[str, list[str]]:
+    """By tensor of the signature ``transform``, the features in its columns."""
+    with tf.io.gfile.GFile(os.path.join(ranking_dir, "assets.extra", METADATA_FILE)) as file:
+        return json.loads(file.read())["columns"]
 
 
 def _patterns(examples: list) -> list[str]:

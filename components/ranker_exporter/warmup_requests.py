@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -39,7 +40,7 @@ def merged_request(sessions: Iterable[bytes], candidates: int, item: str = "item
 
     Args:
       sessions: Serialized session examples.
-      candidates: How many; fewer where the sessions have fewer.
+      candidates: How many; where the sessions have fewer, their items come again.
       item: A feature that every impression has one value of.
 
     Returns:
@@ -61,7 +62,7 @@ def merged_request(sessions: Iterable[bytes], candidates: int, item: str = "item
     }
     merged: Any = tf.train.Example()
     room = candidates
-    for number, columns in enumerate(parsed):
+    for number, columns in enumerate(itertools.cycle(parsed)):
         taken = min(len(columns[item][1]), room)
         for name, (kind, values) in columns.items():
             if name in of_user and number:

@@ -218,7 +218,11 @@ class Ranker(tf.Module):
 
     def _request(self, state: tf.Tensor, examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The complete state `[state]` and the predictions `[candidate, prediction]`, checked."""
-        predictions = check_predictions(self._predict(examples), None, PREDICTIONS)
+        return self._completed(state, self._predict(examples))
+
+    def _completed(self, state: tf.Tensor, predictions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What :meth:`_request` returns, of the predictions as the ranking model gives them."""
+        predictions = check_predictions(predictions, None, PREDICTIONS)
         if self._means_at is not None:
             state = _with_means(state, predictions, self._means_at)
         return check_finite(state, STATE), predictions
@@ -280,18 +284,10 @@ class Ranker(tf.Module):
         """The predictions to be fused, float32 `[candidate, prediction]`."""
         outputs = self.ranking.signatures[_SERVING](**{EXAMPLES: examples})
         padded = tf.stack([outputs[name] for name in self.prediction_names], axis=-1)
-        rows, most = tf.shape(padded)[0], tf.shape(padded)[1]
-        tf.debugging.Assert(
-            (rows <= 1) | (most <= 1),
-            [f"{EXAMPLES} must hold one candidate each, or a single one all; most have", most],
-        )
         predictions = tf.reshape(padded, [-1, len(self.prediction_names)])
         # Examples without impressions are padded with 0, or drop out where all are so.
         complete = tf.reduce_all(tf.reduce_any(predictions != 0.0, axis=1))
-        tf.debugging.Assert(
-            ((rows <= 1) | (most >= 1)) & complete,
-            [f"{EXAMPLES} must each hold a candidate: one has no values for the item's features"],
-        )
+        check_candidates(tf.shape(padded)[0], tf.shape(padded)[1], complete)
         return predictions
 
     def _check(self, ranking: Any) -> None:
@@ -307,6 +303,27 @@ class Ranker(tf.Module):
                 f"the ranking model does not predict {', '.join(missing)}; it predicts: "
                 f"{', '.join(sorted(outputs))}"
             )
+
+
+def check_candidates(rows: tf.Tensor, most: tf.Tensor, complete: tf.Tensor) -> None:
+    """Refuses a request whose examples do not hold one candidate each, nor a single one all.
+
+    Args:
+      rows: Number of examples, `[]`.
+      most: Candidates of the example that has most, `[]`.
+      complete: Whether no example is empty among others, bool `[]`.
+
+    Raises:
+      InvalidArgumentError: if it is such a request.
+    """
+    tf.debugging.Assert(
+        (rows <= 1) | (most <= 1),
+        [f"{EXAMPLES} must hold one candidate each, or a single one all; most have", most],
+    )
+    tf.debugging.Assert(
+        ((rows <= 1) | (most >= 1)) & complete,
+        [f"{EXAMPLES} must each hold a candidate: one has no values for the item's features"],
+    )
 
 
 def _with_means(state: tf.Tensor, predictions: tf.Tensor, first: int) -> tf.Tensor:

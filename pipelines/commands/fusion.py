@@ -14,6 +14,7 @@ from models.fusion.config import FUSION_NAMES
 from pipelines.beam_args import local_beam_args
 from pipelines.commands.fusion_options import (
     cache_option,
+    candidate_buckets_option,
     pool_option,
     response_option,
     run_dir_option,
@@ -155,6 +156,7 @@ All of them, with their defaults:
     default="",
     help="Artifact of an earlier policy whose networks training begins with: warm start.",
 )
+@candidate_buckets_option
 @click.option(
     "--infra-validator",
     type=click.Choice(PLATFORMS),
@@ -199,6 +201,7 @@ def fusion_command(
     pattern: str,
     span: int,
     base_policy: str,
+    candidate_buckets: tuple[int, ...],
     infra_validator: str,
     serving_tag: str,
     seed: int,
@@ -233,6 +236,7 @@ def fusion_command(
         ope_penalty=ope_penalty,
         served=ServedLog(served_log, pattern, span) if served_log else None,
         base_policy=base_policy,
+        candidate_buckets=candidate_buckets,
         infra_validation=InfraValidation(infra_validator, serving_tag),
         seed=seed,
         beam_pipeline_args=local_beam_args(beam_workers, beam_args),

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from pipelines.commands.invocation import Invocation
+from pipelines.commands.parameters import Numbers
 from pipelines.fusion_config import RESPONSES, FusionPipelineConfig
 from pipelines.logs import output_to_log, require_log
 
@@ -31,6 +32,14 @@ users_option: Decorator = click.option(
 )
 pool_option: Decorator = click.option(
     "--pool", type=int, default=300, show_default=True, help="Items of each user."
+)
+candidate_buckets_option: Decorator = click.option(
+    "--candidate-buckets",
+    type=Numbers(),
+    default=(),
+    help="Numbers of candidates, such as 128,512, that XLA compiles the served ranker for: for "
+    "GPUs. A request is padded to the next. On a CPU, TF Serving needs "
+    "--xla_cpu_compilation_enabled for it.  [default: none, without XLA]",
 )
 seed_option: Decorator = click.option(
     "--seed", type=int, default=0, show_default=True, help="Of everything random."

@@ -29,6 +29,23 @@ class Names(click.ParamType):
         return names
 
 
+class Numbers(click.ParamType):
+    """Whole numbers separated by commas."""
+
+    name = "1,2,…"
+
+    def convert(
+        self, value: str | tuple[int, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Splits at commas; click.BadParameter for what is no number."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(map(int, value.split(",")))
+        except ValueError:
+            self.fail(f"{value!r} is no list of whole numbers, such as 128,512", param, ctx)
+
+
 class Setting(click.ParamType):
     """One of ``experiments.settings``, as name and value."""
 

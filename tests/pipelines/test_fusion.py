@@ -4,12 +4,14 @@ import dataclasses
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from components.latest_blessed_ranking import LatestBlessedRankingStrategy
+from datasets.registry import load_dataset
 from datasets.synthetic.config import SyntheticConfig
 from datasets.synthetic.synthesis import synthesize
 from pipelines.config import RankingPipelineConfig
@@ -19,6 +21,7 @@ from pipelines.fusion_config import FusionPipelineConfig
 from pipelines.local_runner import SilentObserver
 from pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
 from pipelines.ranking import run_ranking
+from serving.warmup import num_candidates, read_warmup
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 TASKS = ("click", "long_view", "like")
@@ -127,6 +130,26 @@ def test_the_ranker_needs_only_tensorflow(first, tmp_path):
         "assert sorted(ranked[1][:4]) == list(range(4)) and (ranked[1][4:] == -1).all(), ranked\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+
+
+def test_a_ranker_that_xla_compiles_answers_as_the_other(first, config):
+    _, stages = first
+    plain = f"{stages['RankerExporter'].outputs['model'][0].uri}/Format-Serving"
+    recorder = Recorder()
+    run_fusion(dataclasses.replace(config, candidate_buckets=(64, 16)), recorder)
+    path = f"{recorder.stages['RankerExporter'].outputs['model'][0].uri}/Format-Serving"
+    requests = read_warmup(Path(path))
+    assert [num_candidates(examples) for _, examples in requests] == [1, 16, 64, 100, 500]
+    metadata = json.loads(Path(path, "assets.extra", "mtfx.json").read_text())
+    assert metadata["candidate_buckets"] == [64, 16]
+    features = [name for names in metadata["columns"].values() for name in names]
+    assert set(features) == {f.name for f in load_dataset("synthetic-video").features}
+    compiled, other = (tf.saved_model.load(p).signatures["serving_default"] for p in (path, plain))
+    for state, examples in requests:
+        request = {"state": tf.constant(state), "examples": tf.constant(examples)}
+        answer, expected = compiled(**request), other(**request)
+        for name in ("predictions", "scores"):
+            np.testing.assert_allclose(answer[name], expected[name], rtol=1e-4, atol=1e-5)
 
 
 def test_a_second_policy_is_judged_against_the_first(first, config):

@@ -13,6 +13,7 @@ from pipelines.__main__ import main
 from pipelines.commands.fusion import fusion_command
 from pipelines.errors import UserError
 from pipelines.fusion_config import AGENTS, ESTIMATORS, SEARCHES, FusionPipelineConfig
+from pipelines.infra_validation import InfraValidation
 
 
 def test_the_flags_name_what_the_registries_have():
@@ -31,6 +32,12 @@ def test_the_flags_name_what_the_registries_have():
         ({"sessions": 0}, "--sessions"),
         ({"seed": -1}, "--seed"),
         ({"ope_penalty": -0.1}, "--ope-penalty must not be negative"),
+        ({"candidate_buckets": (64, 0)}, "--candidate-buckets .* not 64,0"),
+        ({"candidate_buckets": (8, 8)}, "--candidate-buckets must be different"),
+        (
+            {"candidate_buckets": (8,), "infra_validation": InfraValidation("docker")},
+            "--candidate-buckets and --infra-validator exclude each other",
+        ),
         ({"settings": (("rho", 9.0),)}, "rho"),
         ({"settings": (("lambda", 1.0),)}, "lambda"),
         ({"settings": (("rho", "high"),)}, "--set rho=high: rho is no word"),
@@ -101,6 +108,8 @@ def test_a_directory_without_a_ranking_run_says_what_to_run_first(tmp_path, caps
 def test_a_setting_that_is_no_value_is_a_usage_error(tmp_path, capsys):
     assert main(["fusion", "--run-dir", str(tmp_path), "--set", "rho"]) == 2
     assert "rho=0.1" in capsys.readouterr().err
+    assert main(["fusion", "--run-dir", str(tmp_path), "--candidate-buckets", "8,x"]) == 2
+    assert "'8,x' is no list of whole numbers" in capsys.readouterr().err
 
 
 def test_the_penalty_reaches_the_evaluator(tmp_path):

@@ -52,7 +52,9 @@ def ranking_file(ranking_config, directory):
 
 @pytest.fixture(scope="module")
 def fusion_file(directory):
-    config = FusionPipelineConfig(run_dir="", baselines=("constant", "td3", "xmtf"))
+    config = FusionPipelineConfig(
+        run_dir="", baselines=("constant", "td3", "xmtf"), candidate_buckets=(64, 512)
+    )
     pipeline = create_fusion_pipeline(config, CLUSTER, "synthetic-video", "gs://bucket/data")
     return compile_pipeline(pipeline, CLUSTER, str(directory)).path
 
@@ -201,6 +203,7 @@ def test_the_command_writes_the_spec_and_says_what_it_left_out(tmp_path, capfd):
     ("arguments", "message"),
     [
         (["--pipeline=fusion", "--epochs=3"], "--epochs is of the pipeline ranking"),
+        (["--pipeline=ranking", "--candidate-buckets=8"], "--candidate-buckets is of the pipeline"),
         (["--pipeline=ranking", "--users=3"], "--users is of the pipeline fusion"),
         (["--pipeline=ranking", "--days=2"], "has no {SPAN}, by which --days 2"),
         (["--pipeline=ranking", "--beam-arg=--paralelism=4"], "is --parallelism meant"),

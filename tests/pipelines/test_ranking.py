@@ -18,6 +18,9 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from components.session_example_gen.summary import IngestionSummary
 from datasets.synthetic import SyntheticConfig, synthesize
+from models.fusion.config import FusionConfig
+from models.fusion.registry import build_fusion
+from models.fusion.transformed_ranker import TransformedRanker
 from pipelines import local_runner
 from pipelines.config import RankingPipelineConfig
 from pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
@@ -96,6 +99,7 @@ def test_the_model_records_how_it_was_made(run):
     metadata = json.loads(path.read_text())
     assert metadata["config"]["training"]["seed"] == 5
     assert metadata["config"]["code_version"] == run.report["code_version"]
+    assert metadata["columns"]["impression_ids"][0] == "item_id"
     properties = run.stages["SessionExampleGen"].outputs["examples"][0].properties
     assert properties["code_version"] == run.report["code_version"]
     assert properties["first_impression_ms"] < properties["last_impression_ms"]
@@ -258,6 +262,39 @@ def test_what_a_request_leaves_out_of_the_user_takes_its_default(run, model):
     del example.features.feature["click"]
     found = model.signatures["serving_default"](tf.constant([example.SerializeToString()]))
     assert np.isfinite(found["click"].numpy()).all()
+
+
+def test_xla_compiles_what_was_exported(run, model):
+    names = ("click", "long_view")
+    ranker = TransformedRanker(
+        model,
+        names,
+        build_fusion(FusionConfig(), len(names)),
+        lambda states: tf.tanh(states[:, : len(names)]),
+        3,
+        buckets=(4, 32),
+    )
+    files = tf.io.gfile.glob(
+        os.path.join(output(run, "SessionExampleGen", "examples"), "Split-test", "*")
+    )
+    records = [r.numpy() for r in tf.data.TFRecordDataset(files, compression_type="GZIP").take(30)]
+    lengths = set()
+    for record in records:
+        plain = model.signatures["serving_default"](tf.constant([record]))
+        expected = np.stack([plain[name][0] for name in names], axis=1)
+        answer = ranker.serve(tf.zeros([3]), tf.constant([record]))
+        np.testing.assert_allclose(answer["predictions"], expected, rtol=1e-4, atol=1e-6)
+        lengths.add(len(expected))
+    assert min(lengths) <= 4 < max(lengths)
+
+
+def test_ids_that_the_model_lacks_are_named(model):
+    specs = model.checked.concrete_functions[0].structured_input_signature[0]
+    features = [np.zeros([2, spec.shape[1]], spec.dtype.as_numpy_dtype) for spec in specs]
+    model.checked(*map(tf.constant, features))
+    features[2][1, 0] = 10**9
+    with pytest.raises(tf.errors.InvalidArgumentError, match="impression_ids must lie in item_id"):
+        model.checked(*map(tf.constant, features))
 
 
 @pytest.mark.slow

@@ -9,10 +9,25 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 
+from models.fusion.config import FusionConfig
+from models.fusion.ranker import export_ranker
+from models.fusion.registry import build_fusion
+from models.fusion.transformed_ranker import TransformedRanker
 from serving.client import GrpcRankerClient, RestRankerClient, ServedModel
 from serving.exploration import request_seed
 from serving.messages import Exploration, RankingError
+from serving.stand_in_server import StandInServer
 from serving.warmup import write_warmup
+from tests import tiny_ranking
+from tests.tiny_ranking import (
+    STATE,
+    STATE_DIM,
+    TinyPolicy,
+    TransformedTinyRankingModel,
+    example,
+    save_tiny,
+    write_vocabulary,
+)
 
 
 def clients(served, model=None, timeout_s=30.0):
@@ -72,6 +87,70 @@ def test_labels_and_versions_choose_the_model(served, request_parts):
         np.testing.assert_allclose(by_grpc.action, by_rest.action, rtol=1e-6)
     with pytest.raises(ValueError, match="not both"):
         ServedModel(label="stable", version=1)
+
+
+@pytest.fixture(scope="module")
+def looked_up(tmp_path_factory):
+    """A client of a ranker that takes features which were looked up ahead."""
+    directory = tmp_path_factory.mktemp("transformed")
+    vocabulary = write_vocabulary(directory / "vocabulary.txt")
+    ranking = save_tiny(TransformedTinyRankingModel(vocabulary), directory / "ranking")
+    fusion = build_fusion(FusionConfig(beta=0.01), 2)
+    ranker = TransformedRanker(
+        ranking, tiny_ranking.NAMES, fusion, TinyPolicy(), STATE_DIM, buckets=(4,)
+    )
+    export_ranker(ranker, str(directory / "ranker" / "7"), {})
+    with StandInServer(str(directory / "ranker"), poll_s=3600) as server:
+        client = GrpcRankerClient(f"localhost:{server.grpc_port}", timeout_s=30.0)
+        yield client
+        client.close()
+
+
+def test_features_that_were_looked_up_ahead_rank_as_examples_do(looked_up):
+    examples = [example(["c", "a"], 2.0), example(["d"])]
+    stored, version = looked_up.transform(examples)
+    assert (version, stored["row_lengths"].tolist()) == (7, [2, 1])
+    # The first user, and the items of both.
+    features = {
+        "session_ids": stored["session_ids"][0],
+        "session_values": stored["session_values"][0],
+        "impression_ids": stored["impression_ids"],
+        "impression_values": stored["impression_values"],
+    }
+    found = looked_up.rank_transformed(STATE, features)
+    wanted = looked_up.rank(STATE, [example(["c", "a", "d"], 2.0)])
+    for name in ("ranked_indices", "scores", "predictions", "action", "state", "version"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"session_ids": [[0]]}, "session_ids must be int64 with 1 axes"),
+        ({"impression_ids": [[0.5]]}, "impression_ids must be int64 with 2 axes, got float64"),
+        ({"session_values": ["old"]}, "session_values must be float32"),
+        ({"tag": [1]}, "the features are session_ids, session_values, impression_ids, impress"),
+        ({"impression_ids": [[9]]}, "impression_ids must lie in item"),
+        ({"impression_values": np.zeros([3, 0])}, "must have as many rows"),
+        ({"session_ids": [1, 2]}, "not compatible with expected shape"),
+    ],
+)
+def test_features_that_do_not_fit_are_invalid(looked_up, change, message):
+    fitting = {
+        "session_ids": np.zeros([0], np.int64),
+        "session_values": [1.0],
+        "impression_ids": [[2]],
+        "impression_values": np.zeros([1, 0], np.float32),
+    }
+    assert len(looked_up.rank_transformed(STATE, fitting).scores) == 1
+    with pytest.raises(RankingError, match=message) as caught:
+        looked_up.rank_transformed(STATE, fitting | change)
+    assert caught.value.kind == "invalid"
+
+
+def test_a_ranker_that_looks_nothing_up_says_so(served):
+    with pytest.raises(RankingError, match="no signature 'transform'"):
+        clients(served)[0].transform([b"x"])
 
 
 def test_no_candidates_are_ranked_to_nothing(served, request_parts):

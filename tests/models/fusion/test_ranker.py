@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import os
 import subprocess
 import sys
 
@@ -16,103 +17,27 @@ from scipy import stats
 from models.fusion.config import FusionConfig
 from models.fusion.ranker import MASKED_SCORE, Ranker, export_ranker
 from models.fusion.registry import build_fusion
-
-ITEMS = ("a", "b", "c", "d")
-NAMES = ("click", "like")
-STATE_DIM = 3
-# Prediction of an item for a user of age 0: click, like, and a watch time that is not fused.
-CLICK = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
-LIKE = np.array([0.04, 0.03, 0.02, 0.01], np.float32)
-AGE = 0.001
-
-
-class TinyRankingModel(tf.Module):
-    """The signatures of ``trainers.export.RankingModule``, its predictions read from a table."""
-
-    def __init__(self, vocabulary: str) -> None:
-        super().__init__()
-        self.vocabulary = tf.lookup.StaticVocabularyTable(
-            tf.lookup.TextFileInitializer(
-                vocabulary,
-                tf.string,
-                tf.lookup.TextFileIndex.WHOLE_LINE,
-                tf.int64,
-                tf.lookup.TextFileIndex.LINE_NUMBER,
-            ),
-            num_oov_buckets=1,
-        )
-        # The unknown item's click is NaN, and that of "d" for an old user is above 1.
-        self.click = tf.Variable([*CLICK, math.nan])
-        self.like = tf.Variable([*LIKE, 0.5])
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
-    def serve(self, examples):
-        raw = tf.io.parse_example(
-            examples,
-            {
-                "item": tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64),
-                "age": tf.io.FixedLenFeature([1], tf.float32, [0.0]),
-            },
-        )
-        age = tf.repeat(raw["age"][:, 0], raw["item"].row_lengths())
-        flat = self._predict(raw["item"].flat_values, age)
-        return {
-            name: tf.RaggedTensor.from_row_lengths(v, raw["item"].row_lengths()).to_tensor()
-            for name, v in flat.items()
-        }
-
-    @tf.function(
-        input_signature=[
-            {
-                "item": tf.TensorSpec([None], tf.string, name="item"),
-                "age": tf.TensorSpec([None], tf.float32, name="age"),
-            }
-        ]
-    )
-    def predict_tasks(self, raw):
-        return self._predict(raw["item"], raw["age"])
-
-    def _predict(self, item, age):
-        row = self.vocabulary.lookup(item)
-        click = tf.gather(self.click, row) + AGE * age
-        return {"click": click, "like": tf.gather(self.like, row), "watch_s": 100.0 * click}
-
-
-class TinyPolicy(tf.Module):
-    """A linear policy."""
-
-    def __init__(self, actions: int = 2) -> None:
-        super().__init__()
-        self.kernel = tf.Variable(
-            np.linspace(-1, 1, STATE_DIM * actions).reshape(STATE_DIM, actions), dtype=tf.float32
-        )
-
-    def __call__(self, state):
-        return tf.matmul(state, self.kernel)
-
-
-def example(items, age=None) -> bytes:
-    features = {
-        "item": tf.train.Feature(bytes_list=tf.train.BytesList(value=[*map(str.encode, items)]))
-    }
-    if age is not None:
-        features["age"] = tf.train.Feature(float_list=tf.train.FloatList(value=[age]))
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+from tests.tiny_ranking import (
+    NAMES,
+    REQUEST,
+    STATE,
+    STATE_DIM,
+    TinyPolicy,
+    TinyRankingModel,
+    by_hand,
+    example,
+    save_tiny,
+    write_vocabulary,
+)
 
 
 @pytest.fixture(scope="module")
 def ranking(tmp_path_factory):
     directory = tmp_path_factory.mktemp("ranking")
-    vocabulary = directory / "vocabulary.txt"
-    vocabulary.write_text("\n".join(ITEMS) + "\n")
-    module = TinyRankingModel(str(vocabulary))
-    tf.saved_model.save(
-        module,
-        str(directory / "model"),
-        signatures={"serving_default": module.serve, "predict_tasks": module.predict_tasks},
-    )
-    vocabulary.unlink()  # it lives on as an asset
-    return tf.saved_model.load(str(directory / "model"))
+    vocabulary = write_vocabulary(directory / "vocabulary.txt")
+    model = save_tiny(TinyRankingModel(vocabulary), directory / "model")
+    os.unlink(vocabulary)  # it lives on as an asset
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -145,18 +70,6 @@ def serve(signatures, state, examples):
         state=tf.constant(state, tf.float32), examples=tf.constant(examples, tf.string)
     )
     return {name: value.numpy() for name, value in answer.items()}
-
-
-STATE = [0.3, -0.8, 0.4]
-REQUEST = [example(["c"], 2.0), example(["a"]), example(["d"], -1.0), example(["b"])]
-
-
-def by_hand(state=STATE):
-    """Action, predictions and scores of REQUEST, in NumPy."""
-    action = np.clip(np.array(state) @ np.linspace(-1, 1, 6).reshape(3, 2), -1, 1)
-    rows, ages = [2, 0, 3, 1], np.array([2.0, 0.0, -1.0, 0.0])
-    predictions = np.stack([CLICK[rows] + AGE * ages, LIKE[rows]], axis=1)
-    return action, predictions, np.log(predictions + 0.01) @ ((action + 1) / 2)
 
 
 ONLY_TENSORFLOW = """

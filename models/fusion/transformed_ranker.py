@@ -1,0 +1,191 @@
+"""A ranker that also takes transformed features, and that XLA may compile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from models.fusion.base import AdditiveFusion
+from models.fusion.ranker import EXAMPLES, STATE, Ranker, check_candidates
+from models.transformed_features import ROW_LENGTHS, TransformedFeatures
+
+TRANSFORM, RANK_TRANSFORMED = "transform", "rank_transformed"
+_FUNCTIONS = (TRANSFORM, "checked", "predict_transformed")
+
+
+class TransformedRanker(Ranker):
+    """A ranker of a model that ``trainers.export.RankingModule`` exported.
+
+    Its two further signatures split a request where its strings end. ``transform`` looks up and
+    normalises features ahead of time; ``rank_transformed`` ranks what it gave.
+
+    With ``buckets``, XLA compiles the ranking model, once for each number of candidates in it: a
+    request is padded to the next larger one. What is some hundred small operations, each of which
+    a GPU has to be asked for, is then a few. Requests of more candidates, and those of one example
+    per candidate, are ranked without XLA.
+
+    Attributes:
+      buckets: As given, in ascending order.
+    """
+
+    def __init__(
+        self,
+        ranking: Any,
+        prediction_names: Sequence[str],
+        fusion: AdditiveFusion,
+        policy: Callable[[tf.Tensor], tf.Tensor],
+        state_dim: int,
+        *,
+        policy_model: Any = None,
+        means_at: int | None = None,
+        buckets: Sequence[int] = (),
+    ) -> None:
+        """Joins the parts; see :class:`Ranker`.
+
+        Args:
+          ranking: As for :class:`Ranker`, with ``RankingModule``'s saved functions.
+          prediction_names: As for :class:`Ranker`, as are the next five.
+          fusion: Likewise.
+          policy: Likewise.
+          state_dim: Likewise.
+          policy_model: Likewise.
+          means_at: Likewise.
+          buckets: Numbers of candidates to compile for; without any, XLA is not used.
+
+        Raises:
+          ValueError: as :class:`Ranker`, if the ranking model has no such functions, or a bucket is
+            not positive or there twice.
+        """
+        super().__init__(
+            ranking,
+            prediction_names,
+            fusion,
+            policy,
+            state_dim,
+            policy_model=policy_model,
+            means_at=means_at,
+        )
+        if missing := [name for name in _FUNCTIONS if not hasattr(ranking, name)]:
+            raise ValueError(
+                f"the ranking model was exported without {', '.join(missing)}. Train it anew with "
+                "`mtfx ranking`"
+            )
+        check_buckets(buckets)
+        self.buckets = tuple(sorted(buckets))
+        self._compiled = tf.function(self._one_session, autograph=False, jit_compile=True)
+
+    def signatures(self) -> dict[str, Any]:
+        """See :meth:`Ranker.signatures`."""
+        concrete = self.ranking.checked.concrete_functions[0]
+        session_ids, session_values, *impressions = concrete.structured_input_signature[0]
+        return {
+            **super().signatures(),
+            TRANSFORM: self.transform.get_concrete_function(
+                tf.TensorSpec([None], tf.string, name=EXAMPLES)
+            ),
+            RANK_TRANSFORMED: self.rank_transformed.get_concrete_function(
+                tf.TensorSpec([self.state_dim], tf.float32, name=STATE),
+                *(
+                    tf.TensorSpec(spec.shape[1:], spec.dtype, name=spec.name)
+                    for spec in (session_ids, session_values)
+                ),
+                *impressions,
+            ),
+        }
+
+    @tf.function(autograph=False)
+    def transform(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What the ranking model sees of examples.
+
+        Args:
+          examples: As of :meth:`serve`, of as many users as there are examples.
+
+        Returns:
+          ``session_ids`` int64 `[example, categorical]` and ``session_values`` float32 `[example,
+          numeric]`, of users; ``impression_ids`` int64 `[candidate, categorical]` and
+          ``impression_values`` float32 `[candidate, numeric]`, of candidates, example by example;
+          ``row_lengths`` int64 `[example]`, how many each has.
+        """
+        return self.ranking.transform(examples)
+
+    @tf.function(autograph=False)
+    def rank_transformed(
+        self,
+        state: tf.Tensor,
+        session_ids: tf.Tensor,
+        session_values: tf.Tensor,
+        impression_ids: tf.Tensor,
+        impression_values: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """Ranks the candidates of one request, whose features :meth:`transform` has looked up.
+
+        The same version has to have done so: ids are places in its vocabularies.
+
+        Args:
+          state: As of :meth:`serve`.
+          session_ids: int64 `[categorical]`.
+          session_values: float32 `[numeric]`.
+          impression_ids: int64 `[candidate, categorical]`.
+          impression_values: float32 `[candidate, numeric]`.
+
+        Returns:
+          As :meth:`serve`.
+
+        Raises:
+          InvalidArgumentError: as :meth:`serve`, or if an id is none of its feature's; the message
+            names it.
+        """
+        features = TransformedFeatures(
+            *self.ranking.checked(
+                session_ids[tf.newaxis],
+                session_values[tf.newaxis],
+                impression_ids,
+                impression_values,
+            )
+        )
+        state, predictions = self._completed(state, self._predict_transformed(features))
+        return self._ranked(state, predictions, self._action(state[tf.newaxis]))
+
+    def _predict(self, examples: tf.Tensor) -> tf.Tensor:
+        transformed = self.ranking.transform(examples)
+        lengths = transformed.pop(ROW_LENGTHS)
+        rows, most = tf.size(lengths), tf.reduce_max(tf.concat([lengths, [0]], axis=0))
+        check_candidates(rows, most, (rows <= 1) | tf.reduce_all(lengths >= 1))
+        return self._predict_transformed(TransformedFeatures(**transformed))
+
+    def _predict_transformed(self, features: TransformedFeatures) -> tf.Tensor:
+        """The predictions to be fused, `[candidate, prediction]`, of one session, or one each."""
+        rows, count = tf.shape(features.session_ids)[0], tf.shape(features.impression_ids)[0]
+
+        def plain() -> tf.Tensor:
+            return self._stacked(features, tf.minimum(tf.range(count), rows - 1))
+
+        if not self.buckets:
+            return plain()
+        buckets = tf.constant(self.buckets)
+
+        def compiled() -> tf.Tensor:
+            place = tf.searchsorted(buckets, count[tf.newaxis])[0]
+            return self._compiled(*features.padded(buckets[place]))[:count]
+
+        return tf.cond((rows == 1) & (count <= buckets[-1]), compiled, plain)
+
+    def _one_session(self, *features: tf.Tensor) -> tf.Tensor:
+        packed = TransformedFeatures(*features)
+        return self._stacked(packed, tf.zeros(tf.shape(packed.impression_ids)[:1], tf.int32))
+
+    def _stacked(self, features: TransformedFeatures, session: tf.Tensor) -> tf.Tensor:
+        outputs = self.ranking.predict_transformed(*features, tf.cast(session, tf.int64))
+        return tf.stack([outputs[name] for name in self.prediction_names], axis=-1)
+
+
+def check_buckets(buckets: Sequence[int]) -> None:
+    """Refuses numbers of candidates that no request can be padded to.
+
+    Raises:
+      ValueError: if one is not positive or there twice.
+    """
+    if any(size < 1 for size in buckets) or len(set(buckets)) < len(buckets):
+        raise ValueError(f"buckets are different positive numbers of candidates, not {buckets}")

@@ -1,0 +1,144 @@
+"""A request's features as Transform leaves them, in four tensors.
+
+What a feature store can keep of an item, in one row of ids and one of values, and what a GPU gets
+in four copies and not in one per feature. There are no strings in them: who sends these has looked
+the ids up before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from models.features import InputFeature
+
+SESSION_IDS, SESSION_VALUES = "session_ids", "session_values"
+IMPRESSION_IDS, IMPRESSION_VALUES = "impression_ids", "impression_values"
+#: What ``transform`` of an exported model gives beside these four.
+ROW_LENGTHS = "row_lengths"
+
+
+class TransformedFeatures(NamedTuple):
+    """Features of some sessions and of their impressions; see :class:`FeatureColumns` for columns.
+
+    Attributes:
+      session_ids: int64 `[session, categorical]`.
+      session_values: float32 `[session, numeric]`, normalised.
+      impression_ids: int64 `[impression, categorical]`.
+      impression_values: float32 `[impression, numeric]`, normalised.
+    """
+
+    session_ids: tf.Tensor
+    session_values: tf.Tensor
+    impression_ids: tf.Tensor
+    impression_values: tf.Tensor
+
+    def padded(self, impressions: tf.Tensor) -> TransformedFeatures:
+        """With impressions of id 0 and value 0 after the others.
+
+        Args:
+          impressions: How many there are to be, int32 `[]`.
+        """
+        paddings = [[0, impressions - tf.shape(self.impression_ids)[0]], [0, 0]]
+        return self._replace(
+            impression_ids=tf.pad(self.impression_ids, paddings),
+            impression_values=tf.pad(self.impression_values, paddings),
+        )
+
+
+class FeatureColumns:
+    """Which feature is in which column.
+
+    Attributes:
+      names: By tensor, its columns' features in order.
+    """
+
+    def __init__(self, inputs: tuple[InputFeature, ...]) -> None:
+        """Gives each feature its column, in the order of ``inputs``."""
+        self._groups = {
+            name: [f for f in inputs if (f.level, f.kind) == group]
+            for name, group in (
+                (SESSION_IDS, ("session", "categorical")),
+                (SESSION_VALUES, ("session", "numeric")),
+                (IMPRESSION_IDS, ("impression", "categorical")),
+                (IMPRESSION_VALUES, ("impression", "numeric")),
+            )
+        }
+        self.names = {name: [f.name for f in group] for name, group in self._groups.items()}
+
+    def specs(self) -> TransformedFeatures:
+        """The tensors' ``tf.TensorSpec`` by name."""
+        return TransformedFeatures(
+            *(
+                tf.TensorSpec([None, len(group)], _dtype(name), name=name)
+                for name, group in self._groups.items()
+            )
+        )
+
+    def pack(
+        self, features: Mapping[str, tf.Tensor], sessions: tf.Tensor, impressions: tf.Tensor
+    ) -> TransformedFeatures:
+        """Puts features into their columns.
+
+        Args:
+          features: By name, `[session]` or `[impression]` by the feature's level.
+          sessions: How many there are, int32 `[]`; where no feature is of that level, nothing else
+            says so.
+          impressions: Likewise.
+        """
+
+        def tensor(name: str) -> tf.Tensor:
+            rows = sessions if name in (SESSION_IDS, SESSION_VALUES) else impressions
+            columns = [tf.cast(features[column], _dtype(name)) for column in self.names[name]]
+            return tf.stack(columns, axis=1) if columns else tf.zeros([rows, 0], _dtype(name))
+
+        return TransformedFeatures(*map(tensor, self._groups))
+
+    def unpack(self, features: TransformedFeatures) -> dict[str, tf.Tensor]:
+        """The inverse of :meth:`pack`."""
+        found = {}
+        for tensor, names in zip(features, self.names.values(), strict=True):
+            found |= dict(zip(names, tf.unstack(tensor, num=len(names), axis=1), strict=True))
+        return found
+
+    def checked(self, features: TransformedFeatures) -> TransformedFeatures:
+        """The features, which cannot be computed with before they are checked.
+
+        An embedding that is looked up on a GPU or by XLA does not refuse an id that it lacks.
+
+        Raises:
+          InvalidArgumentError: if an id is none of its feature's, or there are fewer rows of ids
+            than of values; the message names tensor and features.
+        """
+        checks = [
+            _check_rows(features.session_ids, features.session_values, "session"),
+            _check_rows(features.impression_ids, features.impression_values, "impression"),
+        ]
+        for name, ids in ((SESSION_IDS, features[0]), (IMPRESSION_IDS, features[2])):
+            if group := self._groups[name]:
+                checks.append(_check_ids(ids, group, name))
+        with tf.control_dependencies(checks):
+            return TransformedFeatures(*map(tf.identity, features))
+
+
+def _check_rows(ids: tf.Tensor, values: tf.Tensor, level: str) -> tf.Operation:
+    rows = tf.shape(ids)[0], tf.shape(values)[0]
+    message = f"{level}_ids and {level}_values must have as many rows, but they have"
+    return tf.debugging.Assert(tf.equal(*rows), [message, *rows])
+
+
+def _check_ids(ids: tf.Tensor, group: list[InputFeature], tensor: str) -> tf.Operation:
+    """Has no operation on strings, which are not a GPU's."""
+    sizes = tf.constant([feature.vocabulary_size for feature in group], tf.int64)
+    outside = tf.reduce_any((ids < 0) | (ids >= sizes), axis=0)
+    limits = ", ".join(f"{feature.name} [0, {feature.vocabulary_size})" for feature in group)
+    message = f"{tensor} must lie in {limits}; in this order, 1 marks those that do not: "
+    return tf.debugging.Assert(
+        ~tf.reduce_any(outside), [message, tf.cast(outside, tf.int32)], summarize=len(group) + 1
+    )
+
+
+def _dtype(tensor: str) -> tf.DType:
+    return tf.int64 if tensor in (SESSION_IDS, IMPRESSION_IDS) else tf.float32
