@@ -3,7 +3,8 @@
 Run as ``python -m benchmarks.serving --ranker run/serving/ranker/VERSION``. A server in a process
 of its own, TF Serving where ``tensorflow_model_server`` is on the PATH and the stand-in otherwise,
 gets requests of some sizes as a Poisson process; a latency counts from when its request was due.
-Client and server share the machine's cores.
+Client and server share the machine's cores. Each size is sent as an example (``examples``), and as
+features that were looked up ahead (``looked up``).
 
 The bare call is the same signature of the same model in this process, one request after the other.
 The floor is the time of the ranking model's matrix products alone at this machine's measured peak:
@@ -21,7 +22,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,14 @@ import tensorflow as tf
 from benchmarks.offline_rl import PEAK_SIZE, matmul_peak
 from serving.client import GrpcRankerClient
 from serving.load import LoadConfig, run_load
-from serving.messages import EXAMPLES, SIGNATURE, STATE, RankingError
+from serving.messages import (
+    EXAMPLES,
+    FEATURES,
+    RANK_TRANSFORMED,
+    SIGNATURE,
+    STATE,
+    RankingError,
+)
 from serving.warmup import num_candidates, read_warmup
 
 SIZES = (100, 500, 1000)
@@ -74,21 +82,27 @@ def main(ranker: str | None, rate: float, seconds: float, small: bool) -> None:
             f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
             f"TensorFlow {tf.__version__}; {name}; {rate:g} requests/s for {seconds:g} s\n"
             f"{weights:,} weights beside embeddings, peak {peak / 1e9:.0f} GFLOP/s\n"
-            f"{'candidates':>10} {'p50 ms':>8} {'p99 ms':>8} {'answered/s':>11} {'errors':>7} "
-            f"{'bare ms':>8} {'ratio':>6} {'floor ms':>9} {'most/s':>7}"
+            f"{'candidates':>10} {'features':>10} {'p50 ms':>8} {'p99 ms':>8} "
+            f"{'answered/s':>11} {'errors':>7} {'bare ms':>8} {'ratio':>6} {'floor ms':>9} "
+            f"{'most/s':>7}"
         )
         client = GrpcRankerClient(f"localhost:{port}", timeout_s=5.0)
-        for size, request in requests.items():
-            for _ in range(5):
-                client.rank(*request, timeout_s=60.0)
-            result = run_load(lambda _, one=request: client.rank(*one), load)
-            bare = _bare_ms(model, request)
-            p50, p99 = result.percentile_ms(50.0), result.percentile_ms(99.0)
-            click.echo(
-                f"{size:>10} {p50:>8.1f} {p99:>8.1f} {result.throughput:>11.1f} "
-                f"{sum(result.errors.values()):>7} {bare:>8.1f} {p50 / bare:>6.2f} "
-                f"{2e3 * weights * size / peak:>9.3f} {_most(client, request, seconds):>7.1f}"
-            )
+        for size, (state, examples) in requests.items():
+            for features, inputs in (
+                ("examples", {EXAMPLES: tf.constant(examples)}),
+                ("looked up", _looked_up(client, examples)),
+            ):
+                send = _sender(client, state, features, inputs, examples)
+                for _ in range(5):
+                    send(60.0)
+                result = run_load(lambda _, send=send: send(None), load)
+                bare = _bare_ms(model, features, {STATE: tf.constant(state), **inputs})
+                p50, p99 = result.percentile_ms(50.0), result.percentile_ms(99.0)
+                click.echo(
+                    f"{size:>10} {features:>10} {p50:>8.1f} {p99:>8.1f} {result.throughput:>11.1f} "
+                    f"{sum(result.errors.values()):>7} {bare:>8.1f} {p50 / bare:>6.2f} "
+                    f"{2e3 * weights * size / peak:>9.3f} {_most(send, seconds):>7.1f}"
+                )
         client.close()
 
 
@@ -126,31 +140,47 @@ def _timed(call: Any) -> float:
     return time.perf_counter() - begun
 
 
-def _bare_ms(model: Any, request: tuple[np.ndarray, list[bytes]]) -> float:
+def _looked_up(client: GrpcRankerClient, examples: list[bytes]) -> dict[str, Any]:
+    stored, _ = client.transform(examples, timeout_s=60.0)
+    return {name: stored[name][0] if FEATURES[name][1] == 1 else stored[name] for name in FEATURES}
+
+
+def _sender(
+    client: GrpcRankerClient,
+    state: np.ndarray,
+    features: str,
+    inputs: dict[str, Any],
+    examples: list[bytes],
+) -> Callable[[float | None], object]:
+    """What sends a request, given the seconds to wait for its answer."""
+    if features == "examples":
+        return lambda timeout_s: client.rank(state, examples, timeout_s)
+    return lambda timeout_s: client.rank_transformed(state, inputs, timeout_s)
+
+
+def _bare_ms(model: Any, features: str, inputs: dict[str, Any]) -> float:
     """Median of the signature's own time, ms."""
-    serve = model.signatures[SIGNATURE]
-    inputs = {STATE: tf.constant(request[0]), EXAMPLES: tf.constant(request[1])}
+    serve = model.signatures[SIGNATURE if features == "examples" else RANK_TRANSFORMED]
+    given = {name: tf.constant(value) for name, value in inputs.items()}
 
     def call() -> None:
-        serve(**inputs)["scores"].numpy()
+        serve(**given)["scores"].numpy()
 
     for _ in range(5):
         call()
     return 1e3 * statistics.median(_timed(call) for _ in range(100))
 
 
-def _most(
-    client: GrpcRankerClient, request: tuple[np.ndarray, list[bytes]], seconds: float
-) -> float:
+def _most(send: Callable[[float | None], object], seconds: float) -> float:
     """Answers per second where more is asked than can be answered."""
     end = time.monotonic() + seconds / 3
 
-    def send(_: int) -> None:
+    def one(_: int) -> None:
         if time.monotonic() > end:
             raise RankingError("timeout", "the time is over")
-        client.rank(*request)
+        send(None)
 
-    result = run_load(send, LoadConfig(rate=2000.0, seconds=seconds / 3, in_flight=8))
+    result = run_load(one, LoadConfig(rate=2000.0, seconds=seconds / 3, in_flight=8))
     return result.throughput
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import gc
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent import futures
 
 import numpy as np
@@ -84,7 +86,6 @@ def run_load(
     latencies: list[float] = []
     errors: Counter[str] = Counter()
     lock = threading.Lock()
-    begun = time.perf_counter()
 
     def one(number: int) -> None:
         try:
@@ -97,7 +98,8 @@ def run_load(
         with lock:
             latencies.append((finished - begun - due[number]) * 1e3)
 
-    with futures.ThreadPoolExecutor(config.in_flight) as pool:
+    with _without_long_pauses(), futures.ThreadPoolExecutor(config.in_flight) as pool:
+        begun = time.perf_counter()
         waiting = []
         for number, at in enumerate(due):
             delay = begun + at - time.perf_counter()
@@ -109,3 +111,18 @@ def run_load(
         for future in waiting:
             future.result()
     return LoadResult(np.asarray(latencies), dict(errors), time.perf_counter() - begun)
+
+
+@contextlib.contextmanager
+def _without_long_pauses() -> Iterator[None]:
+    """Keeps the garbage collector from what is there already.
+
+    A process with TensorFlow has most of a million objects, and a full collection of them stops
+    all threads for about a second: dozens of requests would be late by our own fault.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

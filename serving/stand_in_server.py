@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gc
 import json
 import re
 import threading
@@ -282,11 +283,22 @@ def main(model_base_path: str, model_name: str, port: int, rest_api_port: int) -
         raise click.ClickException(str(error)) from error
     with server:
         loaded = server.versions.versions()
+        _keep_models_from_the_collector()
         click.echo(
             f"{NAME}: model {model_name}, versions {loaded}, gRPC {port}, REST {rest_api_port}"
         )
         while True:
-            time.sleep(3600)
+            if server.versions.versions() != loaded:
+                loaded = server.versions.versions()
+                _keep_models_from_the_collector()
+            time.sleep(1.0)
+
+
+def _keep_models_from_the_collector() -> None:
+    """A full garbage collection of a model's objects would stop every request for a second."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _decoded(value: Any) -> Any:
