@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from tfx import v1 as tfx
 from tfx.orchestration import metadata
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
 from components.feedback_join.config import FeedbackJoinConfig
 from components.feedback_join.pipeline import join_feedback
@@ -157,9 +157,7 @@ def _first_log(config: ClosedLoopConfig) -> None:
 
 def _first_artifacts(daily: DailyConfig) -> dict[str, list]:
     """The session examples and the transform that the first simulator was built from."""
-    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(
-        str(daily.ranking.metadata_path)
-    )
+    connection = sqlite_metadata_connection_config(str(daily.ranking.metadata_path))
     with metadata.Metadata(connection) as handle:
         return LatestBlessedRankingStrategy().resolve_artifacts(handle.store, {})
 

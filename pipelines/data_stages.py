@@ -9,8 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from google.protobuf import text_format
-from tfx import v1 as tfx
+from tfx.components import StatisticsGen, Transform
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.proto import transform_pb2
+from tfx.types.channel import Channel
 
 from components.session_example_gen.component import SessionExampleGen
 from components.session_example_gen.config import SessionExampleGenConfig
@@ -27,19 +30,19 @@ from pipelines.spans import fingerprint, span_folders
 class DataStages(NamedTuple):
     """The components, in the order they run."""
 
-    example_gen: tfx.types.BaseComponent
-    schema_gen: tfx.types.BaseComponent
-    statistics_gen: tfx.components.StatisticsGen
+    example_gen: BaseComponent
+    schema_gen: BaseComponent
+    statistics_gen: StatisticsGen
     validator: StrictExampleValidator
-    transform: tfx.components.Transform
+    transform: Transform
 
     @property
-    def examples(self) -> tfx.types.Channel:
+    def examples(self) -> Channel:
         """Raw sessions, all splits."""
         return self.example_gen.outputs["examples"]
 
     @property
-    def schema(self) -> tfx.types.Channel:
+    def schema(self) -> Channel:
         """Their schema."""
         return self.schema_gen.outputs["schema"]
 
@@ -67,9 +70,7 @@ def data_stages(
         pattern=data.pattern,
         span=data.span,
     )
-    schema_gen = tfx.components.ImportSchemaGen(
-        schema_file=write_schema(output, session_schema(data))
-    )
+    schema_gen = ImportSchemaGen(schema_file=write_schema(output, session_schema(data)))
     return stages_after(example_gen, schema_gen, data, splits, code_version)
 
 
@@ -89,8 +90,8 @@ def ingestion_config(
 
 
 def stages_after(
-    example_gen: tfx.types.BaseComponent,
-    schema_gen: tfx.types.BaseComponent,
+    example_gen: BaseComponent,
+    schema_gen: BaseComponent,
     data: DataOptions,
     splits: Sequence[str],
     code_version: str,
@@ -106,11 +107,11 @@ def stages_after(
     """
     examples = example_gen.outputs["examples"]
     schema = schema_gen.outputs["schema"]
-    statistics_gen = tfx.components.StatisticsGen(examples=examples, schema=schema)
+    statistics_gen = StatisticsGen(examples=examples, schema=schema)
     validator = StrictExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema
     )
-    transform = tfx.components.Transform(
+    transform = Transform(
         examples=examples,
         schema=schema,
         preprocessing_fn="components.preprocessing.preprocessing_fn",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-from tfx import v1 as tfx
+from tfx.components import StatisticsGen
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.orchestration.pipeline import Pipeline
 
 from components.session_example_gen.component import SessionExampleGen
 from components.session_example_gen.summary import IngestionSummary
@@ -29,7 +31,7 @@ def create_check(
     baseline: str,
     beam_pipeline_args: tuple[str, ...],
     enable_cache: bool = True,
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """A pipeline that fails where a day's log is unusable or has moved too far.
 
     Args:
@@ -47,13 +49,9 @@ def create_check(
         pattern=data.pattern,
         span=data.span,
     )
-    schema_gen = tfx.components.ImportSchemaGen(
-        schema_file=write_schema(output, session_schema(data))
-    )
+    schema_gen = ImportSchemaGen(schema_file=write_schema(output, session_schema(data)))
     schema = schema_gen.outputs["schema"]
-    statistics_gen = tfx.components.StatisticsGen(
-        examples=example_gen.outputs["examples"], schema=schema
-    )
+    statistics_gen = StatisticsGen(examples=example_gen.outputs["examples"], schema=schema)
     statistics = statistics_gen.outputs["statistics"]
     stages = [
         example_gen,
@@ -79,7 +77,7 @@ def create_check(
     )
 
 
-def check_day(pipeline: tfx.dsl.Pipeline, observer: local_runner.StageObserver) -> tuple[str, int]:
+def check_day(pipeline: Pipeline, observer: local_runner.StageObserver) -> tuple[str, int]:
     """Runs the check on this machine.
 
     Args:

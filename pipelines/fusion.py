@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 
-from tfx import v1 as tfx
-from tfx.types.channel import union
+from tfx.components import Pusher
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.pusher_pb2 import PushDestination
+from tfx.types import standard_artifacts
+from tfx.types.channel import Channel, union
 
 from components.earlier_blessed_model import EarlierBlessedModelStrategy
 from components.policy_comparison.component import PolicyComparison
@@ -33,7 +37,7 @@ from pipelines.imported import earlier_model
 EVALUATION_SEED = 1_000_003
 
 
-def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
+def create_pipeline(config: FusionPipelineConfig) -> Pipeline:
     """Builds the pipeline; its stages read from top to bottom.
 
     Args:
@@ -64,10 +68,10 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
         for name in learned
     ]
     candidate = trained[0].outputs["model"]
-    current = tfx.dsl.Resolver(
+    current = Resolver(
         strategy_class=EarlierBlessedModelStrategy,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+        model=Channel(type=standard_artifacts.Model),
+        model_blessing=Channel(type=standard_artifacts.ModelBlessing),
         candidate=candidate,
     ).with_id("EarlierBlessedPolicy")
     judged = evaluation_config(config)
@@ -98,12 +102,12 @@ def create_pipeline(config: FusionPipelineConfig) -> tfx.dsl.Pipeline:
         code_version=code_version(),
     )
     infra_validator = config.infra_validation.stage(exporter.outputs["model"])
-    pusher = tfx.components.Pusher(
+    pusher = Pusher(
         model=exporter.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         infra_blessing=None if infra_validator is None else infra_validator.outputs["blessing"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(
+        push_destination=PushDestination(
+            filesystem=PushDestination.Filesystem(
                 base_directory=os.path.join(os.path.abspath(config.run_dir), "serving", "ranker")
             )
         ),

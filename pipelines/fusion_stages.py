@@ -8,7 +8,13 @@ import json
 import os
 from typing import Any, cast
 
-from tfx import v1 as tfx
+from tfx.components import Trainer
+from tfx.dsl.components.common.importer import Importer
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
+from tfx.types import standard_artifacts
+from tfx.types.channel import Channel
 
 from components.interaction_gen.component import ServedInteractionGen, SimulatedInteractionGen
 from components.interaction_gen.config import ServedInteractionConfig, SimulatedInteractionConfig
@@ -49,11 +55,11 @@ def simulator_stages(
       predictions: See :class:`~trainers.world_config.WorldConfig`; a policy that shall be served
         is trained on the model's.
     """
-    ranking = tfx.dsl.Resolver(
+    ranking = Resolver(
         strategy_class=LatestBlessedRankingStrategy,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        transform_graph=tfx.dsl.Channel(type=tfx.types.standard_artifacts.TransformGraph),
-        examples=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Examples),
+        model=Channel(type=standard_artifacts.Model),
+        transform_graph=Channel(type=standard_artifacts.TransformGraph),
+        examples=Channel(type=standard_artifacts.Examples),
     ).with_id("LatestBlessedRanking")
     world = dataclasses.replace(
         world_config(config, config.ranking_run()["dataset"], config.log_dir),
@@ -68,7 +74,7 @@ def simulator_stages(
     return ranking, simulator_gen
 
 
-def pipeline_of(config: FusionPipelineConfig, stages: list[Any]) -> tfx.dsl.Pipeline:
+def pipeline_of(config: FusionPipelineConfig, stages: list[Any]) -> Pipeline:
     """A pipeline of these stages, under the name, metadata and cache of the run's fusion."""
     return local_pipeline(
         pipeline_name(config),
@@ -115,7 +121,7 @@ def world_config(config: FusionPipelineConfig, dataset: str, data_dir: str) -> W
 
 
 def search_stage(
-    config: FusionPipelineConfig, method: str, simulator: tfx.types.Channel
+    config: FusionPipelineConfig, method: str, simulator: Channel
 ) -> PolicySearch | None:
     """The stage that searches for a baseline; None for one that learns from interactions."""
     if method not in SEARCHES:
@@ -130,7 +136,7 @@ def search_stage(
 
 
 def exploration_stages(
-    config: FusionPipelineConfig, methods: list[str], simulator: tfx.types.Channel
+    config: FusionPipelineConfig, methods: list[str], simulator: Channel
 ) -> dict[str, SimulatedInteractionGen]:
     """The stages that explore, by fusion: an action means something under its own fusion only."""
     stages: dict[str, SimulatedInteractionGen] = {}
@@ -205,15 +211,15 @@ def trainer_config(
 def trainer_stage(
     config: FusionPipelineConfig,
     method: str,
-    interactions: tfx.types.Channel,
-    base: tfx.dsl.Importer | None,
-) -> tfx.components.Trainer:
+    interactions: Channel,
+    base: Importer | None,
+) -> Trainer:
     """The stage that trains a method, begun with ``base`` if it is given."""
-    return tfx.components.Trainer(
+    return Trainer(
         run_fn="trainers.fusion.run_fn",
         examples=interactions,
-        train_args=tfx.proto.TrainArgs(splits=["train"]),
-        eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+        train_args=TrainArgs(splits=["train"]),
+        eval_args=EvalArgs(splits=["eval"]),
         base_model=None if base is None else base.outputs["result"],
         custom_config=trainer_config(
             config, method, os.path.join(config.output_dir, "checkpoints")

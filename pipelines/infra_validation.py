@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipelines.errors import UserError, require
 
 if TYPE_CHECKING:
-    from tfx import v1 as tfx
+    from tfx.components import InfraValidator
     from tfx.types import BaseChannel
 
 #: Where TF Serving is started: nowhere, in this machine's Docker, or as a pod.
@@ -68,7 +68,7 @@ class InfraValidation:
                 "elsewhere take --infra-validator docker",
             )
 
-    def stage(self, model: BaseChannel) -> tfx.components.InfraValidator | None:
+    def stage(self, model: BaseChannel) -> InfraValidator | None:
         """The stage; None where there is none. Imports TFX.
 
         It loads the model and sends no requests of its own: the ranker carries warm-up requests in
@@ -79,20 +79,25 @@ class InfraValidation:
         """
         if self.platform == "none":
             return None
-        from tfx import v1 as tfx
+        from tfx.components import InfraValidator
+        from tfx.proto.infra_validator_pb2 import (
+            ServingSpec,
+            TensorFlowServing,
+            ValidationSpec,
+        )
 
-        serving = tfx.proto.ServingSpec(
-            tensorflow_serving=tfx.proto.TensorFlowServing(tags=[self.tag]),
+        serving = ServingSpec(
+            tensorflow_serving=TensorFlowServing(tags=[self.tag]),
             model_name=_MODEL_NAME,
         )
         if self.platform == "docker":
             serving.local_docker.SetInParent()
         else:
             serving.kubernetes.SetInParent()
-        return tfx.components.InfraValidator(
+        return InfraValidator(
             model=model,
             serving_spec=serving,
-            validation_spec=tfx.proto.ValidationSpec(
+            validation_spec=ValidationSpec(
                 max_loading_time_seconds=_LOADING_SECONDS, num_tries=_TRIES
             ),
         )

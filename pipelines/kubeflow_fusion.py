@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tfx import v1 as tfx
+from tfx.components import Pusher
+from tfx.dsl.components.common.importer import Importer
+from tfx.orchestration.data_types import RuntimeParameter
+from tfx.orchestration.pipeline import Pipeline
 from tfx.types import standard_artifacts
 from tfx.types.artifact_utils import encode_split_names
 
@@ -40,7 +43,7 @@ RANKING_PARAMETERS = {
 
 def create_fusion_pipeline(
     config: FusionPipelineConfig, cluster: KubeflowConfig, dataset: str, data_dir: str
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """Builds the pipeline; its stages read from top to bottom.
 
     It differs from ``pipelines.fusion`` where a cluster's backend has no store to resolve from:
@@ -70,7 +73,7 @@ def create_fusion_pipeline(
     ]
     learned = [name for name in (config.method, *config.baselines) if name not in SEARCHES]
     explored = exploration_stages(config, learned, simulator)
-    seed = tfx.dsl.experimental.RuntimeParameter(name="seed", ptype=int, default=config.seed)
+    seed = RuntimeParameter(name="seed", ptype=int, default=config.seed)
     trained = [
         SeededTrainer(
             run_fn="trainers.fusion.run_fn",
@@ -110,7 +113,7 @@ def create_fusion_pipeline(
         code_version=code_version(),
     )
     pushers = [
-        tfx.components.Pusher(
+        Pusher(
             model=model,
             model_blessing=evaluator.outputs["blessing"],
             push_destination=destination(cluster.push_to(kind)),
@@ -122,7 +125,7 @@ def create_fusion_pipeline(
     ]
     # The policy is what a later run compares with: it follows the ranker that serves it.
     pushers[1].add_upstream_node(pushers[0])
-    return tfx.dsl.Pipeline(
+    return Pipeline(
         pipeline_name=pipeline_name(config),
         pipeline_root=cluster.pipeline_root,
         components=[
@@ -142,12 +145,12 @@ def create_fusion_pipeline(
     )
 
 
-def _importer(name: str) -> tfx.dsl.Importer:
+def _importer(name: str) -> Importer:
     """A node that gives an artifact of the ranking pipeline, at the address of a parameter."""
     kind = RANKING_PARAMETERS[name]
     splits: dict[str, str | int] = {"split_names": encode_split_names(list(SPLITS))}
-    return tfx.dsl.Importer(
-        source_uri=tfx.dsl.experimental.RuntimeParameter(name=name, ptype=str),  # type: ignore[arg-type]
+    return Importer(
+        source_uri=RuntimeParameter(name=name, ptype=str),  # type: ignore[arg-type]
         artifact_type=kind,
         properties=splits if kind is standard_artifacts.Examples else None,
     ).with_id(f"import-{name.replace('_', '-')}")

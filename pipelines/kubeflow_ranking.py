@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tfx import v1 as tfx
+from tfx.components import Pusher
+from tfx.orchestration.data_types import RuntimeParameter
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.pusher_pb2 import PushDestination
 
 from components.cluster.current_model import CurrentModel
 from components.cluster.evaluators import Evaluator
@@ -23,7 +26,7 @@ PUSHED = "ranking"
 
 def create_ranking_pipeline(
     config: RankingPipelineConfig, cluster: KubeflowConfig, days: int = 1
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """Builds the pipeline; its stages read from top to bottom.
 
     It differs from ``pipelines.ranking`` where a cluster's backend has no store to resolve from:
@@ -65,12 +68,12 @@ def create_ranking_pipeline(
         example_splits=["test"],
         schema=evaluation_schema_gen.outputs["schema"],
     )
-    pusher = tfx.components.Pusher(
+    pusher = Pusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         push_destination=destination(cluster.push_to(PUSHED)),
     )
-    return tfx.dsl.Pipeline(
+    return Pipeline(
         pipeline_name=pipeline_name(config),
         pipeline_root=cluster.pipeline_root,
         components=[
@@ -87,12 +90,10 @@ def create_ranking_pipeline(
     )
 
 
-def destination(push_dir: str) -> tfx.proto.PushDestination:
+def destination(push_dir: str) -> PushDestination:
     """A Pusher's directory."""
-    return tfx.proto.PushDestination(
-        filesystem=tfx.proto.PushDestination.Filesystem(base_directory=push_dir)
-    )
+    return PushDestination(filesystem=PushDestination.Filesystem(base_directory=push_dir))
 
 
-def _parameter(name: str, default: str | int) -> tfx.dsl.experimental.RuntimeParameter:
-    return tfx.dsl.experimental.RuntimeParameter(name=name, ptype=type(default), default=default)
+def _parameter(name: str, default: str | int) -> RuntimeParameter:
+    return RuntimeParameter(name=name, ptype=type(default), default=default)

@@ -13,11 +13,12 @@ import yaml
 from google.protobuf import json_format
 from kfp import components as kfp_components
 from kfp.pipeline_spec import pipeline_spec_pb2
-from tfx import v1 as tfx
+from tfx.components import Pusher
 from tfx.components.trainer.executor import GenericExecutor
 from tfx.dsl.components.base import base_component
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as tfx_runner
+from tfx.orchestration.pipeline import Pipeline
 
 from components.cluster.current_model import CurrentModel
 from components.cluster.example_gen import SpanExampleGen
@@ -28,7 +29,7 @@ from pipelines.kubeflow_config import KubeflowConfig
 COMMAND = ("python", "-m", "components.cluster.entry_point")
 _ResourceSpec = pipeline_spec_pb2.PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec
 #: Stages whose inputs are files that the backend knows nothing of: never taken from its cache.
-_UNCACHED: Any = (SpanExampleGen, CurrentModel, tfx.components.Pusher)
+_UNCACHED: Any = (SpanExampleGen, CurrentModel, Pusher)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,7 @@ class CompiledPipeline:
 
 
 def compile_pipeline(
-    pipeline: tfx.dsl.Pipeline, cluster: KubeflowConfig, output_dir: str
+    pipeline: Pipeline, cluster: KubeflowConfig, output_dir: str
 ) -> CompiledPipeline:
     """Writes ``OUTPUT/NAME.yaml``, complete or not at all.
 
@@ -147,7 +148,7 @@ def _trains(component: Any) -> bool:
     return issubclass(executor, GenericExecutor)
 
 
-def _images(pipeline: tfx.dsl.Pipeline, cluster: KubeflowConfig) -> dict[str, str]:
+def _images(pipeline: Pipeline, cluster: KubeflowConfig) -> dict[str, str]:
     images = {tfx_runner._DEFAULT_IMAGE_PATH_KEY: cluster.image}
     for component in pipeline.components:
         if cluster.gpu_image and _trains(component):
@@ -155,7 +156,7 @@ def _images(pipeline: tfx.dsl.Pipeline, cluster: KubeflowConfig) -> dict[str, st
     return images
 
 
-def _give_resources(pipeline: tfx.dsl.Pipeline, cluster: KubeflowConfig) -> None:
+def _give_resources(pipeline: Pipeline, cluster: KubeflowConfig) -> None:
     for component in pipeline.components:
         if not isinstance(component, base_component.BaseComponent):
             continue
@@ -166,7 +167,7 @@ def _give_resources(pipeline: tfx.dsl.Pipeline, cluster: KubeflowConfig) -> None
         component.with_platform_config(resources)
 
 
-def _complete(spec: dict[str, Any], pipeline: tfx.dsl.Pipeline) -> None:
+def _complete(spec: dict[str, Any], pipeline: Pipeline) -> None:
     """Adds what TFX leaves out: defaults of parameters, and which stages not to cache."""
     inputs = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     for component in pipeline.components:

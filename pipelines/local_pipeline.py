@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from tfx import v1 as tfx
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
 
 
 def local_pipeline(
     name: str,
-    components: Sequence[tfx.types.BaseNode],
+    components: Sequence[BaseNode],
     *,
     root: str | os.PathLike[str],
     metadata: str | os.PathLike[str],
     beam_pipeline_args: Sequence[str],
     enable_cache: bool = True,
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """A pipeline whose runs are found in one SQLite file.
 
     Args:
@@ -27,13 +29,11 @@ def local_pipeline(
       beam_pipeline_args: Passed to Beam.
       enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.
     """
-    return tfx.dsl.Pipeline(
+    return Pipeline(
         pipeline_name=name,
         pipeline_root=os.fspath(root),
         components=list(components),
         enable_cache=enable_cache,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            os.path.abspath(metadata)
-        ),
+        metadata_connection_config=sqlite_metadata_connection_config(os.path.abspath(metadata)),
         beam_pipeline_args=list(beam_pipeline_args),
     )

@@ -7,7 +7,14 @@ import json
 import os
 
 from google.protobuf import text_format
-from tfx import v1 as tfx
+from tfx.components import Evaluator, Pusher, Trainer
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.pusher_pb2 import PushDestination
+from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
+from tfx.types import standard_artifacts
+from tfx.types.channel import Channel
 
 from components.earlier_blessed_model import EarlierBlessedModelStrategy
 from components.session_flattener.component import SessionFlattener
@@ -27,7 +34,7 @@ from pipelines.ranking_summary import summarise_run
 from trainers.ranking import RankingTrainerConfig
 
 
-def create_pipeline(config: RankingPipelineConfig) -> tfx.dsl.Pipeline:
+def create_pipeline(config: RankingPipelineConfig) -> Pipeline:
     """Builds the pipeline; its stages read from top to bottom.
 
     Args:
@@ -43,12 +50,12 @@ def create_pipeline(config: RankingPipelineConfig) -> tfx.dsl.Pipeline:
     stages = data_stages(config.data, output, ("train", "eval"), code_version())
 
     base_model = earlier_model(config.base_model)
-    trainer = tfx.components.Trainer(
+    trainer = Trainer(
         run_fn="trainers.ranking.run_fn",
         examples=stages.transform.outputs["transformed_examples"],
         transform_graph=stages.transform.outputs["transform_graph"],
-        train_args=tfx.proto.TrainArgs(splits=["train"]),
-        eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+        train_args=TrainArgs(splits=["train"]),
+        eval_args=EvalArgs(splits=["eval"]),
         base_model=None if base_model is None else base_model.outputs["result"],
         custom_config=trainer_config(
             config, os.path.join(output, "checkpoints")
@@ -56,16 +63,16 @@ def create_pipeline(config: RankingPipelineConfig) -> tfx.dsl.Pipeline:
     )
 
     flattener = SessionFlattener(examples=stages.examples, schema=stages.schema, splits=("test",))
-    baseline = tfx.dsl.Resolver(
+    baseline = Resolver(
         strategy_class=EarlierBlessedModelStrategy,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+        model=Channel(type=standard_artifacts.Model),
+        model_blessing=Channel(type=standard_artifacts.ModelBlessing),
         candidate=trainer.outputs["model"],
     ).with_id("EarlierBlessedModel")
-    evaluation_schema_gen = tfx.components.ImportSchemaGen(
+    evaluation_schema_gen = ImportSchemaGen(
         schema_file=write_schema(output, evaluation_schema(config))
     ).with_id("EvaluationSchemaGen")
-    evaluator = tfx.components.Evaluator(
+    evaluator = Evaluator(
         examples=flattener.outputs["impressions"],
         model=trainer.outputs["model"],
         baseline_model=baseline.outputs["model"],
@@ -73,11 +80,11 @@ def create_pipeline(config: RankingPipelineConfig) -> tfx.dsl.Pipeline:
         example_splits=["test"],
         schema=evaluation_schema_gen.outputs["schema"],
     )
-    pusher = tfx.components.Pusher(
+    pusher = Pusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(
+        push_destination=PushDestination(
+            filesystem=PushDestination.Filesystem(
                 base_directory=os.path.join(output, "serving", "ranking")
             )
         ),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 
-from tfx import v1 as tfx
+from tfx.components import Pusher
+from tfx.proto.pusher_pb2 import PushDestination
 
 from components.ranker_exporter.component import RankerExporter
 from pipelines import local_runner
@@ -45,10 +46,10 @@ def rejoin(config: FusionPipelineConfig, policy: str, observer: local_runner.Sta
         candidate_buckets=config.candidate_buckets,
         code_version=code_version(),
     )
-    pusher = tfx.components.Pusher(
+    pusher = Pusher(
         model=exporter.outputs["model"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(
+        push_destination=PushDestination(
+            filesystem=PushDestination.Filesystem(
                 base_directory=os.path.join(os.path.abspath(config.run_dir), "serving", "ranker")
             )
         ),

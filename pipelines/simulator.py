@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tfx import v1 as tfx
+from tfx.orchestration.pipeline import Pipeline
 
 from environments.simulator.saved_simulator import DIRECTORY as SAVED_MODEL
 from evaluation.simulator_report import JSON_FILE, PAGE_FILE, REPORT_DIRECTORY
@@ -43,7 +43,7 @@ class SimulatorRun:
 
 def create_simulator_pipeline(
     config: FusionPipelineConfig, predictions: PredictionKind = "model"
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """A pipeline that ends with the simulator; the fusion pipeline takes it from the cache."""
     return pipeline_of(config, list(simulator_stages(config, predictions)))
 

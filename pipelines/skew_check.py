@@ -6,7 +6,11 @@ import os
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tfx import v1 as tfx
+from tfx.components import StatisticsGen
+from tfx.components.example_gen.import_example_gen.component import ImportExampleGen
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.example_gen_pb2 import Output, SplitConfig
 
 from components.session_schema import build_schema
 from components.strict_distribution_validator.comparators import (
@@ -29,7 +33,7 @@ def create_skew_check(
     output: str,
     thresholds: DriftThresholds,
     beam_pipeline_args: tuple[str, ...],
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """A pipeline that fails where the features that a service sent are not those of its log.
 
     Only features of impressions are compared: what was shown is what the log holds. Session-level
@@ -46,19 +50,17 @@ def create_skew_check(
     columns = shown_columns(spec)
     schema = schema_pb2.Schema()
     schema.feature.extend(f for f in build_schema(spec).feature if f.name in columns)
-    schema_gen = tfx.components.ImportSchemaGen(
+    schema_gen = ImportSchemaGen(
         schema_file=write_schema(output, text_format.MessageToString(schema))
     )
-    example_gen = tfx.components.ImportExampleGen(
+    example_gen = ImportExampleGen(
         input_base=os.path.abspath(shown_dir),
         # Everything that was logged is compared.
-        output_config=tfx.proto.Output(
-            split_config=tfx.proto.SplitConfig(
-                splits=[tfx.proto.SplitConfig.Split(name="train", hash_buckets=1)]
-            )
+        output_config=Output(
+            split_config=SplitConfig(splits=[SplitConfig.Split(name="train", hash_buckets=1)])
         ),
     )
-    statistics_gen = tfx.components.StatisticsGen(
+    statistics_gen = StatisticsGen(
         examples=example_gen.outputs["examples"], schema=schema_gen.outputs["schema"]
     )
     logged = earlier_statistics(statistics)
@@ -78,7 +80,7 @@ def create_skew_check(
     )
 
 
-def check_skew(pipeline: tfx.dsl.Pipeline, observer: local_runner.StageObserver) -> None:
+def check_skew(pipeline: Pipeline, observer: local_runner.StageObserver) -> None:
     """Runs the check on this machine.
 
     Raises:

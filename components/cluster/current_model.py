@@ -5,9 +5,10 @@
 
 import os
 
-from tfx import v1 as tfx
+from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
 from tfx.dsl.io import fileio
-from tfx.types import Artifact
+from tfx.types import Artifact, standard_artifacts
 from tfx.utils import io_utils, path_utils
 
 #: Lies in the artifact of a first run, which has no current model.
@@ -15,10 +16,10 @@ NO_MODEL_FILE = "NO_MODEL"
 _SAVED_MODEL = "saved_model.pb"
 
 
-@tfx.dsl.components.component
+@component
 def CurrentModel(  # noqa: N802 (TFX names a component by its function)
-    push_dir: tfx.dsl.components.Parameter[str],
-    model: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Model],
+    push_dir: Parameter[str],
+    model: OutputArtifact[standard_artifacts.Model],
 ):
     """Copies the highest version below a Pusher's directory, where a resolver has no store to ask.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfx import v1 as tfx
+from tfx.components.evaluator import component as evaluator_component
 from tfx.components.evaluator import executor as evaluator_executor
 from tfx.dsl.components.base import executor_spec
 
@@ -35,7 +35,7 @@ class EvaluatorExecutor(evaluator_executor.Executor):
         super().Do(without_missing(input_dict, "baseline_model"), output_dict, exec_properties)
 
 
-class Evaluator(tfx.components.Evaluator):
+class Evaluator(evaluator_component.Evaluator):
     """TFX's Evaluator whose ``baseline_model`` may hold no model."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(EvaluatorExecutor)

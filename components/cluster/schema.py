@@ -7,15 +7,17 @@ import os
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tfx import v1 as tfx
 from tfx.components.schema_gen.executor import DEFAULT_FILE_NAME
+from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
 from tfx.utils import io_utils
 
 
-@tfx.dsl.components.component
+@component
 def InlineSchemaGen(  # noqa: N802 (TFX names a component by its function)
-    text: tfx.dsl.components.Parameter[str],
-    schema: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Schema],
+    text: Parameter[str],
+    schema: OutputArtifact[standard_artifacts.Schema],
 ):
     """Writes a schema.
 

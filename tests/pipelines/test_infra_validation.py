@@ -10,12 +10,12 @@ from typing import ClassVar
 
 import pytest
 import tensorflow as tf
-from tfx import v1 as tfx
 from tfx.components.infra_validator import executor as infra_validator
 from tfx.components.infra_validator.model_server_runners.base_runner import BaseModelServerRunner
 from tfx.components.pusher import executor as pusher
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.proto import infra_validator_pb2
+from tfx.proto.pusher_pb2 import PushDestination
 from tfx.types import channel_utils, standard_artifacts
 from tfx.utils import proto_utils
 
@@ -131,9 +131,7 @@ def validate(monkeypatch, tmp_path, model):
 def push(tmp_path, model, blessing):
     pushed = artifact(standard_artifacts.PushedModel, tmp_path / "pushed")
     base = tmp_path / "serving"
-    destination = tfx.proto.PushDestination(
-        filesystem=tfx.proto.PushDestination.Filesystem(base_directory=str(base))
-    )
+    destination = PushDestination(filesystem=PushDestination.Filesystem(base_directory=str(base)))
     pusher.Executor().Do(
         {"model": [model], "infra_blessing": [blessing]},
         {"pushed_model": [pushed]},

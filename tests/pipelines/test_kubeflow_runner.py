@@ -5,7 +5,9 @@ import copy
 import pytest
 import yaml
 from kfp import components as kfp_components
-from tfx import v1 as tfx
+from tfx.dsl.components.common.importer import Importer
+from tfx.orchestration.pipeline import Pipeline
+from tfx.types import standard_artifacts
 
 from pipelines import fusion_stages, ranking
 from pipelines.__main__ import main
@@ -163,11 +165,11 @@ def test_tfx_refuses_our_resolvers_and_infra_validator(ranking_config, directory
     # Why there are pipelines of Kubeflow's own; once this fails, they may not be needed any more.
     with pytest.raises(UserError, match="EarlierBlessedModelStrategy"):
         compile_pipeline(ranking.create_pipeline(ranking_config), CLUSTER, str(directory))
-    model = tfx.dsl.Importer(
-        source_uri="gs://bucket/model", artifact_type=tfx.types.standard_artifacts.Model
+    model = Importer(
+        source_uri="gs://bucket/model", artifact_type=standard_artifacts.Model
     ).with_id("model")
     validator = InfraValidation("docker").stage(model.outputs["result"])
-    pipeline = tfx.dsl.Pipeline("validated", "gs://bucket/root", components=[model, validator])
+    pipeline = Pipeline("validated", "gs://bucket/root", components=[model, validator])
     with pytest.raises(UserError, match="InfraValidator"):
         compile_pipeline(pipeline, CLUSTER, str(directory))
     assert not list(directory.glob("validated*"))

@@ -10,8 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
-from tfx import v1 as tfx
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.dsl.input_resolution.strategies.latest_artifact_strategy import LatestArtifactStrategy
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+from tfx.types.channel import Channel
 from tfx.types.standard_artifacts import Examples
 
 from datasets.errors import DataError
@@ -20,14 +25,14 @@ from pipelines.errors import StageError, UserError
 from pipelines.local_runner import PROGRESS_LOGGER, SilentObserver
 
 
-@tfx.dsl.components.component
+@component
 def Producer(numbers: OutputArtifact[Examples], count: Parameter[int]):
     Path(numbers.uri, "numbers.txt").write_text("\n".join(map(str, range(count))))
     numbers.set_int_custom_property("rows", count)
     logging.getLogger(PROGRESS_LOGGER).info("rows", extra={"rows": count})
 
 
-@tfx.dsl.components.component
+@component
 def Consumer(numbers: InputArtifact[Examples], total: OutputArtifact[Examples]):
     values = Path(numbers.uri, "numbers.txt").read_text().split()
     if len(values) == 13:
@@ -55,25 +60,23 @@ class Recorder(SilentObserver):
         self.events.append(("failed", stage, type(error).__name__))
 
 
-def make_pipeline(root: Path, count: int = 5, resolver: bool = False) -> tfx.dsl.Pipeline:
+def make_pipeline(root: Path, count: int = 5, resolver: bool = False) -> Pipeline:
     producer = Producer(count=count)
     consumer = Consumer(numbers=producer.outputs["numbers"])
     components = [producer, consumer]
     if resolver:
         components.append(
-            tfx.dsl.Resolver(
-                strategy_class=tfx.dsl.experimental.LatestArtifactStrategy,
-                earlier=tfx.dsl.Channel(type=Examples),
+            Resolver(
+                strategy_class=LatestArtifactStrategy,
+                earlier=Channel(type=Examples),
             ).with_id("earlier")
         )
-    return tfx.dsl.Pipeline(
+    return Pipeline(
         pipeline_name="numbers",
         pipeline_root=str(root / "artifacts"),
         components=components,
         enable_cache=True,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            str(root / "metadata.db")
-        ),
+        metadata_connection_config=sqlite_metadata_connection_config(str(root / "metadata.db")),
     )
 
 

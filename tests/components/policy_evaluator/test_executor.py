@@ -6,8 +6,13 @@ import os
 import numpy as np
 import pytest
 import tensorflow as tf
-from tfx import v1 as tfx
+from tfx.components import Pusher
 from tfx.components.evaluator import constants
+from tfx.dsl.components.common.importer import Importer
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.pusher_pb2 import PushDestination
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
@@ -233,33 +238,29 @@ def test_settings():
 def test_the_pusher_takes_the_blessing(tmp_path, interactions, function):
     policy = export(function, tmp_path / "policy")
     blessed = function is personal
-    examples = tfx.dsl.Importer(
+    examples = Importer(
         source_uri=interactions.uri,
         artifact_type=standard_artifacts.Examples,
         properties={"split_names": interactions.split_names},
     ).with_id("Examples")
-    model = tfx.dsl.Importer(source_uri=policy.uri, artifact_type=standard_artifacts.Model).with_id(
-        "Model"
-    )
+    model = Importer(source_uri=policy.uri, artifact_type=standard_artifacts.Model).with_id("Model")
     evaluator = PolicyEvaluator(
         interactions=examples.outputs["result"], policy=model.outputs["result"], config=CONFIG
     )
-    pusher = tfx.components.Pusher(
+    pusher = Pusher(
         model=model.outputs["result"],
         model_blessing=evaluator.outputs["blessing"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=str(tmp_path / "pushed"))
+        push_destination=PushDestination(
+            filesystem=PushDestination.Filesystem(base_directory=str(tmp_path / "pushed"))
         ),
     )
-    tfx.orchestration.LocalDagRunner().run(
-        tfx.dsl.Pipeline(
+    LocalDagRunner().run(
+        Pipeline(
             pipeline_name="p",
             pipeline_root=str(tmp_path / "root"),
             components=[examples, model, evaluator, pusher],
             metadata_connection_config=(
-                tfx.orchestration.metadata.sqlite_metadata_connection_config(
-                    str(tmp_path / "metadata.db")
-                )
+                sqlite_metadata_connection_config(str(tmp_path / "metadata.db"))
             ),
         )
     )
