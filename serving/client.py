@@ -17,6 +17,7 @@ from serving.messages import (
     AT_RANDOM,
     EXAMPLES,
     EXPLORE,
+    EXPLORE_TRANSFORMED,
     RANK_TRANSFORMED,
     SEED,
     SIGNATURE,
@@ -136,11 +137,9 @@ class GrpcRankerClient:
         """See :meth:`RankerClient.rank`."""
         vector, listed = checked(state, examples)
         inputs = {STATE: tf.make_tensor_proto(vector), EXAMPLES: _strings(listed)}
-        if exploration is None:
-            return Ranking.from_outputs(*self._predict(SIGNATURE, inputs, timeout_s))
-        inputs[SEED] = tf.make_tensor_proto(exploration.seed, tf.int32)
-        inputs[AT_RANDOM] = tf.make_tensor_proto(exploration.at_random)
-        return Ranking.from_outputs(*self._predict(EXPLORE, inputs, timeout_s))
+        signature = SIGNATURE if exploration is None else EXPLORE
+        inputs |= _explored(exploration)
+        return Ranking.from_outputs(*self._predict(signature, inputs, timeout_s))
 
     def transform(
         self, examples: Sequence[bytes], timeout_s: float | None = None
@@ -163,7 +162,11 @@ class GrpcRankerClient:
         return self._predict(TRANSFORM, {EXAMPLES: _strings(checked_examples(examples))}, timeout_s)
 
     def rank_transformed(
-        self, state: Any, features: Mapping[str, Any], timeout_s: float | None = None
+        self,
+        state: Any,
+        features: Mapping[str, Any],
+        timeout_s: float | None = None,
+        exploration: Exploration | None = None,
     ) -> Ranking:
         """Ranks a request by features that :meth:`transform` has looked up.
 
@@ -173,6 +176,7 @@ class GrpcRankerClient:
             ``impression_ids`` `[candidate, categorical]` and ``impression_values`` `[candidate,
             numeric]` of the candidates.
           timeout_s: Seconds to wait, in place of the client's own.
+          exploration: As for :meth:`rank`.
 
         Raises:
           RankingError: if there is no answer; ``not_found`` if the version that looked them up, and
@@ -180,7 +184,9 @@ class GrpcRankerClient:
         """
         inputs = {STATE: checked_state(state), **checked_features(features)}
         protos = {name: tf.make_tensor_proto(value) for name, value in inputs.items()}
-        return Ranking.from_outputs(*self._predict(RANK_TRANSFORMED, protos, timeout_s))
+        signature = RANK_TRANSFORMED if exploration is None else EXPLORE_TRANSFORMED
+        protos |= _explored(exploration)
+        return Ranking.from_outputs(*self._predict(signature, protos, timeout_s))
 
     def _predict(
         self, signature: str, inputs: Mapping[str, Any], timeout_s: float | None
@@ -213,6 +219,15 @@ class GrpcRankerClient:
 
 def _strings(examples: Sequence[bytes]) -> Any:
     return tf.make_tensor_proto(examples, tf.string, shape=[len(examples)])
+
+
+def _explored(exploration: Exploration | None) -> dict[str, Any]:
+    if exploration is None:
+        return {}
+    return {
+        SEED: tf.make_tensor_proto(exploration.seed, tf.int32),
+        AT_RANDOM: tf.make_tensor_proto(exploration.at_random),
+    }
 
 
 class RestRankerClient:

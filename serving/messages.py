@@ -12,6 +12,7 @@ import tensorflow as tf
 
 SIGNATURE, EXPLORE = "serving_default", "explore"
 TRANSFORM, RANK_TRANSFORMED = "transform", "rank_transformed"
+EXPLORE_TRANSFORMED = "explore_transformed"
 STATE, EXAMPLES = "state", "examples"
 SEED, AT_RANDOM, LOG_DENSITY = "seed", "at_random", "log_density"
 #: Outputs of the ranker's ``serving_default`` by name, with their dtypes.

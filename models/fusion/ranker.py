@@ -135,8 +135,7 @@ class Ranker(tf.Module):
             or an example has no candidate or too many; the message names the input.
         """
         state, predictions = self._request(state, examples)
-        action = self._action(state[tf.newaxis])
-        return self._ranked(state, predictions, action)
+        return self._ranked(state, predictions, self._action(state[tf.newaxis]))
 
     @tf.function(autograph=False)
     def explore(
@@ -162,7 +161,12 @@ class Ranker(tf.Module):
         Raises:
           InvalidArgumentError: as :meth:`serve`.
         """
-        state, predictions = self._request(state, examples)
+        return self._explored(*self._request(state, examples), seed, at_random)
+
+    def _explored(
+        self, state: tf.Tensor, predictions: tf.Tensor, seed: tf.Tensor, at_random: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """What :meth:`explore` returns."""
         own = self._action(state[tf.newaxis])
         drawn = draw_around(
             tf.where(at_random, tf.zeros_like(own), own),

@@ -8,18 +8,20 @@ from typing import Any
 import tensorflow as tf
 
 from models.fusion.base import AdditiveFusion
-from models.fusion.ranker import EXAMPLES, STATE, Ranker, check_candidates
+from models.fusion.ranker import AT_RANDOM, EXAMPLES, SEED, STATE, Ranker, check_candidates
 from models.transformed_features import ROW_LENGTHS, TransformedFeatures
 
 TRANSFORM, RANK_TRANSFORMED = "transform", "rank_transformed"
+EXPLORE_TRANSFORMED = "explore_transformed"
 _FUNCTIONS = (TRANSFORM, "checked", "predict_transformed")
 
 
 class TransformedRanker(Ranker):
     """A ranker of a model that ``trainers.export.RankingModule`` exported.
 
-    Its two further signatures split a request where its strings end. ``transform`` looks up and
-    normalises features ahead of time; ``rank_transformed`` ranks what it gave.
+    Its further signatures split a request where its strings end. ``transform`` looks up and
+    normalises features ahead of time; ``rank_transformed`` and ``explore_transformed`` rank what it
+    gave.
 
     With ``buckets``, XLA compiles the ranking model, once for each number of candidates in it: a
     request is padded to the next larger one. What is some hundred small operations, each of which
@@ -80,18 +82,24 @@ class TransformedRanker(Ranker):
         """See :meth:`Ranker.signatures`."""
         concrete = self.ranking.checked.concrete_functions[0]
         session_ids, session_values, *impressions = concrete.structured_input_signature[0]
+        request = (
+            tf.TensorSpec([self.state_dim], tf.float32, name=STATE),
+            *(
+                tf.TensorSpec(spec.shape[1:], spec.dtype, name=spec.name)
+                for spec in (session_ids, session_values)
+            ),
+            *impressions,
+        )
         return {
             **super().signatures(),
             TRANSFORM: self.transform.get_concrete_function(
                 tf.TensorSpec([None], tf.string, name=EXAMPLES)
             ),
-            RANK_TRANSFORMED: self.rank_transformed.get_concrete_function(
-                tf.TensorSpec([self.state_dim], tf.float32, name=STATE),
-                *(
-                    tf.TensorSpec(spec.shape[1:], spec.dtype, name=spec.name)
-                    for spec in (session_ids, session_values)
-                ),
-                *impressions,
+            RANK_TRANSFORMED: self.rank_transformed.get_concrete_function(*request),
+            EXPLORE_TRANSFORMED: self.explore_transformed.get_concrete_function(
+                *request,
+                tf.TensorSpec([2], tf.int32, name=SEED),
+                tf.TensorSpec([], tf.bool, name=AT_RANDOM),
             ),
         }
 
@@ -137,16 +145,49 @@ class TransformedRanker(Ranker):
           InvalidArgumentError: as :meth:`serve`, or if an id is none of its feature's; the message
             names it.
         """
-        features = TransformedFeatures(
-            *self.ranking.checked(
-                session_ids[tf.newaxis],
-                session_values[tf.newaxis],
-                impression_ids,
-                impression_values,
-            )
-        )
-        state, predictions = self._completed(state, self._predict_transformed(features))
+        features = session_ids, session_values, impression_ids, impression_values
+        state, predictions = self._transformed_request(state, *features)
         return self._ranked(state, predictions, self._action(state[tf.newaxis]))
+
+    @tf.function(autograph=False)
+    def explore_transformed(
+        self,
+        state: tf.Tensor,
+        session_ids: tf.Tensor,
+        session_values: tf.Tensor,
+        impression_ids: tf.Tensor,
+        impression_values: tf.Tensor,
+        seed: tf.Tensor,
+        at_random: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """Ranks by an action that is tried out; see :meth:`rank_transformed` and :meth:`explore`.
+
+        Args:
+          state: As of :meth:`rank_transformed`, as are the next four.
+          session_ids: Likewise.
+          session_values: Likewise.
+          impression_ids: Likewise.
+          impression_values: Likewise.
+          seed: As of :meth:`explore`.
+          at_random: Likewise.
+
+        Returns:
+          As :meth:`explore`.
+        """
+        features = session_ids, session_values, impression_ids, impression_values
+        return self._explored(*self._transformed_request(state, *features), seed, at_random)
+
+    def _transformed_request(
+        self,
+        state: tf.Tensor,
+        session_ids: tf.Tensor,
+        session_values: tf.Tensor,
+        *impressions: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The complete state `[state]` and the predictions `[candidate, prediction]`, checked."""
+        session = session_ids[tf.newaxis], session_values[tf.newaxis]
+        features = TransformedFeatures(*self.ranking.checked(*session, *impressions))
+        return self._completed(state, self._predict_transformed(features))
 
     def _predict(self, examples: tf.Tensor) -> tf.Tensor:
         transformed = self.ranking.transform(examples)

@@ -119,8 +119,15 @@ def test_features_that_were_looked_up_ahead_rank_as_examples_do(looked_up):
     }
     found = looked_up.rank_transformed(STATE, features)
     wanted = looked_up.rank(STATE, [example(["c", "a", "d"], 2.0)])
-    for name in ("ranked_indices", "scores", "predictions", "action", "state", "version"):
+    fields = ("ranked_indices", "scores", "predictions", "action", "state", "version")
+    for name in fields:
         np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+    tried = Exploration(request_seed("request-1"), at_random=True)
+    explored = looked_up.rank_transformed(STATE, features, exploration=tried)
+    wanted = looked_up.rank(STATE, [example(["c", "a", "d"], 2.0)], exploration=tried)
+    for name in (*fields, "log_density"):
+        np.testing.assert_array_equal(getattr(explored, name), getattr(wanted, name))
+    assert np.abs(explored.action - found.action).max() > 0
 
 
 @pytest.mark.parametrize(
