@@ -109,8 +109,8 @@ class FeatureColumns:
         An embedding that is looked up on a GPU or by XLA does not refuse an id that it lacks.
 
         Raises:
-          InvalidArgumentError: if an id is none of its feature's, or there are fewer rows of ids
-            than of values; the message names tensor and features.
+          InvalidArgumentError: if an id is none of its feature's, or there are not as many rows of
+            ids as of values; the message names tensor and features.
         """
         checks = [
             _check_rows(features.session_ids, features.session_values, "session"),

@@ -15,8 +15,9 @@ import tensorflow as tf
 from agents.offline_training import TrainingDivergedError
 from datasets.transitions import TransitionManifest
 from models.fusion.config import fusion_config
-from models.fusion.ranker import Ranker, export_ranker
+from models.fusion.ranker import export_ranker
 from models.fusion.saved_policy import METADATA_FILE, SavedPolicy
+from models.fusion.transformed_ranker import TransformedRanker
 from pipelines.code_version import code_version
 from pipelines.errors import UserError, require
 from pipelines.fusion_settings import agent_config
@@ -190,8 +191,15 @@ class _Joiner:
             "run `mtfx ranking` and `mtfx fusion` first, or leave --run-dir out to export policies",
         )
         self._ranking = tf.saved_model.load(str(ranking))
-        metadata = Path(str(ranker), "assets.extra", METADATA_FILE)
-        self._state_names: list[str] = json.loads(metadata.read_text())["state_names"]
+        served, trained = _metadata(ranker), _metadata(ranking)
+        require(
+            "columns" in trained,
+            f"{ranking} was trained by an earlier release, without what a ranker needs of it",
+            "run `mtfx ranking` and `mtfx fusion` anew, or leave --run-dir out to export policies",
+        )
+        self._state_names: list[str] = served["state_names"]
+        self._buckets: list[int] = served.get("candidate_buckets", [])
+        self._columns: dict[str, list[str]] = trained["columns"]
         self._directory = os.path.join(options.output_dir, _RANKERS)
 
     def __call__(self, policy_dir: str, version: int) -> None:
@@ -206,7 +214,7 @@ class _Joiner:
             f"{len(names)}",
             "give the run that the sessions were served or simulated with",
         )
-        ranker = Ranker(
+        ranker = TransformedRanker(
             self._ranking,
             metadata.prediction_names,
             policy.fusion(len(metadata.prediction_names)),
@@ -215,15 +223,22 @@ class _Joiner:
             policy_model=policy.model,
             means_at=names.index(f"mean_{metadata.prediction_names[0]}"),
         )
+        ranker.compile_for(self._buckets)
         partial = os.path.join(os.path.dirname(self._directory), f"partial-ranker-{version}")
         values = {
             "policy": dataclasses.asdict(metadata),
             "state_names": names,
+            "columns": self._columns,
+            "candidate_buckets": self._buckets,
             "code_version": code_version(),
         }
         export_ranker(ranker, partial, values)
         os.makedirs(self._directory, exist_ok=True)
         os.rename(partial, target)
+
+
+def _metadata(model: Path | None) -> dict[str, Any]:
+    return json.loads(Path(str(model), "assets.extra", METADATA_FILE).read_text())
 
 
 def _latest(directory: Path) -> Path | None:

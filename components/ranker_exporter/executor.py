@@ -60,8 +60,8 @@ class Executor(base_executor.BaseExecutor):
             metadata.state_dim,
             policy_model=policy.model,
             means_at=names.index(f"mean_{metadata.prediction_names[0]}"),
-            buckets=buckets,
         )
+        ranker.compile_for(buckets)
         directory = path_utils.serving_model_dir(
             artifact_utils.get_single_uri(output_dict["model"])
         )

@@ -10,7 +10,12 @@ from typing import Any
 import tensorflow as tf
 
 from models.action_noise import NOISE_DEVIATION, RANDOM_DEVIATION, draw_around
-from models.fusion.base import AdditiveFusion, check_finite, check_predictions
+from models.fusion.base import (
+    AdditiveFusion,
+    check_candidates,
+    check_finite,
+    check_predictions,
+)
 
 EXAMPLES, STATE, PREDICTIONS, MASK = "examples", "state", "predictions", "mask"
 ACTION, SCORES, RANKED_INDICES = "action", "scores", "ranked_indices"
@@ -307,27 +312,6 @@ class Ranker(tf.Module):
                 f"the ranking model does not predict {', '.join(missing)}; it predicts: "
                 f"{', '.join(sorted(outputs))}"
             )
-
-
-def check_candidates(rows: tf.Tensor, most: tf.Tensor, complete: tf.Tensor) -> None:
-    """Refuses a request whose examples do not hold one candidate each, nor a single one all.
-
-    Args:
-      rows: Number of examples, `[]`.
-      most: Candidates of the example that has most, `[]`.
-      complete: Whether no example is empty among others, bool `[]`.
-
-    Raises:
-      InvalidArgumentError: if it is such a request.
-    """
-    tf.debugging.Assert(
-        (rows <= 1) | (most <= 1),
-        [f"{EXAMPLES} must hold one candidate each, or a single one all; most have", most],
-    )
-    tf.debugging.Assert(
-        ((rows <= 1) | (most >= 1)) & complete,
-        [f"{EXAMPLES} must each hold a candidate: one has no values for the item's features"],
-    )
 
 
 def _with_means(state: tf.Tensor, predictions: tf.Tensor, first: int) -> tf.Tensor:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from models.fusion.base import AdditiveFusion
-from models.fusion.ranker import AT_RANDOM, EXAMPLES, SEED, STATE, Ranker, check_candidates
+from models.fusion.base import check_candidates
+from models.fusion.ranker import AT_RANDOM, EXAMPLES, SEED, STATE, Ranker
 from models.transformed_features import ROW_LENGTHS, TransformedFeatures
 
 TRANSFORM, RANK_TRANSFORMED = "transform", "rank_transformed"
@@ -23,58 +23,28 @@ class TransformedRanker(Ranker):
     normalises features ahead of time; ``rank_transformed`` and ``explore_transformed`` rank what it
     gave.
 
-    With ``buckets``, XLA compiles the ranking model, once for each number of candidates in it: a
-    request is padded to the next larger one. What is some hundred small operations, each of which
-    a GPU has to be asked for, is then a few. Requests of more candidates, and those of one example
-    per candidate, are ranked without XLA.
+    After :meth:`compile_for`, XLA compiles the ranking model, once for each of some numbers of
+    candidates: a request is padded to the next larger one. What is some hundred small operations,
+    each of which a GPU has to be asked for, is then a few. Requests of more candidates, and those
+    of one example per candidate, are ranked without XLA.
 
     Attributes:
-      buckets: As given, in ascending order.
+      buckets: The numbers of candidates that XLA compiles for, in ascending order.
     """
 
-    def __init__(
-        self,
-        ranking: Any,
-        prediction_names: Sequence[str],
-        fusion: AdditiveFusion,
-        policy: Callable[[tf.Tensor], tf.Tensor],
-        state_dim: int,
-        *,
-        policy_model: Any = None,
-        means_at: int | None = None,
-        buckets: Sequence[int] = (),
-    ) -> None:
-        """Joins the parts; see :class:`Ranker`.
+    buckets: tuple[int, ...] = ()
+
+    def compile_for(self, buckets: Sequence[int]) -> None:
+        """Has XLA compile the ranking model; before :meth:`signatures`.
 
         Args:
-          ranking: As for :class:`Ranker`, with ``RankingModule``'s saved functions.
-          prediction_names: As for :class:`Ranker`, as are the next five.
-          fusion: Likewise.
-          policy: Likewise.
-          state_dim: Likewise.
-          policy_model: Likewise.
-          means_at: Likewise.
           buckets: Numbers of candidates to compile for; without any, XLA is not used.
 
         Raises:
-          ValueError: as :class:`Ranker`, if the ranking model has no such functions, or a bucket is
-            not positive or there twice.
+          ValueError: if one is not positive or there twice.
         """
-        super().__init__(
-            ranking,
-            prediction_names,
-            fusion,
-            policy,
-            state_dim,
-            policy_model=policy_model,
-            means_at=means_at,
-        )
-        if missing := [name for name in _FUNCTIONS if not hasattr(ranking, name)]:
-            raise ValueError(
-                f"the ranking model was exported without {', '.join(missing)}. Train it anew with "
-                "`mtfx ranking`"
-            )
-        check_buckets(buckets)
+        if any(size < 1 for size in buckets) or len(set(buckets)) < len(buckets):
+            raise ValueError(f"buckets are different positive numbers of candidates, not {buckets}")
         self.buckets = tuple(sorted(buckets))
         self._compiled = tf.function(self._one_session, autograph=False, jit_compile=True)
 
@@ -221,12 +191,10 @@ class TransformedRanker(Ranker):
         outputs = self.ranking.predict_transformed(*features, tf.cast(session, tf.int64))
         return tf.stack([outputs[name] for name in self.prediction_names], axis=-1)
 
-
-def check_buckets(buckets: Sequence[int]) -> None:
-    """Refuses numbers of candidates that no request can be padded to.
-
-    Raises:
-      ValueError: if one is not positive or there twice.
-    """
-    if any(size < 1 for size in buckets) or len(set(buckets)) < len(buckets):
-        raise ValueError(f"buckets are different positive numbers of candidates, not {buckets}")
+    def _check(self, ranking: Any) -> None:
+        super()._check(ranking)
+        if missing := [name for name in _FUNCTIONS if not hasattr(ranking, name)]:
+            raise ValueError(
+                f"the ranking model was exported without {', '.join(missing)}. Train it anew with "
+                "`mtfx ranking`"
+            )

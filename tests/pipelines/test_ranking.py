@@ -272,8 +272,8 @@ def test_xla_compiles_what_was_exported(run, model):
         build_fusion(FusionConfig(), len(names)),
         lambda states: tf.tanh(states[:, : len(names)]),
         3,
-        buckets=(4, 32),
     )
+    ranker.compile_for((4, 32))
     files = tf.io.gfile.glob(
         os.path.join(output(run, "SessionExampleGen", "examples"), "Split-test", "*")
     )

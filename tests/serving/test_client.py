@@ -96,9 +96,8 @@ def looked_up(tmp_path_factory):
     vocabulary = write_vocabulary(directory / "vocabulary.txt")
     ranking = save_tiny(TransformedTinyRankingModel(vocabulary), directory / "ranking")
     fusion = build_fusion(FusionConfig(beta=0.01), 2)
-    ranker = TransformedRanker(
-        ranking, tiny_ranking.NAMES, fusion, TinyPolicy(), STATE_DIM, buckets=(4,)
-    )
+    ranker = TransformedRanker(ranking, tiny_ranking.NAMES, fusion, TinyPolicy(), STATE_DIM)
+    ranker.compile_for((4,))
     export_ranker(ranker, str(directory / "ranker" / "7"), {})
     with StandInServer(str(directory / "ranker"), poll_s=3600) as server:
         client = GrpcRankerClient(f"localhost:{server.grpc_port}", timeout_s=30.0)

@@ -1,5 +1,6 @@
 """The load is open: a slow server shows; percentiles and warm-up files are what they say."""
 
+import gc
 import subprocess
 import sys
 import time
@@ -25,6 +26,13 @@ def test_latencies_count_from_when_a_request_was_due():
     assert len(result.latencies_ms) == 20
     assert result.percentile_ms(100) > 900
     assert result.throughput < 25
+
+
+def test_the_garbage_collector_leaves_what_is_there_alone_while_a_load_lasts():
+    frozen = []
+    run_load(lambda _: frozen.append(gc.get_freeze_count()), LoadConfig(rate=100.0, seconds=0.05))
+    assert min(frozen) > 100_000
+    assert gc.get_freeze_count() == 0
 
 
 def test_arrivals_follow_the_seed_and_errors_are_counted():

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import subprocess
 import sys
 
@@ -40,9 +41,11 @@ def ranking(tmp_path_factory):
     return model
 
 
-def make(ranking, **settings):
+def make(ranking, buckets=()):
     fusion = build_fusion(FusionConfig(beta=0.01), 2)
-    return TransformedRanker(ranking, NAMES, fusion, TinyPolicy(), STATE_DIM, **settings)
+    ranker = TransformedRanker(ranking, NAMES, fusion, TinyPolicy(), STATE_DIM)
+    ranker.compile_for(buckets)
+    return ranker
 
 
 @pytest.fixture(scope="module", params=[(), BUCKETS], ids=["plain", "compiled"])
@@ -138,25 +141,33 @@ def test_bad_transformed_features_are_named(signatures, items, age, state, messa
         rank_transformed(signatures, items, age, state)
 
 
-def test_strings_end_where_the_features_are_looked_up(directory):
-    """What a GPU would have to leave to the CPU, in the graph of ``rank_transformed``."""
+def operations(directory, function):
+    """Names of all operations of an exported function, those of the functions it calls too."""
     model: saved_model_pb2.SavedModel = saved_model_pb2.SavedModel()
     model.ParseFromString((directory / "saved_model.pb").read_bytes())
     (graph,) = model.meta_graphs
     functions = {f.signature.name: f for f in graph.graph_def.library.function}
-    start = next(n for n in functions if n.startswith("__inference_rank_transformed"))
-    seen, waiting, operations = set(), [start], []
+    waiting = [next(n for n in functions if n.startswith(f"__inference_{function}_"))]
+    seen, found = set(), set()
     while waiting:
         name = waiting.pop()
         if name in seen:
             continue
         seen.add(name)
         for node in functions[name].node_def:
-            operations.append(node.op)
+            found.add(node.op)
             called = (v.func.name for v in node.attr.values() if v.HasField("func"))
             waiting.extend(c for c in called if c in functions)
-    assert "MatMul" in operations
-    assert not {op for op in operations if "Lookup" in op or op.startswith("Parse")}
+    return found
+
+
+def test_strings_end_where_the_features_are_looked_up(directory):
+    strings = re.compile("String|Lookup|Parse|HashBucket")
+    assert {op for op in operations(directory, "serve") if strings.search(op)}
+    for function in ("rank_transformed", "explore_transformed"):
+        found = operations(directory, function)
+        assert "MatMul" in found
+        assert not {op for op in found if strings.search(op)}
 
 
 COUNT_PROGRAMS = """
