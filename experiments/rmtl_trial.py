@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from datasets.spec import Task
 from environments.session_replay import negative_bce
 from environments.session_table import SessionTable
 from evaluation.ranking_metrics import TaskFigures, task_figures
-from experiments.data import PreparedData
+from experiments.data import SPLITS, PreparedData
 from experiments.rmtl_config import rmtl_training_config
 from experiments.settings import WITH_CRITICS
 from experiments.trials import RmtlTrial
@@ -32,7 +33,7 @@ from trainers.critic_artifact import load_critics, save_critics
 from trainers.critics import discounted_returns
 from trainers.ddpg import train_ddpg
 from trainers.epochs import Metrics
-from trainers.input_pipeline import impression_batches, load_sessions
+from trainers.input_pipeline import load_sessions
 from trainers.model_inputs import model_inputs
 from trainers.rmtl import (
     CRITIC_DIR,
@@ -41,6 +42,7 @@ from trainers.rmtl import (
     learn_critics,
     retrain,
 )
+from trainers.table_batches import table_batches
 from trainers.training import TrainingResult, build_for_training, train
 
 _MODEL = "model"
@@ -78,9 +80,9 @@ class _Trial:
         self._directories = directories
         spec = load_dataset(data.dataset)
         self._tasks: tuple[Task, ...] = spec.select_tasks(data.tasks)
-        transform_output = tft.TFTransformOutput(data.transform_graph)
-        self._inputs: tuple[InputFeature, ...] = model_inputs(spec, transform_output)
-        self._feature_spec = transform_output.transformed_feature_spec()
+        self._inputs: tuple[InputFeature, ...] = model_inputs(
+            spec, tft.TFTransformOutput(data.transform_graph)
+        )
         sizes, state = model_sizes(trial.backbone, self._setting("scale"), trial.seed)
         self._model_config = ModelConfig(backbone=trial.backbone, sizes=sizes, state=state)
         self._training = TrainingConfig(
@@ -246,20 +248,15 @@ class _Trial:
         _model_checkpoint(model).write(os.path.join(self._directory, _MODEL))
 
     def _batches(self, split: str, *, shuffle: bool = False) -> tf.data.Dataset:
-        return impression_batches(
-            self._data.splits[split],
-            self._feature_spec,
-            self._inputs,
-            self._tasks,
+        return table_batches(
+            self._sessions(split),
             self._training.batch_size,
             shuffle=shuffle,
             seed=self._trial.seed,
         )
 
     def _sessions(self, split: str) -> SessionTable:
-        return load_sessions(
-            self._data.splits[split], self._feature_spec, self._inputs, self._tasks
-        )
+        return _load_sessions(self._data.to_json(), split)
 
     def _measure(self, model: RankingModel) -> dict[str, TaskFigures]:
         table = self._sessions("test")
@@ -269,6 +266,20 @@ class _Trial:
             task.name: task_figures(labels[:, k], predictions[:, k], table.lengths)
             for k, task in enumerate(self._tasks)
         }
+
+
+@functools.lru_cache(maxsize=len(SPLITS))
+def _load_sessions(data: str, split: str) -> SessionTable:
+    """A split of ``PreparedData``, given as JSON; kept for all trials of the process."""
+    prepared = PreparedData.from_json(data)
+    spec = load_dataset(prepared.dataset)
+    transform_output = tft.TFTransformOutput(prepared.transform_graph)
+    return load_sessions(
+        prepared.splits[split],
+        transform_output.transformed_feature_spec(),
+        model_inputs(spec, transform_output),
+        spec.select_tasks(prepared.tasks),
+    )
 
 
 def _model_checkpoint(model: RankingModel) -> tf.train.Checkpoint:
