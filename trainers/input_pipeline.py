@@ -194,8 +194,9 @@ def _impressions(
     ]
     with tf.control_dependencies(checks):
         repeats = tf.identity(lengths[reference])
+    sessions_of_rows = tf.repeat(tf.range(tf.size(repeats)), repeats)
     values = {
-        name: flat[name] if name in flat else tf.repeat(parsed[name][:, 0], repeats)
+        name: flat[name] if name in flat else tf.gather(parsed[name][:, 0], sessions_of_rows)
         for name in columns
     }
     features = {
