@@ -7,7 +7,6 @@ import logging
 import os
 import subprocess
 import sys
-import time
 import types
 
 import pytest
@@ -82,25 +81,18 @@ def stage_error(cause):
         ["datasets"],
     ],
 )
-def test_help_and_wrong_flags_are_answered_at_once(arguments, tmp_path):
+def test_help_and_wrong_flags_are_answered_before_anything_heavy_is_imported(arguments, tmp_path):
     code = (
         "import sys\n"
         "from pipelines.__main__ import main\n"
         f"exit_code = main({arguments!r})\n"
         f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])\n"
     )
-    seconds = []
-    for _ in range(3):
-        begin = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-        )
-        seconds.append(time.monotonic() - begin)
-        assert "HEAVY []" in done.stdout
-        assert "Traceback" not in done.stderr
-        if seconds[-1] < 1.5:
-            break
-    assert min(seconds) < 1.5
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "HEAVY []" in done.stdout
+    assert "Traceback" not in done.stderr
 
 
 def test_both_ways_to_start_say_the_same():
