@@ -180,7 +180,11 @@ def _config(trial: XmtfTrial) -> FusionAgentConfig:
         inner_learning_rate=trial.setting("inner_learning_rate"),
         monotonicity_weight=trial.setting("lambda"),
         transfer=trial.setting("transfer"),
-        cells=CellsConfig(spec.cells, hidden_units=(trial.setting("cell_units"),) * 2),
+        cells=CellsConfig(
+            spec.cells,
+            hidden_units=(trial.setting("cell_units"),) * 2,
+            high=trial.setting("largest_coefficient"),
+        ),
         # It is for logs; here the preparation is instead of it.
         warmup_steps=0,
         inner_stage=spec.inner_stage,

@@ -43,6 +43,9 @@ SETTINGS: dict[str, Setting] = {
     "rho": Setting("bcq", 0.15, "BCQ: largest perturbation (rho)", upper=2.0, zero=True),
     "vae_learning_rate": Setting("bcq", 1e-3, "BCQ: Adam's, of the generator", upper=1.0),
     "sampled_actions": Setting("bcq", 10, "BCQ: actions sampled per state, n"),
+    "largest_coefficient": Setting(
+        "outer", 4.0, "xMTF: largest a of the outer stage (11), whose least is -0.45", upper=100.0
+    ),
     "lambda": Setting("cells", 0.4, "xMTF: weight of monotonicity (λ)", upper=1.0, zero=True),
     "transfer": Setting("cells", "bpr", "xMTF: loss that hands the order down", TRANSFERS),
     "inner_learning_rate": Setting("cells", 2e-4, "xMTF: Adam's, of the inner stage", upper=1.0),

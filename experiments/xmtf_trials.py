@@ -78,5 +78,9 @@ def _setting_stages(spec: OnlineMethod) -> tuple[str, ...]:
         return ("world",)
     if spec.learner not in ONLINE_AGENTS:
         return ("world", "learning", spec.learner)
-    own = "cells" if spec.has_cells else spec.learner
-    return ("world", "learning", "agents", own)
+    own = [spec.learner]
+    if spec.has_cells:
+        own.append("cells")
+    if spec.learner == "xmtf" and spec.outer_stage:
+        own.append("outer")
+    return ("world", "learning", "agents", *own)

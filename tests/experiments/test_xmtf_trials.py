@@ -7,7 +7,14 @@ from experiments.xmtf_settings import SETTINGS, SMALL, parse_xmtf_setting, scale
 from experiments.xmtf_tables import LAMBDAS, curves, sweep, table_3
 from experiments.xmtf_trials import XmtfTrial
 
-CHANGED = (("lambda", 0.9), ("steps", 7), ("cem_population", 5), ("rho", 0.3), ("candidates", 9))
+CHANGED = (
+    ("lambda", 0.9),
+    ("largest_coefficient", 1.0),
+    ("steps", 7),
+    ("cem_population", 5),
+    ("rho", 0.3),
+    ("candidates", 9),
+)
 
 
 @pytest.mark.parametrize(
@@ -17,10 +24,11 @@ CHANGED = (("lambda", 0.9), ("steps", 7), ("cem_population", 5), ("rho", 0.3), (
         ("cem_1", {"candidates", "steps", "cem_population"}),
         ("td3_2", {"candidates", "steps"}),
         ("batchrl_2", {"candidates", "steps", "rho"}),
-        ("xmtf", {"candidates", "steps", "lambda"}),
-        ("xmtf_basis", {"candidates", "steps", "lambda"}),
+        ("xmtf", {"candidates", "steps", "lambda", "largest_coefficient"}),
+        ("xmtf_basis", {"candidates", "steps", "lambda", "largest_coefficient"}),
         # There are no cells whose loss λ could weigh.
-        ("xmtf_no_inner", {"candidates", "steps"}),
+        ("xmtf_no_inner", {"candidates", "steps", "largest_coefficient"}),
+        ("xmtf_no_outer", {"candidates", "steps", "lambda"}),
     ],
 )
 def test_a_trial_has_the_settings_that_can_change_its_result(subject, concerned):
