@@ -68,8 +68,9 @@ requirements: $(STAMP) ## Export requirements.txt from uv.lock.
 
 bench: $(STAMP) ## Measure speed in small sizes.
 	@set -e; for benchmark in benchmarks/*.py; do \
-		case $$benchmark in */__init__.py) continue ;; esac; \
-		echo "== $$benchmark"; $(BIN)/python "$$benchmark" $(BENCH_ARGUMENTS); \
+		case $$benchmark in */__init__.py|*/d3rlpy_steps.py) continue ;; esac; \
+		echo "== $$benchmark"; \
+		$(BIN)/python -m "benchmarks.$$(basename $$benchmark .py)" $(BENCH_ARGUMENTS); \
 	done
 
 clean: ## Remove the environment and caches.
