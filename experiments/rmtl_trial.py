@@ -33,7 +33,7 @@ from trainers.critic_artifact import load_critics, save_critics
 from trainers.critics import discounted_returns
 from trainers.ddpg import train_ddpg
 from trainers.epochs import Metrics
-from trainers.input_pipeline import load_sessions
+from trainers.input_pipeline import impression_batches, load_sessions
 from trainers.model_inputs import model_inputs
 from trainers.rmtl import (
     CRITIC_DIR,
@@ -48,6 +48,8 @@ from trainers.training import TrainingResult, build_for_training, train
 _MODEL = "model"
 #: Impressions in the scatter plot of Q against the realised return.
 _SCATTER = 2_000
+#: A split of more impressions is read anew in every epoch: in memory it takes 8 bytes per feature.
+_MAX_IN_MEMORY = 20_000_000
 #: Impressions predicted at once.
 _PREDICTION_BATCH = 8192
 
@@ -80,9 +82,9 @@ class _Trial:
         self._directories = directories
         spec = load_dataset(data.dataset)
         self._tasks: tuple[Task, ...] = spec.select_tasks(data.tasks)
-        self._inputs: tuple[InputFeature, ...] = model_inputs(
-            spec, tft.TFTransformOutput(data.transform_graph)
-        )
+        transform_output = tft.TFTransformOutput(data.transform_graph)
+        self._inputs: tuple[InputFeature, ...] = model_inputs(spec, transform_output)
+        self._feature_spec = transform_output.transformed_feature_spec()
         sizes, state = model_sizes(trial.backbone, self._setting("scale"), trial.seed)
         self._model_config = ModelConfig(backbone=trial.backbone, sizes=sizes, state=state)
         self._training = TrainingConfig(
@@ -248,11 +250,17 @@ class _Trial:
         _model_checkpoint(model).write(os.path.join(self._directory, _MODEL))
 
     def _batches(self, split: str, *, shuffle: bool = False) -> tf.data.Dataset:
-        return table_batches(
-            self._sessions(split),
-            self._training.batch_size,
+        size, seed = self._training.batch_size, self._trial.seed
+        if self._data.impressions.get(split, 0) <= _MAX_IN_MEMORY:
+            return table_batches(self._sessions(split), size, shuffle=shuffle, seed=seed)
+        return impression_batches(
+            self._data.splits[split],
+            self._feature_spec,
+            self._inputs,
+            self._tasks,
+            size,
             shuffle=shuffle,
-            seed=self._trial.seed,
+            seed=seed,
         )
 
     def _sessions(self, split: str) -> SessionTable:

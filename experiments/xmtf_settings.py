@@ -12,6 +12,7 @@ from agents.fusion_config import TRANSFERS
 from datasets.rewards import REWARD_PRESETS
 from experiments.fusion_settings import FusionScale
 from experiments.setting import Setting, Value, Values, parse_value
+from models.fusion.cells_config import CellsConfig
 
 #: Reward of seconds watched alone, which is what xMTF measures.
 WATCH_TIME = "watch_time"
@@ -44,7 +45,7 @@ SETTINGS: dict[str, Setting] = {
     "vae_learning_rate": Setting("bcq", 1e-3, "BCQ: Adam's, of the generator", upper=1.0),
     "sampled_actions": Setting("bcq", 10, "BCQ: actions sampled per state, n"),
     "largest_coefficient": Setting(
-        "outer", 4.0, "xMTF: largest a of the outer stage (11), whose least is -0.45", upper=100.0
+        "outer", CellsConfig().high, "xMTF: largest a of the outer stage (11)", upper=100.0
     ),
     "lambda": Setting("cells", 0.4, "xMTF: weight of monotonicity (λ)", upper=1.0, zero=True),
     "transfer": Setting("cells", "bpr", "xMTF: loss that hands the order down", TRANSFERS),

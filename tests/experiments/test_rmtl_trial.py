@@ -16,6 +16,7 @@ from pipelines.beam_args import local_beam_args
 from pipelines.local_runner import SilentObserver
 from pipelines.options import DataOptions
 from pipelines.prepared_data import prepare_data
+from trainers.input_pipeline import impression_batches
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -103,3 +104,23 @@ def test_figures_agree_with_scikit_learn(prepared, tmp_path, monkeypatch):
         figures = task_figures(labels, predictions, lengths)
         assert figures["auc"] == pytest.approx(roc_auc_score(labels, predictions))
         assert figures["logloss"] == pytest.approx(log_loss(labels, predictions), rel=1e-5)
+
+
+def test_a_log_too_large_for_memory_is_read_anew_in_every_epoch(
+    prepared, results, tmp_path, monkeypatch
+):
+    read = []
+
+    def remember(*arguments, **options):
+        read.append(arguments[0])
+        return impression_batches(*arguments, **options)
+
+    monkeypatch.setattr("experiments.rmtl_trial.impression_batches", remember)
+    monkeypatch.setattr("experiments.rmtl_trial._MAX_IN_MEMORY", prepared.impressions["eval"])
+    assert prepared.impressions["train"] > prepared.impressions["eval"]
+    streamed = run(prepared, tmp_path, ["constant"])["constant"]
+    assert set(read) == {prepared.splits["train"]}
+    # The sessions come in another order, which changes the model a little.
+    for task, figures in results["constant"]["metrics"].items():
+        assert streamed["metrics"][task]["auc"] == pytest.approx(figures["auc"], abs=0.05)
+        assert streamed["metrics"][task]["logloss"] == pytest.approx(figures["logloss"], abs=0.05)

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from environments.simulator.world import save_world
 from experiments.world_data import describe_world
+from experiments.xmtf_learners import XmtfLearner
 from experiments.xmtf_settings import WATCH_TIME
 from experiments.xmtf_trial import run_trial, training_reward
 from experiments.xmtf_trials import XmtfTrial
@@ -39,6 +41,16 @@ def test_the_reward_is_minutes_watched():
     reward = training_reward(WATCH_TIME)
     assert (reward.watch_weight, reward.integrity_weight, reward.interaction_weight) == (1, 0, 0)
     assert training_reward("default").interaction_weight == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "largest"), [((), 4.0), ((("largest_coefficient", 0.5),), 0.5)]
+)
+def test_the_outer_stage_reaches_as_far_as_the_setting_says(settings, largest):
+    learner = XmtfLearner(XmtfTrial("xmtf", 0, settings), state_dim=3, num_predictions=2)
+    inner = tf.constant([[[1.0, 0.5]]])
+    both = learner.fusion.contributions(inner, tf.ones([1, 2]))
+    np.testing.assert_allclose(both, [[[1 + largest, 0.5 * (1 + largest * 0.5)]]])
 
 
 @pytest.mark.slow
