@@ -31,9 +31,55 @@ def test_one_kind_of_feature_is_enough(small, reference, kind):
     inputs = tuple(feature for feature in small.inputs if feature.kind == kind)
     layer = StateRepresentation(inputs, StateConfig(embedding_dim=4, state_dim=6))
     features, _ = small.batch()
-    state = layer({feature.name: tf.constant(features[feature.name]) for feature in inputs})
+    given = {feature.name: tf.constant(features[feature.name]) for feature in inputs}
+    for state in (layer(given), layer(given)):  # the second of a built layer
+        expected = reference.state_representation(layer, features)
+        np.testing.assert_allclose(state, expected, rtol=1e-4, atol=1e-6)
+
+
+#: Below, between and above the vocabularies' sizes, 11 and 30: none, one, all of them narrow.
+@pytest.mark.parametrize("width", [4, 16, 64])
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_a_built_layer_gives_the_same_states(small, reference, width, precision):
+    config = StateConfig(embedding_dim=width, hidden_units=(9,), state_dim=6)
+    layer = StateRepresentation(small.inputs, config, seed=2, dtype=precision)
+    features, _ = small.batch()
+    layer(features)
+    layer.projection_bias.assign(tf.random.stateless_normal(layer.projection_bias.shape, [1, 2]))
+    state = tf.cast(layer(features), tf.float32)
+    tolerance = 1e-5 if precision == "float32" else 2e-2
     expected = reference.state_representation(layer, features)
-    np.testing.assert_allclose(state, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(state, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("width", [4, 16, 64])
+def test_a_built_layer_gives_the_same_gradients(small, width):
+    features, _ = small.batch()
+    config = StateConfig(embedding_dim=width, hidden_units=(9,), state_dim=6)
+    gradients = []
+    for calls in (0, 1):
+        layer = StateRepresentation(small.inputs, config, seed=2)
+        for _ in range(calls):
+            layer(features)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.sin(3 * layer(features)))
+        gradients.append(tape.gradient(loss, layer.trainable_variables))
+    for first, built in zip(*gradients, strict=True):
+        assert np.any(tf.convert_to_tensor(first) != 0)
+        np.testing.assert_allclose(
+            tf.convert_to_tensor(built), tf.convert_to_tensor(first), rtol=1e-4, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("wrong", [-1, 11])
+def test_an_id_that_a_narrow_feature_lacks_is_named(small, wrong):
+    layer = StateRepresentation(small.inputs, StateConfig(embedding_dim=16, state_dim=6))
+    features, _ = small.batch()
+    layer(features)
+    features["user"][3] = wrong
+    for call in (layer, tf.function(layer)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"user has an id .* \[0, 11\)"):
+            call(features)
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
