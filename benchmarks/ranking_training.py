@@ -173,7 +173,7 @@ def matmul_weights(model: RankingModel) -> int:
 
 
 def performed_flops(model: RankingModel, batch_size: int) -> int:
-    """Operations of a step's matmuls, with the first layer regrouped as StateRepresentation does."""
+    """Operations of a step's matmuls, the first layer regrouped as StateRepresentation does it."""
     representation = model.state_representation
     dim, units = representation.config.embedding_dim, representation.mlp[0].units
     sizes = [feature.vocabulary_size for feature in representation.inputs]
