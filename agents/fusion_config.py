@@ -222,8 +222,12 @@ class XmtfConfig(FusionAgentConfig):
       inner_learning_rate: Adam's, of θᴵ (xMTF's "supervised learning").
       monotonicity_weight: λ of (18) (xMTF).
       transfer: The loss (16) that hands the outer stage's order down. ``bpr`` is xMTF's. It never
-        ends: cells of [0, 1] are driven to their ends by it, and candidates at the top are no
-        longer told apart. ``hinge``, ours, is 0 where the order is learnt.
+        ends: it widens gaps between candidates whose order is right. ``hinge``, ours, is 0 where
+        the order is learnt.
+      cell_scale: c. (16) and (17) are of cells in [0, c], c times the [0, 1] that is scored; with
+        coefficients a / c that is the same fusion. xMTF leaves its cells' range open. (16) takes
+        the sigmoid of gaps between sums of K cells: at c = 1 these are so small that it is least
+        not in the right order, but where cells are steps (``docs/xmtf.md``).
       target_update_tau: Rate of both targets after each step. Not printed; TD3's.
       cells: The inner stage's.
       inner_stage: False is the ablation "xMTF without inner stage".
@@ -252,6 +256,7 @@ class XmtfConfig(FusionAgentConfig):
     inner_learning_rate: float = 2e-4
     monotonicity_weight: float = 0.4
     transfer: TransferName = "bpr"
+    cell_scale: float = 10.0
     target_update_tau: float = 0.005
     cells: CellsConfig = dataclasses.field(default_factory=CellsConfig)
     inner_stage: bool = True
@@ -266,6 +271,7 @@ class XmtfConfig(FusionAgentConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_positive("actor_learning_rate", "critic_learning_rate", "inner_learning_rate")
+        self._check_positive("cell_scale")
         self._check_at_least(0, "warmup_steps", "inner_candidates")
         if self.outer not in OUTER_STAGES:
             raise ValueError(f"no outer stage {self.outer!r}; there are: {', '.join(OUTER_STAGES)}")

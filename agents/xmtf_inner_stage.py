@@ -67,7 +67,7 @@ class InnerStage(tf.Module):
 
         Returns:
           Σ_k (17), and (16) or what ``config.transfer`` has in its place, float32 scalars: means
-          over requests of what a pair contributes.
+          over requests of what a pair contributes, of cells in [0, ``config.cell_scale``].
         """
         return self._losses(predictions, mask, self.fusion.inner(predictions, states), actions)
 
@@ -116,6 +116,7 @@ class InnerStage(tf.Module):
         self, predictions: tf.Tensor, mask: tf.Tensor, inner: tf.Tensor, actions: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         labels = tf.reduce_sum(self.fusion.outer.values(inner, actions), axis=-1)  # (8)
+        inner *= self.config.cell_scale
         scores = tf.reduce_sum(inner, axis=-1)  # (15)
         transfer = _TRANSFER_LOSSES[self.config.transfer]
         pairs = num_pairs(mask)

@@ -160,6 +160,7 @@ def _fit(trial: FusionTrial) -> dict[str, Any]:
         "batch_size": trial.setting("ope_batch_size"),
         "learning_rate": trial.setting("ope_learning_rate"),
         "hidden_units": (units, units),
+        "num_fits": trial.setting("ope_fits"),
     }
 
 

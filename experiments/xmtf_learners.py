@@ -180,6 +180,7 @@ def _config(trial: XmtfTrial) -> FusionAgentConfig:
         inner_learning_rate=trial.setting("inner_learning_rate"),
         monotonicity_weight=trial.setting("lambda"),
         transfer=trial.setting("transfer"),
+        cell_scale=trial.setting("cell_scale"),
         cells=CellsConfig(
             spec.cells,
             hidden_units=(trial.setting("cell_units"),) * 2,

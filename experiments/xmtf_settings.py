@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agents.fusion_config import TRANSFERS
+from agents.fusion_config import TRANSFERS, XmtfConfig
 from datasets.rewards import REWARD_PRESETS
 from experiments.fusion_settings import FusionScale
 from experiments.setting import Setting, Value, Values, parse_value
@@ -49,6 +49,9 @@ SETTINGS: dict[str, Setting] = {
     ),
     "lambda": Setting("cells", 0.4, "xMTF: weight of monotonicity (λ)", upper=1.0, zero=True),
     "transfer": Setting("cells", "bpr", "xMTF: loss that hands the order down", TRANSFERS),
+    "cell_scale": Setting(
+        "cells", XmtfConfig().cell_scale, "xMTF: the cells' range in its losses (16) and (17)"
+    ),
     "inner_learning_rate": Setting("cells", 2e-4, "xMTF: Adam's, of the inner stage", upper=1.0),
     "inner_candidates": Setting(
         "cells", 100, "xMTF: candidates of a request that the inner stage learns from"

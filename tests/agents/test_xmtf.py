@@ -13,6 +13,7 @@ from agents.xmtf import build_xmtf
 from agents.xmtf_inner_stage import InnerStage
 from models.fusion.cells_config import CellsConfig
 from models.observation import MASK, PREDICTIONS, STATE
+from models.pairwise import violations
 from tests.agents.numpy_networks import actor, critic, draw, moved, shift, slope, values_of
 
 STATES, CANDIDATES, TASKS, ROWS = 4, 5, 3, 6
@@ -114,9 +115,11 @@ def test_the_actors_gradient_is_the_deterministic_policy_gradient(agent, data):
 
 def inner_by_hand(agent, data, states, actions):
     """(17) summed over k, and (16), per pair of a request, by loops."""
+    scale = agent.config.cell_scale
     inner = agent.fusion.cells.values(tf.constant(data[PREDICTIONS]), tf.constant(states)).numpy()
     a = np.where(actions < 0, 0.45 * actions, 4.0 * actions)
     labels = (inner * (1 + a[:, None] * inner)).sum(axis=2)
+    inner = scale * inner
     scores = inner.sum(axis=2)
     mono, transfer = np.zeros(ROWS), np.zeros(ROWS)
     for b in range(ROWS):
@@ -260,6 +263,35 @@ def test_a_hinge_leaves_cells_alone_whose_order_is_right(data):
     assert 2 * spread("hinge") < spread("bpr")
 
 
+@pytest.mark.parametrize("transfer", ["bpr", "hinge"])
+def test_an_order_that_is_handed_down_is_learnt(transfer):
+    """By the BPR loss only where cells have room: in [0, 1] it prefers steps to the right order."""
+    rows, candidates = 8, 24
+    predictions = tf.random.stateless_uniform([rows, candidates, TASKS], [1, 2])
+    mask, states = tf.ones([rows, candidates], tf.bool), tf.constant(draw(rows, STATES))
+    labels = tf.reduce_sum(tf.constant([1.0, 0.4, 0.1]) * predictions, axis=-1)[..., tf.newaxis]
+
+    def wrong_pairs(scale):
+        config = XmtfConfig(
+            transfer=transfer,
+            cell_scale=scale,
+            cells=CellsConfig("basis", hidden_units=(8,)),
+            inner_learning_rate=1e-2,
+        )
+        stage = InnerStage(TASKS, STATES, config, seed=0)
+        # What is handed down is an order that both cells could have: no outer stage's.
+        stage.fusion.outer.values = lambda inner, action: labels
+        step = tf.function(stage.train, autograph=False)
+        for _ in range(400):
+            step(predictions, mask, states, tf.zeros([rows, TASKS]), tf.constant(0))
+        scores = tf.reduce_sum(stage.fusion.inner(predictions, states), -1, keepdims=True)
+        return float(violations(labels, scores, mask)[0])
+
+    narrow, wide = wrong_pairs(1.0), wrong_pairs(10.0)
+    assert wide < 0.04
+    assert (narrow > 4 * wide) == (transfer == "bpr")
+
+
 def test_the_policy_acts_from_the_state_alone(agent, data):
     step = ts.restart({name: tf.constant(data[name]) for name in (STATE, PREDICTIONS, MASK)}, ROWS)
     np.testing.assert_allclose(
@@ -274,6 +306,7 @@ def test_the_policy_acts_from_the_state_alone(agent, data):
         ({"monotonicity_weight": 1.1}, "share in"),
         ({"inner_stage": False, "outer_stage": False}, "keep one"),
         ({"inner_learning_rate": 0}, "inner_learning_rate must be positive"),
+        ({"cell_scale": 0}, "cell_scale must be positive"),
     ],
 )
 def test_bad_settings_are_named(values, words):

@@ -53,6 +53,12 @@ def test_the_outer_stage_reaches_as_far_as_the_setting_says(settings, largest):
     np.testing.assert_allclose(both, [[[1 + largest, 0.5 * (1 + largest * 0.5)]]])
 
 
+@pytest.mark.parametrize(("settings", "scale"), [((), 10.0), ((("cell_scale", 3.0),), 3.0)])
+def test_the_cells_losses_are_of_the_range_that_the_setting_says(settings, scale):
+    learner = XmtfLearner(XmtfTrial("xmtf", 0, settings), state_dim=3, num_predictions=2)
+    assert learner.agent.inner_stage.config.cell_scale == scale
+
+
 @pytest.mark.slow
 def test_equal_weights_and_cem_are_measured_on_the_same_sessions(world):
     equal = run_trial(world, XmtfTrial("equal", 0, SETTINGS), {})
