@@ -270,8 +270,9 @@ class XmtfConfig(FusionAgentConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_positive("actor_learning_rate", "critic_learning_rate", "inner_learning_rate")
-        self._check_positive("cell_scale")
+        self._check_positive(
+            *("actor_learning_rate", "critic_learning_rate", "inner_learning_rate", "cell_scale")
+        )
         self._check_at_least(0, "warmup_steps", "inner_candidates")
         if self.outer not in OUTER_STAGES:
             raise ValueError(f"no outer stage {self.outer!r}; there are: {', '.join(OUTER_STAGES)}")

@@ -163,7 +163,8 @@ class StateRepresentation(keras.layers.Layer):
 
         Raises:
           ValueError: if ``session`` is given before the layer has been called without it.
-          InvalidArgumentError: on a CPU, if an id is none of its feature's.
+          InvalidArgumentError: on a CPU, if an id is none of its feature's. XLA and GPUs do not
+            look: what they give then means nothing.
         """
         first = self.mlp[0]
         if session is not None:
@@ -197,9 +198,10 @@ class StateRepresentation(keras.layers.Layer):
         """The first layer's output, `[batch, units]`, with fewer multiplications.
 
         A feature of V ids adds one of V rows to the layer: those of its table times its part of the
-        kernel. Where V is below the embedding's width, all V are made once per batch, and a matmul
-        with V columns of ones and zeros picks from them, in place of one with the embeddings'
-        ``embedding_dim`` columns; a numeric feature, whose projection is linear, needs one column.
+        kernel. Where V is no more than the embedding's width, all V are made once per batch, and a
+        matmul with V columns of ones and zeros picks from them, in place of one with the
+        embeddings' ``embedding_dim`` columns; a numeric feature, whose projection is linear, needs
+        one column. The gradients of such small tables are dense.
         """
         layer, width = self.mlp[0], self.config.embedding_dim
         names = [*(f.name for f in self._categorical), *self._numeric]

@@ -13,7 +13,8 @@ class LazyAdam(keras.optimizers.Adam):
     Keras's Adam decays the moments of *every* row of an embedding table, and moves every row by its
     remaining momentum, in every step: with tables of 50,000 rows that costs as much as the expert
     layers. This is the update of PyTorch's ``SparseAdam`` and TensorFlow Addons' ``LazyAdam``
-    (archived): bias correction counts all steps, as there. Dense variables get Keras's update, but
+    (archived): bias correction counts all steps, as there. Dense variables, and tables of so few
+    rows that their gradient is dense (``StateRepresentation``), get Keras's update, but
     in TensorFlow's one fused operation instead of a dozen that each walk through all weights.
     """
 

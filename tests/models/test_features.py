@@ -55,10 +55,12 @@ def test_a_built_layer_gives_the_same_states(small, reference, width, precision)
 @pytest.mark.parametrize("width", [4, 16, 64])
 def test_a_built_layer_gives_the_same_gradients(small, width):
     features, _ = small.batch()
+    features["friend"] = features["user"][::-1].copy()
+    friend = InputFeature("friend", "categorical", 11, vocabulary="user")
     config = StateConfig(embedding_dim=width, hidden_units=(9,), state_dim=6)
     gradients = []
     for calls in (0, 1):
-        layer = StateRepresentation(small.inputs, config, seed=2)
+        layer = StateRepresentation((*small.inputs, friend), config, seed=2)
         for _ in range(calls):
             layer(features)
         with tf.GradientTape() as tape:
