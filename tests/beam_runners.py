@@ -13,12 +13,20 @@ import sys
 import time
 from pathlib import Path
 
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
 from pipelines.beam_args import local_beam_args
 
 ROOT = Path(__file__).resolve().parents[1]
 PORTABLE = ("--runner=PortableRunner", "--job_endpoint=embed")
 #: Names of the runners that :func:`beam_args` knows.
 RUNNERS = ("processes", "loopback", "worker_pool")
+
+
+def local_pipeline():
+    """A pipeline in this process, as the command line's stages have it: Beam's own tries Prism."""
+    return beam.Pipeline(options=PipelineOptions(list(local_beam_args())))
 
 
 @contextlib.contextmanager

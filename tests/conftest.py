@@ -2,6 +2,8 @@
 
 import gc
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -36,6 +38,18 @@ def pytest_collection_finish() -> None:
     """Takes what was imported, a million objects, out of garbage collection's way."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signatures_remembered() -> Iterator[None]:
+    """Stages run outside of the local runner take no longer than in it."""
+    if "apache_beam" not in sys.modules:
+        yield
+        return
+    from pipelines import beam_signatures
+
+    with beam_signatures.remembered():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import os
 import sys
 import types
 
-import apache_beam as beam
 import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
@@ -17,6 +16,7 @@ from tfx_bsl.public import tfxio
 from components.preprocessing import preprocessing_fn
 from components.session_example_gen.encoding import encode_sessions, write_examples
 from components.session_schema import build_schema
+from tests.beam_runners import local_pipeline
 from tests.planted_log import CLICKS, GOOD_FROM, SPEC, draw_events, split_sessions
 
 #: What ``load_dataset`` takes.
@@ -64,7 +64,7 @@ def _write_transform(made: PlantedArtifacts, directory: str) -> None:
     schema = build_schema(SPEC)
     source = tfxio.TFExampleRecord(os.path.join(made.examples, "Split-train", "*"), schema=schema)
     config = {"dataset": DATASET, "tasks": ["click", "like"]}
-    with beam.Pipeline() as pipeline, tft_beam.Context(temp_dir=f"{directory}/tmp"):
+    with local_pipeline() as pipeline, tft_beam.Context(temp_dir=f"{directory}/tmp"):
         data = pipeline | source.BeamSource()
         function = (data, source.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(
             lambda inputs: preprocessing_fn(inputs, config)

@@ -4,7 +4,6 @@ import dataclasses
 import sys
 import types
 
-import apache_beam as beam
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -16,6 +15,7 @@ from tfx_bsl.public import tfxio
 from components.preprocessing import preprocessing_fn
 from components.session_schema import build_schema
 from datasets.spec import Column, DatasetSpec, Feature, Task
+from tests.beam_runners import local_pipeline
 
 SPEC = DatasetSpec(
     name="mine",
@@ -98,7 +98,7 @@ def transform(directory, spec):
             writer.write(record)
     source = tfxio.TFExampleRecord(path, schema=build_schema(SPEC))
     config = {"dataset": registered(spec), "tasks": ["click"]}
-    with beam.Pipeline() as pipeline, tft_beam.Context(temp_dir=f"{directory}/tmp"):
+    with local_pipeline() as pipeline, tft_beam.Context(temp_dir=f"{directory}/tmp"):
         data = pipeline | source.BeamSource()
         metadata = source.TensorAdapterConfig()
         function = (data, metadata) | tft_beam.AnalyzeDataset(

@@ -3,13 +3,13 @@ import gzip
 import apache_beam as beam
 import polars as pl
 import pytest
-from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets import readers
 from datasets.errors import DataError, data_error_in
+from tests.beam_runners import local_pipeline
 
 
 def parse(path, wanted, block_bytes=readers.BLOCK_BYTES):
@@ -133,7 +133,7 @@ def test_beam_source_reads_every_row_of_every_file(tmp_path):
     for index, name in enumerate(["one.csv", "two.csv.gz"]):
         rows = "".join(f"{index * 1000 + i}\n" for i in range(1000))
         paths.append(str(write(tmp_path / name, "a\n" + rows)))
-    with TestPipeline() as pipeline:
+    with local_pipeline() as pipeline:
         values = (
             pipeline
             | readers.ReadBlocks(paths, block_bytes=256)
@@ -146,7 +146,7 @@ def test_beam_source_reads_every_row_of_every_file(tmp_path):
 def test_a_workers_data_error_keeps_its_message(tmp_path):
     path = str(write(tmp_path / "log.csv", ""))
     with pytest.raises(Exception, match="is empty") as caught:  # noqa: SIM117
-        with TestPipeline() as pipeline:
+        with local_pipeline() as pipeline:
             _ = pipeline | readers.ReadBlocks([path])
     error = data_error_in(caught.value)
     assert str(error).startswith(f"{path} is empty")

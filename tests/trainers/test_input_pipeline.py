@@ -14,6 +14,7 @@ from tfx_bsl.public import tfxio
 
 from datasets.spec import Task
 from models.features import InputFeature
+from tests.beam_runners import local_pipeline
 from trainers.input_pipeline import impression_batches
 
 INPUTS = (
@@ -87,7 +88,7 @@ def transformed(tmp_path_factory):
     sessions = _sessions(40)
     schema = text_format.Parse(_SCHEMA, schema_pb2.Schema())
     reader = tfxio.TFExampleBeamRecord(physical_format="tfrecord", schema=schema)
-    with beam.Pipeline() as pipeline, tft_beam.Context(temp_dir=str(directory / "tmp")):
+    with local_pipeline() as pipeline, tft_beam.Context(temp_dir=str(directory / "tmp")):
         raw = (
             pipeline
             | beam.Create([_example(session) for session in sessions])
