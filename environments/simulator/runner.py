@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -17,6 +18,10 @@ from models.fusion.base import FusionFunction
 
 #: Sessions side by side; more take more memory and are hardly faster.
 SESSIONS_AT_ONCE = 4_096
+
+# How TensorFlow words what tf.debugging.Assert and assert_all_finite were given to say.
+_ASSERTION = re.compile(r"assertion failed:(.*?)(?:\n\t \[\[|\Z)", re.DOTALL)
+_NOT_FINITE = re.compile(r"^(.+) : Tensor had .+ values", re.MULTILINE)
 
 Seed = int | Sequence[int] | np.ndarray
 
@@ -121,10 +126,10 @@ def assertions_as_value_errors() -> Iterator[None]:
         yield
     except tf.errors.InvalidArgumentError as error:
         message = str(error.message)
-        if "assertion failed" not in message:
+        found = _ASSERTION.search(message) or _NOT_FINITE.search(message)
+        if found is None:
             raise
-        text = message.split("assertion failed:")[1].split("\n\t [[")[0].strip()
-        raise ValueError(text) from error
+        raise ValueError(found[1].strip()) from error
 
 
 def _session_spec(simulator: Simulator) -> SessionState:

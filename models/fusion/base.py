@@ -169,8 +169,7 @@ def check_finite(values: tf.Tensor, name: str) -> tf.Tensor:
     Raises:
       InvalidArgumentError: naming ``name``.
     """
-    finite = tf.reduce_all(tf.math.is_finite(values))
-    return _assert(finite, f"{name} must not hold NaN or infinite values", values)
+    return tf.debugging.assert_all_finite(values, f"{name} must not hold NaN or infinite values")
 
 
 def _assert(condition: tf.Tensor, message: str, values: tf.Tensor) -> tf.Tensor:
