@@ -1,5 +1,7 @@
 """Logged sessions, replayed: order, rewards, ends, and what a policy may not see."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -61,6 +63,16 @@ def test_certain_predictions_have_finite_rewards(label, action):
     assert reward == pytest.approx(0.0 if label == action else np.log(1e-7), abs=1e-5, rel=0.02)
 
 
+@contextlib.contextmanager
+def without_tracing():
+    """For many environments of a few steps: tracing takes half a second for each."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 5), min_size=1, max_size=8),
@@ -73,7 +85,8 @@ def test_sessions_come_whole_in_order_and_each_once_per_round(lengths, lanes, se
     logged = [
         list(range(start, start + length)) for start, length in zip(starts, lengths, strict=True)
     ]
-    steps = replay(environment, 2 * (sum(lengths) + len(lengths)))
+    with without_tracing():
+        steps = replay(environment, 2 * (sum(lengths) + len(lengths)))
     is_first = steps.step_type == ts.StepType.FIRST
     begun = steps.observation["features"]["row"][is_first].tolist()
     for lane in range(lanes):

@@ -100,7 +100,8 @@ def test_gradient_matches_finite_differences(small, backbone):
         ), variable.name
 
 
-@pytest.mark.parametrize("backbone", ONE_QUICK)
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", list(BACKBONES))
 def test_a_tiny_set_is_learned_by_heart(small, backbone):
     model = small.model(backbone, dropout=0.0, bottom_units=(32, 16), tower_units=(16,))
     features, _ = small.batch(rows=32)

@@ -54,15 +54,13 @@ def exported(ranking, parts, directory, **settings):
 
 
 @pytest.fixture(scope="module")
-def directory(ranking, parts, tmp_path_factory):
-    path = tmp_path_factory.mktemp("ranker") / "1"
-    exported(ranking, parts, path)
-    return path
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("ranker") / "1"
 
 
 @pytest.fixture(scope="module")
-def signatures(directory):
-    return tf.saved_model.load(str(directory)).signatures
+def signatures(ranking, parts, directory):
+    return exported(ranking, parts, directory)
 
 
 def serve(signatures, state, examples):
@@ -96,6 +94,7 @@ json.dump({name: value.numpy().tolist() for name, value in answer.items()}, sys.
 """
 
 
+@pytest.mark.usefixtures("signatures")
 def test_a_process_that_has_only_tensorflow_gets_what_the_parts_give(directory):
     request = {"state": STATE, "examples": [base64.b64encode(e).decode() for e in REQUEST]}
     done = subprocess.run(

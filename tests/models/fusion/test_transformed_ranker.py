@@ -48,11 +48,23 @@ def make(ranking, buckets=()):
     return ranker
 
 
-@pytest.fixture(scope="module", params=[(), BUCKETS], ids=["plain", "compiled"])
-def directory(request, ranking, tmp_path_factory):
-    path = tmp_path_factory.mktemp("ranker") / "1"
-    export_ranker(make(ranking, buckets=request.param), str(path), {})
+@pytest.fixture(scope="module")
+def plain(ranking, tmp_path_factory):
+    path = tmp_path_factory.mktemp("plain") / "1"
+    export_ranker(make(ranking), str(path), {})
     return path
+
+
+@pytest.fixture(scope="module")
+def compiled(ranking, tmp_path_factory):
+    path = tmp_path_factory.mktemp("compiled") / "1"
+    export_ranker(make(ranking, buckets=BUCKETS), str(path), {})
+    return path
+
+
+@pytest.fixture(scope="module", params=["plain", "compiled"])
+def directory(request):
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -193,11 +205,10 @@ for sizes in sys.argv[3:]:
 """
 
 
-def test_xla_makes_one_program_per_bucket_and_none_for_larger_requests(ranking, tmp_path):
-    export_ranker(make(ranking, buckets=BUCKETS), str(tmp_path / "1"), {})
+def test_xla_makes_one_program_per_bucket_and_none_for_larger_requests(compiled, tmp_path):
     sizes = ["1,2,3,0", "9,10,11", "4,8,7,5"]
     done = subprocess.run(
-        [sys.executable, "-c", COUNT_PROGRAMS, tmp_path / "1", tmp_path / "dump", *sizes],
+        [sys.executable, "-c", COUNT_PROGRAMS, compiled, tmp_path / "dump", *sizes],
         env={
             **os.environ,
             "XLA_FLAGS": f"--xla_dump_to={tmp_path / 'dump'} --xla_dump_hlo_as_text",

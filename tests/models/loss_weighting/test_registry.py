@@ -66,12 +66,7 @@ def test_one_task_keeps_its_direction(weighted, name):
 @pytest.mark.parametrize(
     ("name", "precision", "xla"),
     [
-        ("dwa", "bfloat16", False),
-        *(
-            pytest.param(name, "bfloat16", False, marks=pytest.mark.slow)
-            for name in LEARNED
-            if name != "dwa"
-        ),
+        *(pytest.param(name, "bfloat16", False, marks=pytest.mark.slow) for name in LEARNED),
         pytest.param("gradnorm", "float32", True, marks=pytest.mark.slow),
         pytest.param("pcgrad", "float32", True, marks=pytest.mark.slow),
     ],
