@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterable
 from typing import Any
 
+import tensorflow as tf
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.components.common.resolver import ResolverStrategy
@@ -12,6 +15,9 @@ from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
     LatestBlessedModelStrategy,
 )
 from tfx.types import Artifact, artifact_utils
+from tfx.utils import path_utils
+
+from models.fusion.ranker import METADATA_FILE
 
 MODEL, BLESSING = "model", "model_blessing"
 TRANSFORM_GRAPH, EXAMPLES = "transform_graph", "examples"
@@ -36,7 +42,8 @@ class LatestBlessedRankingStrategy(ResolverStrategy):
         The lists given are of the fusion pipeline itself and are not looked at.
 
         Raises:
-          LookupError: if no blessed ranking model is in the store.
+          LookupError: if no blessed ranking model is in the store, or the latest was exported by a
+            version of MTFX whose models cannot be joined with a policy any more.
         """
         del input_dict
         models, blessings = [], []
@@ -54,12 +61,30 @@ class LatestBlessedRankingStrategy(ResolverStrategy):
                 "`mtfx ranking` with the same --output-dir until a model is blessed"
             )
         model = latest[MODEL][0]
+        _check_version(model)
         graph = _input(store, model.id, TRANSFORM_GRAPH)
         return {
             MODEL: [model],
             TRANSFORM_GRAPH: [graph],
             EXAMPLES: [_input(store, graph.id, EXAMPLES)],
         }
+
+
+def _check_version(model: Artifact) -> None:
+    """What RankerExporter would find out at the end of a run, found out at its beginning."""
+    directory = path_utils.serving_model_path(model.uri)
+    path = os.path.join(directory, "assets.extra", METADATA_FILE)
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            about = json.loads(file.read())
+    except (tf.errors.NotFoundError, json.JSONDecodeError):
+        about = {}
+    if "columns" not in about:
+        raise LookupError(
+            f"the latest blessed ranking model, {directory}, was exported by an older version: its "
+            f"{METADATA_FILE} does not tell the columns of transformed features. Train it anew "
+            "with `mtfx ranking` and the same --output-dir"
+        )
 
 
 def _input(store: MetadataStore, artifact_id: int, key: str) -> Artifact:

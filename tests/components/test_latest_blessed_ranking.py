@@ -1,0 +1,83 @@
+"""What the fusion pipeline starts from, looked up in a real metadata store."""
+
+import json
+from pathlib import Path
+
+import pytest
+from ml_metadata import metadata_store
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+from tfx.types import standard_artifacts
+
+from components.latest_blessed_ranking import LatestBlessedRankingStrategy
+
+
+@pytest.fixture
+def store():
+    config = mlmd.ConnectionConfig()
+    config.fake_database.SetInParent()
+    return metadata_store.MetadataStore(config)
+
+
+def put(store, artifact, uri, context):
+    """Registers an artifact of a pipeline; returns its id."""
+    proto = artifact.mlmd_artifact
+    proto.type_id = store.put_artifact_type(artifact.artifact_type)
+    proto.uri, proto.state = str(uri), mlmd.Artifact.LIVE
+    (number,) = store.put_artifacts([proto])
+    link = mlmd.Attribution(artifact_id=number, context_id=context)
+    store.put_attributions_and_associations([link], [])
+    return number
+
+
+def made(store, kind, inputs, output):
+    """Registers the execution that made an artifact of others."""
+    type_id = store.put_execution_type(mlmd.ExecutionType(name=kind))
+    (execution,) = store.put_executions([mlmd.Execution(type_id=type_id)])
+    events = [mlmd.Event(execution_id=execution, artifact_id=output, type=mlmd.Event.OUTPUT)]
+    for key, number in inputs.items():
+        event = mlmd.Event(execution_id=execution, artifact_id=number, type=mlmd.Event.INPUT)
+        event.path.steps.add(key=key)
+        events.append(event)
+    store.put_events(events)
+
+
+def plant(store, directory, about, blessed=1):
+    """A ranking pipeline's artifacts; ``about`` is the model's mtfx.json, None for no file."""
+    type_id = store.put_context_type(mlmd.ContextType(name="pipeline"))
+    (context,) = store.put_contexts([mlmd.Context(type_id=type_id, name="ranking-mine")])
+    examples = put(store, standard_artifacts.Examples(), directory / "examples", context)
+    graph = put(store, standard_artifacts.TransformGraph(), directory / "graph", context)
+    made(store, "Transform", {"examples": examples}, graph)
+    model = put(store, standard_artifacts.Model(), directory / "model", context)
+    made(store, "Trainer", {"transform_graph": graph}, model)
+    blessing = standard_artifacts.ModelBlessing()
+    blessing.set_int_custom_property("blessed", blessed)
+    blessing.set_int_custom_property("current_model_id", model)
+    put(store, blessing, directory / "blessing", context)
+    extra = Path(directory, "model", "Format-Serving", "assets.extra")
+    extra.mkdir(parents=True)
+    if about is not None:
+        (extra / "mtfx.json").write_text(about)
+
+
+def test_a_model_comes_with_the_graph_and_the_sessions_it_was_made_from(store, tmp_path):
+    plant(store, tmp_path, json.dumps({"columns": {"impression_ids": ["item_id"]}}))
+    found = LatestBlessedRankingStrategy().resolve_artifacts(store, {})
+    assert {key: artifact.uri for key, (artifact,) in found.items()} == {
+        "model": str(tmp_path / "model"),
+        "transform_graph": str(tmp_path / "graph"),
+        "examples": str(tmp_path / "examples"),
+    }
+
+
+@pytest.mark.parametrize("about", [None, "{", json.dumps({"config": {}})])
+def test_a_model_of_an_older_version_is_refused_before_anything_is_run(store, tmp_path, about):
+    plant(store, tmp_path, about)
+    with pytest.raises(LookupError, match=r"older version.*mtfx\.json.*Train it anew"):
+        LatestBlessedRankingStrategy().resolve_artifacts(store, {})
+
+
+def test_a_model_that_was_not_blessed_is_none(store, tmp_path):
+    plant(store, tmp_path, json.dumps({"columns": {}}), blessed=0)
+    with pytest.raises(LookupError, match="has 1 ranking models, but none is blessed"):
+        LatestBlessedRankingStrategy().resolve_artifacts(store, {})
