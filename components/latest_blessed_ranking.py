@@ -77,12 +77,12 @@ def _check_version(model: Artifact) -> None:
     try:
         with tf.io.gfile.GFile(path) as file:
             about = json.loads(file.read())
-    except (tf.errors.NotFoundError, json.JSONDecodeError):
+    except (tf.errors.NotFoundError, ValueError):
         about = {}
     if "columns" not in about:
         raise LookupError(
-            f"the latest blessed ranking model, {directory}, was exported by an older version: its "
-            f"{METADATA_FILE} does not tell the columns of transformed features. Train it anew "
+            f"the latest blessed ranking model, {directory}, is of an older version or damaged: "
+            f"its {METADATA_FILE} does not tell the columns of transformed features. Train it anew "
             "with `mtfx ranking` and the same --output-dir"
         )
 

@@ -1,6 +1,5 @@
 """What the fusion pipeline starts from, looked up in a real metadata store."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -57,11 +56,11 @@ def plant(store, directory, about, blessed=1):
     extra = Path(directory, "model", "Format-Serving", "assets.extra")
     extra.mkdir(parents=True)
     if about is not None:
-        (extra / "mtfx.json").write_text(about)
+        (extra / "mtfx.json").write_bytes(about)
 
 
 def test_a_model_comes_with_the_graph_and_the_sessions_it_was_made_from(store, tmp_path):
-    plant(store, tmp_path, json.dumps({"columns": {"impression_ids": ["item_id"]}}))
+    plant(store, tmp_path, b'{"columns": {"impression_ids": ["item_id"]}}')
     found = LatestBlessedRankingStrategy().resolve_artifacts(store, {})
     assert {key: artifact.uri for key, (artifact,) in found.items()} == {
         "model": str(tmp_path / "model"),
@@ -70,14 +69,16 @@ def test_a_model_comes_with_the_graph_and_the_sessions_it_was_made_from(store, t
     }
 
 
-@pytest.mark.parametrize("about", [None, "{", json.dumps({"config": {}})])
-def test_a_model_of_an_older_version_is_refused_before_anything_is_run(store, tmp_path, about):
+@pytest.mark.parametrize("about", [None, b"{", b"\xff", b'{"config": {}}'])
+def test_a_model_that_cannot_be_joined_with_a_policy_is_refused_before_anything_is_run(
+    store, tmp_path, about
+):
     plant(store, tmp_path, about)
-    with pytest.raises(LookupError, match=r"older version.*mtfx\.json.*Train it anew"):
+    with pytest.raises(LookupError, match=r"older version or damaged.*mtfx\.json.*Train it anew"):
         LatestBlessedRankingStrategy().resolve_artifacts(store, {})
 
 
 def test_a_model_that_was_not_blessed_is_none(store, tmp_path):
-    plant(store, tmp_path, json.dumps({"columns": {}}), blessed=0)
+    plant(store, tmp_path, b'{"columns": {}}', blessed=0)
     with pytest.raises(LookupError, match="has 1 ranking models, but none is blessed"):
         LatestBlessedRankingStrategy().resolve_artifacts(store, {})
