@@ -205,6 +205,7 @@ for sizes in sys.argv[3:]:
 """
 
 
+@pytest.mark.slow
 def test_xla_makes_one_program_per_bucket_and_none_for_larger_requests(compiled, tmp_path):
     sizes = ["1,2,3,0", "9,10,11", "4,8,7,5"]
     done = subprocess.run(
