@@ -42,8 +42,8 @@ class LatestBlessedRankingStrategy(ResolverStrategy):
         The lists given are of the fusion pipeline itself and are not looked at.
 
         Raises:
-          LookupError: if no blessed ranking model is in the store, or the latest was exported by a
-            version of MTFX whose models cannot be joined with a policy any more.
+          LookupError: if no blessed ranking model is in the store, or the latest is damaged or
+            of a version of MTFX whose models cannot be joined with a policy any more.
         """
         del input_dict
         models, blessings = [], []
@@ -79,7 +79,7 @@ def _check_version(model: Artifact) -> None:
             about = json.loads(file.read())
     except (tf.errors.NotFoundError, ValueError):
         about = {}
-    if "columns" not in about:
+    if not isinstance(about, dict) or "columns" not in about:
         raise LookupError(
             f"the latest blessed ranking model, {directory}, is of an older version or damaged: "
             f"its {METADATA_FILE} does not tell the columns of transformed features. Train it anew "

@@ -69,7 +69,7 @@ def test_a_model_comes_with_the_graph_and_the_sessions_it_was_made_from(store, t
     }
 
 
-@pytest.mark.parametrize("about", [None, b"{", b"\xff", b'{"config": {}}'])
+@pytest.mark.parametrize("about", [None, b"", b"{", b"3", b"[]", b"\xff", b'{"config": {}}'])
 def test_a_model_that_cannot_be_joined_with_a_policy_is_refused_before_anything_is_run(
     store, tmp_path, about
 ):
