@@ -21,7 +21,7 @@ SESSIONS_AT_ONCE = 4_096
 
 # How TensorFlow words what tf.debugging.Assert and assert_all_finite were given to say.
 _ASSERTION = re.compile(r"assertion failed:(.*?)(?:\n\t \[\[|\Z)", re.DOTALL)
-_NOT_FINITE = re.compile(r"^(.+) : Tensor had .+ values", re.MULTILINE)
+_NOT_FINITE = re.compile(r"^(?:\{\{.*?\}\} )*(.+) : Tensor had .+ values", re.MULTILINE)
 
 Seed = int | Sequence[int] | np.ndarray
 

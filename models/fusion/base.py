@@ -167,7 +167,7 @@ def check_finite(values: tf.Tensor, name: str) -> tf.Tensor:
     """Asserts that no value is NaN or infinite; returns the values.
 
     Raises:
-      InvalidArgumentError: naming ``name``.
+      InvalidArgumentError: naming ``name``. XLA does not look.
     """
     return tf.debugging.assert_all_finite(values, f"{name} must not hold NaN or infinite values")
 

@@ -198,5 +198,6 @@ def test_a_prediction_that_is_no_probability_is_refused_unless_masked(bad, wrap)
 def test_values_that_are_no_numbers_are_refused(wrap):
     check = wrap(lambda values: check_finite(values, "state"))
     np.testing.assert_array_equal(check(tf.constant([7.0, -8.0])), [7, -8])
-    with pytest.raises(tf.errors.InvalidArgumentError, match="state must not hold NaN"):
-        check(tf.constant([0.0, math.nan]))
+    for wrong in (math.nan, math.inf, -math.inf):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="state must not hold NaN"):
+            check(tf.constant([0.0, wrong]))
