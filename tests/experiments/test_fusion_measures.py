@@ -39,6 +39,7 @@ def held_out():
 
 def test_as_many_networks_are_fitted_as_the_setting_says(held_out):
     small = (("ope_steps", 4), ("ope_batch_size", 8), ("ope_hidden_units", 4))
+    assert FusionTrial("estimates", "constant", 0, small).setting("ope_fits") == 1
     trial = FusionTrial("estimates", "constant", 0, (*small, ("ope_fits", 2)))
     conservative, actions = conservative_estimate(trial, held_out, Still())
     fqe = other_estimates(trial, held_out, Still())["fqe"]
