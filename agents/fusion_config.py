@@ -228,6 +228,9 @@ class XmtfConfig(FusionAgentConfig):
         coefficients a / c that is the same fusion. xMTF leaves its cells' range open. (16) takes
         the sigmoid of gaps between sums of K cells: at c = 1 these are so small that it is least
         not in the right order, but where cells are steps (``docs/xmtf.md``).
+      monotonicity_margin: Smallest gap that (17) asks for, as a share of the cells' range. xMTF has
+        none, and a flat cell has no loss then: it does not tell candidates apart by its prediction
+        any more, and as (11) multiplies, no coefficient brings it back (``docs/xmtf.md``).
       target_update_tau: Rate of both targets after each step. Not printed; TD3's.
       cells: The inner stage's.
       inner_stage: False is the ablation "xMTF without inner stage".
@@ -257,6 +260,7 @@ class XmtfConfig(FusionAgentConfig):
     monotonicity_weight: float = 0.4
     transfer: TransferName = "bpr"
     cell_scale: float = 10.0
+    monotonicity_margin: float = 0.03
     target_update_tau: float = 0.005
     cells: CellsConfig = dataclasses.field(default_factory=CellsConfig)
     inner_stage: bool = True
@@ -273,7 +277,7 @@ class XmtfConfig(FusionAgentConfig):
         self._check_positive(
             *("actor_learning_rate", "critic_learning_rate", "inner_learning_rate", "cell_scale")
         )
-        self._check_at_least(0, "warmup_steps", "inner_candidates")
+        self._check_at_least(0, "warmup_steps", "inner_candidates", "monotonicity_margin")
         if self.outer not in OUTER_STAGES:
             raise ValueError(f"no outer stage {self.outer!r}; there are: {', '.join(OUTER_STAGES)}")
         if self.transfer not in TRANSFERS:

@@ -120,9 +120,10 @@ class InnerStage(tf.Module):
         scores = tf.reduce_sum(inner, axis=-1)  # (15)
         transfer = _TRANSFER_LOSSES[self.config.transfer]
         pairs = num_pairs(mask)
+        margin = self.config.monotonicity_margin * self.config.cell_scale
         return (
             tf.reduce_mean(
-                tf.math.divide_no_nan(monotonicity_loss(predictions, inner, mask), pairs)
+                tf.math.divide_no_nan(monotonicity_loss(predictions, inner, mask, margin), pairs)
             ),
             tf.reduce_mean(
                 tf.math.divide_no_nan(transfer(tf.stop_gradient(labels), scores, mask), pairs)

@@ -181,6 +181,7 @@ def _config(trial: XmtfTrial) -> FusionAgentConfig:
         monotonicity_weight=trial.setting("lambda"),
         transfer=trial.setting("transfer"),
         cell_scale=trial.setting("cell_scale"),
+        monotonicity_margin=trial.setting("margin"),
         cells=CellsConfig(
             spec.cells,
             hidden_units=(trial.setting("cell_units"),) * 2,

@@ -52,6 +52,12 @@ SETTINGS: dict[str, Setting] = {
     "cell_scale": Setting(
         "cells", XmtfConfig().cell_scale, "xMTF: the cells' range in its losses (16) and (17)"
     ),
+    "margin": Setting(
+        "cells",
+        XmtfConfig().monotonicity_margin,
+        "xMTF: smallest gap that (17) asks for",
+        zero=True,
+    ),
     "inner_learning_rate": Setting("cells", 2e-4, "xMTF: Adam's, of the inner stage", upper=1.0),
     "inner_candidates": Setting(
         "cells", 100, "xMTF: candidates of a request that the inner stage learns from"

@@ -18,20 +18,26 @@ _PAIRS_AT_ONCE = 1 << 22
 PairLoss = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
-def monotonicity_loss(predictions: tf.Tensor, values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+def monotonicity_loss(
+    predictions: tf.Tensor, values: tf.Tensor, mask: tf.Tensor, margin: float = 0.0
+) -> tf.Tensor:
     """Σ_k L_k^mono of (18), each Σ_{o_ki < o_kj} max{0, h_k(o_ki) - h_k(o_kj)} (7), (17).
 
     Args:
       predictions: o, float32 `[batch, candidate, prediction]`.
       values: h, float32 `[batch, candidate, prediction]`.
       mask: bool `[batch, candidate]`, False where there is no candidate.
+      margin: m in max{0, m + h_k(o_ki) - h_k(o_kj)}; above 0, ours, a flat cell has a loss.
 
     Returns:
       float32 `[batch]`; its gradient is that of ``values`` alone.
     """
     count = int(predictions.shape[2])
     rows = _pair_sum(
-        _by_prediction(predictions), _by_prediction(values), tf.repeat(mask, count, axis=0), _hinge
+        _by_prediction(predictions),
+        _by_prediction(values),
+        tf.repeat(mask, count, axis=0),
+        lambda gaps: _hinge(gaps + margin),
     )
     return tf.reduce_sum(tf.reshape(rows, [-1, count]), axis=1)
 

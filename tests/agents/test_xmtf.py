@@ -115,7 +115,7 @@ def test_the_actors_gradient_is_the_deterministic_policy_gradient(agent, data):
 
 def inner_by_hand(agent, data, states, actions):
     """(17) summed over k, and (16), per pair of a request, by loops."""
-    scale = agent.config.cell_scale
+    scale, margin = agent.config.cell_scale, agent.config.monotonicity_margin
     inner = agent.fusion.cells.values(tf.constant(data[PREDICTIONS]), tf.constant(states)).numpy()
     a = np.where(actions < 0, 0.45 * actions, 4.0 * actions)
     labels = (inner * (1 + a[:, None] * inner)).sum(axis=2)
@@ -129,7 +129,7 @@ def inner_by_hand(agent, data, states, actions):
             for j in present:
                 for k in range(TASKS):
                     if data[PREDICTIONS][b, i, k] < data[PREDICTIONS][b, j, k]:
-                        mono[b] += max(0, inner[b, i, k] - inner[b, j, k])
+                        mono[b] += max(0, margin * scale + inner[b, i, k] - inner[b, j, k])
                 if labels[b, i] < labels[b, j]:
                     transfer[b] -= np.log(1 / (1 + np.exp(scores[b, i] - scores[b, j])))
         if pairs:
@@ -274,6 +274,8 @@ def test_an_order_that_is_handed_down_is_learnt():
         config = XmtfConfig(
             transfer=transfer,
             cell_scale=scale,
+            # A margin keeps the third cell from being as flat as the order would have it.
+            monotonicity_margin=0.0,
             cells=CellsConfig("basis", hidden_units=(8,)),
             inner_learning_rate=1e-2,
         )
@@ -292,6 +294,31 @@ def test_an_order_that_is_handed_down_is_learnt():
     assert wrong_pairs("bpr", 1.0) > 4 * max(wide, 0.01)
 
 
+def test_with_a_margin_no_cell_goes_flat():
+    """Where one prediction decides, (17) has nothing against cells that do not look at theirs."""
+    rows, candidates = 8, 24
+    predictions = tf.random.stateless_uniform([rows, candidates, TASKS], [1, 2])
+    mask, states = tf.ones([rows, candidates], tf.bool), tf.constant(draw(rows, STATES))
+    labels = predictions[..., :1]
+
+    def flattest(margin):
+        config = XmtfConfig(
+            monotonicity_margin=margin,
+            cells=CellsConfig(hidden_units=(8,)),
+            inner_learning_rate=1e-2,
+        )
+        stage = InnerStage(TASKS, STATES, config, seed=0)
+        stage.fusion.outer.values = lambda inner, action: labels
+        step = tf.function(stage.train, autograph=False)
+        for _ in range(150):
+            step(predictions, mask, states, tf.zeros([rows, TASKS]), tf.constant(0))
+        values = stage.fusion.inner(predictions, states)
+        return float(tf.reduce_min(tf.reduce_mean(tf.math.reduce_std(values, axis=1), axis=0)))
+
+    without = flattest(0.0)
+    assert flattest(XmtfConfig().monotonicity_margin) > 3 * without
+
+
 def test_the_policy_acts_from_the_state_alone(agent, data):
     step = ts.restart({name: tf.constant(data[name]) for name in (STATE, PREDICTIONS, MASK)}, ROWS)
     np.testing.assert_allclose(
@@ -307,6 +334,7 @@ def test_the_policy_acts_from_the_state_alone(agent, data):
         ({"inner_stage": False, "outer_stage": False}, "keep one"),
         ({"inner_learning_rate": 0}, "inner_learning_rate must be positive"),
         ({"cell_scale": 0}, "cell_scale must be positive"),
+        ({"monotonicity_margin": -0.1}, "monotonicity_margin must be at least 0"),
     ],
 )
 def test_bad_settings_are_named(values, words):

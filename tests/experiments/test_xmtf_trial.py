@@ -53,10 +53,16 @@ def test_the_outer_stage_reaches_as_far_as_the_setting_says(settings, largest):
     np.testing.assert_allclose(both, [[[1 + largest, 0.5 * (1 + largest * 0.5)]]])
 
 
-@pytest.mark.parametrize(("settings", "scale"), [((), 10.0), ((("cell_scale", 3.0),), 3.0)])
-def test_the_cells_losses_are_of_the_range_that_the_setting_says(settings, scale):
+@pytest.mark.parametrize(
+    ("settings", "scale", "margin"),
+    [((), 10.0, 0.03), ((("cell_scale", 3.0), ("margin", 0.0)), 3.0, 0.0)],
+)
+def test_the_cells_losses_are_of_the_range_and_margin_that_the_settings_say(
+    settings, scale, margin
+):
     learner = XmtfLearner(XmtfTrial("xmtf", 0, settings), state_dim=3, num_predictions=2)
-    assert learner.agent.inner_stage.config.cell_scale == scale
+    config = learner.agent.inner_stage.config
+    assert (config.cell_scale, config.monotonicity_margin) == (scale, margin)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ CHANGED = (
     ("lambda", 0.9),
     ("largest_coefficient", 1.0),
     ("cell_scale", 2.0),
+    ("margin", 0.1),
     ("steps", 7),
     ("cem_population", 5),
     ("rho", 0.3),
@@ -25,11 +26,14 @@ CHANGED = (
         ("cem_1", {"candidates", "steps", "cem_population"}),
         ("td3_2", {"candidates", "steps"}),
         ("batchrl_2", {"candidates", "steps", "rho"}),
-        ("xmtf", {"candidates", "steps", "lambda", "cell_scale", "largest_coefficient"}),
-        ("xmtf_basis", {"candidates", "steps", "lambda", "cell_scale", "largest_coefficient"}),
+        ("xmtf", {"candidates", "steps", "lambda", "cell_scale", "margin", "largest_coefficient"}),
+        (
+            "xmtf_basis",
+            {"candidates", "steps", "lambda", "cell_scale", "margin", "largest_coefficient"},
+        ),
         # There are no cells whose loss λ could weigh.
         ("xmtf_no_inner", {"candidates", "steps", "largest_coefficient"}),
-        ("xmtf_no_outer", {"candidates", "steps", "lambda", "cell_scale"}),
+        ("xmtf_no_outer", {"candidates", "steps", "lambda", "cell_scale", "margin"}),
     ],
 )
 def test_a_trial_has_the_settings_that_can_change_its_result(subject, concerned):

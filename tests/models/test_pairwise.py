@@ -19,12 +19,12 @@ def case(shape, seed):
     return predictions, values, rng.random(shape[:2]) < 0.8
 
 
-def hinge_by_hand(predictions, values, mask):
+def hinge_by_hand(predictions, values, mask, margin=0.0):
     """(17), summed over predictions, and its derivative."""
     losses, slopes = np.zeros(len(values)), np.zeros(values.shape)
     for b, i, j, k in np.ndindex(values.shape[0], *[values.shape[1]] * 2, values.shape[2]):
         if mask[b, i] and mask[b, j] and predictions[b, i, k] < predictions[b, j, k]:
-            gap = float(values[b, i, k]) - float(values[b, j, k])
+            gap = margin + float(values[b, i, k]) - float(values[b, j, k])
             losses[b] += max(0.0, gap)
             slopes[b, i, k] += gap > 0
             slopes[b, j, k] -= gap > 0
@@ -52,13 +52,15 @@ def value_and_gradient(function, scores):
 
 
 @settings(deadline=None, max_examples=25)
-@given(shape=SHAPES, seed=st.integers(0, 1000))
-def test_monotonicity_loss(shape, seed):
+@given(shape=SHAPES, seed=st.integers(0, 1000), margin=st.sampled_from([0.0, 0.3, 2.0]))
+def test_monotonicity_loss(shape, seed, margin):
     predictions, values, mask = case(shape, seed)
+    labels, present = tf.constant(predictions), tf.constant(mask)
     found = value_and_gradient(
-        lambda x: pairwise.monotonicity_loss(tf.constant(predictions), x, tf.constant(mask)), values
+        lambda x: pairwise.monotonicity_loss(labels, x, present, margin), values
     )
-    for one, wanted in zip(found, hinge_by_hand(predictions, values, mask), strict=True):
+    by_hand = hinge_by_hand(predictions, values, mask, margin)
+    for one, wanted in zip(found, by_hand, strict=True):
         np.testing.assert_allclose(one, wanted, rtol=1e-4, atol=1e-5)
 
 
