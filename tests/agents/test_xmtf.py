@@ -239,7 +239,9 @@ def test_the_inner_stage_learns_the_outer_ones_order(family, data):
         last = step(experience(data)).extra
     assert float(last.transfer_loss) < 0.8 * float(first.transfer_loss)
     assert float(last.monotonicity_loss) <= float(first.monotonicity_loss) + 1e-6
-    assert float(last.monotonicity_loss) < 1e-3
+    values = agent.fusion.inner(tf.constant(data[PREDICTIONS]), agent.normalized(data[STATE]))
+    wrong = violations(tf.constant(data[PREDICTIONS]), values, tf.constant(data[MASK]))
+    assert float(tf.reduce_max(wrong)) < 0.02
 
 
 def test_a_hinge_leaves_cells_alone_whose_order_is_right(data):
