@@ -26,13 +26,15 @@ CONFIGS: dict[str, type[FusionAgentConfig]] = {
 #: unconstrained actor goes where the log has no actions and no estimate can be trusted (see
 #: ``docs/ope.md``). Cells that do not begin as the log's fusion rank by weights that nobody chose,
 #: and those that only a loss makes increasing fall until it has: after 100 steps such a policy
-#: ordered 21% of the candidates' pairs as the log's fusion, and no feedback tells it so. The cost
-#: of a step grows with the candidates, of which 32 still have 496 pairs.
+#: ordered 21% of the candidates' pairs as the log's fusion, and no feedback tells it so. A margin
+#: would move cells that rise by construction away from the log's fusion though nothing is learnt.
+#: The cost of a step grows with the candidates, of which 32 still have 496 pairs.
 OFFLINE_DEFAULTS: dict[str, dict[str, Any]] = {
     "xmtf": {
         "outer": "batch_constrained",
         "cells.family": "basis",
         "warmup_steps": 1000,
+        "monotonicity_margin": 0.0,
         "inner_candidates": 32,
     }
 }

@@ -69,6 +69,7 @@ def test_xmtf_learns_offline_and_under_its_own_fusion():
     )
     agent = config.agent("xmtf")
     assert (agent.outer, agent.monotonicity_weight) == ("batch_constrained", 0.9)
+    assert agent.monotonicity_margin == 0
     assert (agent.cells.family, agent.cells.low) == ("basis", -0.3)
     assert config.fusion_of("xmtf") == FormulaFreeConfig(-0.3, 4.0)
     assert config.fusion_of("td3") == FusionConfig("formula2")
