@@ -277,7 +277,7 @@ class XmtfConfig(FusionAgentConfig):
         self._check_positive(
             *("actor_learning_rate", "critic_learning_rate", "inner_learning_rate", "cell_scale")
         )
-        self._check_at_least(0, "warmup_steps", "inner_candidates", "monotonicity_margin")
+        self._check_at_least(0, "warmup_steps", "inner_candidates")
         if self.outer not in OUTER_STAGES:
             raise ValueError(f"no outer stage {self.outer!r}; there are: {', '.join(OUTER_STAGES)}")
         if self.transfer not in TRANSFERS:
@@ -289,6 +289,11 @@ class XmtfConfig(FusionAgentConfig):
         if not 0 <= self.monotonicity_weight <= 1:
             raise ValueError(
                 f"monotonicity_weight is a share in [0, 1], got {self.monotonicity_weight}"
+            )
+        if not 0 <= self.monotonicity_margin < 1:
+            raise ValueError(
+                "monotonicity_margin is a share in [0, 1) of the cells' range, got "
+                f"{self.monotonicity_margin}"
             )
         if not (self.inner_stage or self.outer_stage):
             raise ValueError("without inner_stage and outer_stage nothing is learned: keep one")

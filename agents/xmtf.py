@@ -31,7 +31,7 @@ class XmtfInfo(NamedTuple):
     Attributes:
       critic_loss: (13).
       actor_loss: -mean Q(s, μ(s)), whose gradient is (14).
-      monotonicity_loss: Σ_k of (17), per pair of candidates.
+      monotonicity_loss: Σ_k of (17), per pair; with a margin it is no count of violations.
       transfer_loss: (16), per pair of candidates.
     """
 

@@ -55,7 +55,8 @@ SETTINGS: dict[str, Setting] = {
     "margin": Setting(
         "cells",
         XmtfConfig().monotonicity_margin,
-        "xMTF: smallest gap that (17) asks for",
+        "xMTF: smallest gap that (17) asks for, as a share of the cells' range",
+        upper=0.99,
         zero=True,
     ),
     "inner_learning_rate": Setting("cells", 2e-4, "xMTF: Adam's, of the inner stage", upper=1.0),
