@@ -37,13 +37,19 @@ class FittedQConfig:
       gamma: Discount gamma.
       steps: Training steps K, a minibatch each.
       batch_size: Transitions of a minibatch, m.
-      learning_rate: Adam's.
+      learning_rate: Adam's, at the first step.
+      cosine_decay: Let the rate fall to 0 along a cosine (Loshchilov and Hutter, 2017). Not in
+        BatchRL-MTF; at a constant rate the value of a state such as a session's first, which looks
+        like no other, swings by several percent between the last hundreds of steps.
       hidden_units: Hidden ReLU layers of the Q network. The paper says MLP and gives no sizes.
       target_update: Share of the Q network that moves into the target network after every step.
         1 is Algorithm 2 to the letter: the target is the network of the step before. The default
         keeps the regression's targets steadier and still forgets them within 20 steps.
       normalise_states: Standardise states by the data's mean and standard deviation. Not in
         BatchRL-MTF; xMTF normalises observations too.
+      normalise_returns: Let the network learn values in units of the logged returns' standard
+        deviation around their mean, so that a fit begins at the data's value and not at 0. Not in
+        BatchRL-MTF; it changes how fast a fit arrives, not where its loss is least.
       num_actions: Actions drawn in each state from a policy that is stochastic. The sum over
         actions of (9) and the expectations of (10) are means over them. One that gives the same
         action twice counts as deterministic and is asked once.
@@ -56,9 +62,11 @@ class FittedQConfig:
     steps: int = 5000
     batch_size: int = 512
     learning_rate: float = 1e-4
+    cosine_decay: bool = True
     hidden_units: tuple[int, ...] = (256, 256)
     target_update: float = 0.05
     normalise_states: bool = True
+    normalise_returns: bool = True
     num_actions: int = 10
     num_initial_states: int = 5000
     num_fits: int = 1

@@ -139,6 +139,29 @@ class OfflineData:
         grid.mask[session, step] = True
         return grid
 
+    def returns(self, gamma: float) -> np.ndarray:
+        """The logged rewards from each transition to its session's end, discounted.
+
+        Args:
+          gamma: Discount in [0, 1], which the data's own multiply.
+
+        Returns:
+          float32 `[transition]`, in units of reward.
+        """
+        grid = self.grid()
+        rewards, discounts = (
+            np.where(grid.mask, values.numpy()[grid.rows], 0.0)
+            for values in (self.rewards, self.discounts)
+        )
+        totals = np.zeros_like(rewards)
+        following = np.zeros(len(rewards))
+        for step in reversed(range(rewards.shape[1])):
+            following = rewards[:, step] + gamma * discounts[:, step] * following
+            totals[:, step] = following
+        returns = np.empty(self.num_transitions, np.float32)
+        returns[grid.rows[grid.mask]] = totals[grid.mask]
+        return returns
+
     def take_sessions(self, sessions: np.ndarray) -> OfflineData:
         """The data of some sessions, which are numbered anew in rising order.
 

@@ -104,7 +104,12 @@ def fit_q(
       The network, and how the fit went.
     """
     q, target = QNetwork(data, config, seed), QNetwork(data, config, seed)
-    optimizer = keras.optimizers.Adam(config.learning_rate)
+    rate = (
+        keras.optimizers.schedules.CosineDecay(config.learning_rate, config.steps)
+        if config.cosine_decay
+        else config.learning_rate
+    )
+    optimizer = keras.optimizers.Adam(rate)
     optimizer.build(q.weights)
     draws = int(actions.now.shape[1])
     policy_now = tf.reshape(actions.now, [-1, data.action_dim])

@@ -20,7 +20,7 @@ class QNetwork(tf.Module):
         """Makes the weights.
 
         Args:
-          data: Gives the sizes, and the means and deviations that states are standardised by.
+          data: Gives the sizes, and the means and deviations of states and returns.
           config: Sizes.
           seed: Of the weights.
         """
@@ -32,6 +32,14 @@ class QNetwork(tf.Module):
             # A column that never changes tells nothing; dividing by its rounding would blow it up.
             scale = tf.where(variance > 1e-10, tf.sqrt(variance), 1.0)
         self._mean, self._scale = mean, scale
+        self._value_mean, self._value_scale = 0.0, 1.0
+        if config.normalise_returns:
+            returns = data.returns(config.gamma)
+            deviation = float(returns.std())
+            self._value_mean = float(returns.mean())
+            # Returns that are all the same differ by rounding only.
+            if deviation > 1e-5 * max(1.0, abs(self._value_mean)):
+                self._value_scale = deviation
         width = data.state_dim + data.action_dim
         layers = []
         for number, units in enumerate((*config.hidden_units, 1)):
@@ -51,7 +59,7 @@ class QNetwork(tf.Module):
         hidden = tf.concat([(states - self._mean) / self._scale, actions], axis=1)
         for layer in self._layers:
             hidden = layer(hidden)
-        return hidden[:, 0]
+        return self._value_mean + self._value_scale * hidden[:, 0]
 
     @property
     def weights(self) -> list[tf.Variable]:

@@ -34,6 +34,14 @@ def test_sessions_are_found_in_any_order():
     assert np.isnan(data.log_density.numpy()).all()
 
 
+def test_returns_are_the_discounted_rewards_up_to_the_end_of_a_session():
+    # Session 0 is rows 1 and 2, session 1 rows 4, 0 and 3.
+    data = OfflineData.from_arrays(**arrays(discounts=(4, 0.5)))
+    expected = [0.0 + 0.9 * 3.0, 1.0 + 0.9 * 2.0, 2.0, 3.0, 4.0 + 0.9 * 0.5 * (0.9 * 3.0)]
+    np.testing.assert_allclose(data.returns(0.9), expected, rtol=1e-6)
+    assert data.returns(0.0).tolist() == data.rewards.numpy().tolist()
+
+
 def test_taking_sessions_keeps_their_transitions():
     taken = OfflineData.from_arrays(**arrays()).take_sessions(np.array([1]))
     assert taken.rewards.numpy().tolist() == [0, 3, 4]

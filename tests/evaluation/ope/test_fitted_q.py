@@ -21,7 +21,9 @@ LINEAR = ConservativeConfig(
     learning_rate=0.03,
     hidden_units=(),
     target_update=0.3,
+    cosine_decay=False,
     normalise_states=False,
+    normalise_returns=False,
     penalty=0.05,
 )
 MLP = FittedQConfig(
@@ -49,11 +51,29 @@ def fixed_policy(finite):
     return finite.FunctionPolicy(lambda states: tf.tanh(states[:, :2] - 0.3))
 
 
+def numpy_returns(data, gamma):
+    """Each transition's discounted rewards up to its session's end, one by one."""
+    rewards, discounts = data.rewards.numpy().astype(float), data.discounts.numpy().astype(float)
+    where = {
+        key: i for i, key in enumerate(zip(data.session.numpy(), data.step.numpy(), strict=True))
+    }
+    returns = np.zeros(len(rewards))
+    for session, step in sorted(where, key=lambda key: -key[1]):
+        ahead = where.get((session, step + 1))
+        i = where[session, step]
+        returns[i] = rewards[i] + gamma * discounts[i] * (0 if ahead is None else returns[ahead])
+    return returns
+
+
 def numpy_algorithm_2(data, config, penalty, weights, seed):
     """Algorithm 2 for Q(s, a) = [s, a, 1] w, with the misprints of lines 4 and 6 put right."""
     states, actions, following = (
         t.numpy().astype(float) for t in (data.states, data.actions, data.next_states)
     )
+    mean, scale = 0.0, 1.0
+    if config.normalise_returns:
+        returns = numpy_returns(data, config.gamma)
+        mean, scale = np.mean(returns), np.std(returns)
     policy = lambda s: np.tanh(s[:, :2] - 0.3)  # noqa: E731
     features = lambda s, a: np.concatenate([s, a, np.ones((len(s), 1))], axis=1)  # noqa: E731
     w = weights.copy()
@@ -61,24 +81,34 @@ def numpy_algorithm_2(data, config, penalty, weights, seed):
     for k in range(config.steps):
         i = batch_rows(len(states), config.batch_size, seed, tf.constant(k)).numpy()
         logged, played = features(states[i], actions[i]), features(states[i], policy(states[i]))
-        q_next = features(following[i], policy(following[i])) @ slow
+        q_next = features(following[i], policy(following[i])) @ slow * scale + mean
         y = data.rewards.numpy()[i] + config.gamma * data.discounts.numpy()[i] * q_next
-        error = logged @ w - y
-        gradient = penalty * (played.mean(axis=0) - logged.mean(axis=0))
-        gradient += (error[:, None] * logged).mean(axis=0)
+        error = logged @ w * scale + mean - y
+        gradient = penalty * scale * (played.mean(axis=0) - logged.mean(axis=0))
+        gradient += scale * (error[:, None] * logged).mean(axis=0)
         first = 0.9 * first + 0.1 * gradient
         second = 0.999 * second + 0.001 * gradient**2
-        rate = config.learning_rate * np.sqrt(1 - 0.999 ** (k + 1)) / (1 - 0.9 ** (k + 1))
+        decay = 0.5 * (1 + np.cos(np.pi * k / config.steps)) if config.cosine_decay else 1.0
+        rate = config.learning_rate * decay * np.sqrt(1 - 0.999 ** (k + 1)) / (1 - 0.9 ** (k + 1))
         w -= rate * first / (np.sqrt(second) + 1e-7)
         slow += config.target_update * (w - slow)
     return w
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.05])
-@pytest.mark.parametrize("target_update", [0.3, 1.0])
-def test_the_fit_is_algorithm_2(fixed_policy, penalty, target_update):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"target_update": 1.0},
+        {"cosine_decay": True},
+        {"normalise_returns": True},
+    ],
+    ids=str,
+)
+def test_the_fit_is_algorithm_2(fixed_policy, penalty, changes):
     data = continuous_data()
-    config = dataclasses.replace(LINEAR, target_update=target_update)
+    config = dataclasses.replace(LINEAR, **changes)
     kernel, bias = QNetwork(data, config, seed=3).weights
     start = np.append(kernel.numpy()[:, 0], bias.numpy()).astype(float)
     actions = draw_policy_actions(data, fixed_policy, data.initial_rows(), 10, seed=0)
@@ -182,6 +212,38 @@ def test_the_bootstrap_uses_the_next_state_and_stops_at_the_end(finite):
     config = dataclasses.replace(MLP, steps=800, normalise_states=False)
     estimate = FittedQEvaluation(config).estimate(chain(2.0), policy, seed=0)
     assert estimate.value == pytest.approx(GAMMA * 2.0, abs=0.02)
+
+
+def test_a_fit_begins_at_the_returns_of_the_data(finite):
+    # Few steps at a low rate: of values near 1,000, a network that begins at 0 learns none.
+    policy = finite.FunctionPolicy(lambda states: 0.0 * states[:, :1])
+    few = dataclasses.replace(MLP, steps=40, normalise_states=False)
+    found, from_zero = (
+        FittedQEvaluation(dataclasses.replace(few, normalise_returns=normalised))
+        .estimate(chain(1000.0), policy, seed=0)
+        .value
+        for normalised in (True, False)
+    )
+    assert found == pytest.approx(GAMMA * 1000.0, rel=0.02)
+    assert from_zero < 100.0
+
+
+@pytest.mark.parametrize("reward", [0.0, 3.0])
+def test_returns_that_are_all_the_same_have_no_scale(finite, reward):
+    data = chain(reward).take_sessions(np.array([0, 1]))
+    one_step = OfflineData.from_arrays(
+        states=data.states[1::2],
+        actions=data.actions[1::2],
+        rewards=data.rewards[1::2],
+        next_states=data.next_states[1::2],
+        discounts=data.discounts[1::2],
+        session=np.array([0, 1]),
+        step=np.array([0, 0]),
+    )
+    policy = finite.FunctionPolicy(lambda states: 0.0 * states[:, :1])
+    config = dataclasses.replace(MLP, steps=200, normalise_states=False)
+    found = FittedQEvaluation(config).estimate(one_step, policy, seed=0)
+    assert found.value == pytest.approx(reward, abs=0.05)
 
 
 def test_several_fits_are_averaged_and_reported(log, finite):
