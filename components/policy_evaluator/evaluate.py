@@ -110,7 +110,7 @@ def logged_value(data: OfflineData, config: PolicyEvaluatorConfig) -> Estimate:
     """The logged policy's own value: the mean of the sessions' discounted rewards."""
     discounted = data.rewards.numpy().astype(np.float64) * config.gamma ** data.step.numpy()
     returns = np.bincount(data.session.numpy(), weights=discounted)
-    low, high = mean_interval(returns[None], config.bootstrap, config.seed)
+    low, high = mean_interval(returns, config.bootstrap, config.seed)
     return Estimate(float(returns.mean()), low, high, data.num_sessions, {})
 
 
@@ -128,7 +128,7 @@ def _simulated(
         # The same users and seed, so that differences are due to the policies.
         found = session_figures(simulator, fusion, policy, users, config.seed, config.gamma)
         returns = found.discounted_return
-        low, high = mean_interval(returns[None], config.bootstrap, config.seed)
+        low, high = mean_interval(returns, config.bootstrap, config.seed)
         results[name] = {
             "value": float(returns.mean()),
             "low": low,

@@ -7,9 +7,9 @@ drawn, as the transitions of one session depend on each other.
 What it covers: how the estimate would differ with other sessions. For estimators that fit a Q
 network (fqe, conservative) the network is kept and only the initial states are drawn anew, so the
 interval does *not* cover the error of the fit: a Q that is wrong is wrong in every resample.
-With ``FittedQConfig.num_fits`` of two or more, every resample also draws among networks fitted from
-different seeds, which covers the chance of the fit (weights, order of minibatches), but still not
-its bias: function approximation, missing data, steps too few.
+With ``FittedQConfig.num_fits`` of two or more, each network is fitted on a resample of the sessions
+(:func:`refit_interval`). That covers the chance of the log and of the fit, but still not its bias:
+function approximation, missing data, steps too few.
 """
 
 from __future__ import annotations
@@ -61,11 +61,10 @@ def percentile_interval(
 
 
 def mean_interval(values: np.ndarray, config: BootstrapConfig, seed: int) -> tuple[float, float]:
-    """The interval of a mean over fits and sessions.
+    """The interval of a mean over sessions.
 
     Args:
-      values: `[fit, session]`. With more than one fit, each resample also draws fits with
-        replacement.
+      values: float64 `[session]`.
       config: Resamples and confidence.
       seed: Of the resamples.
 
@@ -73,18 +72,48 @@ def mean_interval(values: np.ndarray, config: BootstrapConfig, seed: int) -> tup
       Lower and upper end.
 
     Raises:
-      ValueError: if ``values`` is not a matrix with at least one entry.
+      ValueError: if ``values`` is not a vector with at least one entry.
     """
-    if values.ndim != 2 or values.size == 0:
-        raise ValueError(f"values must be [fit, session], got shape {values.shape}")
-    fits, sessions = values.shape
-    rng = np.random.default_rng(seed)
-    means = []
-    for counts in resample_counts(sessions, config.resamples, rng):
-        by_fit = counts @ values.T / sessions
-        drawn = rng.integers(fits, size=by_fit.shape)
-        means.append(np.take_along_axis(by_fit, drawn, axis=1).mean(axis=1))
-    return _percentiles(np.concatenate(means), config.confidence)
+    if values.ndim != 1 or values.size == 0:
+        raise ValueError(f"values must be [session], got shape {values.shape}")
+
+    def means(counts: np.ndarray) -> np.ndarray:
+        return counts @ values / len(values)
+
+    return percentile_interval(means, len(values), config, seed)
+
+
+def refit_interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
+    """The interval around the mean over networks, each fitted on a resample of the sessions.
+
+    Bootstrapped fitted Q evaluation (Hao et al., "Bootstrapping Fitted Q-Evaluation for Off-Policy
+    Inference", ICML 2021): how much such networks differ is how much an estimate would with another
+    log. They take percentiles of a hundred networks and more; of the few that one has time for,
+    this takes the variance, with Student's t as it is known from so few, and an F-th of it more:
+    the mean over F networks has their own chance as well as the log's.
+
+    Args:
+      values: Each network's value of each initial state, float64 `[fit, state]`.
+      confidence: Probability that the interval should cover the mean.
+
+    Returns:
+      Lower and upper end.
+
+    Raises:
+      ValueError: if there are fewer than two fits or states.
+    """
+    if values.ndim != 2 or min(values.shape) < 2:
+        raise ValueError(f"values must be [fit, state], two at least, got shape {values.shape}")
+    # Takes a while to import.
+    from scipy.stats import t
+
+    fits, states = values.shape
+    by_state = values.mean(axis=0)
+    between = values.mean(axis=1).var(ddof=1) * (1.0 + 1.0 / fits)
+    variance = between + by_state.var(ddof=1) / states
+    reach = float(t.ppf(0.5 + confidence / 2.0, fits - 1) * np.sqrt(variance))
+    center = float(values.mean())
+    return center - reach, center + reach
 
 
 def _percentiles(estimates: np.ndarray, confidence: float) -> tuple[float, float]:

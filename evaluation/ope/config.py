@@ -54,8 +54,9 @@ class FittedQConfig:
         actions of (9) and the expectations of (10) are means over them. One that gives the same
         action twice counts as deterministic and is asked once.
       num_initial_states: Most initial states that (9) is a mean over, n.
-      num_fits: Networks fitted, each from a seed of its own. The value is the mean over them, and
-        from two on the interval also holds how much they differ.
+      num_fits: Networks fitted. From two on, each is fitted from a seed of its own on sessions
+        drawn with replacement; the value is the mean over them, and the interval holds how much
+        they differ.
     """
 
     gamma: float = 0.95

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from evaluation.ope.base import Estimate, Estimator, check_sessions
-from evaluation.ope.bootstrap import mean_interval
+from evaluation.ope.bootstrap import mean_interval, refit_interval
 from evaluation.ope.config import BootstrapConfig, FittedQConfig
 from evaluation.ope.data import OfflineData
 from evaluation.ope.q_fitting import FitHistory, draw_policy_actions, fit_q
@@ -23,8 +23,8 @@ class FittedQEvaluation(Estimator):
 
     Q minimises the squared TD error to r + gamma Q̄(s', π(s')). Le, Voloshin and Yue, "Batch Policy
     Learning under Constraints", ICML 2019. Needs no densities. The interval is over initial states
-    and does not cover the error of the fit, or with ``num_fits`` only a part of it: see
-    ``evaluation.ope.bootstrap``.
+    and does not cover the error of the fit; with ``num_fits`` from two on each network is fitted on
+    sessions drawn anew, and it covers the chance in that: see ``evaluation.ope.bootstrap``.
 
     Diagnostics, of the fit or, with several, the worst of them: ``td_loss`` (mean squared TD error
     over the last tenth of the steps), ``value_drift`` (what the value moved by in that tenth),
@@ -58,12 +58,18 @@ class FittedQEvaluation(Estimator):
         )
         values, histories = [], []
         for _ in range(self.config.num_fits):
-            q, history = fit_q(data, actions, self.config, self.penalty, _int32(rng))
+            seed_of_fit = _int32(rng)
+            several = self.config.num_fits > 1
+            pool = resampled_rows(data, seed_of_fit) if several else None
+            q, history = fit_q(data, actions, self.config, self.penalty, seed_of_fit, pool)
             states_values = q.state_values(actions.initial_states, actions.initial)
             values.append(states_values.numpy().astype(np.float64))
             histories.append(history)
         matrix = np.stack(values)
-        low, high = mean_interval(matrix, self.bootstrap, _int32(rng))
+        if len(matrix) > 1:
+            low, high = refit_interval(matrix, self.bootstrap.confidence)
+        else:
+            low, high = mean_interval(matrix[0], self.bootstrap, _int32(rng))
         diagnostics = {
             **fit_diagnostics(histories, data, self.config.gamma),
             "penalty": self.penalty,
@@ -71,6 +77,14 @@ class FittedQEvaluation(Estimator):
             "actions_per_state": int(actions.now.shape[1]),
         }
         return Estimate(float(matrix.mean()), low, high, len(rows), diagnostics)
+
+
+def resampled_rows(data: OfflineData, seed: int) -> np.ndarray:
+    """The transitions of as many sessions as there are, drawn with replacement: int64 `[row]`."""
+    sessions = data.session.numpy()
+    drawn = np.random.default_rng(seed).integers(data.num_sessions, size=data.num_sessions)
+    times = np.bincount(drawn, minlength=data.num_sessions)
+    return np.repeat(np.arange(len(sessions)), times[sessions])
 
 
 def largest_return(rewards: tf.Tensor, gamma: float) -> float | None:

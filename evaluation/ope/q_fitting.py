@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 
 from evaluation.ope.config import FittedQConfig
@@ -89,7 +90,12 @@ def batch_rows(num_rows: int, batch_size: int, seed: int, step: tf.Tensor) -> tf
 
 
 def fit_q(
-    data: OfflineData, actions: PolicyActions, config: FittedQConfig, penalty: float, seed: int
+    data: OfflineData,
+    actions: PolicyActions,
+    config: FittedQConfig,
+    penalty: float,
+    seed: int,
+    pool: np.ndarray | None = None,
 ) -> tuple[QNetwork, FitHistory]:
     """Minimises (10) with Adam.
 
@@ -99,6 +105,8 @@ def fit_q(
       config: Settings.
       penalty: alpha; 0 is plain fitted Q evaluation (Le et al., 2019).
       seed: Of the weights and the minibatches.
+      pool: Rows that minibatches are drawn from, a row as often as it is in there: int64 `[row]`.
+        All rows once when None.
 
     Returns:
       The network, and how the fit went.
@@ -115,8 +123,13 @@ def fit_q(
     policy_now = tf.reshape(actions.now, [-1, data.action_dim])
     policy_next = tf.reshape(actions.following, [-1, data.action_dim])
 
+    pooled = tf.constant([] if pool is None else pool, tf.int32)
+    num_rows = data.num_transitions if pool is None else len(pool)
+
     def train_step(step: tf.Tensor) -> tf.Tensor:
-        rows = batch_rows(data.num_transitions, config.batch_size, seed, step)
+        rows = batch_rows(num_rows, config.batch_size, seed, step)
+        if pool is not None:
+            rows = tf.gather(pooled, rows)
         drawn = rows * draws + (step + tf.range(config.batch_size)) % draws
         states, logged = tf.gather(data.states, rows), tf.gather(data.actions, rows)
         next_q = target(tf.gather(data.next_states, rows), tf.gather(policy_next, drawn))

@@ -246,18 +246,49 @@ def test_returns_that_are_all_the_same_have_no_scale(finite, reward):
     assert found.value == pytest.approx(reward, abs=0.05)
 
 
-def test_several_fits_are_averaged_and_reported(log, finite):
+def test_several_fits_are_averaged_and_each_has_its_own_sessions(log, finite, monkeypatch):
     *_, target, data = log
     config = dataclasses.replace(MLP, steps=5, num_fits=2, num_initial_states=50, num_actions=1)
     policy = finite.TabularPolicy(target)
+    pools = []
+
+    def recording(*args):
+        pools.append(args[-1])
+        return fit_q(*args)
+
+    monkeypatch.setattr("evaluation.ope.fitted_q.fit_q", recording)
     estimate = FittedQEvaluation(config).estimate(data, policy, seed=0)
     fits = estimate.diagnostics["fit_values"]
     assert len(set(fits)) == 2
     assert estimate.value == pytest.approx(np.mean(fits))
     assert estimate.num_sessions == 50
+    assert FittedQEvaluation(config).estimate(data, policy, seed=0).value == estimate.value
+    for pool in pools[:2]:
+        # Whole sessions, some of them not at all and some more than once.
+        times = np.bincount(pool, minlength=data.num_transitions)
+        session = data.session.numpy()
+        per_session = [set(times[session == number]) for number in range(data.num_sessions)]
+        assert all(len(found) == 1 for found in per_session)
+        drawn = np.array([found.pop() for found in per_session])
+        assert drawn.sum() == data.num_sessions
+        assert drawn.min() == 0
+        assert drawn.max() > 1
+    assert not np.array_equal(*pools[:2])
     one = dataclasses.replace(config, num_fits=1)
-    alone = FittedQEvaluation(one).estimate(data, policy, seed=0)
-    assert alone.value == fits[0]  # the same seed gives the same, to the last bit
+    FittedQEvaluation(one).estimate(data, policy, seed=0)
+    assert pools[-1] is None
+
+
+def test_a_pool_says_which_rows_are_learnt_from(fixed_policy):
+    data = continuous_data(40)
+    inside = data.session < 15
+    others = dataclasses.replace(data, rewards=tf.where(inside, data.rewards, 5.0))
+    actions = draw_policy_actions(data, fixed_policy, data.initial_rows(), 10, seed=0)
+    pool = np.flatnonzero(inside)
+    first, second = (fit_q(each, actions, LINEAR, 0.0, 3, pool)[0] for each in (data, others))
+    np.testing.assert_array_equal(first.weights[0], second.weights[0])
+    everything, _ = fit_q(others, actions, LINEAR, 0.0, 3)
+    assert np.abs(everything.weights[0] - second.weights[0]).max() > 0.01
 
 
 @pytest.mark.parametrize(
