@@ -97,9 +97,10 @@ class ConservativeConfig(FittedQConfig):
     Attributes:
       penalty: alpha of (10). The regulariser is linear in Q and the TD term is quadratic, so what
         alpha does depends on the scale of rewards: multiply rewards by c, and alpha c penalises as
-        before. BatchRL-MTF prints 5e-4 and not the scale of its rewards. With those of our presets,
-        sessions of 5 on average, 5e-4 let policies beyond the log come out at up to ten times their
-        true value; at 0.05 the estimate was a lower bound of nearly every policy (``docs/ope.md``).
+        before. BatchRL-MTF prints 5e-4 and not the scale of its rewards. How much is needed depends
+        on the log, too: with rewards of our presets, 5e-4 let policies beyond a log of 2,000
+        transitions come out at twice their true value, where 0.05 was a lower bound; with 100,000
+        transitions 0.002 was enough, and 0.01 put them far below the truth (``docs/ope.md``).
     """
 
     penalty: float = 0.05
