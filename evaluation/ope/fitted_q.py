@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from evaluation.ope.base import Estimate, Estimator, check_sessions
-from evaluation.ope.bootstrap import mean_interval, refit_interval
+from evaluation.ope.bootstrap import mean_interval, refit_interval, resample_counts
 from evaluation.ope.config import BootstrapConfig, FittedQConfig
 from evaluation.ope.data import OfflineData
 from evaluation.ope.q_fitting import FitHistory, draw_policy_actions, fit_q
@@ -58,10 +58,8 @@ class FittedQEvaluation(Estimator):
         )
         values, histories = [], []
         for _ in range(self.config.num_fits):
-            seed_of_fit = _int32(rng)
-            several = self.config.num_fits > 1
-            pool = resampled_rows(data, seed_of_fit) if several else None
-            q, history = fit_q(data, actions, self.config, self.penalty, seed_of_fit, pool)
+            pool = resampled_rows(data, rng) if self.config.num_fits > 1 else None
+            q, history = fit_q(data, actions, self.config, self.penalty, _int32(rng), pool)
             states_values = q.state_values(actions.initial_states, actions.initial)
             values.append(states_values.numpy().astype(np.float64))
             histories.append(history)
@@ -79,12 +77,10 @@ class FittedQEvaluation(Estimator):
         return Estimate(float(matrix.mean()), low, high, len(rows), diagnostics)
 
 
-def resampled_rows(data: OfflineData, seed: int) -> np.ndarray:
+def resampled_rows(data: OfflineData, rng: np.random.Generator) -> np.ndarray:
     """The transitions of as many sessions as there are, drawn with replacement: int64 `[row]`."""
-    sessions = data.session.numpy()
-    drawn = np.random.default_rng(seed).integers(data.num_sessions, size=data.num_sessions)
-    times = np.bincount(drawn, minlength=data.num_sessions)
-    return np.repeat(np.arange(len(sessions)), times[sessions])
+    counts = next(resample_counts(data.num_sessions, 1, rng))[0]
+    return np.repeat(np.arange(data.num_transitions), counts[data.session.numpy()])
 
 
 def largest_return(rewards: tf.Tensor, gamma: float) -> float | None:

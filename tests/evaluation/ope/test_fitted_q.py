@@ -229,21 +229,25 @@ def test_a_fit_begins_at_the_returns_of_the_data(finite):
 
 
 @pytest.mark.parametrize("reward", [0.0, 3.0])
-def test_returns_that_are_all_the_same_have_no_scale(finite, reward):
-    data = chain(reward).take_sessions(np.array([0, 1]))
+def test_returns_that_are_all_the_same_leave_the_penalty_its_effect(finite, reward):
+    # With their deviation of 0 as its unit, no step would move the network.
     one_step = OfflineData.from_arrays(
-        states=data.states[1::2],
-        actions=data.actions[1::2],
-        rewards=data.rewards[1::2],
-        next_states=data.next_states[1::2],
-        discounts=data.discounts[1::2],
-        session=np.array([0, 1]),
-        step=np.array([0, 0]),
+        states=np.ones((40, 1)),
+        actions=np.full((40, 1), 0.5),
+        rewards=np.full(40, reward),
+        next_states=np.ones((40, 1)),
+        discounts=np.zeros(40),
+        session=np.arange(40),
+        step=np.zeros(40),
     )
-    policy = finite.FunctionPolicy(lambda states: 0.0 * states[:, :1])
+    policy = finite.FunctionPolicy(lambda states: 0.0 * states - 0.5)
     config = dataclasses.replace(MLP, steps=200, normalise_states=False)
-    found = FittedQEvaluation(config).estimate(one_step, policy, seed=0)
-    assert found.value == pytest.approx(reward, abs=0.05)
+    exact = FittedQEvaluation(config).estimate(one_step, policy, seed=0)
+    lowered = ConservativeEstimator(ConservativeConfig(**vars(config), penalty=0.5)).estimate(
+        one_step, policy, seed=0
+    )
+    assert exact.value == pytest.approx(reward, abs=0.2)
+    assert lowered.value < exact.value - 0.3
 
 
 def test_several_fits_are_averaged_and_each_has_its_own_sessions(log, finite, monkeypatch):
