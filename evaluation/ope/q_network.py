@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from evaluation.ope.config import FittedQConfig
@@ -38,7 +39,7 @@ class QNetwork(tf.Module):
             deviation = float(returns.std())
             self._value_mean = float(returns.mean())
             # Returns that are all the same differ by rounding only.
-            if deviation > 1e-5 * max(1.0, abs(self._value_mean)):
+            if deviation > 1e-5 * float(np.abs(returns).max()):
                 self._value_scale = deviation
         width = data.state_dim + data.action_dim
         layers = []
