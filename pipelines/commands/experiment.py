@@ -85,8 +85,15 @@ def _default_seeds() -> str:
 @click.option(
     "--seeds",
     type=click.IntRange(1, 1000),
-    help="Trainings of each method, with seeds 0, 1, 2, ...; fewer than 3 prove little.  "
+    help="Trainings of each method, each with a seed of its own; fewer than 3 prove little.  "
     f"[default: {_default_seeds()}]",
+)
+@click.option(
+    "--first-seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seeds are this and the next ones: choose settings on some, report others.",
 )
 @click.option(
     "--scale", type=click.Choice(SCALES), default="paper", show_default=True, help=scale_help()

@@ -298,8 +298,9 @@ def _option(flag: str) -> str:
 
 
 def _seeds(experiment: Experiment, flags: Flags) -> tuple[int, ...]:
-    """As many as the user says, or as the experiment has."""
-    return tuple(range(flags["seeds"] or experiment.seeds))
+    """As many as the user says, or as the experiment has, from the first that the user says."""
+    first: int = flags["first_seed"]
+    return tuple(range(first, first + (flags["seeds"] or experiment.seeds)))
 
 
 def _check_backbones(backbones: tuple[str, ...]) -> None:

@@ -69,6 +69,9 @@ def test_tables_are_shown_and_trials_are_shared(experiment, capfd, tmp_path):
     assert "6 trials, 6 of them finished before" in capfd.readouterr().out
     assert experiment("rmtl-table2", "--seeds", "3", *flags[2:]) == 0
     assert "18 trials, 12 of them finished before" in capfd.readouterr().out
+    assert experiment("rmtl-table2", "--first-seed", "2", "--seeds", "1", *flags[2:]) == 0
+    assert "6 trials, 6 of them finished before" in capfd.readouterr().out
+    assert report(tmp_path, "rmtl-table2")["options"]["seeds"] == [2]
 
 
 def test_a_failing_trial_is_reported_with_its_log_and_exit_code_1(experiment, capfd):
@@ -92,6 +95,7 @@ def test_a_failing_trial_is_reported_with_its_log_and_exit_code_1(experiment, ca
         (["rmtl-table1", "--set", "lambda=1", "--set", "lambda=2"], "gives a setting twice", 1),
         (["rmtl-table1", "--epochs", "0"], "--epochs: epochs must be positive, got 0", 1),
         (["rmtl-table1", "--seeds", "0"], "0 is not in the range", 2),
+        (["rmtl-table1", "--first-seed", "-1"], "-1 is not in the range", 2),
         (["rmtl-table1", "--tasks", "pay"], "backbone esmm needs task 'click'", 1),
         (["rmtl-table1", "--tasks", "play"], "--tasks: ", 1),
     ],

@@ -7,7 +7,7 @@ from experiments.xmtf_settings import SMALL
 from pipelines.__main__ import main
 from pipelines.commands.experiment_kinds import Flags, kind_of
 
-DEFAULTS = {"seeds": None, "scale": "paper", "settings": (), "batch_size": None}
+DEFAULTS = {"seeds": None, "first_seed": 0, "scale": "paper", "settings": (), "batch_size": None}
 
 
 def options_of(name, tmp_path, **given):
@@ -28,6 +28,7 @@ def options_of(name, tmp_path, **given):
 def test_an_experiment_has_its_own_number_of_seeds(name, seeds, tmp_path):
     assert options_of(name, tmp_path).seeds == tuple(range(seeds))
     assert options_of(name, tmp_path, seeds=3).seeds == (0, 1, 2)
+    assert options_of(name, tmp_path, seeds=2, first_seed=100).seeds == (100, 101)
 
 
 def test_settings_and_scale_are_those_of_the_kind(tmp_path):
