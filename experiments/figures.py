@@ -51,7 +51,6 @@ FIGURES: dict[str, Figure] = {
     "kendall_tau": Figure("Kendall's tau with the true order", True, 3),
     "relative_error": Figure("relative error", False, 3),
     "lower_bound": Figure("share of policies not overrated", True, 3),
-    "lower_bound_ci": Figure("share with the interval's low end below the truth", True, 3),
 }
 #: Of every task of a ranking model.
 RANKING_FIGURES = ("auc", "logloss", "s_logloss")

@@ -136,19 +136,18 @@ def accuracy(trial: FusionTrial, results: Mapping[str, Mapping[str, Any]]) -> di
     found = [results[name]["notes"]["estimates"][trial.subject] for name in results]
     truth = np.array([results[name]["metrics"]["simulator"]["true_return"] for name in results])
     values, lows = (np.array([one[key] for one in found], np.float64) for key in ("value", "low"))
-    agreed = agreement(values, truth, trial.seed)
-    known = np.isfinite(lows)
+    agreed, bounded = (agreement(one, truth, trial.seed) for one in (values, lows))
     return {
         "metrics": {
-            "over policies": {
-                "kendall_tau": agreed.kendall_tau,
-                "relative_error": agreed.relative_error,
-                "lower_bound": agreed.lower_bound,
-                "lower_bound_ci": float(np.mean((lows <= truth)[known])) if known.any() else None,
+            heading: {
+                "kendall_tau": one.kendall_tau,
+                "relative_error": one.relative_error,
+                "lower_bound": one.lower_bound,
             }
+            for heading, one in (("over policies", agreed), ("low ends of intervals", bounded))
         },
-        "curves": {"policies": list(results), "estimate": values, "truth": truth},
-        "notes": agreed._asdict(),
+        "curves": {"policies": list(results), "estimate": values, "low": lows, "truth": truth},
+        "notes": {**agreed._asdict(), "low_ends": bounded._asdict()},
     }
 
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from evaluation.ope.data import OfflineData
-from experiments.fusion_measures import conservative_estimate, other_estimates
+from experiments.fusion_measures import accuracy, conservative_estimate, other_estimates
 from experiments.fusion_trials import FusionTrial
 from models.action_policy import ActionSample
 
@@ -48,3 +48,26 @@ def test_as_many_networks_are_fitted_as_the_setting_says(held_out):
         assert len(values) == 2
         assert estimate["value"] == pytest.approx(np.mean(values))
     assert actions.shape == (SESSIONS * STEPS, 2)
+
+
+def test_values_and_low_ends_are_compared_with_the_truth():
+    found = {"a": (1.0, 0.5), "b": (3.0, 2.5), "c": (2.0, 0.2)}
+    truth = {"a": 1.0, "b": 2.0, "c": 4.0}
+    results = {
+        name: {
+            "metrics": {"simulator": {"true_return": truth[name]}},
+            "notes": {"estimates": {"fqe": {"value": value, "low": low}}},
+        }
+        for name, (value, low) in found.items()
+    }
+    result = accuracy(FusionTrial("accuracy", "fqe", 0), results)
+    assert result["metrics"] == {
+        "over policies": pytest.approx(
+            {"kendall_tau": 1 / 3, "relative_error": 1 / 3, "lower_bound": 2 / 3}
+        ),
+        "low ends of intervals": pytest.approx(
+            {"kendall_tau": -1 / 3, "relative_error": 1.7 / 3, "lower_bound": 2 / 3}
+        ),
+    }
+    assert result["curves"]["low"].tolist() == [0.5, 2.5, 0.2]
+    assert result["notes"]["low_ends"]["policies"] == 3
