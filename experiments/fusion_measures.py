@@ -146,7 +146,7 @@ def accuracy(trial: FusionTrial, results: Mapping[str, Mapping[str, Any]]) -> di
             }
             for heading, one in (("over policies", agreed), ("low ends of intervals", bounded))
         },
-        "curves": {"policies": list(results), "estimate": values, "low": lows, "truth": truth},
+        "curves": {"policies": list(results), "estimate": values, "truth": truth},
         "notes": {**agreed._asdict(), "low_ends": bounded._asdict()},
     }
 

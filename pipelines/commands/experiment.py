@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Code that decides what a trial results in.
 _PACKAGES = tuple(package for package in PACKAGES if package != "pipelines")
+#: Of one experiment.
+_MOST_SEEDS = 1000
 
 
 class _SettingText(click.ParamType):
@@ -84,13 +86,14 @@ def _default_seeds() -> str:
 @click.option("--tasks", type=Names(), default=(), help="Binary feedback to predict, by name.")
 @click.option(
     "--seeds",
-    type=click.IntRange(1, 1000),
+    type=click.IntRange(1, _MOST_SEEDS),
     help="Trainings of each method, each with a seed of its own; fewer than 3 prove little.  "
     f"[default: {_default_seeds()}]",
 )
 @click.option(
     "--first-seed",
-    type=click.IntRange(0),
+    # TensorFlow's seeds are int32, the last of the experiment's too.
+    type=click.IntRange(0, 2**31 - _MOST_SEEDS),
     default=0,
     show_default=True,
     help="Seeds are this and the next ones: choose settings on some, report others.",

@@ -96,6 +96,7 @@ def test_a_failing_trial_is_reported_with_its_log_and_exit_code_1(experiment, ca
         (["rmtl-table1", "--epochs", "0"], "--epochs: epochs must be positive, got 0", 1),
         (["rmtl-table1", "--seeds", "0"], "0 is not in the range", 2),
         (["rmtl-table1", "--first-seed", "-1"], "-1 is not in the range", 2),
+        (["rmtl-table1", "--first-seed", "2147483000"], "2147483000 is not in the range", 2),
         (["rmtl-table1", "--tasks", "pay"], "backbone esmm needs task 'click'", 1),
         (["rmtl-table1", "--tasks", "play"], "--tasks: ", 1),
     ],
