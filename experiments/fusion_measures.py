@@ -159,6 +159,7 @@ def _fit(trial: FusionTrial) -> dict[str, Any]:
         "batch_size": trial.setting("ope_batch_size"),
         "learning_rate": trial.setting("ope_learning_rate"),
         "hidden_units": (units, units),
+        "num_actions": trial.setting("ope_actions"),
         "num_fits": trial.setting("ope_fits"),
     }
 

@@ -53,6 +53,9 @@ SETTINGS: dict[str, Setting] = {
     "ope_batch_size": Setting("ope", 512, "estimators: transitions per step m"),
     "ope_learning_rate": Setting("ope", 1e-4, "estimators: Adam's", upper=1.0),
     "ope_hidden_units": Setting("ope", 256, "estimators: units of each of the two layers"),
+    "ope_actions": Setting(
+        "ope", 10, "estimators: actions drawn per state, where policies are random"
+    ),
     "ope_fits": Setting("ope", 1, "estimators: Q networks fitted, each on sessions drawn anew"),
     "ope_penalty": Setting("ope", 0.05, "conservative estimator: alpha, its penalty", zero=True),
     "ope_bandwidth": Setting(

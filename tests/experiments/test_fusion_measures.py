@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from agents.exploration import RandomExploration
 from evaluation.ope.data import OfflineData
 from experiments.fusion_measures import accuracy, conservative_estimate, other_estimates
 from experiments.fusion_trials import FusionTrial
@@ -48,6 +49,14 @@ def test_as_many_networks_are_fitted_as_the_setting_says(held_out):
         assert len(values) == 2
         assert estimate["value"] == pytest.approx(np.mean(values))
     assert actions.shape == (SESSIONS * STEPS, 2)
+
+
+@pytest.mark.parametrize("draws", [2, 3])
+def test_as_many_actions_are_drawn_per_state_as_the_setting_says(held_out, draws):
+    small = (("ope_steps", 4), ("ope_batch_size", 8), ("ope_hidden_units", 4))
+    trial = FusionTrial("estimates", "random", 0, (*small, ("ope_actions", draws)))
+    estimate, _ = conservative_estimate(trial, held_out, RandomExploration(2))
+    assert estimate["diagnostics"]["actions_per_state"] == draws
 
 
 def test_values_and_low_ends_are_compared_with_the_truth():
