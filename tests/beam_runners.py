@@ -48,9 +48,11 @@ def _worker_pool():
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
     module = "apache_beam.runners.worker.worker_pool_main"
+    # The pool starts its workers as `python`, which must be ours, not the first one of the user's.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     pool = subprocess.Popen(
         [sys.executable, "-m", module, f"--service_port={port}"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
