@@ -100,9 +100,8 @@ class ConservativeConfig(FittedQConfig):
         before. BatchRL-MTF prints 5e-4 and not the scale of its rewards. How much is needed depends
         on the log, too: with rewards of our presets and 2,000 transitions, 5e-4 overrated 15 of 17
         policies, up to twice, and 0.05 three; with 100,000 transitions 0.002 overrated none, and
-        0.01 put those beyond the log far below the truth (one log each). A large network digs a
-        hole at the action of a deterministic policy; one of 16 units bore 0.01 with 500,000
-        transitions, where 64 kept the order only with less (``docs/ope.md``).
+        0.01 put those beyond the log far below the truth (one log each). With 500,000 transitions
+        a network of 16 units kept the order at 0.01 (``docs/ope.md``).
     """
 
     penalty: float = 0.05
