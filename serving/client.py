@@ -271,11 +271,15 @@ class RestRankerClient:
             raise RankingError("server", f"{self._url} does not answer in JSON") from error
         except requests.RequestException as error:
             raise RankingError("unavailable", f"{self._url}: {error}") from error
+        if not isinstance(content, dict):
+            raise RankingError("server", f"{self._url} answers in JSON that is no object")
         if answer.status_code != 200:
             kinds = {400: "invalid", 404: "not_found", 503: "unavailable", 504: "timeout"}
             message = str(content.get("error", content))
             raise RankingError(kinds.get(answer.status_code, "server"), message)
-        return Ranking.from_outputs(content["outputs"], None)
+        outputs = content.get("outputs")
+        # A signature of one output answers without its name.
+        return Ranking.from_outputs(outputs if isinstance(outputs, dict) else {}, None)
 
     def close(self) -> None:
         """See :meth:`RankerClient.close`."""

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from serving.messages import EXAMPLES, SIGNATURE, STATE
+from serving.signature_calls import call
 from serving.warmup import FILE, read_warmup
 
 _LOG = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class LoadedVersions:
         if not self._base.is_dir():
             raise FileNotFoundError(f"--model-base-path: there is no directory {base_path}")
         self._models: dict[int, Any] = {}
+        self._paths: dict[int, Path] = {}
         self._stamps: dict[int, float] = {}
         self._lock = threading.Lock()
         self.failures: dict[int, str] = {}
@@ -76,7 +79,7 @@ class LoadedVersions:
         with self._lock:
             if any(version in self._models for version in wanted):
                 for version in set(self._models) - wanted:
-                    del self._models[version]
+                    del self._models[version], self._paths[version]
 
     def _ready(self, version: int, path: Path) -> bool:
         try:
@@ -98,7 +101,7 @@ class LoadedVersions:
             return False
         self.failures.pop(version, None)
         with self._lock:
-            self._models[version] = model
+            self._models[version], self._paths[version] = model, path
         _LOG.info("version %d is loaded", version)
         return True
 
@@ -124,6 +127,18 @@ class LoadedVersions:
                 raise KeyError(f"version {chosen} is not loaded; {sorted(self._models)} are")
             return chosen, self._models[chosen]
 
+    def signature_defs(self, version: int) -> dict[str, Any]:
+        """The ``SignatureDef`` protos of a loaded version, which a loaded model keeps no more.
+
+        Raises:
+          KeyError: if it is not loaded.
+          FileNotFoundError: if its file has gone.
+        """
+        with self._lock:
+            path = self._paths[version]
+        saved: Any = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+        return dict(saved.meta_graphs[0].signature_def)
+
     def versions(self) -> list[int]:
         """The loaded versions, in order."""
         with self._lock:
@@ -136,23 +151,3 @@ def _warm_up(model: Any, path: Path) -> None:
         return
     for state, examples in read_warmup(path):
         call(model.signatures[SIGNATURE], {STATE: state, EXAMPLES: examples})
-
-
-def call(function: Any, inputs: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-    """A signature's outputs.
-
-    Args:
-      function: The signature, of a loaded SavedModel.
-      inputs: By name, as NumPy or Python has them; exactly the signature's.
-
-    Raises:
-      ValueError, TypeError or InvalidArgumentError: if an input has another shape or type, which
-        TensorFlow does not always see by itself, or the model refuses it.
-    """
-    specs = function.structured_input_signature[1]
-    return function(
-        **{
-            key: tf.ensure_shape(tf.constant(value, specs[key].dtype), specs[key].shape)
-            for key, value in inputs.items()
-        }
-    )

@@ -124,9 +124,14 @@ def checked(state: Any, examples: Sequence[bytes]) -> tuple[np.ndarray, list[byt
 def checked_state(state: Any) -> np.ndarray:
     """The state of :func:`checked`."""
     try:
-        vector = np.asarray(state, np.float32)
-    except (TypeError, ValueError) as error:
+        given = np.asarray(state)
+    except ValueError as error:
         raise RankingError("invalid", f"the state is no vector of numbers: {error}") from error
+    if given.dtype.kind not in "iuf":
+        # NumPy would read "0.5" and True as numbers.
+        raise RankingError("invalid", f"the state is no vector of numbers, but of {given.dtype}")
+    with np.errstate(over="ignore"):
+        vector = given.astype(np.float32)
     if vector.ndim != 1 or not np.isfinite(vector).all():
         raise RankingError(
             "invalid", f"the state must be one vector of finite numbers, got shape {vector.shape}"
@@ -169,7 +174,12 @@ def checked_features(features: Mapping[str, Any]) -> dict[str, np.ndarray]:
                 f"{name} must be {np.dtype(dtype).name} with {axes} axes, got {given.dtype} of "
                 f"shape {given.shape}",
             )
-        found[name] = given.astype(dtype)
+        with np.errstate(over="ignore"):
+            found[name] = given.astype(dtype)
+        if given.dtype == np.uint64 and given.size and given.max() > np.iinfo(np.int64).max:
+            raise RankingError("invalid", f"{name} holds numbers beyond int64")
+        if not np.isfinite(found[name][np.isfinite(given)]).all():
+            raise RankingError("invalid", f"{name} holds numbers beyond {np.dtype(dtype).name}")
     return found
 
 

@@ -1,23 +1,20 @@
 """A stand-in for TF Serving, for checks on a machine that has no TF Serving.
 
-It speaks TF Serving's own protocols (PredictionService and ModelService over gRPC, and prediction
-over REST) in front of the same SavedModels, one request at a time and without batching. It is no
-server for production: there is no isolation, no metrics, and Python in the path of every request.
+It speaks TF Serving's own protocols (PredictionService and ModelService over gRPC, and their REST)
+in front of the same SavedModels, one request at a time and without batching. It is no server for
+production: there is no isolation, no metrics, and Python in the path of every request.
 
     python -m serving.stand_in_server --model-base-path run/serving/ranker
 """
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import gc
-import json
-import re
+import math
 import threading
 import time
 from concurrent import futures
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 import click
@@ -25,69 +22,23 @@ import grpc
 import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
     get_model_status_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
 )
 
-from serving.loaded_versions import LoadedVersions, call
+from serving.loaded_versions import LoadedVersions
+from serving.stand_in_models import RefusedError, StandInModels, invalid
+from serving.stand_in_rest import MAX_MESSAGE, rest_handler
 
 NAME = "stand-in for TF Serving (local checks only)"
-_URL = re.compile(
-    r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?:predict"
-)
-_MAX_MESSAGE = 64 * 1024 * 1024
-_LENGTH = re.compile(r"[0-9]{1,12}")
-
-
-class _RefusedError(Exception):
-    """A request that is not answered; has the status of both protocols."""
-
-    def __init__(self, code: grpc.StatusCode, http_status: int, message: str) -> None:
-        super().__init__(message)
-        self.code, self.http_status = code, http_status
-
-
-class _Models:
-    """Answers requests, whatever protocol they came by."""
-
-    def __init__(self, name: str, versions: LoadedVersions) -> None:
-        self.name, self.versions = name, versions
-
-    def predict(
-        self,
-        name: str,
-        version: int | None,
-        label: str | None,
-        signature: str,
-        inputs: dict[str, Any],
-    ) -> tuple[int, dict[str, np.ndarray]]:
-        if name != self.name:
-            raise _missing(f"no model {name!r} is served; {self.name!r} is")
-        try:
-            number, model = self.versions.get(version, label)
-        except KeyError as error:
-            raise _missing(str(error.args[0])) from error
-        if signature not in model.signatures:
-            known = ", ".join(sorted(model.signatures))
-            raise _invalid(f"no signature {signature!r}; there are: {known}")
-        function = model.signatures[signature]
-        specs = function.structured_input_signature[1]
-        if set(inputs) != set(specs):
-            raise _invalid(
-                f"signature {signature} takes {', '.join(sorted(specs))}, not "
-                f"{', '.join(sorted(inputs)) or 'nothing'}"
-            )
-        try:
-            outputs = call(function, inputs)
-        except (tf.errors.InvalidArgumentError, ValueError, TypeError) as error:
-            raise _invalid(str(error)) from error
-        return number, {key: value.numpy() for key, value in outputs.items()}
+_SIGNATURE_DEF = "signature_def"
 
 
 class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    def __init__(self, models: _Models) -> None:
+    def __init__(self, models: StandInModels) -> None:
         self._models = models
 
     def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -97,13 +48,12 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             return predict_pb2.PredictResponse()
         try:
             version, outputs = self._models.predict(
-                spec.name,
-                spec.version.value if spec.HasField("version") else None,
-                spec.version_label or None,
+                *_named(spec),
                 spec.signature_name or "serving_default",
-                {key: tf.make_ndarray(value) for key, value in request.inputs.items()},
+                {key: _array(key, value) for key, value in request.inputs.items()},
+                request.output_filter,
             )
-        except _RefusedError as refused:
+        except RefusedError as refused:
             context.abort(refused.code, str(refused))
             raise
         answer: Any = predict_pb2.PredictResponse()
@@ -113,86 +63,60 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             answer.outputs[key].CopyFrom(tf.make_tensor_proto(value))
         return answer
 
-
-class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    def __init__(self, models: _Models) -> None:
-        self._models = models
-
-    def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
-        del request, context
-        answer: Any = get_model_status_pb2.GetModelStatusResponse()
-        for version in self._models.versions.versions():
-            status = answer.model_version_status.add()
-            status.version = version
-            status.state = get_model_status_pb2.ModelVersionStatus.AVAILABLE
-        for version, reason in self._models.versions.failures.items():
-            status = answer.model_version_status.add()
-            status.version = version
-            status.state = get_model_status_pb2.ModelVersionStatus.END
-            status.status.error_code = 3
-            status.status.error_message = reason
+    def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
+        try:
+            if set(request.metadata_field) != {_SIGNATURE_DEF}:
+                raise invalid(f"metadata_field is {list(request.metadata_field)}: {_SIGNATURE_DEF}")
+            version, signatures = self._models.signature_defs(*_named(request.model_spec))
+        except RefusedError as refused:
+            context.abort(refused.code, str(refused))
+            raise
+        described: Any = get_model_metadata_pb2.SignatureDefMap()
+        for key, value in signatures.items():
+            described.signature_def[key].CopyFrom(value)
+        answer: Any = get_model_metadata_pb2.GetModelMetadataResponse()
+        answer.model_spec.name = request.model_spec.name
+        answer.model_spec.version.value = version
+        answer.metadata[_SIGNATURE_DEF].Pack(described)
         return answer
 
 
-def _rest_handler(models: _Models, stopped: threading.Event) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
+    def __init__(self, models: StandInModels) -> None:
+        self._models = models
 
-        def do_POST(self) -> None:
-            try:
-                if stopped.is_set():
-                    # Connections that are kept alive outlive the listener.
-                    self.close_connection = True
-                    raise _RefusedError(grpc.StatusCode.UNAVAILABLE, 503, "the server has stopped")
-                length = self._length()
-                self._answer(200, {"outputs": self._outputs(self.rfile.read(length))})
-            except _RefusedError as refused:
-                self._answer(refused.http_status, {"error": str(refused)})
+    def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
+        try:
+            found = self._models.status(*_named(request.model_spec))
+        except RefusedError as refused:
+            context.abort(refused.code, str(refused))
+            raise
+        answer: Any = get_model_status_pb2.GetModelStatusResponse()
+        for version, failure in found:
+            status = answer.model_version_status.add()
+            status.version = version
+            status.state = get_model_status_pb2.ModelVersionStatus.AVAILABLE
+            if failure is not None:
+                status.state = get_model_status_pb2.ModelVersionStatus.END
+                status.status.error_code = grpc.StatusCode.INVALID_ARGUMENT.value[0]
+                status.status.error_message = failure
+        return answer
 
-        def _length(self) -> int:
-            text = self.headers.get("Content-Length", "0")
-            length = int(text) if _LENGTH.fullmatch(text) else -1
-            if 0 <= length <= _MAX_MESSAGE:
-                return length
-            # Its body is not read, so that what follows on the connection is no request.
-            self.close_connection = True
-            raise _invalid(f"a request of {text[:20]} bytes is too large, or no size of one")
 
-        def _outputs(self, body: bytes) -> dict[str, Any]:
-            match = _URL.fullmatch(self.path)
-            if match is None:
-                raise _missing(f"{self.path} is not /v1/models/NAME:predict")
-            try:
-                content = json.loads(body)
-                inputs = {key: _decoded(value) for key, value in content["inputs"].items()}
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise _invalid(f"the body is no request by column: {error!r}") from error
-            version = match["version"]
-            _, outputs = models.predict(
-                match["name"],
-                None if version is None else int(version),
-                match["label"],
-                content.get("signature_name", "serving_default"),
-                inputs,
-            )
-            return {key: value.tolist() for key, value in outputs.items()}
+def _named(spec: Any) -> tuple[str, int | None, str | None]:
+    version = spec.version.value if spec.HasField("version") else None
+    return spec.name, version, spec.version_label or None
 
-        def _answer(self, status: int, content: dict[str, Any]) -> None:
-            body = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            if self.close_connection:
-                self.send_header("Connection", "close")
-            # Who asked may be gone: a client that waits no longer is no fault of ours.
-            with contextlib.suppress(ConnectionError):
-                self.end_headers()
-                self.wfile.write(body)
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Says nothing: one line per request helps nobody."""
-
-    return Handler
+def _array(name: str, proto: Any) -> np.ndarray:
+    size = math.prod(axis.size for axis in proto.tensor_shape.dim)
+    # One value may stand for all: a few bytes for any memory.
+    if proto.tensor_shape.unknown_rank or not 0 <= size <= MAX_MESSAGE:
+        raise invalid(f"input {name} has no size, or one of more than {MAX_MESSAGE} values")
+    try:
+        return tf.make_ndarray(proto)
+    except (TypeError, ValueError, KeyError) as error:
+        raise invalid(f"input {name} is no tensor: {error}") from error
 
 
 class StandInServer:
@@ -230,12 +154,12 @@ class StandInServer:
           FileNotFoundError: if there is no such directory.
         """
         self.versions = LoadedVersions(base_path, labels)
-        models = _Models(name, self.versions)
+        models = StandInModels(name, self.versions)
         self._grpc = grpc.server(
             futures.ThreadPoolExecutor(threads),
             options=[
-                ("grpc.max_receive_message_length", _MAX_MESSAGE),
-                ("grpc.max_send_message_length", _MAX_MESSAGE),
+                ("grpc.max_receive_message_length", MAX_MESSAGE),
+                ("grpc.max_send_message_length", MAX_MESSAGE),
             ],
         )
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
@@ -244,7 +168,7 @@ class StandInServer:
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(_ModelService(models), self._grpc)
         self.grpc_port = self._grpc.add_insecure_port(f"localhost:{grpc_port}")
         self._poll_s, self._stopped = poll_s, threading.Event()
-        handler = _rest_handler(models, self._stopped)
+        handler = rest_handler(models, self._stopped)
         self._rest = ThreadingHTTPServer(("localhost", rest_port), handler)
         self.rest_port = self._rest.server_address[1]
 
@@ -299,23 +223,6 @@ def _keep_models_from_the_collector() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-
-
-def _decoded(value: Any) -> Any:
-    """A column of REST's JSON, with its base64 strings as bytes."""
-    if isinstance(value, list):
-        return [_decoded(item) for item in value]
-    if isinstance(value, dict):
-        return base64.b64decode(value["b64"], validate=True)
-    return value
-
-
-def _invalid(message: str) -> _RefusedError:
-    return _RefusedError(grpc.StatusCode.INVALID_ARGUMENT, 400, message)
-
-
-def _missing(message: str) -> _RefusedError:
-    return _RefusedError(grpc.StatusCode.NOT_FOUND, 404, message)
 
 
 if __name__ == "__main__":

@@ -134,6 +134,8 @@ def test_features_that_were_looked_up_ahead_rank_as_examples_do(looked_up):
     [
         ({"session_ids": [[0]]}, "session_ids must be int64 with 1 axes"),
         ({"impression_ids": [[0.5]]}, "impression_ids must be int64 with 2 axes, got float64"),
+        ({"impression_ids": np.asarray([[2**63]], np.uint64)}, "beyond int64"),
+        ({"session_values": [1e300]}, "beyond float32"),
         ({"session_values": ["old"]}, "session_values must be float32"),
         ({"tag": [1]}, "the features are session_ids, session_values, impression_ids, impress"),
         ({"impression_ids": [[9]]}, "impression_ids must lie in item"),
@@ -178,6 +180,9 @@ def test_ten_thousand_candidates_are_ranked(served, request_parts):
         ([0.0, float("nan"), 0.0, 0.0], [b"x"], "finite numbers"),
         ([[0.0] * 4], [b"x"], "one vector"),
         (["a"] * 4, [b"x"], "no vector of numbers"),
+        (["0.5"] * 4, [b"x"], "no vector of numbers"),
+        ([True] * 4, [b"x"], "no vector of numbers"),
+        ([1e300] * 4, [b"x"], "finite numbers"),
         ([0.0] * 4, ["text"], "example 0 is a str"),
     ],
 )
