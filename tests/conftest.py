@@ -14,8 +14,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault(name, "1")
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import datasets  # noqa: F401  (selects Keras 2, before anything imports TensorFlow)
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 _ROOT = Path(__file__).resolve().parents[1]
 #: Files that take longest: one that is begun last keeps the other worker waiting for it.
