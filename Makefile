@@ -52,7 +52,7 @@ test-modern: ## Run the default tests on Python 3.13, in a Debian 13 made for it
 	@.ci/test-modern
 
 test-slow: $(STAMP) ## Run the tests marked slow, every documented command among them.
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python .ci/slow_tests.py --side-by-side $(TEST_WORKERS)
 
 lint: $(STAMP) ## Check format, style, types, Dockerfile, hooks and requirements.txt.
 	$(BIN)/ruff format --check .
