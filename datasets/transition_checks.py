@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from datasets.transitions import TransitionSpec
+from serving.plausible_time import time_faults
 
 #: Actions may exceed their bounds by the rounding of a float32, and are clipped to them.
 ACTION_TOLERANCE = 1e-5
@@ -83,7 +84,9 @@ def value_faults(
     for name in ("session_id", "user_id"):
         fault(columns[name] == "", f"{name} is empty")
     fault(columns["step"] < 0, "step is negative")
-    fault(columns["timestamp_ms"] <= 0, "timestamp_ms is not positive")
+    times = columns["timestamp_ms"]
+    for low, high, reason in time_faults():
+        fault((times >= low) & (times < high), f"timestamp_ms: {reason}")
     return reasons
 
 

@@ -8,9 +8,7 @@ import polars as pl
 
 from datasets.readers import ROW, rejects_frame
 from datasets.spec import Column, Dtype
-
-#: Times outside these bounds (2000-01-01 and 2100-01-01, in ms) are taken for a wrong unit.
-EARLIEST_MS, LATEST_MS = 946_684_800_000, 4_102_444_800_000
+from serving.plausible_time import time_faults
 
 POLARS_TYPES: dict[Dtype, type[pl.DataType]] = {
     "int64": pl.Int64,
@@ -105,6 +103,6 @@ def _check_time(column, cell, reasons, reject) -> tuple[pl.Expr, list[pl.Expr]]:
         value = scaled.round(0).cast(pl.Int64, strict=False)
     reasons.append(reject(value.is_null(), "not a time"))
     reasons.append(reject(value < 0, "negative time"))
-    reasons.append(reject(value < EARLIEST_MS, f"time before 2000 (is it in {column.unit}?)"))
-    reasons.append(reject(value >= LATEST_MS, f"time after 2100 (is it in {column.unit}?)"))
+    for low, high, reason in time_faults(column.unit):
+        reasons.append(reject(value.is_between(low, high, closed="left"), reason))
     return value, reasons

@@ -14,6 +14,7 @@ from datasets.errors import DataError
 from datasets.rewards import RewardConfig, positive_feedbacks
 from evaluation.user_totals import ArmLog
 from pipelines.errors import UserError, require
+from serving.plausible_time import EARLIEST_MS, LATEST_MS, main_span, time_fault
 
 _COLUMNS = {
     "request_id": pl.String,
@@ -59,7 +60,8 @@ def logged_arms(
 
     Raises:
       DataError: if the log is missing, damaged or without any feedback, more than 1% of its
-        requests are unusable, or a user is in both arms.
+        requests are unusable (one whose time is implausible, or years from all others, is), or a
+        user is in both arms.
       UserError: if there are no requests of an arm.
     """
     logged = _requests(directory)
@@ -147,24 +149,45 @@ def _usable(directory: str, requests: pl.DataFrame, width: int) -> tuple[pl.Data
             f"{' or '.join(map(str, lengths))} feedbacks",
             "give the names that `mtfx join-feedback` was given, in the same order",
         )
-    watch = pl.col("watch_s")
-    good = requests.filter(
+    if not requests.height:
+        raise DataError(f"{directory} holds no requests")
+    watch, time = pl.col("watch_s"), pl.col("timestamp_ms")
+    span = main_span(requests["timestamp_ms"].drop_nulls().to_numpy(), most_stray=_MOST_BAD)
+    begin, end = (EARLIEST_MS, LATEST_MS - 1) if span is None else span
+    values = (
         (pl.col("user_id").fill_null("") != "")
-        & pl.col("timestamp_ms").is_not_null()
         & pl.col("behaviour_policy").is_not_null()
         & (watch.is_finite() & (watch >= 0)).fill_null(False)
         & pl.col("feedback").is_not_null()
         & pl.col("feedback").list.eval(pl.element().is_finite()).list.all()
     )
-    bad = requests.height - good.height
+    on_time = time.is_between(begin, end).fill_null(False)
+    marked = requests.with_columns(good=values & on_time, off=~on_time)
+    good = marked.filter("good").drop("good", "off")
+    bad, off = requests.height - good.height, int(marked["off"].sum())
     if bad > _MOST_BAD * requests.height:
         raise DataError(
-            f"{directory}: {bad:,} of {requests.height:,} requests lack a user, a time, an arm or "
-            "a feedback, or have watch times that are negative or no numbers"
+            f"{directory}: {bad:,} of {requests.height:,} requests lack a user, an arm or a "
+            "feedback, have watch times that are negative or no numbers, or (as "
+            f"{off:,} do) have no time between 2000 and 2100 that is near the others"
+            + _first_fault(marked.filter("off"))
         )
-    if not good.height:
-        raise DataError(f"{directory} holds no requests")
-    return good, [f"{bad:,} unusable requests are left out."] if bad else []
+    notes = [f"{bad - off:,} unusable requests are left out."] if bad > off else []
+    if off:
+        notes.append(
+            f"{off:,} requests are left out whose times are no times of this trial "
+            f"({_date(begin)} to {_date(end)})."
+        )
+    return good, notes
+
+
+def _first_fault(off: pl.DataFrame) -> str:
+    faults = (time_fault(time) for time in off["timestamp_ms"].drop_nulls())
+    return next((f", such as a {fault}" for fault in faults if fault), "")
+
+
+def _date(time_ms: int) -> str:
+    return str(datetime.datetime.fromtimestamp(time_ms / 1000, datetime.timezone.utc).date())
 
 
 def _check_one_arm_each(directory: str, rows: pl.DataFrame) -> None:

@@ -7,7 +7,13 @@ import os
 import re
 from collections.abc import Sequence
 
+from serving.plausible_time import EARLIEST_MS, LATEST_MS
+
 _SPAN = re.compile(r"\{SPAN(?::(\d+))?\}")
+_YEARS = [
+    datetime.datetime.fromtimestamp(bound / 1000, datetime.timezone.utc).year
+    for bound in (EARLIEST_MS, LATEST_MS)
+]
 
 
 def has_span(pattern: str) -> bool:
@@ -40,9 +46,11 @@ def _date(span: int) -> datetime.date | None:
     if len(text) != 8:
         return None
     try:
-        return datetime.datetime.strptime(text, "%Y%m%d").date()
+        date = datetime.datetime.strptime(text, "%Y%m%d").date()
     except ValueError:
         return None
+    # No log is of another year: such a number counts deliveries.
+    return date if _YEARS[0] <= date.year < _YEARS[1] else None
 
 
 def span_folders(pattern: str, spans: Sequence[int]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import logging
 import os
 import threading
 import time
@@ -23,9 +24,11 @@ import tensorflow as tf
 
 from serving.exploration import HASH_RANGE, stable_hash
 from serving.messages import Ranking, shown_example
+from serving.plausible_time import time_fault
 
 REQUESTS, FEEDBACK, SHOWN = "requests", "feedback", "shown"
 _FLOATS = pa.list_(pa.float32())
+_LOG = logging.getLogger(__name__)
 
 REQUEST_SCHEMA = pa.schema(
     [
@@ -136,7 +139,11 @@ class _RotatingRecords(_Rotating):
 
 
 class InteractionLogger:
-    """Writes both logs; may be used from many threads. A context manager: leaving it flushes."""
+    """Writes both logs; may be used from many threads. A context manager: leaving it flushes.
+
+    A clock that says a time before 2000 or after 2100 is warned of once: its rows are written, so
+    that no request fails for it, and the join leaves them out.
+    """
 
     def __init__(
         self,
@@ -168,7 +175,7 @@ class InteractionLogger:
             raise ValueError(
                 f"files need a positive size and age, got {rows_per_file} and {seconds_per_file}"
             )
-        self._now_ms = now_ms
+        self._clock_ms, self._warned = now_ms, False
         files = {}
         for name, schema in ((REQUESTS, REQUEST_SCHEMA), (FEEDBACK, FEEDBACK_SCHEMA)):
             folder = Path(directory, name)
@@ -181,6 +188,13 @@ class InteractionLogger:
             folder = Path(directory, SHOWN)
             folder.mkdir(parents=True, exist_ok=True)
             self._shown = _RotatingRecords(folder, SHOWN, rows_per_file, seconds_per_file)
+
+    def _now_ms(self) -> int:
+        now = self._clock_ms()
+        if not self._warned and (fault := time_fault(now)):
+            self._warned = True
+            _LOG.warning("the clock of the interaction log says %d: %s", now, fault)
+        return now
 
     def __enter__(self) -> InteractionLogger:
         return self

@@ -13,6 +13,7 @@ from datasets.transitions import TransitionSpec
 from environments.simulator.config import SimulatorConfig
 from models.action_noise import NOISE_DEVIATION, RANDOM_DEVIATION
 from models.fusion.config import AnyFusionConfig, FusionConfig, fusion_config
+from serving.plausible_time import time_fault
 
 DAY_MS = 86_400_000
 _MAX_SEED = 2**31 - 1
@@ -68,12 +69,15 @@ class SimulatedInteractionConfig:
             raise ValueError(
                 f"no exploration {self.exploration!r}; there are: {', '.join(EXPLORATIONS)}"
             )
-        for name in ("sessions", "sessions_per_chunk", "start_ms"):
+        for name in ("sessions", "sessions_per_chunk"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("random_deviation", "noise_deviation", "days"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        for when in (self.start_ms, self.start_ms + round(self.days * DAY_MS)):
+            if fault := time_fault(when):
+                raise ValueError(f"start_ms {self.start_ms} and {self.days:g} days: {fault}")
         if not all(-1 <= value <= 1 for value in self.action):
             raise ValueError(f"action must lie in [-1, 1], got {list(self.action)}")
         if not 0 <= self.seed <= _MAX_SEED:

@@ -159,6 +159,21 @@ def test_arms_of_a_log_are_compared(tmp_path):
     assert "5 repeated requests are left out." in found["reasons"]
 
 
+@pytest.mark.parametrize(
+    "time_ms", [0, 1_700_000_000, 1_700_000_000_000_000, 1_100_000_000_000, 3_000_000_000_000, None]
+)
+def test_one_request_of_a_wrong_clock_leaves_the_trial_as_it_is(tmp_path, time_ms):
+    rows = log_rows(lift=1.6)
+    clean = compare(tmp_path, "--interactions", write(tmp_path / "clean", rows), *LOGGED)[1]
+    first = {**rows[0], "request_id": "new", "timestamp_ms": time_ms, "watch_s": 9e6}
+    log = write(tmp_path / "log", [*rows, first])
+    code, found = compare(tmp_path, "--interactions", log, *LOGGED)
+    assert code == 0
+    assert found["metrics"] == clean["metrics"]
+    assert (found["days"], found["decision"]) == (clean["days"], clean["decision"])
+    assert any("1 requests are left out whose times" in reason for reason in found["reasons"])
+
+
 def in_both(rows):
     first = next(row for row in rows if row["behaviour_policy"] == "control")
     return [*rows, {**first, "request_id": "new", "behaviour_policy": "treatment"}]
@@ -186,6 +201,10 @@ treated = next(f"u{n}" for n in range(300) if TrialPlan().arm(f"u{n}") == "treat
         (lambda rows: [{**r, "feedback": [1.0]} for r in rows], "--feedback names 3"),
         (lambda rows: [{**r, "watch_s": float("nan")} for r in rows], "lack a user"),
         (lambda rows: [{**r, "watch_s": "long"} for r in rows], "damaged or no Parquet file"),
+        (
+            lambda rows: [{**r, "timestamp_ms": r["timestamp_ms"] // 1000} for r in rows],
+            "is it in s instead of ms",
+        ),
         (lambda rows: [{"request_id": "a"}], "lacks user_id"),
     ],
 )

@@ -70,3 +70,9 @@ def test_a_fingerprint_changes_with_the_files_of_its_days_only(tmp_path):
 def test_numbers_follow_each_other_and_dates_as_the_calendar_has_them(first, last, spans):
     assert span_range(first, last) == spans
     assert all(next_span(one) == other for one, other in itertools.pairwise(spans))
+
+
+@pytest.mark.parametrize("span", [19991231, 99991231, 10000101, 21000101])
+def test_a_number_that_would_be_a_date_of_an_implausible_year_is_no_date(span):
+    assert next_span(span) == span + 1
+    assert span_range(span, span + 1) == (span, span + 1)

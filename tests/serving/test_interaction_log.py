@@ -178,3 +178,15 @@ def test_features_are_logged_for_their_share_of_the_requests(tmp_path, share, le
 def test_a_share_that_is_none_is_refused(tmp_path):
     with pytest.raises(ValueError, match="example_share"):
         InteractionLogger(tmp_path, example_share=1.5)
+
+
+def test_a_clock_that_was_never_set_is_warned_of_once_and_costs_no_request(tmp_path, caplog):
+    with InteractionLogger(tmp_path, now_ms=lambda: 5) as log:
+        for name in ("r1", "r2"):
+            log.log_request(
+                RequestContext(name, "s1", "ann", 0, "noise"), ranking(), 0, duration_s=1.0
+            )
+            log.log_feedback(name, {"click": 1.0})
+    assert read_log(tmp_path / REQUESTS)["timestamp_ms"].to_pylist() == [5, 5]
+    [said] = [record.getMessage() for record in caplog.records if "clock" in record.getMessage()]
+    assert "before 2000" in said

@@ -119,7 +119,9 @@ def test_what_follows_an_end_cannot_reach_a_target(tmp_path):
         ({"log_density": np.inf}, "log_density is infinite"),
         ({"session_id": ""}, "session_id is empty"),
         ({"step": -1}, "step is negative"),
-        ({"timestamp_ms": 0}, "timestamp_ms is not positive"),
+        ({"timestamp_ms": 0}, "timestamp_ms: time before 2000"),
+        ({"timestamp_ms": 1_700_000_000}, "timestamp_ms: .* in s instead of ms"),
+        ({"timestamp_ms": 1_700_000_000_000_000}, "timestamp_ms: .* in us instead of ms"),
     ],
 )
 def test_a_bad_record_is_named(tmp_path, change, reason):

@@ -1,0 +1,100 @@
+"""Which Unix times a log may hold: the one rule for whatever reads or writes a time.
+
+A device whose clock was never set reports 1970, and a time in another unit is thousands of years
+off. One such row would stretch a log's days, or move its end.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+#: 2000-01-01 and 2100-01-01 in ms; times outside are a wrong clock's, or in a wrong unit.
+EARLIEST_MS, LATEST_MS = 946_684_800_000, 4_102_444_800_000
+
+_UNITS = ("s", "ms", "us", "ns")
+_MS_RANGE = (-(2**63), 2**63 - 1)
+
+
+class TimeFault(NamedTuple):
+    """A range of implausible times, in ms, and what to say of one.
+
+    Attributes:
+      low: The first time of the range.
+      high: The time after its last.
+      reason: With a guess at the unit, where another one makes the time plausible.
+    """
+
+    low: int
+    high: int
+    reason: str
+
+
+def time_faults(unit: str = "ms") -> tuple[TimeFault, ...]:
+    """The ranges of implausible times; the first that holds a time says what is wrong with it.
+
+    Args:
+      unit: In which the times were said to be before they became ms: ``s``, ``ms`` or ``us``.
+    """
+    said = _UNITS.index(unit)
+    found = []
+    for place, other in enumerate(_UNITS):
+        if place != said:
+            low, high = (_scaled(bound, place - said) for bound in (EARLIEST_MS, LATEST_MS))
+            when = "before 2000" if place < said else "after 2100"
+            found.append(TimeFault(low, high, f"time {when} (is it in {other} instead of {unit}?)"))
+    return (
+        *found,
+        TimeFault(_MS_RANGE[0], EARLIEST_MS, f"time before 2000 (is it in {unit}?)"),
+        TimeFault(LATEST_MS, _MS_RANGE[1], f"time after 2100 (is it in {unit}?)"),
+    )
+
+
+def time_fault(time_ms: int) -> str:
+    """What is wrong with a time; empty if it is plausible."""
+    return next((f.reason for f in time_faults() if f.low <= time_ms < f.high), "")
+
+
+def _scaled(bound_ms: int, places: int) -> int:
+    """A bound as it looks in ms if the number is in a unit so many places finer."""
+    scaled = bound_ms * 1000**places if places >= 0 else bound_ms // 1000**-places
+    return min(scaled, _MS_RANGE[1])
+
+
+def main_span(
+    times_ms: np.ndarray,
+    counts: np.ndarray | None = None,
+    most_stray: float = 0.01,
+    silence_ms: int = 7 * 86_400_000,
+) -> tuple[int, int] | None:
+    """First and last time of a log without the few rows of clocks that are years off.
+
+    Such times are plausible by themselves, but lie far from all others: before or after a silence,
+    and few.
+
+    Args:
+      times_ms: int64 `[N]`, in any order; implausible ones do not count.
+      counts: int64 `[N]`, rows of each time; one each without.
+      most_stray: Share of the rows that may be left out.
+      silence_ms: Time without any row that sets a part of the log apart.
+
+    Returns:
+      None if no time is plausible.
+    """
+    rows = np.ones_like(times_ms) if counts is None else counts
+    plausible = (times_ms >= EARLIEST_MS) & (times_ms < LATEST_MS)
+    order = np.argsort(times_ms[plausible], kind="stable")
+    times, rows = times_ms[plausible][order], rows[plausible][order]
+    if not len(times):
+        return None
+    begins = np.flatnonzero(np.append(True, np.diff(times) > silence_ms))
+    sizes = np.add.reduceat(rows, begins)
+    ends = np.append(begins[1:], len(times)) - 1
+    first, last, spare = 0, len(begins) - 1, most_stray * sizes.sum()
+    while first < last and min(sizes[first], sizes[last]) <= spare:
+        if sizes[first] < sizes[last]:
+            spare, first = spare - sizes[first], first + 1
+        else:
+            spare, last = spare - sizes[last], last - 1
+    return int(times[begins[first]]), int(times[ends[last]])
