@@ -16,17 +16,17 @@ ROOT = Path(__file__).resolve().parents[1]
 BINARIES = Path(sys.executable).parent
 # From the lowest layer up; equal numbers may not import each other.
 LAYERS = {
-    "datasets": 0,
     "serving": 0,
-    "models": 1,
-    "agents": 2,
-    "environments": 2,
-    "evaluation": 2,
-    "components": 3,
-    "trainers": 3,
-    "experiments": 4,
-    "pipelines": 5,
-    "benchmarks": 6,
+    "datasets": 1,
+    "models": 2,
+    "agents": 3,
+    "environments": 3,
+    "evaluation": 3,
+    "components": 4,
+    "trainers": 4,
+    "experiments": 5,
+    "pipelines": 6,
+    "benchmarks": 7,
 }
 SOURCES = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
 
