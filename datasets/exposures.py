@@ -80,7 +80,7 @@ def _side_rows(
     """The table's rows of the log's keys; bad ones are left out, as if they were not there."""
     columns = joins.raw_columns(table, on_dtype)
     paths = joins.matching_files(data_dir, table, log_files)
-    rows, _, _ = _read(paths, columns, (table.on, keys.unique()), None)
+    rows, _, _ = _read(paths, columns, (table.on, keys.unique()), None, table)
     return joins.keep_known_properties(rows, table)
 
 
@@ -89,17 +89,20 @@ def _read(
     columns: tuple[Column, ...],
     only: tuple[str, pl.Series] | None,
     max_rows: int | None,
+    table: SideTable | None = None,
 ) -> tuple[pl.DataFrame, int, bool]:
     """Good rows, number of bad ones, and whether all was read."""
     empty = {column.name: validation.POLARS_TYPES[column.dtype] for column in columns}
     parts, rows, rejected = [pl.DataFrame(schema=empty)], 0, 0
     for path in paths:
         joins.missing_columns(path, readers.read_header(path), columns)
-        for block in readers.read_blocks(path):
+        readers.check_types(path, columns)
+        sources = tuple(column.source for column in columns)
+        for block in readers.read_blocks(path, wanted=sources):
             if max_rows is not None and rows >= max_rows:
                 return pl.concat(parts), rejected, False
-            raw, invalid = readers.parse_block(block, tuple(c.source for c in columns))
-            good, bad = validation.canonicalise(raw, columns, path)
+            raw, invalid = readers.parse_block(block, sources)
+            good, bad = validation.canonicalise(raw, columns, path, joins.properties(table))
             rejected += invalid.height + bad.height
             if only is not None:
                 name, keys = only

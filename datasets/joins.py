@@ -28,6 +28,11 @@ def raw_columns(table: SideTable, on_dtype: str) -> tuple[Column, ...]:
     return (*columns, Column(_PROPERTY, table.property_column, "event", dtype="string"), value)
 
 
+def properties(table: SideTable | None) -> tuple[Column, ...]:
+    """What the rows of a table in long form are to become; nothing for any other."""
+    return table.columns if table is not None and table.property_column is not None else ()
+
+
 def matching_files(directory: str, table: SideTable, log_files: list[str]) -> list[str]:
     """The table's files, only those of the log's version where the table asks for that."""
     files = match_files(directory, table.files)

@@ -25,7 +25,9 @@ import pyarrow.parquet
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from datasets import arrow_types
 from datasets.errors import DataError, fenced
+from datasets.spec import Column
 
 BLOCK_BYTES = 16 << 20
 #: Column of the parsed frames that holds the row's number in its file (the header is row 1).
@@ -118,15 +120,30 @@ def check_columns(path: str, header: tuple[str, ...], required: tuple[str, ...])
     )
 
 
-def read_blocks(path: str, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
+def check_types(path: str, columns: tuple[Column, ...]) -> None:
+    """Raises DataError if a type of a Parquet file is none that its column can be read from."""
+    if path.endswith(".parquet"):
+        with _open_parquet(path) as file:
+            arrow_types.check_types(path, file.schema_arrow, columns)
+
+
+def read_blocks(
+    path: str, block_bytes: int = BLOCK_BYTES, wanted: tuple[str, ...] | None = None
+) -> Iterator[Block]:
     """Yields the data rows of a file in blocks of about ``block_bytes``.
+
+    Args:
+      path: The file.
+      block_bytes: Size of a block of text; Parquet comes by row groups.
+      wanted: The columns to read of Parquet, whose types :func:`check_types` has let through; all
+        if None. Text is cut into columns later.
 
     Raises:
       DataError: if the file is empty or a gzip file ends early; nothing of it is then used.
     """
     header = read_header(path)
     if path.endswith(".parquet"):
-        yield from _parquet_blocks(path, header)
+        yield from _parquet_blocks(path, header, wanted)
         return
     with _open_text(path) as stream:
         stream.readline()
@@ -165,7 +182,8 @@ def parse_block(block: Block, wanted: tuple[str, ...]) -> tuple[pl.DataFrame, pl
     if not block.is_csv:
         frame = from_ipc(block.payload).select(columns)
         rows = pl.int_range(block.first_row, block.first_row + frame.height, eager=True)
-        return frame.with_columns(rows.alias(ROW)), rejects_frame([])
+        text, bad = arrow_types.bytes_as_text(frame.with_columns(rows.alias(ROW)), ROW)
+        return text, rejects_frame([(block.path, *reject) for reject in bad])
     try:
         block.payload.decode("utf-8")
     except UnicodeDecodeError:
@@ -202,18 +220,25 @@ def parse_block(block: Block, wanted: tuple[str, ...]) -> tuple[pl.DataFrame, pl
 class ReadBlocks(beam.PTransform):
     """Beam source: a list of paths to a collection of :class:`Block`, spread over the workers."""
 
-    def __init__(self, paths: list[str], block_bytes: int = BLOCK_BYTES):
+    def __init__(
+        self,
+        paths: list[str],
+        block_bytes: int = BLOCK_BYTES,
+        wanted: tuple[str, ...] | None = None,
+    ):
         super().__init__()
         self._paths = paths
         self._block_bytes = block_bytes
+        self._wanted = wanted
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection:
         """Reads every path and breaks fusion, so that blocks of one file parse in parallel."""
-        block_bytes = self._block_bytes
+        block_bytes, wanted = self._block_bytes, self._wanted
         return (
             pbegin
             | "Paths" >> beam.Create(self._paths, reshuffle=True)
-            | "Read" >> beam.FlatMap(lambda path: _raise_fenced(read_blocks(path, block_bytes)))
+            | "Read"
+            >> beam.FlatMap(lambda path: _raise_fenced(read_blocks(path, block_bytes, wanted)))
             | "Spread" >> beam.Reshuffle()
         )
 
@@ -272,13 +297,17 @@ def _open_parquet(path: str) -> pa.parquet.ParquetFile:
         raise DataError(f"{path} is not a readable Parquet file: {error}") from error
 
 
-def _parquet_blocks(path: str, header: tuple[str, ...]) -> Iterator[Block]:
+def _parquet_blocks(
+    path: str, header: tuple[str, ...], wanted: tuple[str, ...] | None
+) -> Iterator[Block]:
+    columns = header if wanted is None else tuple(name for name in header if name in wanted)
     with _open_parquet(path) as file:
         row = 2
         for index in range(file.num_row_groups):
             try:
-                frame = pl.DataFrame(pl.from_arrow(file.read_row_group(index)))
+                table = file.read_row_group(index, columns=list(columns)).select(list(columns))
             except (pa.ArrowInvalid, OSError) as error:
                 raise DataError(f"{path}, row group {index}: {error}. Copy it again") from error
-            yield Block(path, row, header, to_ipc(frame), is_csv=False)
+            frame = arrow_types.frame_of(table)
+            yield Block(path, row, columns, to_ipc(frame), is_csv=False)
             row += frame.height

@@ -46,7 +46,9 @@ class Column:
         reported and filled with ``default``.
       default: Value of an empty cell or of a missing optional column.
       allowed: The only values a string column may hold, where these are known.
-      unit: Unit of a ``timestamp`` column in the file (canonical times are in ms).
+      unit: Unit of a ``timestamp`` column of plain numbers (canonical times are in ms). A Parquet
+        column of a timestamp type says its unit itself, and one without a time zone is in UTC;
+        other times and durations of Parquet become numbers in ms, times become text in UTC.
     """
 
     name: str
@@ -56,7 +58,7 @@ class Column:
     required: bool = True
     default: int | float | str | None = None
     allowed: tuple[str, ...] = ()
-    unit: Literal["s", "ms", "us"] = "ms"
+    unit: Literal["s", "ms", "us", "ns"] = "ms"
 
     @property
     def fill(self) -> int | float | str:

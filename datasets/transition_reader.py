@@ -24,6 +24,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from google.protobuf.message import DecodeError
 
+from datasets import arrow_types
 from datasets import transition_codec as codec
 from datasets.errors import DataError
 from datasets.transition_checks import RecordFault, value_faults
@@ -206,14 +207,14 @@ def _from_arrow(
         column = kept.column(name)
         values = column.flatten() if _is_list(column) else column
         try:
-            values = values.cast(
+            values = _timed(name, values).cast(
                 pa.float32()
                 if name in codec.FLOAT_COLUMNS
                 else pa.int64()
                 if name in codec.INT_COLUMNS
                 else pa.string()
             )
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             raise DataError(
                 f"{path}: column {name} is of type {column.type}, which cannot be read ({error})"
             ) from error
@@ -224,6 +225,23 @@ def _from_arrow(
         columns[name] = array.reshape(-1, sizes[name]) if wide else array
     faults = [(int(row), str(reasons[row])) for row in np.flatnonzero(reasons != "")]
     return columns, lengths["predictions"][rows], rows, faults, block.num_rows
+
+
+def _timed(name: str, values: pa.Array) -> pa.Array:
+    """Times in ms and durations in s, as their columns have them, whatever unit they come in.
+
+    Raises:
+      ArrowTypeError: if a time or duration is where neither is meant.
+    """
+    what = arrow_types.meaning(values.type)
+    if (name, what) == ("timestamp_ms", "time"):
+        return arrow_types.arrow_in_ms(values)
+    if what == "duration" and name in ("watch_s", "duration_s"):
+        ms = arrow_types.arrow_in_ms(values).cast(pa.float64())
+        return pa.compute.divide(ms, 1000.0)
+    if what in ("time", "date", "duration"):
+        raise pa.ArrowTypeError(f"a {what} is no {name}: write a number")
+    return values
 
 
 def _is_list(column: pa.Array) -> bool:

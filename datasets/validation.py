@@ -6,20 +6,23 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from datasets.arrow_types import in_ms
 from datasets.readers import ROW, rejects_frame
 from datasets.spec import Column, Dtype
-from serving.plausible_time import time_faults
+from serving.plausible_time import EARLIEST_MS, LATEST_MS, time_faults
 
 POLARS_TYPES: dict[Dtype, type[pl.DataType]] = {
     "int64": pl.Int64,
     "string": pl.String,
     "float32": pl.Float32,
 }
-_MS_PER_UNIT = {"s": 1000.0, "ms": 1.0, "us": 0.001}
+_MS_PER_UNIT = {"s": 1000.0, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
+#: Whole numbers above this are not all to be told apart in a column of doubles.
+_EXACT = 2.0**53
 
 
 def canonicalise(
-    raw: pl.DataFrame, columns: Sequence[Column], path: str
+    raw: pl.DataFrame, columns: Sequence[Column], path: str, properties: Sequence[Column] = ()
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Renames, types and checks the rows of a parsed block.
 
@@ -27,6 +30,8 @@ def canonicalise(
       raw: The block's rows under the file's column names, with ``_row``.
       columns: The columns to produce. One that ``raw`` lacks is filled with its default.
       path: The file, for the rejects.
+      properties: Of a side table in long form, what its rows are to become: the last of ``columns``
+        is a value, the one before it the name of its property.
 
     Returns:
       The good rows with the canonical columns, and the bad ones as ``file, row, reason, text``
@@ -41,6 +46,8 @@ def canonicalise(
         value, reasons = _check(column, raw.schema[column.source])
         values.append(value.alias(column.name))
         checks.extend(reasons)
+    if properties:
+        checks.extend(_property_checks(columns[-2].source, columns[-1].source, properties, raw))
     checked = raw.with_columns(pl.coalesce(*checks, pl.lit(None, pl.String)).alias("_reason"))
     bad = checked.filter(pl.col("_reason").is_not_null())
     good = checked.filter(pl.col("_reason").is_null()) if bad.height else checked
@@ -52,7 +59,7 @@ def canonicalise(
         row=pl.col(ROW).cast(pl.Int64),
         reason=pl.col("_reason"),
         text=pl.concat_str(
-            [pl.col(s).cast(pl.String).fill_null("") for s in sources], separator=","
+            [_text(pl.col(s), raw.schema[s]).fill_null("") for s in sources], separator=","
         ),
     )
     return good.select(values), rejects
@@ -61,7 +68,7 @@ def canonicalise(
 def _check(column: Column, actual: pl.DataType) -> tuple[pl.Expr, list[pl.Expr]]:
     """The canonical value of a column, and expressions that are null or a reason to reject."""
     cell = pl.col(column.source)
-    text = cell.cast(pl.String)
+    text = _text(cell, actual)
     empty = cell.is_null() | (text == "")
     key = column.role in ("user", "item", "timestamp", "session")
 
@@ -76,8 +83,13 @@ def _check(column: Column, actual: pl.DataType) -> tuple[pl.Expr, list[pl.Expr]]
         reasons.append(reject(value.is_null() | ~value.is_in([0.0, 1.0]), "label is not 0 or 1"))
         return value.cast(pl.Int64, strict=False), reasons
     if column.role == "timestamp":
-        return _check_time(column, cell, reasons, reject)
+        return _check_time(column, actual, reasons, reject)
     if column.dtype == "string":
+        if key and actual.is_float():
+            # A column of whole numbers with empty cells is a column of doubles in many writers.
+            value, inexact = _whole(cell, actual)
+            reasons += [reject(~empty & value.is_null(), "not an integer"), reject(*inexact)]
+            return value.cast(pl.String), reasons
         if column.allowed:
             known = ", ".join(column.allowed)
             reasons.append(
@@ -85,10 +97,11 @@ def _check(column: Column, actual: pl.DataType) -> tuple[pl.Expr, list[pl.Expr]]
             )
         return text.fill_null("").replace("", str(column.fill)), reasons
     if column.dtype == "int64":
-        value = cell.cast(pl.Int64, strict=False)
+        value, inexact = _whole(cell, actual)
         reasons.append(reject(~empty & value.is_null(), "not an integer"))
+        reasons.append(reject(*inexact))
     else:
-        value = cell.cast(pl.Float64, strict=False)
+        value = _number(cell, actual).cast(pl.Float64, strict=False)
         reasons.append(reject(~empty & value.is_null(), "not a number"))
         reasons.append(reject(~value.is_finite(), "not finite"))
     if column.role == "watch_time":
@@ -96,13 +109,74 @@ def _check(column: Column, actual: pl.DataType) -> tuple[pl.Expr, list[pl.Expr]]
     return value.fill_null(column.fill).cast(POLARS_TYPES[column.dtype], strict=False), reasons
 
 
-def _check_time(column, cell, reasons, reject) -> tuple[pl.Expr, list[pl.Expr]]:
-    value = cell.cast(pl.Int64, strict=False)
-    if column.unit != "ms":
-        scaled = cell.cast(pl.Float64, strict=False) * _MS_PER_UNIT[column.unit]
+def _property_checks(
+    name: str, value: str, properties: Sequence[Column], raw: pl.DataFrame
+) -> list[pl.Expr]:
+    """Of the rows of each property that is a number, whether theirs is one."""
+    text = _text(pl.col(value), raw.schema[value])
+    checks = []
+    for column in properties:
+        if column.dtype == "string":
+            continue
+        number = text.cast(POLARS_TYPES[column.dtype], strict=False)
+        bad = number.is_null() & (text != "")
+        if column.dtype == "float32":
+            bad |= ~number.is_finite()
+        what = "an integer" if column.dtype == "int64" else "a finite number"
+        reason = f"{value}: property {column.source} is not {what}"
+        mine = pl.col(name).cast(pl.String) == column.source
+        checks.append(pl.when(mine & bad).then(pl.lit(reason)))
+    return checks
+
+
+def _text(cell: pl.Expr, actual: pl.DataType) -> pl.Expr:
+    """A value as text, the same whatever unit or scale its type stores it in."""
+    if isinstance(actual, pl.Datetime):
+        return in_ms(cell, actual).cast(pl.Datetime("ms")).cast(pl.String)
+    if isinstance(actual, pl.Duration):
+        return in_ms(cell, actual).cast(pl.String)
+    if isinstance(actual, pl.Decimal) and actual.scale:
+        return cell.cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")
+    return cell.cast(pl.String)
+
+
+def _number(cell: pl.Expr, actual: pl.DataType) -> pl.Expr:
+    """A value fit to be cast to a number: times and durations in ms, decimals without rounding."""
+    if isinstance(actual, (pl.Datetime, pl.Duration)):
+        return in_ms(cell, actual)
+    return _text(cell, actual) if isinstance(actual, pl.Decimal) else cell
+
+
+def _whole(cell: pl.Expr, actual: pl.DataType) -> tuple[pl.Expr, tuple[pl.Expr, str]]:
+    """A value as int64, null where it is none, and where and why it is not the one written."""
+    value = _number(cell, actual).cast(pl.Int64, strict=False)
+    inexact = pl.lit(False)
+    if actual.is_float():
+        value = pl.when(cell == cell.round(0)).then(value)
+        inexact = (cell.abs() > _EXACT).fill_null(False)
+    return value, (inexact, "beyond 2**53, where doubles skip integers; store it as an integer")
+
+
+def _check_time(column, actual, reasons, reject) -> tuple[pl.Expr, list[pl.Expr]]:
+    cell = pl.col(column.source)
+    if isinstance(actual, pl.Datetime):
+        # The type says the unit; the description's is that of plain numbers.
+        value = in_ms(cell, actual)
+    elif column.unit == "ms":
+        value = _number(cell, actual).cast(pl.Int64, strict=False)
+    elif actual.is_integer() and column.unit in ("us", "ns"):
+        scale = round(1 / _MS_PER_UNIT[column.unit])
+        value = (cell.cast(pl.Int64, strict=False) + scale // 2) // scale
+    else:
+        scaled = _number(cell, actual).cast(pl.Float64, strict=False) * _MS_PER_UNIT[column.unit]
         value = scaled.round(0).cast(pl.Int64, strict=False)
     reasons.append(reject(value.is_null(), "not a time"))
     reasons.append(reject(value < 0, "negative time"))
+    if isinstance(actual, pl.Datetime):
+        stated = f"(its type is timestamp[{actual.time_unit}])"
+        reasons.append(reject(value < EARLIEST_MS, f"time before 2000 {stated}"))
+        reasons.append(reject(value >= LATEST_MS, f"time after 2100 {stated}"))
+        return value, reasons
     for low, high, reason in time_faults(column.unit):
         reasons.append(reject(value.is_between(low, high, closed="left"), reason))
     return value, reasons

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from datasets.arrow_types import in_ms
 from datasets.errors import DataError
 from datasets.rewards import RewardConfig, positive_feedbacks
 from evaluation.user_totals import ArmLog
@@ -136,6 +137,11 @@ def _read(file: Path) -> pl.DataFrame:
                 f"{file} lacks {', '.join(missing)}: it is no file of `mtfx join-feedback`"
             )
         rows = pl.read_parquet(file, columns=list(_COLUMNS))
+        times = rows.schema["timestamp_ms"]
+        if isinstance(times, pl.Datetime):
+            rows = rows.with_columns(timestamp_ms=in_ms(pl.col("timestamp_ms"), times))
+        elif times.is_temporal():
+            raise DataError(f"{file}: column timestamp_ms is of type {times}; write a timestamp")
         return rows.select(pl.col(name).cast(kind) for name, kind in _COLUMNS.items())
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{file} is damaged or no Parquet file of requests: {error}") from error

@@ -21,6 +21,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from components.feedback_join.config import FeedbackJoinConfig, FeedbackJoinSummary
 from components.feedback_join.joining import join
 from components.session_example_gen.counts import Counts, MergeCounts
+from datasets import arrow_types
 from datasets.errors import DataError, data_error_in, fenced
 from serving.interaction_log import (
     FEEDBACK,
@@ -151,7 +152,7 @@ class _ReadRows(beam.DoFn):
             if missing := set(schema.names) - set(file.schema_arrow.names):
                 raise DataError(f"{path} lacks the columns {', '.join(sorted(missing))}")
             for batch in file.iter_batches(_BATCH_ROWS, columns=schema.names):
-                table = pa.Table.from_batches([batch]).cast(schema)
+                table = _in_ms(pa.Table.from_batches([batch])).cast(schema)
                 counts = Counts()
                 times = table["timestamp_ms"].drop_null().to_numpy()
                 if len(times):
@@ -161,8 +162,22 @@ class _ReadRows(beam.DoFn):
                 parts = pa.array([zlib.crc32((one or "").encode()) % self._parts for one in ids])
                 for part in parts.unique().to_pylist():
                     yield part, (name, path, table.filter(pa.compute.equal(parts, part)))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
+        except (
+            pa.ArrowInvalid,
+            pa.ArrowTypeError,
+            pa.ArrowNotImplementedError,
+            OSError,
+        ) as error:
             raise DataError(f"{path} is damaged or no Parquet file of {name}: {error}") from error
+
+
+def _in_ms(table: pa.Table) -> pa.Table:
+    """With times of a timestamp type as what the log's own are."""
+    place = table.schema.get_field_index("timestamp_ms")
+    times = table.column(place)
+    if arrow_types.meaning(times.type) in ("date", "duration"):
+        raise pa.ArrowTypeError(f"column timestamp_ms is of type {times.type}: write a timestamp")
+    return table.set_column(place, "timestamp_ms", arrow_types.arrow_in_ms(times))
 
 
 class _JoinPart(beam.DoFn):

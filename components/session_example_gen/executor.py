@@ -226,6 +226,7 @@ class _Plan:
     def _check_headers(self, files: list[str], columns: tuple) -> None:
         for path in files:
             missing = joins.missing_columns(path, readers.read_header(path), columns)
+            readers.check_types(path, columns)
             if missing:
                 self.notes.append(
                     f"{os.path.basename(path)} lacks optional columns, left at their defaults: "

@@ -70,13 +70,14 @@ class ReadChecked(beam.PTransform):
     ):
         super().__init__()
         self._paths = paths
+        self._sources = tuple(column.source for column in columns)
         self._check = _CheckBlock(columns, key, buckets, table)
 
     def expand(self, pbegin: pvalue.PBegin):
         """See the class."""
         return (
             pbegin
-            | "Files" >> readers.ReadBlocks(self._paths)
+            | "Files" >> readers.ReadBlocks(self._paths, wanted=self._sources)
             | "Check" >> beam.ParDo(self._check).with_outputs(REJECTS, COUNTS, main=ROWS)
         )
 
@@ -90,7 +91,9 @@ class _CheckBlock(beam.DoFn):
 
     def process(self, block: readers.Block) -> Iterator:
         raw, invalid = readers.parse_block(block, tuple(c.source for c in self._columns))
-        good, bad = validation.canonicalise(raw, self._columns, block.path)
+        good, bad = validation.canonicalise(
+            raw, self._columns, block.path, joins.properties(self._table)
+        )
         rejects = pl.concat([invalid, bad])
         counts = Counts()
         counts.add(("rows", block.path), raw.height + invalid.height)

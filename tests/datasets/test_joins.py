@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets import joins
+from datasets.readers import ROW
 from datasets.retailrocket import CATEGORY_TREE, ITEM_PROPERTIES
 from datasets.spec import Column, SideTable
+from datasets.validation import canonicalise
 
 WIDE = SideTable(
     files=("prices_*.csv",),
@@ -78,3 +80,38 @@ def test_ids_of_another_version_are_not_joined(tmp_path, log, table, joins_it):
     (tmp_path / table).write_text("video_id\n")
     found = joins.matching_files(str(tmp_path), VIDEO_TABLE, [str(tmp_path / log)])
     assert bool(found) == joins_it
+
+
+def test_a_property_that_is_to_be_a_number_and_is_none_is_rejected():
+    table = SideTable(
+        files=("facts_*.csv",),
+        key="item",
+        on="item_id",
+        time="time",
+        property_column="fact",
+        value_column="value",
+        columns=(
+            Column("price", "price", "context", dtype="float32"),
+            Column("stock", "stock", "context"),
+            Column("colour", "colour", "context", dtype="string"),
+        ),
+    )
+    facts = ["price=9.5", "price=dear", "price=inf", "stock=3", "stock=3.5", "stock=", "colour=red"]
+    raw = pl.DataFrame(
+        {
+            "item": [1] * len(facts),
+            "time": [1_650_000_000_000] * len(facts),
+            "fact": [fact.split("=")[0] for fact in facts],
+            "value": [fact.split("=")[1] for fact in facts],
+            ROW: range(2, 2 + len(facts)),
+        }
+    )
+    columns = joins.raw_columns(table, "int64")
+    good, bad = canonicalise(raw, columns, "facts.csv", joins.properties(table))
+    assert good["_value"].to_list() == ["9.5", "3", "", "red"]
+    assert bad.select("row", "reason").rows() == [
+        (3, "value: property price is not a finite number"),
+        (4, "value: property price is not a finite number"),
+        (6, "value: property stock is not an integer"),
+    ]
+    assert joins.properties(WIDE) == joins.properties(None) == ()

@@ -174,6 +174,19 @@ def test_one_request_of_a_wrong_clock_leaves_the_trial_as_it_is(tmp_path, time_m
     assert any("1 requests are left out whose times" in reason for reason in found["reasons"])
 
 
+def test_times_of_a_trial_are_read_by_their_type(tmp_path, capfd):
+    log = write(tmp_path / "log", log_rows(lift=1.6))
+    path = log / "join-0" / "part-0.parquet"
+    milliseconds = pl.col("timestamp_ms").cast(pl.Datetime("ms"))
+    rows = pl.read_parquet(path)
+    rows.with_columns(milliseconds.cast(pl.Datetime("us"))).write_parquet(path)
+    code, found = compare(tmp_path, "--interactions", log, *LOGGED, "--effect", "0.2")
+    assert (code, len(found["days"])) == (0, 3)
+    rows.with_columns(milliseconds.dt.date()).write_parquet(path)
+    compare(tmp_path, "--interactions", log, *LOGGED)
+    assert "part-0.parquet: column timestamp_ms is of type Date" in capfd.readouterr().err
+
+
 def in_both(rows):
     first = next(row for row in rows if row["behaviour_policy"] == "control")
     return [*rows, {**first, "request_id": "new", "behaviour_policy": "treatment"}]

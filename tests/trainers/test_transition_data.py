@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from datasets.errors import DataError
 from datasets.transition_codec import encode_transitions
+from datasets.transition_reader import read_blocks
 from datasets.transitions import TransitionManifest, TransitionSpec
 from tests.transition_batches import SPEC, random_batch
 from trainers.transition_data import load_transitions
@@ -301,3 +302,31 @@ def test_a_useless_parquet_file_is_refused(tmp_path):
     parquet_of(batch, path, reward=["much"] * batch.size)
     with pytest.raises(DataError, match="column reward is of type string"):
         load_transitions(str(path), SPEC)
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_times_of_parquet_are_read_by_their_type(tmp_path, unit):
+    batch = random_batch()
+    parquet_of(batch, tmp_path / "plain.parquet")
+    milliseconds = pa.array(batch.timestamp_ms.tolist(), pa.timestamp("ms"))
+    times = milliseconds.cast(pa.timestamp(unit))
+    watched = pa.array([round(1000 * s) for s in batch.watch_s.tolist()], pa.duration("ms"))
+    parquet_of(batch, tmp_path / "typed.parquet", timestamp_ms=times, watch_s=watched)
+    plain, typed = (
+        next(read_blocks(str(tmp_path / f"{name}.parquet"), SPEC)).batch
+        for name in ("plain", "typed")
+    )
+    np.testing.assert_array_equal(typed.timestamp_ms, plain.timestamp_ms)
+    np.testing.assert_allclose(typed.watch_s, plain.watch_s, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [("timestamp_ms", pa.date32()), ("step", pa.timestamp("us")), ("reward", pa.duration("s"))],
+    ids=str,
+)
+def test_times_where_none_are_meant_are_refused(tmp_path, column, kind):
+    batch = random_batch()
+    parquet_of(batch, tmp_path / "data.parquet", **{column: pa.array([1] * batch.size, kind)})
+    with pytest.raises(DataError, match=rf"data\.parquet: column {column} is of type"):
+        load_transitions(str(tmp_path / "data.parquet"), SPEC)

@@ -193,6 +193,33 @@ def test_bad_rows_are_listed_and_too_many_stop_the_join(logs):
     assert "none of the feedbacks" in (logs / "strict.quarantine.csv").read_text()
 
 
+@pytest.mark.parametrize("unit", ["us", "ns"])
+def test_logs_with_timestamps_of_another_unit_are_joined_alike(logs, unit):
+    plain = join_feedback(str(logs / "log"), str(logs / "plain"), CONFIG)
+    for path in (logs / "log").glob("*/*.parquet"):
+        table = pyarrow.parquet.read_table(path)
+        place = table.schema.get_field_index("timestamp_ms")
+        times = table["timestamp_ms"].cast(pyarrow.timestamp("ms")).cast(pyarrow.timestamp(unit))
+        typed = table.set_column(place, "timestamp_ms", times)
+        pyarrow.parquet.write_table(typed, path, version="2.6")
+    assert join_feedback(str(logs / "log"), str(logs / "typed"), CONFIG) == plain
+    joined = [
+        pl.read_parquet(logs / name / "*.parquet").sort("request_id") for name in ("plain", "typed")
+    ]
+    assert joined[0].equals(joined[1])
+
+
+@pytest.mark.parametrize("kind", [pyarrow.date32(), pyarrow.list_(pyarrow.int64())], ids=str)
+def test_a_log_whose_times_are_none_is_refused_by_name(logs, kind):
+    path = logs / "log" / "feedback" / "feedback-0.parquet"
+    columns = [("request_id", pyarrow.string()), ("timestamp_ms", kind)]
+    schema = pyarrow.schema([*columns, *list(FEEDBACK_SCHEMA)[2:]])
+    rows = [dict.fromkeys(schema.names)]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), path)
+    with pytest.raises(DataError, match=r"feedback-0\.parquet .*(date32|list)"):
+        join_feedback(str(logs / "log"), str(logs / "joined"), CONFIG)
+
+
 def test_what_cannot_be_read_is_named(logs, tmp_path):
     bad = logs / "log" / "feedback" / "feedback-0.parquet"
     bad.write_bytes(b"damaged")

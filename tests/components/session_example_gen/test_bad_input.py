@@ -2,10 +2,12 @@
 
 import csv
 import gzip
+import operator
 import os
 import resource
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from datasets.errors import DataError
@@ -59,6 +61,34 @@ def test_a_label_of_two_is_quarantined(generate, tmp_path):
     generated = generate(tmp_path, "kuairand")
     assert generated.summary.quarantined == {"is_click: label is not 0 or 1": 1}
     assert rejected(generated)[0]["row"] == "52"
+
+
+def parquet_shop(shop, unit="us", **changes):
+    """The shop's events as Parquet, with a real timestamp."""
+    events = pl.read_csv(shop / "events.csv")
+    times = pl.col("timestamp").cast(pl.Datetime("ms")).cast(pl.Datetime(unit))
+    (shop / "events.csv").unlink()
+    events.with_columns(times, **changes).write_parquet(shop / "events.parquet")
+
+
+def test_a_log_with_real_timestamps_gives_the_sessions_of_the_plain_one(generate, shop):
+    plain = generate(shop)
+    parquet_shop(shop)
+    typed = generate(shop)
+    for split in ("train", "eval", "test"):
+        key = operator.itemgetter("session_id")
+        assert sorted(typed.sessions(split), key=key) == sorted(plain.sessions(split), key=key)
+
+
+def test_a_list_in_a_log_or_a_table_is_refused_by_file_and_column(generate, shop):
+    table = {"categoryid": ["1"], "parentid": [["2", "3"]]}
+    pl.DataFrame(table).write_parquet(shop / "category_tree.parquet")
+    with pytest.raises(DataError, match=r"category_tree\.parquet: column 'parentid' is of type"):
+        generate(shop)
+    (shop / "category_tree.parquet").unlink()
+    parquet_shop(shop, itemid=pl.concat_list("itemid", "itemid"))
+    with pytest.raises(DataError, match=r"events\.parquet: column 'itemid' is of type large_list"):
+        generate(shop)
 
 
 def test_too_many_bad_rows_stop_the_run_and_are_kept(generate, shop, tmp_path):
