@@ -35,7 +35,7 @@ def time_faults(unit: str = "ms") -> tuple[TimeFault, ...]:
     """The ranges of implausible times; the first that holds a time says what is wrong with it.
 
     Args:
-      unit: In which the times were said to be before they became ms: ``s``, ``ms``, ``us`` or ``ns``.
+      unit: In which the times were said to be before they became ms: one of the four.
     """
     said = _UNITS.index(unit)
     found = []
