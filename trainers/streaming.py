@@ -152,7 +152,8 @@ class StreamingTrainer:
     def feed(self, name: str) -> Iterator[int]:
         """Trains on the sessions of a file, one after the other.
 
-        A file that cannot be read is noted in ``state.skipped`` and gives no session.
+        A file that cannot be read is noted in ``state.skipped`` and gives no session; the next run
+        tries it again.
 
         Args:
           name: One of :meth:`waiting`.
@@ -281,7 +282,8 @@ class StreamingTrainer:
         self.state.write(self._directory, _config_values(self._config), os.path.basename(path))
 
     def _restore(self, state: StreamState, checkpoint: str) -> None:
-        self.state = state
+        # Files that could not be read may have been mended since.
+        self.state = dataclasses.replace(state, skipped={})
         path = os.path.join(self._directory, _CHECKPOINTS, checkpoint)
         try:
             self._checkpoint.restore(path).expect_partial()

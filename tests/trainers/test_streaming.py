@@ -115,6 +115,14 @@ def test_a_damaged_file_is_noted_and_a_half_written_one_is_not_looked_at(arrivin
     assert "a.gz" in trainer.state.skipped["a.gz"]
     assert trainer.state.done == ["b.gz"]
     assert trainer.waiting() == []
+    trainer.export()
+    # Mended under its own name, the next run trains on it.
+    mended = deliver(arriving, "a.gz", seed=8)
+    resumed = StreamingTrainer(str(arriving), str(tmp_path / "out"), config)
+    assert resumed.waiting() == ["a.gz"]
+    run(resumed)
+    assert (resumed.state.done, resumed.state.skipped) == (["b.gz", "a.gz"], {})
+    assert resumed.state.transitions == batch.size + mended.size
 
 
 def test_what_does_not_fit_is_refused(arriving, tmp_path):
