@@ -117,7 +117,10 @@ class ServedInteractionConfig:
       fusion: The fusion function that served, so that no policy of another one is trained on the
         log; None does not check this.
       open_minutes: A session whose last request is within so many minutes of the log's end may go
-        on after it. That request's next state is not known, so it is left out (and counted).
+        on after it. That request's next state is not known, so it is left out (and counted); the
+        window of the next day holds it again, with what follows. A session whose first request is
+        within so many minutes of the log's begin, and is no first step, began before it, and is
+        left out likewise.
       shards: Files per split; 0 derives it from the number of transitions.
       earlier: Folders of earlier deliveries, below the component's ``data_dir`` and in order, that
         are read together with the component's own span: a rolling window of days.

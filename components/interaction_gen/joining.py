@@ -16,8 +16,8 @@ LATE = "its time is before that of the step before it"
 AFTER_GAP = "an earlier step of its session is missing"
 NEXT_MISSING = "the next step of its session is missing, so its next state is not known"
 BAD_REASONS = (REPEATED, MIXED_USERS, LATE, AFTER_GAP, NEXT_MISSING)
-# Not bad: at-least-once delivery repeats records, and a log has to end somewhere.
-IDENTICAL, OPEN = "identical", "open"
+# Not bad: at-least-once delivery repeats records, and a log has to begin and end somewhere.
+IDENTICAL, OPEN, BEGUN = "identical", "open", "begun"
 
 _CONTENT = ("timestamp_ms", "chosen", "candidate_count", "log_density", "watch_s", "duration_s")
 _WIDE_CONTENT = ("state", "action", "feedback")
@@ -37,20 +37,26 @@ class Joined:
 
 
 def join_requests(
-    requests: TransitionBatch, reward: Reward, log_end_ms: int, open_minutes: float
+    requests: TransitionBatch,
+    reward: Reward,
+    parts_ms: np.ndarray,
+    open_minutes: float,
 ) -> Joined:
     """Makes transitions of whole sessions' requests.
 
     A session is what has one session id. Its steps must count from 0; where one is missing, the
     session ends before the gap, without being over: the request before it has no next state and
     those after it no beginning. The last request of a session has discount 0, unless the session
-    may still go on after the log's end.
+    may still go on after the end of its part of the log. A session that began before its part is
+    left out, too.
 
     Args:
       requests: In any order; ``next_state``, ``reward`` and ``discount`` are not read.
       reward: Makes the reward, (2).
-      log_end_ms: Time of the log's last request, of all sessions.
-      open_minutes: A session whose last request is within so many minutes of it may go on.
+      parts_ms: int64 `[P, 2]`, ascending: times of the first and the last request, of all sessions,
+        of each part of the log; days between two parts are missing.
+      open_minutes: A session whose last request is within so many minutes of a part's end may go
+        on, and one whose first is within so many of its begin may have begun before.
     """
     size = requests.size
     reasons = np.zeros(size, dtype="U100")
@@ -71,7 +77,9 @@ def join_requests(
         reasons[order[place]] = IDENTICAL if same else REPEATED
     order = order[~again]
     good = _cut_at_gaps(requests, session, order, reasons)
-    return _transitions(requests, session, good, reasons, reward, log_end_ms - open_minutes * 6e4)
+    begun = _begun_before(requests, session, order, parts_ms, open_minutes)
+    reasons[begun[session] & (reasons == AFTER_GAP)] = BEGUN
+    return _transitions(requests, session, good, reasons, reward, parts_ms, open_minutes)
 
 
 def _cut_at_gaps(
@@ -94,13 +102,30 @@ def _cut_at_gaps(
     return order[reasons[order] == ""]
 
 
+def _begun_before(
+    requests: TransitionBatch,
+    session: np.ndarray,
+    order: np.ndarray,
+    parts_ms: np.ndarray,
+    open_minutes: float,
+) -> np.ndarray:
+    """Whether each session's first request is no first step, and at a part's begin; bool `[S]`."""
+    first = order[~_same_as_before(session[order])]
+    times = requests.timestamp_ms[first]
+    begins = parts_ms[np.maximum(np.searchsorted(parts_ms[:, 0], times, side="right") - 1, 0), 0]
+    found = np.zeros(int(session.max(initial=-1)) + 1, bool)
+    found[session[first]] = (requests.step[first] > 0) & (times - begins <= open_minutes * 6e4)
+    return found
+
+
 def _transitions(
     requests: TransitionBatch,
     session: np.ndarray,
     order: np.ndarray,
     reasons: np.ndarray,
     reward: Reward,
-    open_from_ms: float,
+    parts_ms: np.ndarray,
+    open_minutes: float,
 ) -> Joined:
     cut = np.zeros(int(session.max(initial=-1)) + 1, bool)
     cut[session[reasons == NEXT_MISSING]] = True
@@ -117,7 +142,9 @@ def _transitions(
         row_of[session[dropped]] = dropped
         following[lost] = requests.state[row_of[session[order][lost]]]
     ended = last & ~cut[session[order]]
-    still_open = ended & (rows.timestamp_ms >= open_from_ms)
+    part = np.searchsorted(parts_ms[:, 1], rows.timestamp_ms)
+    ends = parts_ms[np.minimum(part, len(parts_ms) - 1), 1]
+    still_open = ended & (rows.timestamp_ms >= ends - open_minutes * 6e4)
     reasons[order[still_open]] = OPEN
     whole = dataclasses.replace(
         rows,

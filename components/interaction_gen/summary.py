@@ -54,6 +54,7 @@ class InteractionSummary:
       open: Requests left out because their session may go on after the log's end.
       data_span_ms: First and last request, Unix time in ms.
       config: The component's configuration.
+      begun: Requests left out because their session began before the log.
     """
 
     source: str
@@ -64,6 +65,7 @@ class InteractionSummary:
     open: int
     data_span_ms: tuple[int, int]
     config: dict[str, Any]
+    begun: int = 0
 
     def write(self, uri: str) -> None:
         """Writes the summary below an artifact's URI."""
@@ -101,6 +103,7 @@ def summarise(read: Counts, written: Counts, source: str, config: dict) -> Inter
         open=read.sums[("open",)],
         data_span_ms=(written.first_ms, written.last_ms),
         config=config,
+        begun=read.sums[("begun",)],
     )
 
 
