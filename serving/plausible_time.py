@@ -14,6 +14,7 @@ import numpy as np
 EARLIEST_MS, LATEST_MS = 946_684_800_000, 4_102_444_800_000
 
 _UNITS = ("s", "ms", "us", "ns")
+_WEEK_MS, _YEAR_MS = 7 * 86_400_000, 365 * 86_400_000
 _MS_RANGE = (-(2**63), 2**63 - 1)
 
 
@@ -63,21 +64,17 @@ def _scaled(bound_ms: int, places: int) -> int:
 
 
 def main_span(
-    times_ms: np.ndarray,
-    counts: np.ndarray | None = None,
-    most_stray: float = 0.01,
-    silence_ms: int = 7 * 86_400_000,
+    times_ms: np.ndarray, counts: np.ndarray | None = None, most_stray: float = 0.01
 ) -> tuple[int, int] | None:
-    """First and last time of a log without the few rows of clocks that are years off.
+    """First and last time of a log without the rows of clocks that are years off.
 
-    Such times are plausible by themselves, but lie far from all others: before or after a silence,
-    and few.
+    Such times are plausible by themselves, but lie far from all others: before or after a year
+    without any row, and not half of all; or a week, and few.
 
     Args:
       times_ms: int64 `[N]`, in any order; implausible ones do not count.
       counts: int64 `[N]`, rows of each time; one each without.
-      most_stray: Share of the rows that may be left out.
-      silence_ms: Time without any row that sets a part of the log apart.
+      most_stray: Share of the rows that are few.
 
     Returns:
       None if no time is plausible.
@@ -88,13 +85,21 @@ def main_span(
     times, rows = times_ms[plausible][order], rows[plausible][order]
     if not len(times):
         return None
+    for silence_ms, share in ((_YEAR_MS, 0.49), (_WEEK_MS, most_stray)):
+        kept = _without_ends(times, rows, silence_ms, share)
+        times, rows = times[kept], rows[kept]
+    return int(times[0]), int(times[-1])
+
+
+def _without_ends(times: np.ndarray, rows: np.ndarray, silence_ms: int, share: float) -> slice:
+    """The places that are left of ascending times without the smaller parts at both ends."""
     begins = np.flatnonzero(np.append(True, np.diff(times) > silence_ms))
     sizes = np.add.reduceat(rows, begins)
-    ends = np.append(begins[1:], len(times)) - 1
-    first, last, spare = 0, len(begins) - 1, most_stray * sizes.sum()
+    ends = np.append(begins[1:], len(times))
+    first, last, spare = 0, len(begins) - 1, share * sizes.sum()
     while first < last and min(sizes[first], sizes[last]) <= spare:
         if sizes[first] < sizes[last]:
             spare, first = spare - sizes[first], first + 1
         else:
             spare, last = spare - sizes[last], last - 1
-    return int(times[begins[first]]), int(times[ends[last]])
+    return slice(begins[first], ends[last])

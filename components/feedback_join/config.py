@@ -17,11 +17,15 @@ class FeedbackJoinConfig:
     Attributes:
       feedback_names: Of the F feedbacks, in the transitions' order; ``watch_s`` comes besides.
       wait_minutes: Feedback counts until so long after its request; later it is left out, and
-        counted. A request younger than that at the log's end waits for the next run.
+        counted. A request younger than that at the log's end waits for the next log's join.
       missing: Whether a request without any feedback is one to which the user did nothing, as where
         clients report nothing else than what happened, or one whose feedback was lost, as where
         every item that is shown is reported. What is lost is left out.
       max_bad_share: Share of the rows of a log that may be unusable before the join fails.
+      max_orphan_share: Share of the feedback that may name requests that there are not. More says
+        that requests and feedback are of two services, or that one side's ids have changed.
+      min_feedback_share: Share of the requests to which some feedback must have come. Fewer says
+        that feedback is lost; 0 takes a log without any for one of users who did nothing.
       files: Files to write at most; also how many parts are joined side by side.
     """
 
@@ -29,6 +33,8 @@ class FeedbackJoinConfig:
     wait_minutes: float = 60.0
     missing: Missing = "nothing"
     max_bad_share: float = 0.01
+    max_orphan_share: float = 0.1
+    min_feedback_share: float = 0.001
     files: int = 16
 
     def __post_init__(self) -> None:
@@ -38,10 +44,16 @@ class FeedbackJoinConfig:
             raise ValueError(f"wait_minutes must be positive, got {self.wait_minutes}")
         if self.missing not in MISSING:
             raise ValueError(f"missing is one of {', '.join(MISSING)}, not {self.missing!r}")
-        if not 0 <= self.max_bad_share <= 1:
-            raise ValueError(f"max_bad_share is a share from 0 to 1, not {self.max_bad_share}")
+        for name in ("max_bad_share", "max_orphan_share", "min_feedback_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share from 0 to 1, not {getattr(self, name)}")
         if self.files < 1:
             raise ValueError(f"files must be at least 1, got {self.files}")
+
+    @property
+    def wait_ms(self) -> int:
+        """``wait_minutes`` in ms."""
+        return round(self.wait_minutes * 60_000)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,23 +63,45 @@ class FeedbackJoinSummary:
     Attributes:
       requests: Rows of the request log.
       feedback: Rows of the feedback log.
+      carried: Requests that had waited since the join of the log before.
+      carried_feedback: Feedback rows, likewise.
+      due: Requests of this log for whose feedback the time is over.
+      answered: Of these, the ones with any.
       joined: Requests written.
       with_feedback: Of those, the ones with any.
-      waiting: Requests too young, which the next run joins.
+      waiting: Requests too young, which the next log's join takes.
       lost: Requests left out because no feedback came.
-      repeated: Rows that repeat a request.
+      repeated: Rows that repeat a request, of this log or of one that is joined already.
       late: Feedback rows that came too late.
-      orphaned: Feedback rows whose request is not in the log.
+      early: Feedback rows that wait for a request, which the next log may have.
+      orphaned: Feedback rows whose request is in no log.
       bad: Unusable rows by reason.
+      first_ms: Time of the log's first row, without those of wrong clocks; 0 for an empty log.
+      last_ms: Likewise of the last.
+      earlier: Name of the directory of the join that this one goes on from; empty for none.
+      earlier_state: What waited there, as a digest.
+      state: What waits here, as a digest.
+      notes: What the reader should know besides, a sentence each.
     """
 
     requests: int = 0
     feedback: int = 0
+    carried: int = 0
+    carried_feedback: int = 0
+    due: int = 0
+    answered: int = 0
     joined: int = 0
     with_feedback: int = 0
     waiting: int = 0
     lost: int = 0
     repeated: int = 0
     late: int = 0
+    early: int = 0
     orphaned: int = 0
     bad: dict[str, int] = dataclasses.field(default_factory=dict)
+    first_ms: int = 0
+    last_ms: int = 0
+    earlier: str = ""
+    earlier_state: str = ""
+    state: str = ""
+    notes: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ def test_logs_are_joined_and_counted(tmp_path, capfd):
         np.ones(3, np.float32),
         3,
     )
-    times = iter((1_000_000, 1_001_000, 9_000_000))
+    times = iter(1_700_000_000_000 + at for at in (0, 1_000, 9_000_000))
     with InteractionLogger(tmp_path / "log", now_ms=lambda: next(times)) as log:
         log.log_request(RequestContext("a", "s", "u", 0, "policy"), answer, 0, 5.0)
         log.log_feedback("a", {"click": 1.0})

@@ -40,9 +40,12 @@ def test_few_times_years_off_are_no_part_of_a_logs_span():
     stray = [0, 946_684_800_001, 1_400_000_000_000, 1_900_000_000_000, 4_000_000_000_000]
     assert main_span(np.append(times, stray)) == (times[0], times[-1])
     assert main_span(np.asarray([0, 5])) is None
-    # As many as these are no accident.
-    many = np.append(times, np.full(50, 1_900_000_000_000))
-    assert main_span(many) == (times[0], 1_900_000_000_000)
+    # A pause of a month is one if it is not for a few rows, but one of years is none.
+    paused = times[-1] + 30 * DAY
+    assert main_span(np.append(times, np.full(50, paused))) == (times[0], paused)
+    assert main_span(np.append(times, np.full(5, paused))) == (times[0], times[-1])
+    years = np.full(300, 1_900_000_000_000)
+    assert main_span(np.append(times, years)) == (times[0], times[-1])
 
 
 @settings(deadline=None)

@@ -28,6 +28,8 @@ from tests.beam_runners import RUNNERS, beam_args
 NAMES = ("click", "like")
 CONFIG = FeedbackJoinConfig(NAMES, wait_minutes=1.0, files=3)
 MINUTE = 60_000
+#: Times of the small logs count from here.
+BEGIN = 1_700_000_000_000
 
 
 def request(name, at=0, step=0):
@@ -36,7 +38,7 @@ def request(name, at=0, step=0):
         "session_id": f"session of {name}",
         "user_id": "ann",
         "step": step,
-        "timestamp_ms": at,
+        "timestamp_ms": BEGIN + at,
         "state": [0.1, 0.2],
         "predictions": [0.5, 0.25],
         "candidate_count": 1,
@@ -50,7 +52,7 @@ def request(name, at=0, step=0):
 
 
 def came(name, at, what, value=1.0):
-    return {"request_id": name, "timestamp_ms": at, "name": what, "value": value}
+    return {"request_id": name, "timestamp_ms": BEGIN + at, "name": what, "value": value}
 
 
 def frames(requests, feedback):
@@ -70,7 +72,7 @@ def test_feedback_meets_its_request():
         came("a", MINUTE + 1, "like"),
         came("x", 20, "click"),
     ]
-    joined = join(*frames(requests, feedback), CONFIG, log_end_ms=5 * MINUTE)
+    joined = join(*frames(requests, feedback), CONFIG, log_end_ms=BEGIN + 5 * MINUTE)
     rows = {row["request_id"]: row for row in joined.requests.to_dicts()}
     assert rows["a"]["feedback"] == [1.0, 0.0]
     assert rows["a"]["watch_s"] == 7.5
@@ -79,16 +81,22 @@ def test_feedback_meets_its_request():
     assert joined.counts == {
         "requests": 4,
         "feedback": 5,
+        "carried": 0,
+        "carried_feedback": 0,
+        "due": 2,
+        "answered": 1,
         "joined": 2,
         "with_feedback": 1,
         "waiting": 1,
         "lost": 0,
         "repeated": 1,
         "late": 1,
+        "early": 0,
         "orphaned": 1,
     }
+    assert (joined.orphans, joined.silent) == (["x"], ["b"])
     lost = dataclasses.replace(CONFIG, missing="lost")
-    without = join(*frames(requests, feedback), lost, log_end_ms=5 * MINUTE)
+    without = join(*frames(requests, feedback), lost, log_end_ms=BEGIN + 5 * MINUTE)
     assert without.requests["request_id"].to_list() == ["a"]
     assert without.counts["lost"] == 1
 
@@ -104,17 +112,19 @@ def test_any_logs_are_joined_as_by_a_loop(rows, times):
     requests = [request(name, at) for name, at in zip("abc", times, strict=True)]
     feedback = [came(name, at, what) for name, at, what in rows]
     end = 3 * MINUTE
-    joined = join(*frames(requests, feedback), CONFIG, end)
+    joined = join(*frames(requests, feedback), CONFIG, BEGIN + end)
     found = {row["request_id"]: row for row in joined.requests.to_dicts()}
     for one in requests:
-        name, asked = one["request_id"], one["timestamp_ms"]
+        name, asked = one["request_id"], one["timestamp_ms"] - BEGIN
         if asked > end - MINUTE:
             assert name not in found
             continue
         seen = {what for who, at, what in rows if who == name and at <= asked + MINUTE}
         assert found[name]["feedback"] == [float(what in seen) for what in NAMES]
         assert found[name]["watch_s"] == float("watch_s" in seen)
-    assert joined.counts["orphaned"] == sum(name == "x" for name, _, _ in rows)
+    orphans = [at for name, at, _ in rows if name == "x"]
+    assert joined.counts["orphaned"] == sum(at <= end - MINUTE for at in orphans)
+    assert joined.counts["early"] == sum(at > end - MINUTE for at in orphans)
 
 
 def ranking(count=2):
@@ -249,6 +259,8 @@ def test_what_cannot_be_read_is_named(logs, tmp_path):
         {"wait_minutes": 0.0},
         {"missing": "maybe"},
         {"max_bad_share": 2.0},
+        {"max_orphan_share": -0.1},
+        {"min_feedback_share": 1.1},
         {"files": 0},
     ],
 )
