@@ -17,9 +17,9 @@ from tf_agents.utils import common
 
 from agents.bcq_policy import BcqPolicy
 from agents.fusion_config import BcqConfig
+from agents.optimizers import adam
 from models.fusion_networks import ActionVae, Perturbation, TwinCritics
 from models.initializers import seed_for
-from models.keras import keras
 
 
 class BcqInfo(NamedTuple):
@@ -76,8 +76,6 @@ class BcqAgent(tf_agent.TFAgent):
         self.target_perturbation = Perturbation(*sizes, config.rho, units, seed=seed)
         self.critics = TwinCritics(*sizes, units, seed=seed)
         self.target_critics = TwinCritics(*sizes, units, seed=seed)
-        # The fused kernel of the legacy optimizer updates a variable in one operation.
-        adam = keras.optimizers.legacy.Adam
         self.vae_optimizer = adam(config.vae_learning_rate)
         self.perturbation_optimizer = adam(config.perturbation_learning_rate)
         self.critic_optimizer = adam(config.critic_learning_rate)

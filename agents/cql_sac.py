@@ -10,8 +10,8 @@ from tf_agents.policies import greedy_policy
 
 from agents.fusion_adapters import CriticNetwork, GaussianActorNetwork
 from agents.fusion_config import CqlSacConfig
+from agents.optimizers import adam
 from models.initializers import seed_for
-from models.keras import keras
 
 
 class CqlSacAgent(cql_sac_agent.CqlSacAgent):
@@ -39,7 +39,6 @@ class CqlSacAgent(cql_sac_agent.CqlSacAgent):
                 name=name,
             )
 
-        adam = keras.optimizers.legacy.Adam
         super().__init__(
             time_step_spec,
             action_spec,

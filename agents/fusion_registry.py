@@ -12,6 +12,7 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from agents.bcq import build_bcq
+from agents.carried_state import BCQ, CQL_SAC, TD3, XMTF, CarriedState
 from agents.cql_sac import build_cql_sac
 from agents.fusion_config import (
     BcqConfig,
@@ -35,6 +36,7 @@ class FusionAgentEntry:
       config: Class of its hyper-parameters.
       build: Takes time step spec, action spec, hyper-parameters and a seed, and gives the agent.
       summary: One line for ``--help``.
+      carried: What a warm start keeps of its state, and what begins anew.
       needs_candidates: Whether it learns from the candidates' predictions and has a ``fusion`` of
         its own, of states that its ``normalized`` gives; its observations are then those of
         ``agents.xmtf.xmtf_specs``, and its actions as many as the predictions.
@@ -43,6 +45,7 @@ class FusionAgentEntry:
     config: type[FusionAgentConfig]
     build: Callable[[Any, Any, Any, int], tf_agent.TFAgent]
     summary: str
+    carried: CarriedState
     needs_candidates: bool = False
 
 
@@ -55,18 +58,24 @@ def _build_xmtf(
 
 
 FUSION_AGENTS: dict[str, FusionAgentEntry] = {
-    "bcq": FusionAgentEntry(BcqConfig, build_bcq, "BatchRL-MTF's: actions near those of the logs"),
-    "td3": FusionAgentEntry(Td3Config, build_td3, "twin critics, free of the logs' actions"),
+    "bcq": FusionAgentEntry(
+        BcqConfig, build_bcq, "BatchRL-MTF's: actions near those of the logs", BCQ
+    ),
+    "td3": FusionAgentEntry(Td3Config, build_td3, "twin critics, free of the logs' actions", TD3),
     "uwac_td3": FusionAgentEntry(
-        UwacTd3Config, build_uwac_td3, "TD3 that learns less where its critics are uncertain"
+        UwacTd3Config,
+        build_uwac_td3,
+        "TD3 that learns less where its critics are uncertain",
+        TD3,
     ),
     "cql_sac": FusionAgentEntry(
-        CqlSacConfig, build_cql_sac, "SAC with low values for actions that the logs lack"
+        CqlSacConfig, build_cql_sac, "SAC with low values for actions that the logs lack", CQL_SAC
     ),
     "xmtf": FusionAgentEntry(
         XmtfConfig,
         _build_xmtf,
         "no formula: monotonic cells of two stages, the outer one learned by RL",
+        XMTF,
         needs_candidates=True,
     ),
 }

@@ -29,7 +29,7 @@ class OfflineLog:
     """What training reports every so many steps.
 
     Attributes:
-      step: Steps so far.
+      step: Steps of this training so far.
       loss: Mean total loss of the steps since the last log.
       losses: Mean of the agent's own figures over the same steps, by name.
       data_q: Mean of min_j Q_j(s, a) over a fixed sample of the data.
@@ -58,29 +58,32 @@ def train_offline(
     on_log: Callable[[OfflineLog], None] | None = None,
     checkpoint_dir: str | None = None,
     checkpoint_every: int = 10_000,
+    made_before: int = 0,
 ) -> list[OfflineLog]:
-    """Trains until the agent has made ``steps`` steps in all.
+    """Trains until the agent has made ``steps`` steps, besides those before this training.
 
     Minibatches are drawn uniformly with replacement; which ones is a function of the seed and the
-    step's number. ``log_every`` steps run in one call of TensorFlow.
+    step's number, which counts the steps before this training too. ``log_every`` steps run in one
+    call of TensorFlow.
 
     Args:
       agent: One of ``agents.fusion_registry.build_agent``.
       table: The transitions.
-      steps: Training steps, those of an earlier run included.
+      steps: Training steps, those of a killed run of this training included.
       batch_size: Transitions per step.
       seed: Of the minibatches.
       log_every: Steps between logs.
       on_log: Called with every log.
       checkpoint_dir: Where the agent is saved and, if it was, resumed; None saves nothing.
       checkpoint_every: Steps between checkpoints, rounded up to logs; the last step saves one too.
+      made_before: Steps of earlier trainings, from whose end this one goes on (warm start).
 
     Returns:
       All logs of this call.
 
     Raises:
       ValueError: if the table is empty, its shapes differ or are not the agent's, a number is not
-        finite or an action out of bounds.
+        finite or an action out of bounds; if the agent has not made the steps before.
       TrainingDivergedError: if a loss is not finite.
     """
     data = transition_tensors(agent, table)
@@ -89,7 +92,10 @@ def train_offline(
     if checkpoint_dir is not None:
         checkpoint = tf.train.Checkpoint(agent=agent)
         manager = tf.train.CheckpointManager(checkpoint, checkpoint_dir, max_to_keep=1)
-        checkpoint.restore(manager.latest_checkpoint)
+        if manager.latest_checkpoint is not None:
+            # Optimizers make their variables in the first step, and get their values then.
+            status = checkpoint.restore(manager.latest_checkpoint)
+            status.assert_existing_objects_matched()
     run = training_loop(agent, data, batch_size, seed, candidates)
     sample = tf.random.stateless_uniform(
         [min(_Q_SAMPLE, data.states.shape[0])],
@@ -99,7 +105,12 @@ def train_offline(
     )
     mean_q = _mean_q(agent, tf.gather(data.states, sample), tf.gather(data.actions, sample))
     logs: list[OfflineLog] = []
-    done = int(agent.train_step_counter)
+    done = int(agent.train_step_counter) - made_before
+    if done < 0:
+        raise ValueError(
+            f"the agent has made {done + made_before} steps, not the {made_before} before this "
+            "training"
+        )
     while done < steps:
         count = min(log_every - done % log_every, steps - done)
         try:

@@ -10,8 +10,8 @@ from tf_agents.utils import common
 
 from agents.fusion_adapters import ActorNetwork, CriticNetwork
 from agents.fusion_config import Td3Config
+from agents.optimizers import adam
 from models.initializers import seed_for
-from models.keras import keras
 
 
 class Td3Agent(td3_agent.Td3Agent):
@@ -65,9 +65,8 @@ class Td3Agent(td3_agent.Td3Agent):
             critic_network_2=critic("critic_2"),
             target_critic_network=critic("target_critic_1"),
             target_critic_network_2=critic("target_critic_2"),
-            # The fused kernel of the legacy optimizer updates a variable in one operation.
-            actor_optimizer=keras.optimizers.legacy.Adam(config.actor_learning_rate),
-            critic_optimizer=keras.optimizers.legacy.Adam(config.critic_learning_rate),
+            actor_optimizer=adam(config.actor_learning_rate),
+            critic_optimizer=adam(config.critic_learning_rate),
             target_update_tau=config.target_update_tau,
             target_update_period=config.policy_delay,
             actor_update_period=config.policy_delay,

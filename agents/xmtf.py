@@ -17,11 +17,11 @@ from tf_agents.utils import common, tensor_normalizer
 
 from agents.fusion_adapters import ActorNetwork, CriticNetwork
 from agents.fusion_config import XmtfConfig
+from agents.optimizers import adam
 from agents.xmtf_inner_stage import InnerStage
 from agents.xmtf_policy import XmtfPolicy
 from models.fusion.formula_free import FormulaFreeFusion
 from models.initializers import seed_for
-from models.keras import keras
 from models.observation import MASK, PREDICTIONS, STATE
 
 
@@ -116,8 +116,6 @@ class XmtfAgent(tf_agent.TFAgent):
         for network in (self.actor, self.target_actor, self.critic, self.target_critic):
             network.create_variables()
         self.normalizer = tensor_normalizer.StreamingTensorNormalizer(state_spec)
-        # The fused kernel of the legacy optimizer updates a variable in one operation.
-        adam = keras.optimizers.legacy.Adam
         self.critic_optimizer = adam(config.critic_learning_rate)
         self.actor_optimizer = adam(config.actor_learning_rate)
         policy = XmtfPolicy(

@@ -91,7 +91,8 @@ class InnerStage(tf.Module):
           mask: bool `[batch, candidate]`.
           states: float32 `[batch, S]`, normalised.
           actions: float32 `[batch, K]`.
-          step: Number of the step, from 0.
+          step: Number of the step, from 0 at the cells' very first: a warm start goes on
+            counting, or the cells would be fitted to the identity once more.
 
         Returns:
           What :meth:`losses` gives, before the step; zeros without inner stage.
@@ -104,10 +105,11 @@ class InnerStage(tf.Module):
             inner = self.fusion.inner(predictions, states)
             parts = self._losses(predictions, mask, inner, actions)
             value = self.loss(*parts)
+            early = step < self.config.warmup_steps
             if self.config.warmup_steps:
-                early = step < self.config.warmup_steps
-                self._rate.assign(tf.where(early, _WARMUP_RATE, self.config.inner_learning_rate))
                 value = tf.where(early, identity_loss(predictions, inner, mask), value)
+        # Always, as a restored variable has the rate of the settings that it was saved with.
+        self._rate.assign(tf.where(early, _WARMUP_RATE, self.config.inner_learning_rate))
         gradients = tape.gradient(value, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return parts

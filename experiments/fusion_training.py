@@ -96,7 +96,10 @@ def load_agent(
     found = tf.train.latest_checkpoint(os.path.join(directory, _CHECKPOINTS))
     if found is None:
         raise ValueError(f"there is no trained agent in {directory}: delete it and run again")
-    tf.train.Checkpoint(agent=agent).restore(found).expect_partial()
+    status = tf.train.Checkpoint(agent=agent).restore(found)
+    status.assert_existing_objects_matched()
+    # Optimizers, which only training needs.
+    status.expect_partial()
     return TfAgentsPolicy(agent.policy)
 
 

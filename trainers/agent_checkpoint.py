@@ -27,7 +27,11 @@ def save_agent(agent: Any, serving_model_dir: str) -> None:
 
 
 def restore_agent(agent: Any, serving_model_dir: str) -> None:
-    """Gives an agent the state of an earlier one; its count of training steps starts at 0.
+    """Gives an agent the state of an earlier one; ``agents.carried_state`` says what is in it.
+
+    The count of training steps goes on too: xMTF's cells are prepared in the first steps of their
+    life, and would be wiped if these came once more. Draws that follow from the step's number are
+    new ones.
 
     Args:
       agent: A new agent.
@@ -47,7 +51,6 @@ def restore_agent(agent: Any, serving_model_dir: str) -> None:
             f"{str(error).strip().splitlines()[0]}. Train with its method, settings and states, or "
             "start without it"
         ) from error
-    agent.train_step_counter.assign(0)
 
 
 def _beside(serving_model_dir: str) -> str:

@@ -58,6 +58,7 @@ def run_fn(fn_args: FnArgs) -> None:
     )
     if fn_args.base_model:
         restore_agent(agent, fn_args.base_model)
+    made_before = int(agent.train_step_counter)
     checkpoint_dir = os.path.join(config.checkpoint_dir, _digest(fn_args))
     writer = tf.summary.create_file_writer(fn_args.model_run_dir)
     history: list[OfflineLog] = []
@@ -82,6 +83,7 @@ def run_fn(fn_args: FnArgs) -> None:
         log_every=config.log_every,
         on_log=on_log,
         checkpoint_dir=checkpoint_dir,
+        made_before=made_before,
     )
     writer.close()
     agreement = order_agreement(agent, table, config.fusion)
@@ -100,6 +102,7 @@ def run_fn(fn_args: FnArgs) -> None:
                 "data_span_ms": [manifest.first_ms, manifest.last_ms],
                 "transitions": table.num_transitions,
                 "base_model": fn_args.base_model or "",
+                "steps_before": made_before,
                 **({} if agreement is None else {"order_agreement": agreement}),
             },
             code_version=config.code_version,

@@ -286,11 +286,12 @@ class StreamingTrainer:
         self.state = dataclasses.replace(state, skipped={})
         path = os.path.join(self._directory, _CHECKPOINTS, checkpoint)
         try:
-            self._checkpoint.restore(path).expect_partial()
-        except tf.errors.OpError as error:
+            # What it lacks would go on with random values.
+            self._checkpoint.restore(path).assert_existing_objects_matched()
+        except (tf.errors.OpError, AssertionError) as error:
             raise DataError(
-                f"{path}, where this stream stopped, is missing or damaged: begin anew in another "
-                "directory"
+                f"{path}, where this stream stopped, is missing, damaged or of another version of "
+                "the agent: begin anew in another directory"
             ) from error
         self._refill()
 

@@ -1,6 +1,7 @@
 """Sessions arrive in files; the agent trains on each, resumes where it was, and exports."""
 
 import dataclasses
+import json
 import os
 
 import numpy as np
@@ -125,6 +126,18 @@ def test_a_damaged_file_is_noted_and_a_half_written_one_is_not_looked_at(arrivin
     assert resumed.state.transitions == batch.size + mended.size
 
 
+def test_a_checkpoint_without_a_part_of_the_agent_is_refused(arriving, tmp_path):
+    """It would go on from random values, and nobody would know."""
+    deliver(arriving, "a.gz")
+    trainer = StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
+    run(trainer)
+    saved = json.loads((tmp_path / "out" / "stream.json").read_text())["checkpoint"]
+    part = tf.train.Checkpoint(actor=trainer.agent.actor)
+    tf.train.Checkpoint(agent=part).write(str(tmp_path / "out" / "checkpoints" / saved))
+    with pytest.raises(DataError, match="of another version of the agent"):
+        StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
+
+
 def test_what_does_not_fit_is_refused(arriving, tmp_path):
     deliver(arriving, "a.gz")
     trainer = StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
@@ -136,7 +149,7 @@ def test_what_does_not_fit_is_refused(arriving, tmp_path):
         StreamingTrainer(str(tmp_path / "nowhere"), str(tmp_path / "new"), CONFIG)
     for part in (tmp_path / "out" / "checkpoints").glob("*.index"):
         part.unlink()
-    with pytest.raises(DataError, match="where this stream stopped, is missing or damaged"):
+    with pytest.raises(DataError, match="where this stream stopped, is missing, damaged or"):
         StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
     (tmp_path / "out" / "stream.json").write_text("{")
     with pytest.raises(DataError, match="damaged"):
