@@ -31,9 +31,11 @@ class BlessingConfig:
         the value in a first run, which has no current policy.
       max_outside_share: Most of the coordinates of actions, as a share, beyond the logged actions'
         1% and 99% quantiles. What a Q network says there is extrapolated.
-      min_order_agreement: Least share of the candidates' pairs that a policy with a trained fusion
-        orders as the log's fusion would by the same actions. Below it the estimate is of another
-        ranking. 0.5 is chance; ours is halfway between that and certainty, rounded down.
+      min_order_agreement: Least share of the pairs of a shown and another candidate of the log in
+        which a policy with a trained fusion puts the shown one first too, by the logged action.
+        Below it the estimate is of another ranking. 0.5 is chance. Ours is what 0.7 of all pairs
+        comes to, halfway to certainty, in requests of random predictions: what is shown is far from
+        most others, so that these pairs are agreed on more easily.
       allow_constant: Whether a policy may take the same action in every state. Bayesian
         optimisation and fixed weights do so by design: set it for them. A policy learned from
         states that does so has collapsed.
@@ -43,7 +45,7 @@ class BlessingConfig:
     max_drop: float = 0.0
     min_value: float | None = None
     max_outside_share: float = 0.5
-    min_order_agreement: float = 0.7
+    min_order_agreement: float = 0.8
     allow_constant: bool = False
 
     def __post_init__(self) -> None:
@@ -130,9 +132,10 @@ def decide(
     reasons, notes = guard_actions(actions, config), []
     if order_agreement is not None and order_agreement < config.min_order_agreement:
         reasons.append(
-            f"the policy's own fusion orders {order_agreement:.1%} of the candidates' pairs as the "
-            f"log's fusion does, fewer than the required {config.min_order_agreement:.1%}: the "
-            "estimate is of another ranking (train longer, or with more warmup_steps)"
+            "the policy's own fusion puts what the log showed first in "
+            f"{order_agreement:.1%} of its pairs with other candidates, fewer than the required "
+            f"{config.min_order_agreement:.1%}: the estimate is of another ranking (train longer, "
+            "with more warmup_steps, or from the policy that served the log, --base-policy)"
         )
     if candidate is None:
         return Verdict(False, reasons or ["the policy's value was not estimated"], notes)

@@ -86,7 +86,7 @@ def run_fn(fn_args: FnArgs) -> None:
         made_before=made_before,
     )
     writer.close()
-    agreement = order_agreement(agent, table, config.fusion)
+    agreement = order_agreement(agent, table)
     export_policy(
         policy_module(agent, spec.state_dim),
         fn_args.serving_model_dir,

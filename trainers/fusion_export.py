@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from models.fusion.config import AnyFusionConfig, FormulaFreeConfig
 from models.fusion.formula_free import RawStateFusion
-from models.fusion.registry import build_fusion
 from models.fusion.saved_policy import PolicyModule, agent_function
 from trainers.transition_data import TransitionTable
 
@@ -45,37 +44,40 @@ def exported_fusion(agent: Any, logged: AnyFusionConfig) -> AnyFusionConfig:
     return logged
 
 
-def order_agreement(agent: Any, table: TransitionTable, logged: AnyFusionConfig) -> float | None:
-    """How nearly an agent's own fusion orders candidates as the log's would by the same actions.
+def order_agreement(agent: Any, table: TransitionTable) -> float | None:
+    """How often an agent's own fusion puts what was shown above what was not, as the log's did.
 
     Off-policy estimators value actions by what they did in the log. Trained cells change what an
     action does: an estimate of such a policy is of another ranking, the more so the lower this is.
 
+    The log itself is compared with: by a logged action, the fusion of the time put the shown
+    candidate first. Which fusion that was need not be known: from the second day on it has the
+    cells of the ranker that served, and a window of days was served by several. It supposes that
+    the first of a ranking is shown, as simulator and :mod:`serving` do it.
+
     Args:
       agent: The agent.
       table: Its transitions.
-      logged: The fusion under which they were logged.
 
     Returns:
-      Share of the pairs of candidates that both order alike, of those that the log's fusion does
-      not hold for equal; None for an agent without trained cells.
+      Share of the pairs of a shown and another candidate that the agent's fusion orders likewise by
+      the logged actions, of those whose predictions differ; None for an agent without trained
+      cells, and where there are no such pairs.
     """
     own = _own_fusion(agent)
-    if own is None or table.predictions is None or table.mask is None:
+    if own is None or table.predictions is None or table.mask is None or table.shown is None:
         return None
-    if isinstance(logged, FormulaFreeConfig):
-        logged = dataclasses.replace(logged, saved_cells=False)
     rows = tf.range(0, table.num_transitions, max(1, table.num_transitions // _REQUESTS))
-    states, mask = tf.gather(table.states, rows), tf.gather(table.mask, rows)
-    predictions = tf.cast(tf.gather(table.predictions, rows), tf.float32)
-    actions = agent.greedy_actions(states, tf.constant([0, 0]))
-    reference = build_fusion(logged, own.num_predictions).scores(predictions, actions, states)
-    scores = own.scores(predictions, actions, states)
-    ordered = reference[:, :, tf.newaxis] < reference[:, tf.newaxis, :]
-    ordered &= mask[:, :, tf.newaxis] & mask[:, tf.newaxis, :]
-    alike = ordered & (scores[:, :, tf.newaxis] < scores[:, tf.newaxis, :])
-    count = tf.reduce_sum(tf.cast(ordered, tf.float64))
-    return float(tf.math.divide_no_nan(tf.reduce_sum(tf.cast(alike, tf.float64)), count))
+    states, actions, mask, shown, others = (
+        tf.gather(part, rows)
+        for part in (table.states, table.actions, table.mask, table.shown, table.predictions)
+    )
+    both = tf.cast(tf.concat([shown[:, tf.newaxis], others], axis=1), tf.float32)
+    scores = own.scores(both, actions, states)
+    pairs = mask & tf.reduce_any(others != shown[:, tf.newaxis], axis=-1)
+    alike = pairs & (scores[:, 1:] < scores[:, :1])
+    count = int(tf.math.count_nonzero(pairs))
+    return int(tf.math.count_nonzero(alike)) / count if count else None
 
 
 def _own_fusion(agent: Any) -> RawStateFusion | None:

@@ -31,6 +31,7 @@ class CandidateRows:
         self._limit, self._max_bytes = limit, max_bytes
         self._predictions: list[np.ndarray] = []
         self._counts: list[np.ndarray] = []
+        self._shown: list[np.ndarray] = []
         self._bytes = 0
         # What is kept of a request does not depend on time or place of the run.
         self._random = np.random.default_rng(0)
@@ -43,6 +44,8 @@ class CandidateRows:
         """
         counts = batch.candidate_count.astype(np.int64)
         predictions = batch.predictions
+        # Before any are left out, as what was shown may be among them.
+        self._shown.append(predictions[np.cumsum(counts) - counts + batch.chosen].astype(DTYPE))
         if self._limit and counts.max(initial=0) > self._limit:
             kept = self._drawn(counts)
             predictions, counts = predictions[kept], np.minimum(counts, self._limit)
@@ -75,6 +78,10 @@ class CandidateRows:
         places = first[order][:, None] + np.arange(width)
         predictions[mask] = flat[places[mask]]
         return predictions, mask
+
+    def shown(self, order: np.ndarray) -> np.ndarray:
+        """Predictions of the candidates that were shown, float16 `[N, K]`, as of :meth:`padded`."""
+        return np.concatenate(self._shown)[order]
 
     def _drawn(self, counts: np.ndarray) -> np.ndarray:
         """Which candidates are kept, in their order: bool `[candidate]`."""

@@ -44,6 +44,7 @@ class TransitionTable:
       predictions: Of the candidates, float16 `[N, C, K]`, 0 where there is none; None unless they
         were asked for.
       mask: bool `[N, C]`, False where there is no candidate; None as ``predictions`` is.
+      shown: Of the candidate that was shown, float16 `[N, K]`; None as ``predictions`` is.
     """
 
     states: tf.Tensor
@@ -62,6 +63,7 @@ class TransitionTable:
     num_cut: int = 0
     predictions: tf.Tensor | None = None
     mask: tf.Tensor | None = None
+    shown: tf.Tensor | None = None
 
     @property
     def num_transitions(self) -> int:
@@ -217,9 +219,10 @@ class _Rows:
         keep = session >= first
         order, session = order[keep], session[keep] - first
         taken = {name: values[order] for name, values in columns.items()}
-        predictions = mask = None
+        predictions = mask = shown = None
         if self._candidates is not None:
             predictions, mask = map(tf.constant, self._candidates.padded(order))
+            shown = tf.constant(self._candidates.shown(order))
         return TransitionTable(
             states=tf.constant(taken["state"]),
             actions=tf.constant(taken["action"]),
@@ -237,6 +240,7 @@ class _Rows:
             num_cut=cut,
             predictions=predictions,
             mask=mask,
+            shown=shown,
         )
 
 

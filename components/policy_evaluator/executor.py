@@ -150,7 +150,11 @@ def _own_cells(policy: SavedPolicy) -> str | None:
     if not (isinstance(config, FormulaFreeConfig) and config.saved_cells):
         return None
     alike = policy.metadata.config.get("order_agreement")
-    share = "" if alike is None else f" (they order {alike:.1%} of the candidates' pairs alike)"
+    share = (
+        ""
+        if alike is None
+        else f" (they put what it showed first in {alike:.1%} of its pairs with others)"
+    )
     return (
         "the estimates are of the policy's actions on the fusion of the log, from which the "
         f"policy's own cells differ{share}; the simulator's value is that of the policy itself"

@@ -96,7 +96,7 @@ def test_each_method_learns_from_actions_of_its_own_fusion(run, policy):
         other.check_fusion(policy.metadata.fusion_config.action_meaning(), "the log")
     assert {row.policy for row in summary.comparison} == {"constant", "td3", "xmtf"}
     assert set(summary.estimates) >= {"conservative", "fqe"}
-    assert any("own cells differ (they order" in reason for reason in summary.reasons)
+    assert any("own cells differ (they put" in reason for reason in summary.reasons)
     assert summary.blessed == (summary.pushed_model is not None)
     losses = summary.history[-1]["losses"]
     assert losses["transfer_loss"] > 0

@@ -12,6 +12,7 @@ from datasets.errors import DataError
 from datasets.transitions import TransitionManifest
 from models.fusion.cells_config import CellsConfig
 from models.fusion.config import FormulaFreeConfig, FusionConfig
+from models.fusion.registry import build_fusion
 from models.fusion.saved_policy import PolicyMetadata, SavedPolicy, export_policy
 from tests.transition_batches import SPEC
 from trainers.fusion import run_fn
@@ -34,10 +35,37 @@ def build(**changes):
 RNG = np.random.default_rng(0)
 TABLE = types.SimpleNamespace(
     states=(7 + 3 * RNG.normal(size=(ROWS, STATES))).astype(np.float32),
+    actions=RNG.uniform(-1, 1, (ROWS, TASKS)).astype(np.float32),
     predictions=tf.constant(RNG.random((ROWS, CANDIDATES, TASKS)).astype(np.float16)),
+    # The shown candidate, which the random part that is kept may lack or hold.
+    shown=tf.constant(RNG.random((ROWS, TASKS)).astype(np.float16)),
     mask=tf.constant(RNG.random((ROWS, CANDIDATES)) < 0.7),
     num_transitions=ROWS,
 )
+
+
+def logged_by(fusion, *, rows=60, seed=0):
+    """A log of requests whose shown candidate is the first of a fusion's ranking."""
+    random = np.random.default_rng(seed)
+    states = (7 + 3 * random.normal(size=(rows, STATES))).astype(np.float32)
+    actions = random.uniform(-1, 1, (rows, TASKS)).astype(np.float32)
+    predictions = random.random((rows, CANDIDATES, TASKS)).astype(np.float16)
+    scores = fusion.scores(*map(tf.constant, (predictions.astype(np.float32), actions, states)))
+    return types.SimpleNamespace(
+        states=states,
+        actions=actions,
+        predictions=tf.constant(predictions),
+        shown=tf.constant(predictions[np.arange(rows), np.argmax(scores, axis=1)]),
+        mask=tf.ones([rows, CANDIDATES], tf.bool),
+        num_transitions=rows,
+    )
+
+
+def one_after_another(*tables):
+    """A window of several days."""
+    names = ("states", "actions", "predictions", "shown", "mask")
+    columns = {name: tf.concat([getattr(one, name) for one in tables], 0) for name in names}
+    return types.SimpleNamespace(**columns, num_transitions=len(columns["states"]))
 
 
 @pytest.mark.parametrize(
@@ -62,33 +90,68 @@ def test_the_exported_policy_is_the_agent_with_its_normaliser(outer, tmp_path):
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
 
-def test_the_agreement_of_two_orders_by_loops():
+def test_the_agreement_with_the_log_by_loops():
     agent = build()
-    predictions = TABLE.predictions.numpy().astype(np.float32)
-    states = tf.constant(TABLE.states)
-    action = agent.greedy_actions(states).numpy()
-    a = np.where(action < 0, 0.45 * action, 4.0 * action)[:, np.newaxis]
-    log = (predictions * (1 + a * predictions)).sum(axis=2)
-    own = agent.fusion.scores(
-        tf.constant(predictions), tf.constant(action), agent.normalized(states)
-    ).numpy()
+    table = types.SimpleNamespace(**vars(TABLE))
+    candidates = TABLE.predictions.numpy()
+    candidates[2, 3] = TABLE.shown.numpy()[2]
+    mask = TABLE.mask.numpy()
+    mask[2, 3] = True
+    table.predictions, table.mask = tf.constant(candidates), tf.constant(mask)
+
+    def score(row, predictions):
+        return agent.fusion.scores(
+            tf.constant(predictions[np.newaxis, np.newaxis].astype(np.float32)),
+            tf.constant(TABLE.actions[row : row + 1]),
+            agent.normalized(tf.constant(TABLE.states[row : row + 1])),
+        ).numpy()[0, 0]
+
     alike = pairs = 0
     for row in range(ROWS):
-        for i in np.flatnonzero(TABLE.mask[row]):
-            for j in np.flatnonzero(TABLE.mask[row]):
-                if log[row, i] < log[row, j]:
-                    pairs += 1
-                    alike += own[row, i] < own[row, j]
-    assert order_agreement(agent, TABLE, FREE) == pytest.approx(alike / pairs)
+        first = score(row, TABLE.shown.numpy()[row])
+        for place in np.flatnonzero(mask[row]):
+            if (row, place) == (2, 3):
+                continue  # the shown one itself
+            pairs += 1
+            alike += score(row, candidates[row, place]) < first
+    assert order_agreement(agent, table) == pytest.approx(alike / pairs)
+
+
+def test_each_day_is_compared_with_the_fusion_that_logged_it(tmp_path):
+    """The first day is explored without cells; the second is ranked by the first policy's."""
+    agent = build()
+    fusion = exported_fusion(agent, FREE)
+    about = PolicyMetadata("xmtf", STATES, TASKS, ("click", "like"), fusion.to_dict())
+    export_policy(policy_module(agent, STATES), str(tmp_path), about)
+    first = logged_by(build_fusion(FREE, TASKS), seed=1)
+    second = logged_by(SavedPolicy(str(tmp_path)).fusion(TASKS), seed=2)
+    # Cells that have learnt nothing yet, and so are not the identity.
+    assert order_agreement(agent, first) < 0.9
+    assert order_agreement(agent, second) == 1.0
+    window = order_agreement(agent, one_after_another(first, second))
+    assert window == pytest.approx((order_agreement(agent, first) + 1.0) / 2)
+    # Other cells than those that served.
+    other = build_agent(
+        "xmtf", STATES, TASKS, XmtfConfig(hidden_units=(6,), cells=CELLS), 5, CANDIDATES
+    )
+    other.normalizer.update(tf.constant(TABLE.states))
+    assert order_agreement(other, second) < 0.9
+
+
+def test_requests_of_one_candidate_say_nothing():
+    table = types.SimpleNamespace(**vars(TABLE))
+    table.predictions = tf.constant(TABLE.shown)[:, tf.newaxis]
+    table.mask = tf.ones([ROWS, 1], tf.bool)
+    assert order_agreement(build(), table) is None
 
 
 def test_without_trained_cells_there_is_nothing_to_save_or_to_compare():
     agent = build(inner_stage=False)
     assert exported_fusion(agent, FREE) == FREE
-    assert order_agreement(agent, TABLE, FREE) is None
+    assert order_agreement(agent, TABLE) is None
     td3 = build_agent("td3", STATES, TASKS, Td3Config(hidden_units=(6,)))
     assert exported_fusion(td3, FusionConfig()) == FusionConfig()
-    assert order_agreement(td3, TABLE, FusionConfig()) is None
+    assert order_agreement(td3, TABLE) is None
     assert not hasattr(policy_module(td3, STATES), "scores")
 
 

@@ -60,6 +60,17 @@ def test_of_too_many_candidates_a_random_part_is_kept():
     np.testing.assert_array_equal(held(2)[0], predictions)
 
 
+def test_what_was_shown_is_kept_whatever_else_is():
+    rows = CandidateRows(1)
+    for batch in BATCHES:
+        rows.add(batch)
+    requests = by_request()
+    order = np.random.default_rng(0).permutation(len(requests))
+    chosen = np.concatenate([batch.chosen for batch in BATCHES])
+    wanted = np.stack([requests[i][chosen[i]] for i in order])
+    np.testing.assert_allclose(rows.shown(order), wanted, rtol=1e-3)
+
+
 def test_there_is_an_end_to_the_memory():
     with pytest.raises(DataError, match=r"buffer_size.*inner_candidates"):
         held(0, max_bytes=100)
@@ -76,6 +87,7 @@ def test_a_table_has_candidates_if_it_is_asked_for_them(tmp_path):
             writer.write(record)
     TransitionManifest(SPEC, {}, 0, 1).write(str(tmp_path))
     assert load_transitions(path).predictions is None
+    assert load_transitions(path).shown is None
     table = load_transitions(path, candidates=0)
     np.testing.assert_array_equal(
         np.sum(table.mask, axis=1), batch.candidate_count[: table.num_transitions]
