@@ -32,7 +32,10 @@ class _Search:
     name: str
     config: Any
     points: int
-    members: int
+
+    @property
+    def members(self) -> int:
+        return search_entry(self.name).compared(self.config)
 
 
 def search(
@@ -93,11 +96,11 @@ def _search(trial: FusionTrial) -> _Search:
         rounds = -(-(trial.setting("bo_points") - _RANDOM_POINTS) // BayesianConfig.batch)
         config = BayesianConfig(initial_points=_RANDOM_POINTS, rounds=rounds)
         # All points of a call cost the same, so a call of the random ones sets the size.
-        return _Search("bayesian", config, config.evaluations, config.batch)
+        return _Search("bayesian", config, config.evaluations)
     config = EvolutionConfig(
         population=trial.setting("es_population"), generations=trial.setting("es_generations")
     )
-    return _Search("evolution", config, config.evaluations, config.population)
+    return _Search("evolution", config, config.evaluations)
 
 
 def _policy(

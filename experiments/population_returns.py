@@ -8,6 +8,7 @@ import tensorflow as tf
 from agents.search.policies import VectorPolicy
 from environments.simulator import draws
 from environments.simulator.dynamics import Simulator
+from environments.simulator.fresh_sessions import FreshSessions
 from environments.simulator.requests import run_request
 from environments.simulator.runner import as_seed
 from models.fusion.base import FusionFunction
@@ -16,10 +17,10 @@ from models.fusion.base import FusionFunction
 class PopulationReturns:
     """Mean discounted return of each member, on sessions that no earlier call has seen.
 
-    All members of a call meet the same users and the same luck, so that they can be compared. The
-    next call has new ones: a search that is scored on the same few sessions again and again learns
-    their luck by heart. A session that has ended runs along and is not counted, so that a member's
-    sessions stay together in the batch.
+    All members of a call meet the same users and the same luck, so that they can be compared, and
+    the next call has new ones (:class:`environments.simulator.fresh_sessions.FreshSessions`). A
+    session that has ended runs along and is not counted, so that a member's sessions stay together
+    in the batch.
     """
 
     def __init__(
@@ -43,15 +44,14 @@ class PopulationReturns:
         """
         self._simulator, self._fusion, self._policy = simulator, fusion, policy
         self._sessions, self._gamma = sessions, gamma
-        self._generator = np.random.default_rng(seed)
+        self._fresh = FreshSessions(simulator.world.num_users, sessions, seed)
         self._run = tf.function(self._returns)
 
     def __call__(self, policy: VectorPolicy) -> np.ndarray:
         """Values `[member]`; ``policy`` is the one given at first, with new parameters."""
-        users = self._generator.integers(self._simulator.world.num_users, size=self._sessions)
-        seed = as_seed(self._generator.integers(2**31, size=2))
+        users, seed = self._fresh.draw()
         members = policy.members
-        seeds = tf.tile(draws.session_seeds(seed, self._sessions), [members, 1])
+        seeds = tf.tile(draws.session_seeds(as_seed(seed), self._sessions), [members, 1])
         returns = self._run(tf.constant(np.tile(users, members), tf.int32), seeds)
         return returns.numpy().reshape(members, self._sessions).mean(axis=1)
 

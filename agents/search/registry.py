@@ -17,11 +17,14 @@ class SearchEntry:
     Attributes:
       config: Class of its settings, all with defaults.
       maximise: ``(objective, dim, config, seed, progress=None)`` to a result.
+      compared: Of a config, how many points of a call are compared with one another alone. They
+        are to be tried on the same sessions, and those of the next comparison on others.
       description: One line for the command line's help.
     """
 
     config: type
     maximise: Callable[..., SearchResult]
+    compared: Callable[[Any], int]
     description: str
 
 
@@ -29,14 +32,22 @@ SEARCHES: dict[str, SearchEntry] = {
     "bayesian": SearchEntry(
         bayesian.BayesianConfig,
         bayesian.maximise,
+        # Its model compares all points, and takes what is luck of each for noise of its own.
+        lambda config: config.batch,
         "Gaussian process with an upper confidence bound, few evaluations",
     ),
     "evolution": SearchEntry(
         evolution.EvolutionConfig,
         evolution.maximise,
+        lambda config: config.population,
         "natural evolution strategy, also for the parameters of a network",
     ),
-    "cem": SearchEntry(cem.CemConfig, cem.maximise, "cross-entropy method"),
+    "cem": SearchEntry(
+        cem.CemConfig,
+        cem.maximise,
+        lambda config: config.population,
+        "cross-entropy method",
+    ),
 }
 
 

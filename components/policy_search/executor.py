@@ -54,8 +54,23 @@ class Executor(base_executor.BaseExecutor):
                 step.best_value,
             )
 
-        policy, result = search_policy(simulator, fusion, config, progress)
-        found = {} if result is None else {"value": result.value}
+        policy, result, held_out = search_policy(simulator, fusion, config, progress)
+        found: dict[str, float | None] = {
+            "held_out_value": held_out.value,
+            # JSON has no NaN; a single session has no deviation.
+            "held_out_standard_error": (held_out.standard_error if config.sessions > 1 else None),
+        }
+        if result is not None:
+            found["value"] = result.value
+            log.info(
+                "%s: the policy found returned %.4g where it was chosen, and %.4g ± %.2g in %d "
+                "sessions that the search has not seen",
+                config.method,
+                result.value,
+                held_out.value,
+                1.96 * held_out.standard_error,
+                config.sessions,
+            )
         export_policy(
             PolicyModule(policy, policy.variables, simulator.state_dim),
             path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["model"])),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,17 +12,19 @@ from agents.search.policies import (
     ConstantVectorPolicy,
     NetworkPolicy,
     NetworkShape,
-    PopulationObjective,
     VectorPolicy,
 )
 from agents.search.registry import search_config, search_entry
 from environments.simulator.dynamics import Simulator
+from environments.simulator.fresh_sessions import DrawnSessions, FreshSessions
 from environments.simulator.runner import SessionRunner
 from environments.simulator.value import figures_of
 from models.fusion.base import FusionFunction
 
 #: No personalisation and no search: equal weights for all predictions.
 CONSTANT = "constant"
+#: Second numbers of the seeds: sessions that points are tried on, and those that none may see.
+_SEARCHED, _HELD_OUT = 0, 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +64,8 @@ class PolicySearchConfig:
         of a mean return is then a few percent of it.
       gamma: Discount of the return; BatchRL-MTF's.
       settings: Overrides of the search's settings.
-      seed: Of the sessions, which are the same for every point, and of the search.
+      seed: Of the search and of the sessions: the same ones for points that are compared with one
+        another, others for the next comparison.
     """
 
     method: str
@@ -83,12 +85,39 @@ class PolicySearchConfig:
             raise ValueError(f"gamma must lie in [0, 1], got {self.gamma}")
 
 
+class HeldOut(NamedTuple):
+    """What a policy earns in sessions that no point of its search was tried on.
+
+    Attributes:
+      value: Mean return.
+      standard_error: Of the mean.
+    """
+
+    value: float
+    standard_error: float
+
+
+class FoundPolicy(NamedTuple):
+    """What a search gave.
+
+    Attributes:
+      policy: The policy found.
+      result: The course of the search, whose ``value`` chose the policy and so flatters it; None
+        where nothing was searched.
+      held_out: What it is worth.
+    """
+
+    policy: VectorPolicy
+    result: SearchResult | None
+    held_out: HeldOut
+
+
 def search_policy(
     simulator: Simulator,
     fusion: FusionFunction,
     config: PolicySearchConfig,
     progress: Progress | None = None,
-) -> tuple[VectorPolicy, SearchResult | None]:
+) -> FoundPolicy:
     """Searches for the policy whose simulated sessions have the highest mean return.
 
     Args:
@@ -96,9 +125,6 @@ def search_policy(
       fusion: Scores candidates by the policy's weights.
       config: The search.
       progress: Told of every call of the objective.
-
-    Returns:
-      The policy found, and the course of the search (None where nothing was searched).
 
     Raises:
       ValueError: if a setting is unknown or out of its range.
@@ -109,31 +135,48 @@ def search_policy(
         policy = NetworkPolicy(NetworkShape(simulator.state_dim, fusion.action_dim))
     else:
         policy = ConstantVectorPolicy(fusion.action_dim)
-    if not method.search:
-        return policy, None
-    entry = search_entry(method.search)
-    settings = search_config(method.search, {**method.defaults, **dict(config.settings)})
-    result = entry.maximise(
-        PopulationObjective(policy, _mean_return(simulator, fusion, policy, config)),
-        policy.size,
-        settings,
-        config.seed,
-        progress,
-    )
-    policy.assign(result.best)
-    return policy, result
+    returns = _Returns(simulator, fusion, policy, config)
+    result = None
+    if method.search:
+        entry = search_entry(method.search)
+        settings = search_config(method.search, {**method.defaults, **dict(config.settings)})
+        fresh = returns.fresh(_SEARCHED)
+        compared = entry.compared(settings)
+
+        def objective(points: np.ndarray) -> np.ndarray:
+            values: list[float] = []
+            for first in range(0, len(points), compared):
+                sessions = fresh.draw()
+                for point in points[first : first + compared]:
+                    policy.assign(point)
+                    values.append(float(returns(sessions).mean()))
+            return np.asarray(values)
+
+        result = entry.maximise(objective, policy.size, settings, config.seed, progress)
+        policy.assign(result.best)
+    found = returns(returns.fresh(_HELD_OUT).draw())
+    error = float(found.std(ddof=1) / np.sqrt(len(found))) if len(found) > 1 else float("nan")
+    return FoundPolicy(policy, result, HeldOut(float(found.mean()), error))
 
 
-def _mean_return(
-    simulator: Simulator, fusion: FusionFunction, policy: VectorPolicy, config: PolicySearchConfig
-) -> Callable[[VectorPolicy], np.ndarray]:
-    # The runner drops sessions that have ended, so that members cannot share a batch.
-    runner = SessionRunner(simulator, fusion, policy)
-    rng = np.random.default_rng(config.seed)
-    users = rng.integers(simulator.world.num_users, size=config.sessions)
+class _Returns:
+    """Discounted returns of a policy, as it is now, in given sessions."""
 
-    def evaluate(_: VectorPolicy) -> np.ndarray:
-        figures = figures_of(runner, users, config.seed, config.gamma)
-        return np.asarray([figures.discounted_return.mean()])
+    def __init__(
+        self,
+        simulator: Simulator,
+        fusion: FusionFunction,
+        policy: VectorPolicy,
+        config: PolicySearchConfig,
+    ) -> None:
+        # The runner drops sessions that have ended, so that members cannot share a batch.
+        self._runner = SessionRunner(simulator, fusion, policy)
+        self._config = config
 
-    return evaluate
+    def fresh(self, purpose: int) -> FreshSessions:
+        users = self._runner.simulator.world.num_users
+        return FreshSessions(users, self._config.sessions, (self._config.seed, purpose))
+
+    def __call__(self, sessions: DrawnSessions) -> np.ndarray:
+        figures = figures_of(self._runner, sessions.users, sessions.seed, self._config.gamma)
+        return figures.discounted_return
