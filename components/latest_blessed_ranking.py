@@ -23,6 +23,10 @@ MODEL, BLESSING = "model", "model_blessing"
 TRANSFORM_GRAPH, EXAMPLES = "transform_graph", "examples"
 #: Prefix of the names of ranking pipelines, by which their models are found.
 RANKING_PIPELINE_PREFIX = "ranking-"
+_OLD = (
+    "does not tell the columns of transformed features: an earlier version of MTFX wrote it, whose "
+    "models cannot be joined with a policy any more"
+)
 
 
 class LatestBlessedRankingStrategy(ResolverStrategy):
@@ -34,6 +38,16 @@ class LatestBlessedRankingStrategy(ResolverStrategy):
     was trained with and the sessions that this was fitted to.
     """
 
+    def __init__(self, dataset: str = "", description_version: str = ""):
+        """Makes the strategy.
+
+        Args:
+          dataset: That the pipeline takes the model to be of; empty takes any.
+          description_version: Of the user's own description of it: a simulator of the model's users
+            reads the sessions by today's.
+        """
+        self._described = (dataset, description_version)
+
     def resolve_artifacts(
         self, store: MetadataStore, input_dict: dict[str, list[Artifact]]
     ) -> dict[str, list[Artifact]]:
@@ -42,8 +56,9 @@ class LatestBlessedRankingStrategy(ResolverStrategy):
         The lists given are of the fusion pipeline itself and are not looked at.
 
         Raises:
-          LookupError: if no blessed ranking model is in the store, or the latest is damaged or
-            of a version of MTFX whose models cannot be joined with a policy any more.
+          LookupError: if no blessed ranking model is in the store, or the latest cannot be used;
+            the message says whether it is not there, damaged, of a version of MTFX whose models
+            cannot be joined with a policy any more, or of another description of the data set.
         """
         del input_dict
         models, blessings = [], []
@@ -61,29 +76,60 @@ class LatestBlessedRankingStrategy(ResolverStrategy):
                 "`mtfx ranking` with the same --output-dir until a model is blessed"
             )
         model = latest[MODEL][0]
-        _check_version(model)
+        _check_model(model)
         graph = _input(store, model.id, TRANSFORM_GRAPH)
-        return {
-            MODEL: [model],
-            TRANSFORM_GRAPH: [graph],
-            EXAMPLES: [_input(store, graph.id, EXAMPLES)],
-        }
+        examples = _input(store, graph.id, EXAMPLES)
+        for artifact in (graph, examples):
+            _check_there(artifact)
+        self._check_description(examples)
+        return {MODEL: [model], TRANSFORM_GRAPH: [graph], EXAMPLES: [examples]}
+
+    def _check_description(self, examples: Artifact) -> None:
+        dataset, version = self._described
+        if not dataset or not examples.has_custom_property("dataset"):
+            return
+        trained_on = examples.get_string_custom_property("dataset")
+        if trained_on != dataset:
+            raise LookupError(
+                f"the latest blessed ranking model is of the data set {trained_on}, and the last "
+                f"run of `mtfx ranking` of {dataset}: run it again until its model is blessed, or "
+                "with another --output-dir"
+            )
+        if examples.get_string_custom_property("description_version") != version:
+            raise LookupError(
+                f"the description of {dataset} was changed since the latest blessed ranking model "
+                "was trained: run `mtfx ranking` with the same --output-dir again until a model is "
+                "blessed, or take the change back"
+            )
 
 
-def _check_version(model: Artifact) -> None:
+def _check_there(artifact: Artifact) -> None:
+    if not tf.io.gfile.exists(artifact.uri):
+        raise LookupError(
+            f"{artifact.uri}, of the latest blessed ranking model, is not there: bring it back, or "
+            "train anew with `mtfx ranking` and the same --output-dir"
+        )
+
+
+def _check_model(model: Artifact) -> None:
     """What RankerExporter would find out at the end of a run, found out at its beginning."""
+    _check_there(model)
     directory = path_utils.serving_model_path(model.uri)
     path = os.path.join(directory, "assets.extra", METADATA_FILE)
     try:
         with tf.io.gfile.GFile(path) as file:
             about = json.loads(file.read())
-    except (tf.errors.NotFoundError, ValueError):
-        about = {}
-    if not isinstance(about, dict) or "columns" not in about:
+        wrong = "" if isinstance(about, dict) and "columns" in about else _OLD
+    except tf.errors.NotFoundError:
+        wrong = "is not there, though the model is: files of it were removed, or it was not MTFX's"
+    except tf.errors.OpError as error:
+        wrong = f"cannot be read: {error.message}"
+    except ValueError as error:
+        wrong = f"is damaged, it holds no valid JSON: {error}"
+    if wrong:
         raise LookupError(
-            f"the latest blessed ranking model, {directory}, is of an older version or damaged: "
-            f"its {METADATA_FILE} does not tell the columns of transformed features. Train it anew "
-            "with `mtfx ranking` and the same --output-dir"
+            f"{path}, of the latest blessed ranking model, {wrong}. Train it anew with "
+            "`mtfx ranking` and the same --output-dir"
         )
 
 

@@ -29,3 +29,20 @@ def data_error_in(error: BaseException) -> DataError | None:
             return seen
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+def why_unreadable(error: Exception) -> str:
+    """What is wrong with a file of JSON, by what reading it raised: completes "FILE …".
+
+    It tells apart what is mended in different ways: a file that is not there, one that may not be
+    read, one that is damaged, and one that lacks what this version of MTFX looks for.
+    """
+    if isinstance(error, FileNotFoundError):
+        return "is not there"
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror or error}"
+    if isinstance(error, ValueError):
+        return f"is damaged, it holds no valid JSON: {error}"
+    if isinstance(error, KeyError):
+        return f"has no {error}: another version of MTFX wrote it, or it was edited"
+    return f"holds something else than this version of MTFX writes: {error}"

@@ -8,8 +8,10 @@ from __future__ import annotations
 import importlib
 import json
 import pathlib
+import sys
 
 from datasets.spec import DatasetSpec
+from datasets.user_modules import drop_stale_bytecode, user_modules
 
 DATASETS: dict[str, str] = {
     "kuairand": "datasets.kuairand:SPEC",
@@ -46,7 +48,8 @@ def load_dataset(name: str) -> DatasetSpec:
     """Returns the spec registered as ``name`` or found at ``module:ATTRIBUTE``.
 
     Raises:
-      ValueError: naming the known data sets, if there is no such one.
+      ValueError: naming the known data sets, if there is no such one; or a compiled file that is
+        in the way of its source.
     """
     path = DATASETS.get(name, name)
     module, _, attribute = path.partition(":")
@@ -55,6 +58,8 @@ def load_dataset(name: str) -> DatasetSpec:
             f"unknown data set {name!r}; known: {', '.join(DATASETS)}, "
             "or your own as module:ATTRIBUTE"
         )
+    if name not in DATASETS and module not in sys.modules:
+        drop_stale_bytecode(user_modules(module))
     try:
         spec = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:

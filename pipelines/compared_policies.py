@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from datasets.errors import DataError
+from datasets.errors import DataError, why_unreadable
 from datasets.rewards import reward_preset
 from environments.simulator.config import SimulatorConfig
 from environments.simulator.dynamics import Simulator
@@ -24,6 +24,7 @@ from models.fusion.ranker import METADATA_FILE
 from models.fusion.registry import build_fusion
 from models.fusion.saved_policy import SavedPolicy
 from pipelines.errors import UserError, require
+from pipelines.run_place import in_run
 
 #: Equal weights for everybody; there without training.
 CONSTANT = "constant"
@@ -69,10 +70,11 @@ class FusionRun:
                 candidates=config["candidates"], reward=reward_preset(config["reward"])
             )
             self._formula = FusionConfig(formula=config["formula"])
-            world = summary["simulator"]
+            world = in_run(run_dir, summary["simulator"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"--run-dir {run_dir} holds no run of `mtfx fusion`: {path} ({error})",
+                f"--run-dir {run_dir}: {path}, the report of `mtfx fusion`, "
+                f"{why_unreadable(error)}",
                 "run `mtfx fusion` first, or compare logs with --interactions",
             ) from error
         self.simulator = Simulator(load_world(world), rules)
@@ -138,7 +140,9 @@ def _metadata(directory: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{directory} holds no policy or ranker of MTFX: {error}") from error
+        raise DataError(
+            f"{path}, by which a policy or ranker of MTFX is known, {why_unreadable(error)}"
+        ) from error
     if not isinstance(content, dict):
         raise DataError(f"{path} holds no description of a policy or ranker")
     return content

@@ -11,7 +11,10 @@ import os
 import time
 from collections.abc import Callable
 
+from components.session_example_gen.inputs import input_files
+from datasets.description_version import description_version
 from datasets.errors import DataError, data_error_in
+from datasets.fingerprint import fingerprint
 from evaluation.daily_days import Day, Model
 from evaluation.fusion_summary import FusionSummary
 from evaluation.run_summary import RunSummary
@@ -24,7 +27,7 @@ from pipelines.fusion import run_fusion
 from pipelines.ranking import run_ranking
 from pipelines.rejoin import rejoin
 from pipelines.skew_check import check_skew, create_skew_check
-from pipelines.spans import fingerprint, next_span, span_folders, span_range
+from pipelines.spans import next_span, span_folders, span_range
 
 _SERVED_STAGE, _SKEW_STAGE = "ServedInteractionGen", "StrictDistributionValidator"
 #: More are taken for a mistake in a number: a year, and by how much dates of a year differ.
@@ -217,8 +220,15 @@ def _require_log(config: DailyConfig, span: int) -> None:
 
 
 def _fingerprint(config: DailyConfig, span: int) -> str:
+    """Of a day's log and the user's description of it; empty where there is no log."""
     data = config.ranking.data
-    return fingerprint(os.path.abspath(data.data_dir), data.pattern, (span,))
+    base = os.path.abspath(data.data_dir)
+    folders = [os.path.join(base, folder) for folder in span_folders(data.pattern, (span,))]
+    try:
+        found = fingerprint(input_files(data.spec(), folders).all, base)
+    except DataError:
+        return ""
+    return " ".join(filter(None, [found, description_version(data.dataset)]))
 
 
 def _served_window(config: DailyConfig, state: DailyState, span: int) -> tuple[int, ...]:

@@ -8,8 +8,10 @@ import os
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from datasets.errors import why_unreadable
 from evaluation.daily_days import Day, Model, Status
 from pipelines.errors import UserError
+from pipelines.run_place import in_run
 
 FILE = "daily.json"
 
@@ -72,18 +74,30 @@ class DailyState:
         if not path.exists():
             return cls()
         try:
-            days = [_day(values) for values in json.loads(path.read_text(encoding="utf-8"))["days"]]
+            days = json.loads(path.read_text(encoding="utf-8"))["days"]
+            found = [_day(values, directory) for values in days]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{path} cannot be read: {error}",
+                f"{path}, the record of the daily loop, {why_unreadable(error)}",
                 "restore it from a copy; without it the days are run anew",
             ) from error
-        return cls({day.span: day for day in days})
+        return cls({day.span: day for day in found})
 
 
-def _day(values: dict[str, Any]) -> Day:
+def _day(values: dict[str, Any], directory: str | Path) -> Day:
+    """A day; paths follow the run's folder, which may have had another name."""
     if values["status"] not in get_args(Status):
-        raise ValueError(f"status {values['status']!r}")
-    models = {name: Model(**values[name]) for name in ("ranking", "policy")}
+        raise TypeError(f"status {values['status']!r}")
+    models = {
+        name: Model(**{**values[name], **_places(values[name], ("artifact", "pushed"), directory)})
+        for name in ("ranking", "policy")
+    }
     windows = {name: tuple(values[name]) for name in ("window", "served_window")}
-    return Day(**{**values, **models, **windows})
+    places = _places(values, ("statistics", "ranker", "ranker_policy"), directory)
+    return Day(**{**values, **models, **windows, **places})
+
+
+def _places(
+    values: dict[str, Any], names: tuple[str, ...], directory: str | Path
+) -> dict[str, str]:
+    return {name: in_run(directory, values[name]) for name in names if name in values}

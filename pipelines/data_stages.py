@@ -20,11 +20,12 @@ from components.session_example_gen.config import SessionExampleGenConfig
 from components.session_example_gen.summary import IngestionSummary
 from components.session_schema import build_schema
 from components.strict_example_validator.component import StrictExampleValidator
+from datasets.description_version import description_version
 from datasets.sessions import SPLITS
 from pipelines import local_runner
 from pipelines.options import DataOptions
 from pipelines.ranking_summary import log_rows
-from pipelines.spans import fingerprint, span_folders
+from pipelines.spans import span_folders
 
 
 class DataStages(NamedTuple):
@@ -63,9 +64,6 @@ def data_stages(
         config=dataclasses.replace(
             ingestion_config(data, os.path.join(output, "quarantine"), code_version),
             earlier=span_folders(data.pattern, data.earlier_spans),
-            earlier_fingerprint=fingerprint(
-                os.path.abspath(data.data_dir), data.pattern, data.earlier_spans
-            ),
         ),
         pattern=data.pattern,
         span=data.span,
@@ -86,6 +84,7 @@ def ingestion_config(
         gap_minutes=data.gap_minutes,
         max_session_length=data.max_session_length,
         code_version=code_version,
+        description_version=description_version(data.dataset),
     )
 
 
@@ -115,11 +114,12 @@ def stages_after(
         examples=examples,
         schema=schema,
         preprocessing_fn="components.preprocessing.preprocessing_fn",
-        # The code version is not read; it makes the cache miss when the code has changed.
+        # The versions are not read; they make the cache miss when code has changed.
         custom_config={
             "dataset": data.dataset,
             "tasks": [task.name for task in data.selected_tasks()],
             "code_version": code_version,
+            "description_version": description_version(data.dataset),
         },
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=list(splits)),
         disable_statistics=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,12 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from datasets.errors import DataError
+from datasets.errors import DataError, why_unreadable
 from environments.simulator.config import SimulatorConfig
 from environments.simulator.dynamics import Simulator
 from environments.simulator.world import load_world
 from evaluation.fusion_report import SUMMARY_FILE
 from pipelines.errors import UserError, require
+from pipelines.run_place import in_run
 
 #: Column, or key, of a user's name.
 USER = "user"
@@ -55,17 +57,26 @@ def ranker_of_run(run_dir: str) -> RankerOfRun:
     """Finds the ranker of the last run of ``mtfx fusion``, whether it was blessed or not.
 
     Raises:
-      UserError: if there was no such run, or its report does not name a ranker.
+      UserError: if there was no such run, its report does not name a ranker, or what it names is
+        not there any more.
     """
     path = Path(run_dir, "fusion", "report", SUMMARY_FILE)
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
-        return RankerOfRun(summary["ranker"], summary["simulator"], summary["config"]["candidates"])
+        ranker, simulator = (in_run(run_dir, summary[name]) for name in ("ranker", "simulator"))
+        candidates = summary["config"]["candidates"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"--run-dir {run_dir} holds no run of `mtfx fusion` with a ranker: {path} ({error})",
+            f"--run-dir {run_dir}: {path}, the report of `mtfx fusion`, {why_unreadable(error)}",
             "run `mtfx fusion` first, or name an exported ranker with --ranker",
         ) from error
+    for what, place in (("ranker", ranker), ("simulator", simulator)):
+        require(
+            os.path.isdir(place),
+            f"--run-dir {run_dir}: {place}, the {what} of its last fusion, is not there",
+            "bring it back, or run the same `mtfx fusion` again, which makes what is missing",
+        )
+    return RankerOfRun(ranker, simulator, candidates)
 
 
 def read_requests(path: Path, state_names: Sequence[str]) -> UserStates:

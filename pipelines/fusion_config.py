@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datasets.errors import why_unreadable
 from datasets.rewards import REWARD_PRESETS, reward_preset
 from models.fusion.config import (
     FUSION_NAMES,
@@ -20,6 +21,7 @@ from pipelines.beam_args import local_beam_args
 from pipelines.errors import UserError, require
 from pipelines.fusion_settings import agent_config
 from pipelines.infra_validation import InfraValidation
+from pipelines.run_place import in_run
 from pipelines.spans import at_span, has_span
 
 if TYPE_CHECKING:
@@ -176,12 +178,15 @@ class FusionPipelineConfig:
           UserError: naming what is missing and what to run first.
         """
         self.infra_validation.check()
-        require(
-            self.metadata_path.is_file() and self._ranking_summary.is_file(),
-            f"--run-dir {self.run_dir} holds no run of the ranking pipeline",
-            "run `mtfx ranking --output-dir "
-            f"{self.run_dir} ...` first; this pipeline fuses the model it blessed",
-        )
+        for path in (self.metadata_path, self._ranking_summary):
+            require(
+                path.is_file(),
+                f"--run-dir {self.run_dir} holds no finished run of the ranking pipeline: "
+                f"{path} is not there",
+                "run `mtfx ranking --output-dir "
+                f"{self.run_dir} ...` first; this pipeline fuses the model it blessed",
+            )
+        self.ranking_run()
         require(
             not self.base_policy or "://" in self.base_policy or self._holds_policy(),
             f"--base-policy {self.base_policy} holds no Format-Serving/saved_model.pb",
@@ -244,11 +249,20 @@ class FusionPipelineConfig:
 
         It stays the same from day to day: the users' embeddings are its own, and states of two
         simulators would not mean the same.
+
+        Raises:
+          UserError: if there is a report that does not tell.
         """
-        try:
-            return str(json.loads((self.report_dir / "summary.json").read_text())["simulator"])
-        except (OSError, ValueError, KeyError):
+        path = self.report_dir / "summary.json"
+        if not path.is_file():
             return ""
+        try:
+            return in_run(self.run_dir, str(json.loads(path.read_text())["simulator"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{path}, the report of `mtfx fusion`, {why_unreadable(error)}",
+                "restore it from a copy, or run `mtfx fusion` again without served requests",
+            ) from error
 
     @property
     def log_dir(self) -> str:
@@ -265,9 +279,10 @@ class FusionPipelineConfig:
         """
         try:
             return json.loads(self._ranking_summary.read_text())["config"]["data"]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{self._ranking_summary} cannot be read: {error}", "run `mtfx ranking` again"
+                f"{self._ranking_summary}, the report of `mtfx ranking`, {why_unreadable(error)}",
+                "restore it from a copy, or run `mtfx ranking` again",
             ) from error
 
     @property

@@ -23,6 +23,8 @@ from components.policy_evaluator.config import PolicyEvaluatorConfig, default_es
 from components.policy_search.component import PolicySearch
 from components.policy_search.search import PolicySearchConfig
 from components.simulator_gen.component import SimulatorGen
+from datasets.description_version import description_version
+from datasets.registry import load_dataset
 from datasets.transitions import TransitionSpec
 from environments.simulator.dynamics import Simulator
 from environments.simulator.world import load_world
@@ -32,9 +34,10 @@ from pipelines.code_version import code_version
 from pipelines.fusion_config import SEARCHES, FusionPipelineConfig, ServedLog
 from pipelines.imported import earlier_simulator
 from pipelines.local_pipeline import local_pipeline
-from pipelines.spans import fingerprint, span_folders
+from pipelines.spans import span_folders
 from trainers.fusion_config import FusionTrainerConfig
 from trainers.world_config import PredictionKind, ResponseKind, WorldConfig
+from trainers.world_files import world_fingerprint
 
 
 def ranking_and_simulator(config: FusionPipelineConfig) -> tuple[Any, Any]:
@@ -55,15 +58,18 @@ def simulator_stages(
       predictions: See :class:`~trainers.world_config.WorldConfig`; a policy that shall be served
         is trained on the model's.
     """
+    dataset, log_dir = config.ranking_run()["dataset"], config.log_dir
     ranking = Resolver(
         strategy_class=LatestBlessedRankingStrategy,
+        config={"dataset": dataset, "description_version": description_version(dataset)},
         model=Channel(type=standard_artifacts.Model),
         transform_graph=Channel(type=standard_artifacts.TransformGraph),
         examples=Channel(type=standard_artifacts.Examples),
     ).with_id("LatestBlessedRanking")
     world = dataclasses.replace(
-        world_config(config, config.ranking_run()["dataset"], config.log_dir),
+        world_config(config, dataset, log_dir),
         predictions=predictions,
+        data_fingerprint=world_fingerprint(load_dataset(dataset), log_dir),
     )
     simulator_gen = SimulatorGen(
         examples=ranking.outputs["examples"],
@@ -117,6 +123,7 @@ def world_config(config: FusionPipelineConfig, dataset: str, data_dir: str) -> W
         response=cast(ResponseKind, config.response),
         seed=config.seed,
         code_version=code_version(),
+        description_version=description_version(dataset),
     )
 
 
@@ -179,9 +186,6 @@ def served_stage(config: FusionPipelineConfig, log: ServedLog) -> ServedInteract
             reward=config.simulator.reward,
             fusion=fusion,
             earlier=span_folders(log.pattern, log.earlier_spans),
-            earlier_fingerprint=fingerprint(
-                os.path.abspath(log.data_dir), log.pattern, log.earlier_spans
-            ),
             code_version=code_version(),
         ),
         pattern=log.pattern,

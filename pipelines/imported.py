@@ -8,19 +8,26 @@ from tfx.dsl.components.common.importer import Importer
 from tfx.types import standard_artifacts
 
 from components.artifacts import Simulator
+from datasets.fingerprint import directory_fingerprint
 
 
 def earlier_model(uri: str, name: str = "BaseModel") -> Importer | None:
     """A node that gives a model of an earlier run; None for an empty ``uri``.
 
     A resolver would take the latest model, and find another one when a day is run again; a URI
-    names the same model each time, so that the cache holds.
+    names the same model each time, so that the cache holds. Its content is part of the key too:
+    another model may have been put in its place.
 
     Args:
       uri: Of a Model artifact.
       name: Of the node.
     """
-    return _importer(uri, standard_artifacts.Model, name)
+    if not uri:
+        return None
+    content: dict[str, str | int] = {"content": directory_fingerprint(uri)}
+    return Importer(
+        source_uri=_absolute(uri), artifact_type=standard_artifacts.Model, custom_properties=content
+    ).with_id(name)
 
 
 def earlier_simulator(uri: str) -> Importer | None:
@@ -37,5 +44,8 @@ def earlier_statistics(uri: str) -> Importer | None:
 def _importer(uri: str, kind: type, name: str) -> Importer | None:
     if not uri:
         return None
-    source = uri if "://" in uri else os.path.abspath(uri)
-    return Importer(source_uri=source, artifact_type=kind).with_id(name)
+    return Importer(source_uri=_absolute(uri), artifact_type=kind).with_id(name)
+
+
+def _absolute(uri: str) -> str:
+    return uri if "://" in uri else os.path.abspath(uri)

@@ -27,7 +27,7 @@ from tfx.proto.orchestration import local_deployment_config_pb2, pipeline_pb2
 from tfx.utils import telemetry_utils
 
 from datasets.errors import data_error_in
-from pipelines import beam_signatures, run_state
+from pipelines import beam_signatures, moved_run, run_state
 from pipelines.errors import StageError
 
 #: Any layer may report rows of the running stage to this logger: ``extra={"rows": 1000}``.
@@ -184,6 +184,7 @@ class LocalRunner(tfx_runner.IrBasedRunner):
             beam_signatures.remembered(),
         ):
             run_state.discard_unfinished(connection, pipeline.runtime_spec)
+            moved_run.follow(connection)
             self._observer.run_started(tuple(node.node_info.id for node in nodes))
             for node in nodes:
                 result = self._run_node(node, pipeline, deployment, connection)

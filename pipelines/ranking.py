@@ -19,6 +19,7 @@ from tfx.types.channel import Channel
 from components.earlier_blessed_model import EarlierBlessedModelStrategy
 from components.session_flattener.component import SessionFlattener
 from components.session_schema import column_types
+from datasets.fingerprint import directory_fingerprint
 from datasets.spec import Dtype
 from evaluation.eval_config import build_eval_config
 from evaluation.evaluation_schema import build_evaluation_schema
@@ -111,6 +112,7 @@ def create_pipeline(config: RankingPipelineConfig) -> Pipeline:
 
 def trainer_config(config: RankingPipelineConfig, checkpoint_dir: str) -> RankingTrainerConfig:
     """What the Trainer's run function needs to know."""
+    critics = config.method_options.critic_path
     return RankingTrainerConfig(
         dataset=config.data.dataset,
         tasks=tuple(task.name for task in config.data.selected_tasks()),
@@ -118,6 +120,7 @@ def trainer_config(config: RankingPipelineConfig, checkpoint_dir: str) -> Rankin
         training=config.training,
         checkpoint_dir=checkpoint_dir,
         code_version=code_version(),
+        critics_version=directory_fingerprint(critics) if critics else "",
         rmtl=config.rmtl,
     )
 

@@ -64,16 +64,6 @@ def span_folders(pattern: str, spans: Sequence[int]) -> tuple[str, ...]:
     return tuple(os.path.dirname(at_span(pattern, span)) for span in spans)
 
 
-def fingerprint(data_dir: str, pattern: str, spans: Sequence[int]) -> str:
-    """Sizes and times of the files of some deliveries, as TFX's driver has them of its own span."""
-    from tfx.utils import io_utils
-
-    return " ".join(
-        io_utils.generate_fingerprint(str(span), os.path.join(data_dir, at_span(pattern, span)))
-        for span in spans
-    )
-
-
 def available_spans(data_dir: str, pattern: str) -> tuple[int, ...]:
     """Numbers of the deliveries of which there is a folder, ascending.
 

@@ -38,6 +38,7 @@ class RankingTrainerConfig:
       training: Optimisation.
       checkpoint_dir: Directory that outlives a killed run, so that the next one resumes.
       code_version: Recorded with the model, and part of the cache key.
+      critics_version: Likewise, of the content of ``rmtl.critic_path``; empty where it names none.
       rmtl: RMTL's settings, to train by its schedule; None trains with the model's own loss
         weighting.
     """
@@ -48,6 +49,7 @@ class RankingTrainerConfig:
     training: TrainingConfig
     checkpoint_dir: str
     code_version: str = ""
+    critics_version: str = ""
     rmtl: RmtlTrainingConfig | None = None
 
     def to_custom_config(self) -> dict[str, Any]:
@@ -69,6 +71,7 @@ class RankingTrainerConfig:
             training=TrainingConfig.from_dict(values["training"]),
             checkpoint_dir=values["checkpoint_dir"],
             code_version=values["code_version"],
+            critics_version=values["critics_version"],
             rmtl=None if values["rmtl"] is None else RmtlTrainingConfig.from_dict(values["rmtl"]),
         )
 

@@ -40,6 +40,8 @@ class WorldConfig:
       max_impressions: Of each split, read no more.
       seed: Of everything random.
       code_version: Recorded, and part of the cache key.
+      description_version: Likewise, of the user's own description of the data set.
+      data_fingerprint: Likewise, of the files in ``data_dir`` that are read.
     """
 
     dataset: str
@@ -59,6 +61,8 @@ class WorldConfig:
     max_impressions: int = 5_000_000
     seed: int = 0
     code_version: str = ""
+    description_version: str = ""
+    data_fingerprint: str = ""
 
     def __post_init__(self) -> None:
         for name in ("users", "pool", "max_views", "max_impressions"):

@@ -10,7 +10,7 @@ from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from components.artifacts import Simulator
-from components.interaction_gen import executor
+from components.interaction_gen import executor, inputs
 from components.interaction_gen.config import ServedInteractionConfig, SimulatedInteractionConfig
 from components.interaction_gen.cuts import SPLITS
 
@@ -69,11 +69,12 @@ class ServedInteractionGen(FileBasedExampleGen):
     A request is a ``tf.Example`` of a TFRecord file or a row of a Parquet file, with the columns
     of ``datasets.transition_codec.TransitionBatch`` but for ``next_state``, ``reward`` and
     ``discount``, which are made here: each request meets the next one of its session. The output is
-    that of :class:`SimulatedInteractionGen`. Span, version and fingerprint of the input files come
-    from TFX's own driver for file-based inputs.
+    that of :class:`SimulatedInteractionGen`. Span and version come from TFX's own driver for
+    file-based inputs; unchanged files are not read twice, where their content decides.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.ServedExecutor)
+    DRIVER_CLASS = inputs.ServedDriver
 
     def __init__(
         self,

@@ -124,8 +124,6 @@ class ServedInteractionConfig:
       shards: Files per split; 0 derives it from the number of transitions.
       earlier: Folders of earlier deliveries, below the component's ``data_dir`` and in order, that
         are read together with the component's own span: a rolling window of days.
-      earlier_fingerprint: Of the files in them, for the cache key; TFX's driver looks at the
-        component's own span only.
       code_version: Recorded, and part of the cache key.
 
     Raises:
@@ -141,7 +139,6 @@ class ServedInteractionConfig:
     fusion: AnyFusionConfig | None = None
     shards: int = 0
     earlier: tuple[str, ...] = ()
-    earlier_fingerprint: str = ""
     code_version: str = ""
 
     def __post_init__(self) -> None:

@@ -8,20 +8,20 @@ from typing import Any
 import apache_beam as beam
 import tensorflow as tf
 from apache_beam import pvalue
-from google.protobuf import wrappers_pb2
 from tfx.components.example_gen import utils as example_gen_utils
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
-from tfx.utils import path_utils, proto_utils
+from tfx.utils import path_utils
 
+from components.content_driver import custom_json, pattern_of
 from components.interaction_gen import results, served, simulated, summary
 from components.interaction_gen.config import ServedInteractionConfig, SimulatedInteractionConfig
 from components.interaction_gen.cuts import SPLITS
+from components.interaction_gen.inputs import ServedDriver
 from components.interaction_gen.writing import Target, WriteTransitions
 from components.session_example_gen.counts import Counts, MergeCounts
-from datasets import readers
 from datasets.errors import DataError
 from datasets.transitions import TransitionManifest
 
@@ -98,22 +98,12 @@ class ServedExecutor(base_beam_executor.BaseBeamExecutor):
           DataError: if the log cannot be used; the message says which file and why.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        config = ServedInteractionConfig.from_json(
-            _custom_json(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
-        )
-        input_config = example_gen_pb2.Input()
-        proto_utils.json_to_proto(
-            exec_properties[standard_component_specs.INPUT_CONFIG_KEY], input_config
-        )
-        directory = exec_properties[standard_component_specs.INPUT_BASE_KEY]
-        pattern = input_config.splits[0].pattern
-        name = os.path.basename(pattern)
-        paths: list[str] = []
-        for wanted in (*(os.path.join(folder, name) for folder in config.earlier), pattern):
-            found = readers.match_files(directory, (wanted,))
-            if not found:
-                raise DataError(f"no log of served requests in {directory} matches {wanted}")
-            paths += found
+        config = ServedInteractionConfig.from_json(custom_json(exec_properties))
+        base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
+        paths = ServedDriver.input_paths(base, pattern_of(exec_properties), exec_properties)
+        before = exec_properties.get(
+            example_gen_utils.FINGERPRINT_PROPERTY_NAME
+        ) or ServedDriver.fingerprint(exec_properties)
         span = exec_properties.get(example_gen_utils.SPAN_PROPERTY_NAME) or 0
         quarantine = os.path.join(config.quarantine_dir, f"span-{span}.csv")
         artifact = artifact_utils.get_single_instance(output_dict["examples"])
@@ -127,6 +117,7 @@ class ServedExecutor(base_beam_executor.BaseBeamExecutor):
             if read is not None:
                 summary.check_bad_share(read, config.max_bad_share, quarantine)
             raise
+        ServedDriver.check_unchanged(exec_properties, before)
         read = _counts(artifact.uri, _READ)
         summary.check_bad_share(read, config.max_bad_share, quarantine)
         written = _counts(artifact.uri, _WRITTEN)
@@ -223,11 +214,3 @@ def _counts(uri: str, name: str) -> Counts:
     if counts is None:
         raise RuntimeError(f"the Beam pipeline ended without its counts of what was {name}")
     return counts
-
-
-def _custom_json(custom_config: str) -> str:
-    packed = example_gen_pb2.CustomConfig()
-    proto_utils.json_to_proto(custom_config, packed)
-    text = wrappers_pb2.StringValue()
-    packed.custom_config.Unpack(text)
-    return text.value

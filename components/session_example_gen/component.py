@@ -7,7 +7,7 @@ from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import example_gen_pb2, range_config_pb2
 
-from components.session_example_gen import executor
+from components.session_example_gen import executor, inputs
 from components.session_example_gen.config import SessionExampleGenConfig
 from datasets.sessions import SPLITS
 
@@ -17,15 +17,16 @@ class SessionExampleGen(FileBasedExampleGen):
 
     The output channel ``examples`` is a standard Examples artifact with the splits ``train``,
     ``eval`` and ``test``, gzipped TFRecords of ``tf.Example``: session-level columns have one
-    value, impression-level columns one value per impression. Span, version and the fingerprint of
-    the input files (so that unchanged files are not read twice) come from TFX's own driver for
-    file-based inputs. Runs on any Beam runner, by the pipeline's ``beam_pipeline_args``.
+    value, impression-level columns one value per impression. Span and version come from TFX's own
+    driver for file-based inputs; unchanged files are not read twice, where their content decides
+    (``inputs``). Runs on any Beam runner, by the pipeline's ``beam_pipeline_args``.
 
     Bad rows are quarantined with file, row and reason, duplicates dropped and counted;
     ``ingestion.json`` beside the splits holds all counts.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
+    DRIVER_CLASS = inputs.Driver
 
     def __init__(
         self,

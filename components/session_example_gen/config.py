@@ -24,9 +24,8 @@ class SessionExampleGenConfig:
       shards: Files per split; 0 derives it from the size of the log.
       earlier: Folders of earlier deliveries, below the component's ``data_dir`` and in order, that
         are read together with the component's own span: a rolling window of days.
-      earlier_fingerprint: Of the files in them, for the cache key; TFX's driver looks at the
-        component's own span only.
       code_version: Recorded, and part of the cache key: new code makes new examples.
+      description_version: Likewise, of the user's own description of the data set.
     """
 
     dataset: str
@@ -37,8 +36,8 @@ class SessionExampleGenConfig:
     max_session_length: int | None = None
     shards: int = 0
     earlier: tuple[str, ...] = ()
-    earlier_fingerprint: str = ""
     code_version: str = ""
+    description_version: str = ""
 
     def __post_init__(self) -> None:
         if len(self.split_fractions) != 3 or any(f <= 0 for f in self.split_fractions):

@@ -9,17 +9,17 @@ from typing import Any
 import apache_beam as beam
 import polars as pl
 import tensorflow as tf
-from google.protobuf import wrappers_pb2
 from tfx.components.example_gen import utils as example_gen_utils
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
-from tfx.utils import proto_utils
 
+from components.content_driver import custom_json, pattern_of
 from components.session_example_gen import summary, transforms
 from components.session_example_gen.config import SessionExampleGenConfig
 from components.session_example_gen.counts import Counts, MergeCounts
+from components.session_example_gen.inputs import Driver, delivery_folders, input_files
 from datasets import joins, readers
 from datasets.errors import DataError, data_error_in
 from datasets.sessions import SPLITS
@@ -50,16 +50,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
           DataError: if the data cannot be used; the message says which file and why.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        config = config_from(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
-        input_config = example_gen_pb2.Input()
-        proto_utils.json_to_proto(
-            exec_properties[standard_component_specs.INPUT_CONFIG_KEY], input_config
-        )
-        pattern = input_config.splits[0].pattern
+        config = SessionExampleGenConfig.from_json(custom_json(exec_properties))
         base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
-        directories = [
-            os.path.join(base, folder) for folder in (*config.earlier, os.path.dirname(pattern))
-        ]
+        directories = delivery_folders(base, pattern_of(exec_properties), config.earlier)
+        # On a cluster no driver has looked at the files.
+        before = exec_properties.get(
+            example_gen_utils.FINGERPRINT_PROPERTY_NAME
+        ) or Driver.fingerprint(exec_properties)
         artifact = artifact_utils.get_single_instance(output_dict["examples"])
         span = exec_properties.get(example_gen_utils.SPAN_PROPERTY_NAME) or 0
         quarantine = os.path.join(config.quarantine_dir, f"span-{span}.csv")
@@ -73,11 +70,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             if (data_error := data_error_in(error)) is not None:
                 raise data_error from error
             raise
+        Driver.check_unchanged(exec_properties, before)
         result = summary.summarise(plan.read_counts(artifact.uri), config, plan.notes)
         summary.check_bad_rows(result, config.max_bad_rows, quarantine)
         result.write(artifact.uri)
         artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
         artifact.set_string_custom_property("code_version", config.code_version)
+        artifact.set_string_custom_property("dataset", config.dataset)
+        artifact.set_string_custom_property("description_version", config.description_version)
         if result.data_span_ms is not None:
             artifact.set_int_custom_property("first_impression_ms", result.data_span_ms[0])
             artifact.set_int_custom_property("last_impression_ms", result.data_span_ms[1])
@@ -85,35 +85,16 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         examples_utils.set_file_format(artifact, "tfrecords_gzip")
 
 
-def config_from(custom_config: str) -> SessionExampleGenConfig:
-    """Reads the configuration out of the execution property that the component packed it in."""
-    packed = example_gen_pb2.CustomConfig()
-    proto_utils.json_to_proto(custom_config, packed)
-    text = wrappers_pb2.StringValue()
-    packed.custom_config.Unpack(text)
-    return SessionExampleGenConfig.from_json(text.value)
-
-
 class _Plan:
-    """The Beam pipeline for the files found in directories, one per delivery, the last the newest.
-
-    A delivery without a log fails, as a window with a hole would pass for a whole one.
-    """
+    """The Beam pipeline for the files in directories, one per delivery, the last the newest."""
 
     def __init__(self, config: SessionExampleGenConfig, directories: list[str]):
         self._config = config
         self._spec: DatasetSpec = config.spec()
         self._directories = directories
         self.notes: list[str] = []
-        self._log = []
-        for directory in directories:
-            log = readers.match_files(directory, self._spec.log_files)
-            if not log:
-                raise DataError(
-                    f"no log file in {directory}: data set {self._spec.name!r} reads "
-                    f"{', '.join(self._spec.log_files)}"
-                )
-            self._log += log
+        files = input_files(self._spec, directories)
+        self._log = files.log
         self._check_headers(self._log, self._spec.columns)
         self._dtypes = {column.name: column.dtype for column in self._spec.all_columns}
         self._tables: dict[str, SideTable] = {}
@@ -121,8 +102,8 @@ class _Plan:
         self._user_tables: dict[str, SideTable] = {}
         self._broadcast_tables: dict[str, SideTable] = {}
         self._files: dict[str, list[str]] = {}
-        for table in self._spec.side_tables:
-            self._add_table(table)
+        for table, found in zip(self._spec.side_tables, files.tables, strict=True):
+            self._add_table(table, found)
         self._shards = config.shards or self._default_shards()
 
     def build(self, pipeline: beam.Pipeline, uri: str, quarantine: str) -> None:
@@ -198,8 +179,7 @@ class _Plan:
             self._files[name], columns, table.on, shards, table
         )
 
-    def _add_table(self, table: SideTable) -> None:
-        files = self._table_files(table)
+    def _add_table(self, table: SideTable, files: list[str]) -> None:
         name = table.files[0].split("*")[0].split(".")[0].rstrip("_")
         self._tables[name] = table
         if files:
@@ -212,16 +192,6 @@ class _Plan:
         found = [f for d in self._directories for f in readers.match_files(d, table.files)]
         why = "is of another version than the log, whose ids differ" if found else "not found"
         self.notes.append(f"{' or '.join(table.files)} {why}; left at their defaults: {columns}")
-
-    def _table_files(self, table: SideTable) -> list[str]:
-        """Of a table with times the files of every delivery, of any other the newest one's."""
-        by_delivery = [
-            found
-            for directory in self._directories
-            if (found := joins.matching_files(directory, table, self._log))
-        ]
-        taken = by_delivery if table.time is not None else by_delivery[-1:]
-        return [path for found in taken for path in found]
 
     def _check_headers(self, files: list[str], columns: tuple) -> None:
         for path in files:

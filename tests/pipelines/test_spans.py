@@ -1,14 +1,12 @@
 """Where deliveries lie, and what tells their files apart."""
 
 import itertools
-import os
 
 import pytest
 
 from pipelines.spans import (
     at_span,
     available_spans,
-    fingerprint,
     has_span,
     next_span,
     span_folders,
@@ -43,17 +41,6 @@ def test_days_are_found_by_number_and_nothing_else_is(tmp_path):
     (tmp_path / "day-5").write_text("a file")
     assert available_spans(str(tmp_path), "day-{SPAN}/*.parquet") == (2, 10)
     assert available_spans(str(tmp_path / "nowhere"), "day-{SPAN}/*.parquet") == ()
-
-
-def test_a_fingerprint_changes_with_the_files_of_its_days_only(tmp_path):
-    for day in (1, 2, 3):
-        (tmp_path / f"day-{day}").mkdir()
-        (tmp_path / f"day-{day}" / "log.csv").write_text("a\n")
-    before = fingerprint(str(tmp_path), "day-{SPAN}/*", (1, 2))
-    (tmp_path / "day-3" / "log.csv").write_text("other\n")
-    assert fingerprint(str(tmp_path), "day-{SPAN}/*", (1, 2)) == before
-    os.utime(tmp_path / "day-2" / "log.csv", (10, 10))
-    assert fingerprint(str(tmp_path), "day-{SPAN}/*", (1, 2)) != before
 
 
 @pytest.mark.parametrize(

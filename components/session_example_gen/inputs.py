@@ -1,0 +1,79 @@
+"""Which files SessionExampleGen reads: those, and no others, are what its cache key looks at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from components.content_driver import ContentDriver, custom_json
+from components.session_example_gen.config import SessionExampleGenConfig
+from datasets import joins, readers
+from datasets.errors import DataError
+from datasets.spec import DatasetSpec
+
+
+class InputFiles(NamedTuple):
+    """Files of some deliveries.
+
+    Attributes:
+      log: Of the interaction log.
+      tables: Of each of the data set's side tables, in order.
+    """
+
+    log: list[str]
+    tables: tuple[list[str], ...]
+
+    @property
+    def all(self) -> list[str]:
+        """Every file that is read."""
+        return [*self.log, *(path for table in self.tables for path in table)]
+
+
+def input_files(spec: DatasetSpec, directories: Sequence[str]) -> InputFiles:
+    """Finds the files of deliveries.
+
+    Of a side table with times the files of every delivery are read, of any other the newest one's.
+
+    Args:
+      spec: The data set.
+      directories: A folder per delivery, the last the newest.
+
+    Raises:
+      DataError: if one has no log: a window with a hole would pass for a whole one.
+    """
+    log: list[str] = []
+    for directory in directories:
+        found = readers.match_files(directory, spec.log_files)
+        if not found:
+            raise DataError(
+                f"no log file in {directory}: data set {spec.name!r} reads "
+                f"{', '.join(spec.log_files)}"
+            )
+        log += found
+    tables = []
+    for table in spec.side_tables:
+        by_delivery = [
+            found
+            for directory in directories
+            if (found := joins.matching_files(directory, table, log))
+        ]
+        taken = by_delivery if table.time is not None else by_delivery[-1:]
+        tables.append([path for found in taken for path in found])
+    return InputFiles(log, tuple(tables))
+
+
+def delivery_folders(base: str, pattern: str, earlier: Sequence[str]) -> list[str]:
+    """The folders that are read, the newest, which the pattern names, last."""
+    return [os.path.join(base, folder) for folder in (*earlier, os.path.dirname(pattern))]
+
+
+class Driver(ContentDriver):
+    """The driver of SessionExampleGen: looks at logs and side tables of all its deliveries."""
+
+    @classmethod
+    def input_paths(cls, base: str, pattern: str, exec_properties: dict[str, Any]) -> list[str]:
+        """See the base class."""
+        config = SessionExampleGenConfig.from_json(custom_json(exec_properties))
+        folders = delivery_folders(base, pattern, config.earlier)
+        return input_files(config.spec(), folders).all

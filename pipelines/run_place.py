@@ -1,0 +1,35 @@
+"""Where a run's outputs lie, whatever its folder was called when it recorded them.
+
+ML Metadata and reports keep whole paths, but a run's folder may be renamed, restored from a backup,
+mounted elsewhere or copied. What a run made lies below its folder, wherever that is now, so the
+paths follow the folder: those of reports here, those of ML Metadata in ``pipelines.moved_run``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+#: What a run's paths have below its folder, the artifacts of its fusion first.
+_PARTS = (
+    re.compile(r".*/(fusion/pipeline/[^/]+/[^/]+/\d+(?:/.*)?)\Z", re.DOTALL),
+    re.compile(r".*/(pipeline/[^/]+/[^/]+/\d+(?:/.*)?)\Z", re.DOTALL),
+    re.compile(r".*/(serving/[^/]+/\d+)\Z", re.DOTALL),
+)
+
+
+def in_run(run_dir: str | os.PathLike[str], path: str) -> str:
+    """Where an output of a run lies now.
+
+    Args:
+      run_dir: The run's folder.
+      path: As the run recorded it, below the folder's name of that time.
+
+    Returns:
+      ``path`` itself if it is below ``run_dir``, or none of a run's outputs.
+    """
+    root = os.path.abspath(run_dir)
+    if not path or "://" in path or path.startswith(root + os.sep):
+        return path
+    found = [os.path.join(root, m.group(1)) for part in _PARTS if (m := part.match(path))]
+    return next((place for place in found if os.path.exists(place)), (found or [path])[0])
