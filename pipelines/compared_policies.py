@@ -23,8 +23,9 @@ from models.fusion.config import FusionConfig
 from models.fusion.ranker import METADATA_FILE
 from models.fusion.registry import build_fusion
 from models.fusion.saved_policy import SavedPolicy
-from pipelines.errors import UserError, require
+from pipelines.errors import require
 from pipelines.run_place import in_run
+from pipelines.run_reports import report_error
 
 #: Equal weights for everybody; there without training.
 CONSTANT = "constant"
@@ -72,11 +73,8 @@ class FusionRun:
             self._formula = FusionConfig(formula=config["formula"])
             world = in_run(run_dir, summary["simulator"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"--run-dir {run_dir}: {path}, the report of `mtfx fusion`, "
-                f"{why_unreadable(error)}",
-                "run `mtfx fusion` first, or compare logs with --interactions",
-            ) from error
+            otherwise = "compare logs with --interactions"
+            raise report_error(run_dir, path, "mtfx fusion", error, otherwise) from error
         self.simulator = Simulator(load_world(world), rules)
         self._pipeline = Path(run_dir, "fusion", "pipeline")
 

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from datasets.errors import DataError, why_unreadable
+from datasets.errors import DataError
 from environments.simulator.config import SimulatorConfig
 from environments.simulator.dynamics import Simulator
 from environments.simulator.world import load_world
 from evaluation.fusion_report import SUMMARY_FILE
 from pipelines.errors import UserError, require
 from pipelines.run_place import in_run
+from pipelines.run_reports import report_error
 
 #: Column, or key, of a user's name.
 USER = "user"
@@ -66,10 +67,8 @@ def ranker_of_run(run_dir: str) -> RankerOfRun:
         ranker, simulator = (in_run(run_dir, summary[name]) for name in ("ranker", "simulator"))
         candidates = summary["config"]["candidates"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"--run-dir {run_dir}: {path}, the report of `mtfx fusion`, {why_unreadable(error)}",
-            "run `mtfx fusion` first, or name an exported ranker with --ranker",
-        ) from error
+        otherwise = "name an exported ranker with --ranker"
+        raise report_error(run_dir, path, "mtfx fusion", error, otherwise) from error
     for what, place in (("ranker", ranker), ("simulator", simulator)):
         require(
             os.path.isdir(place),

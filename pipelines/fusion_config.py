@@ -9,7 +9,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets.errors import why_unreadable
 from datasets.rewards import REWARD_PRESETS, reward_preset
 from models.fusion.config import (
     FUSION_NAMES,
@@ -18,10 +17,11 @@ from models.fusion.config import (
     FusionConfig,
 )
 from pipelines.beam_args import local_beam_args
-from pipelines.errors import UserError, require
+from pipelines.errors import require
 from pipelines.fusion_settings import agent_config
 from pipelines.infra_validation import InfraValidation
 from pipelines.run_place import in_run
+from pipelines.run_reports import report_error
 from pipelines.spans import at_span, has_span
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class FusionPipelineConfig:
         for path in (self.metadata_path, self._ranking_summary):
             require(
                 path.is_file(),
-                f"--run-dir {self.run_dir} holds no finished run of the ranking pipeline: "
+                f"--run-dir {self.run_dir} holds no run of the ranking pipeline: "
                 f"{path} is not there",
                 "run `mtfx ranking --output-dir "
                 f"{self.run_dir} ...` first; this pipeline fuses the model it blessed",
@@ -259,10 +259,8 @@ class FusionPipelineConfig:
         try:
             return in_run(self.run_dir, str(json.loads(path.read_text())["simulator"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{path}, the report of `mtfx fusion`, {why_unreadable(error)}",
-                "restore it from a copy, or run `mtfx fusion` again without served requests",
-            ) from error
+            otherwise = "leave --served-log out"
+            raise report_error(self.run_dir, path, "mtfx fusion", error, otherwise) from error
 
     @property
     def log_dir(self) -> str:
@@ -280,9 +278,8 @@ class FusionPipelineConfig:
         try:
             return json.loads(self._ranking_summary.read_text())["config"]["data"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{self._ranking_summary}, the report of `mtfx ranking`, {why_unreadable(error)}",
-                "restore it from a copy, or run `mtfx ranking` again",
+            raise report_error(
+                self.run_dir, self._ranking_summary, "mtfx ranking", error, "give another --run-dir"
             ) from error
 
     @property

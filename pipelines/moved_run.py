@@ -42,11 +42,11 @@ def follow(connection: metadata_store_pb2.ConnectionConfig) -> None:
 
 
 def _earlier_places(handle: metadata.Metadata, root: Path) -> list[str]:
-    """Folders, other than its own, that the run was in when it made an artifact; longest first."""
+    """Folders, other than its own, that the run was in when it made an artifact."""
     bases = set(_bases(handle))
     # A fusion's outputs are in a folder of the run's. A run may have that name too.
     places = {b for b in bases if not (b.endswith("/fusion") and os.path.dirname(b) in bases)}
-    return sorted((p for p in places if not _is_same(p, root)), key=len, reverse=True)
+    return sorted(place for place in places if not _is_same(place, root))
 
 
 def _bases(handle: metadata.Metadata) -> Iterator[str]:
@@ -68,20 +68,23 @@ def _bases(handle: metadata.Metadata) -> Iterator[str]:
 
 def _follows(artifact: metadata_store_pb2.Artifact, earlier: list[str], root: Path) -> bool:
     """Changes an artifact's paths that lie in an earlier place; returns whether there are any."""
-    changed = False
-    for place in earlier:
-        before = place + "/"
-        if artifact.uri.startswith(before):
-            artifact.uri = os.path.join(root, artifact.uri[len(before) :])
-            changed = True
-        for values in (artifact.properties, artifact.custom_properties):
-            for value in values.values():
-                if value.string_value.startswith(before):
-                    value.string_value = os.path.join(root, value.string_value[len(before) :])
-                    changed = True
-        if changed:
-            break
+    uri = _now(artifact.uri, earlier, root)
+    changed = uri != artifact.uri
+    artifact.uri = uri
+    for values in (artifact.properties, artifact.custom_properties):
+        for value in values.values():
+            if (text := _now(value.string_value, earlier, root)) != value.string_value:
+                value.string_value = text
+                changed = True
     return changed
+
+
+def _now(path: str, earlier: list[str], root: Path) -> str:
+    # One of the places may lie in another.
+    for place in sorted([*earlier, str(root)], key=len, reverse=True):
+        if path.startswith(place + "/"):
+            return os.path.join(root, path[len(place) + 1 :])
+    return path
 
 
 def _is_same(place: str, root: Path) -> bool:

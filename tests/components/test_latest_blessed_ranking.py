@@ -1,5 +1,6 @@
 """What the fusion pipeline starts from, looked up in a real metadata store."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -40,11 +41,16 @@ def made(store, kind, inputs, output):
     store.put_events(events)
 
 
-def plant(store, directory, about, blessed=1):
+def plant(store, directory, about, blessed=1, described=("my_shop:SPEC", "1a")):
     """A ranking pipeline's artifacts; ``about`` is the model's mtfx.json, None for no file."""
     type_id = store.put_context_type(mlmd.ContextType(name="pipeline"))
     (context,) = store.put_contexts([mlmd.Context(type_id=type_id, name="ranking-mine")])
-    examples = put(store, standard_artifacts.Examples(), directory / "examples", context)
+    sessions = standard_artifacts.Examples()
+    sessions.set_string_custom_property("dataset", described[0])
+    sessions.set_string_custom_property("description_version", described[1])
+    examples = put(store, sessions, directory / "examples", context)
+    for name in ("examples", "graph"):
+        (directory / name).mkdir()
     graph = put(store, standard_artifacts.TransformGraph(), directory / "graph", context)
     made(store, "Transform", {"examples": examples}, graph)
     model = put(store, standard_artifacts.Model(), directory / "model", context)
@@ -69,13 +75,46 @@ def test_a_model_comes_with_the_graph_and_the_sessions_it_was_made_from(store, t
     }
 
 
-@pytest.mark.parametrize("about", [None, b"", b"{", b"3", b"[]", b"\xff", b'{"config": {}}'])
+@pytest.mark.parametrize(
+    ("about", "words"),
+    [
+        (None, r"mtfx\.json.* is not there, though the model is"),
+        (b"", "is damaged, it holds no valid JSON"),
+        (b"{", "is damaged, it holds no valid JSON"),
+        (b"\xff", "is damaged, it holds no valid JSON"),
+        (b"3", "an earlier version of MTFX wrote it"),
+        (b"[]", "an earlier version of MTFX wrote it"),
+        (b'{"config": {}}', "an earlier version of MTFX wrote it"),
+    ],
+)
 def test_a_model_that_cannot_be_joined_with_a_policy_is_refused_before_anything_is_run(
-    store, tmp_path, about
+    store, tmp_path, about, words
 ):
     plant(store, tmp_path, about)
-    with pytest.raises(LookupError, match=r"older version or damaged.*mtfx\.json.*Train it anew"):
+    with pytest.raises(LookupError, match=rf"{words}.*Train it anew"):
         LatestBlessedRankingStrategy().resolve_artifacts(store, {})
+
+
+@pytest.mark.parametrize("gone", ["model", "graph", "examples"])
+def test_an_artifact_that_is_not_there_is_called_so_and_not_damaged(store, tmp_path, gone):
+    plant(store, tmp_path, b'{"columns": {}}')
+    shutil.rmtree(tmp_path / gone)
+    with pytest.raises(LookupError, match=rf"{gone}, of the latest .* is not there: bring it back"):
+        LatestBlessedRankingStrategy().resolve_artifacts(store, {})
+
+
+def test_a_model_of_another_description_or_data_set_is_not_simulated(store, tmp_path):
+    plant(store, tmp_path, b'{"columns": {}}')
+
+    def resolve(*described):
+        return LatestBlessedRankingStrategy(*described).resolve_artifacts(store, {})
+
+    for described in (("my_shop:SPEC", "1a"), ()):
+        assert resolve(*described)["model"][0].uri == str(tmp_path / "model")
+    with pytest.raises(LookupError, match="description of my_shop:SPEC was changed since"):
+        resolve("my_shop:SPEC", "2b")
+    with pytest.raises(LookupError, match="is of the data set my_shop:SPEC, and the last"):
+        resolve("kuairand", "")
 
 
 def test_a_model_that_was_not_blessed_is_none(store, tmp_path):

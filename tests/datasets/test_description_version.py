@@ -179,7 +179,9 @@ def test_code_that_was_compiled_of_another_source_is_not_run(shop):
 
 
 def test_neither_mtfx_nor_what_is_installed_is_the_users(shop):
-    shop.write("labels.py", "import polars, json, os.path\nfrom datasets import readers\nSOURCE = ''\n")
+    shop.write(
+        "labels.py", "import polars, json, os.path\nfrom datasets import readers\nSOURCE = ''\n"
+    )
     shop.version()
     assert sorted(user_modules("my_shop")) == [
         "helpers",
