@@ -139,7 +139,8 @@ def _metadata(directory: str) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path}, by which a policy or ranker of MTFX is known, {why_unreadable(error)}"
+            f"{directory} holds no policy or ranker of MTFX that can be used: {path} "
+            f"{why_unreadable(error)}"
         ) from error
     if not isinstance(content, dict):
         raise DataError(f"{path} holds no description of a policy or ranker")

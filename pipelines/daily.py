@@ -65,7 +65,7 @@ def run_days(
         files = _fingerprint(config, span)
         settled = known is not None and known.status in ("done", "checked")
         if known is not None and settled and known.fingerprint == files:
-            on_day(span, "has run already")
+            on_day(span, "has run already with this log; other flags count from the next day on")
             found.append(known)
             continue
         day = _run_day(config, state, span, files, observer, on_day, command)

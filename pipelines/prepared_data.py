@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.session_example_gen.summary import IngestionSummary
+from datasets.description_version import description_version
 from datasets.sessions import SPLITS
 from experiments.data import PreparedData
 from pipelines import local_runner
@@ -95,7 +96,12 @@ def _prepared(data: DataOptions, result: local_runner.RunResult) -> PreparedData
         sessions=dict(ingested.sessions),
         impressions=dict(ingested.impressions),
         data_span=data_span(ingested),
-        fingerprint=_fingerprint([data.dataset, *tasks], graph, _globs(examples)),
+        fingerprint=_fingerprint(
+            # A task's unit and parent, say, are in no file that was prepared.
+            [data.dataset, *tasks, *filter(None, [description_version(data.dataset)])],
+            graph,
+            _globs(examples),
+        ),
     )
 
 

@@ -7,11 +7,11 @@ import os
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.components import StatisticsGen
-from tfx.components.example_gen.import_example_gen.component import ImportExampleGen
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto.example_gen_pb2 import Output, SplitConfig
 
+from components.content_import import ContentImportExampleGen
 from components.session_schema import build_schema
 from components.strict_distribution_validator.comparators import (
     DriftThresholds,
@@ -53,7 +53,7 @@ def create_skew_check(
     schema_gen = ImportSchemaGen(
         schema_file=write_schema(output, text_format.MessageToString(schema))
     )
-    example_gen = ImportExampleGen(
+    example_gen = ContentImportExampleGen(
         input_base=os.path.abspath(shown_dir),
         # Everything that was logged is compared.
         output_config=Output(
