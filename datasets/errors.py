@@ -37,7 +37,8 @@ def why_unreadable(error: Exception) -> str:
     It tells apart what is mended in different ways: a file that is not there, one that may not be
     read, one that is damaged, and one that lacks what this version of MTFX looks for.
     """
-    if isinstance(error, FileNotFoundError):
+    # TensorFlow's errors are known by name, as the lowest layer does not import it.
+    if isinstance(error, FileNotFoundError) or type(error).__name__ == "NotFoundError":
         return "is not there"
     if isinstance(error, OSError):
         return f"cannot be read: {error.strerror or error}"

@@ -10,6 +10,7 @@ import json
 import pathlib
 import sys
 
+from datasets.errors import why_unreadable
 from datasets.spec import DatasetSpec
 from datasets.user_modules import drop_stale_bytecode, user_modules
 
@@ -37,9 +38,9 @@ def resolve_name(name: str, data_dir: str) -> str:
     path = pathlib.Path(data_dir, _SYNTHETIC_MANIFEST)
     try:
         profile = json.loads(path.read_text())["config"]["profile"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{data_dir} is no finished synthetic data set: {path} cannot be read"
+            f"{data_dir} is no finished synthetic data set: {path} {why_unreadable(error)}"
         ) from error
     return f"{SYNTHETIC}-{profile}"
 

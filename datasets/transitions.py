@@ -171,13 +171,39 @@ class TransitionManifest:
             text = file.read()
         try:
             values = json.loads(text)
+            version = values.get("format_version", FORMAT_VERSION)
+        except (ValueError, AttributeError) as error:
+            raise DataError(f"{path} is damaged ({error}): write the transitions again") from error
+        # Looked at first: another version may well have other fields.
+        if version != FORMAT_VERSION:
+            raise DataError(
+                f"{path} has format version {version}, this code reads {FORMAT_VERSION}: write the "
+                "transitions again"
+            )
+        try:
             spec = TransitionSpec.from_dict(values.pop("spec"))
-            manifest = cls(spec=spec, **values)
+            return cls(spec=spec, **values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(f"{path} is damaged ({error}): write the transitions again") from error
-        if manifest.format_version != FORMAT_VERSION:
+
+    @classmethod
+    def of_files(cls, directory: str) -> TransitionManifest:
+        """That of a directory of files, or of the one above, where splits have theirs.
+
+        Raises:
+          DataError: if neither has one, or it is damaged or of another format version.
+        """
+        import tensorflow as tf
+
+        above = os.path.dirname(os.path.abspath(directory))
+        for place in (directory, above):
+            if tf.io.gfile.exists(os.path.join(place, MANIFEST)):
+                return cls.read(place)
+        if not tf.io.gfile.exists(directory):
             raise DataError(
-                f"{path} has format version {manifest.format_version}, this code reads "
-                f"{FORMAT_VERSION}: write the transitions again"
+                f"there is no directory {directory}, where transitions and {MANIFEST} are"
             )
-        return manifest
+        raise DataError(
+            f"neither {directory} nor {above} has a {MANIFEST}, so it holds no transitions: give "
+            "the directory that the interaction stage wrote"
+        )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from datasets.errors import DataError
+from datasets.errors import DataError, why_unreadable
 from models.fusion.config import FORMULA_FREE
 from models.fusion.ranker import ACTION, CONTRIBUTION, CURVES, GRID, INNER, METADATA_FILE, STATE
 
@@ -108,7 +108,7 @@ class CurveSource:
         except (tf.errors.OpError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{directory} holds no ranker of MTFX: give a directory that `mtfx fusion` pushed, "
-                f"as RUN/serving/ranker/NUMBER ({error})"
+                f"as RUN/serving/ranker/NUMBER ({path} {why_unreadable(error)})"
             ) from error
         # Kept, as its functions do not hold on to the variables.
         self._model = tf.saved_model.load(directory)

@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from agents.offline_training import TrainingDivergedError
+from datasets.errors import why_unreadable
 from datasets.transitions import TransitionManifest
 from models.fusion.config import fusion_config
 from models.fusion.ranker import export_ranker
@@ -155,10 +156,7 @@ def run_stream(
 
 def _config(options: StreamOptions) -> StreamingConfig:
     directory = options.interactions
-    try:
-        manifest = TransitionManifest.read(directory)
-    except ValueError:
-        manifest = TransitionManifest.read(os.path.dirname(os.path.abspath(directory)))
+    manifest = TransitionManifest.of_files(directory)
     require(
         manifest.fusion is not None,
         f"{directory}: transitions.json does not say which fusion function the actions are for",
@@ -238,7 +236,14 @@ class _Joiner:
 
 
 def _metadata(model: Path | None) -> dict[str, Any]:
-    return json.loads(Path(str(model), "assets.extra", METADATA_FILE).read_text())
+    path = Path(str(model), "assets.extra", METADATA_FILE)
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{path}, which says what the pushed model was trained with, {why_unreadable(error)}",
+            "push it again with `mtfx ranking` and `mtfx fusion`, or leave --run-dir out",
+        ) from error
 
 
 def _latest(directory: Path) -> Path | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from datasets.errors import DataError
+from datasets.errors import DataError, why_unreadable
 
 _FILE = "stream.json"
 
@@ -27,6 +27,7 @@ class StreamState:
       owed_steps: Part of a training step that is due.
       skipped: Files that could not be read, and why.
       bad_records: Records left out of the files that could be read.
+      digests: Of the content of files that were trained on: a stream that goes on reads them again.
     """
 
     done: list[str] = dataclasses.field(default_factory=list)
@@ -37,6 +38,7 @@ class StreamState:
     owed_steps: float = 0.0
     skipped: dict[str, str] = dataclasses.field(default_factory=dict)
     bad_records: int = 0
+    digests: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def write(self, directory: str, config: dict[str, Any], checkpoint: str) -> None:
         """Writes ``stream.json``, whole or not at all.
@@ -77,7 +79,10 @@ def read_state(directory: str, config: dict[str, Any]) -> tuple[StreamState, str
         before, name = content["config"], content["checkpoint"]
         state = StreamState(**content["state"])
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged ({error}): begin anew in another directory") from error
+        raise DataError(
+            f"{path}, the record of the stream, {why_unreadable(error)}; begin anew in another "
+            "directory"
+        ) from error
     now = json.loads(json.dumps(config))
     if changed := sorted(key for key in {*before, *now} if before.get(key) != now.get(key)):
         raise DataError(

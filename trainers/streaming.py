@@ -14,6 +14,7 @@ from agents.fusion_registry import build_agent, fusion_agent_entry
 from agents.offline_training import TrainingDivergedError, training_loop
 from agents.transition_tensors import Candidates, candidate_tensors, transition_tensors
 from datasets.errors import DataError
+from datasets.fingerprint import fingerprint
 from datasets.transitions import TransitionManifest
 from models.fusion.config import AnyFusionConfig
 from models.fusion.saved_policy import PolicyMetadata, export_policy
@@ -100,7 +101,7 @@ class StreamingTrainer:
         """
         self._config, self._directory = config, directory
         self._interactions, self._on_export = interactions, on_export
-        manifest = _manifest(interactions)
+        manifest = TransitionManifest.of_files(interactions)
         manifest.check_fusion(config.fusion.action_meaning(), interactions)
         stopped = read_state(directory, _config_values(config))
         self._spec = spec = manifest.spec
@@ -165,11 +166,13 @@ class StreamingTrainer:
           TrainingDivergedError: if a loss is not finite.
         """
         try:
+            digest = self._digest(name)
             table = self._load(name)
         except DataError as error:
             self.state.skipped[name] = str(error)
             self._save()
             return
+        self.state.digests[name] = digest
         begun = self.state.file_sessions if self.state.file == name else 0
         self.state.file, self.state.file_sessions = name, begun
         self.state.bad_records += table.num_quarantined if not begun else 0
@@ -233,6 +236,18 @@ class StreamingTrainer:
             candidates=self._limit if self._with_candidates else None,
         )
 
+    def _digest(self, name: str) -> str:
+        return fingerprint([os.path.join(self._interactions, name)], self._interactions)
+
+    def _check_unchanged(self, name: str) -> None:
+        # Streams of earlier versions do not know.
+        if self.state.digests.get(name, "") not in ("", self._digest(name)):
+            raise DataError(
+                f"{os.path.join(self._interactions, name)} was changed since this stream was "
+                "trained on it: put the earlier file back and what is new under another name, or "
+                "begin anew in another directory"
+            )
+
     def _add(self, table: TransitionTable, first: int, last: int, number: int) -> None:
         """Takes rows into the buffer, the first as transition ``number`` of the stream."""
         rows = tf.range(first, last)
@@ -285,13 +300,23 @@ class StreamingTrainer:
         # Files that could not be read may have been mended since.
         self.state = dataclasses.replace(state, skipped={})
         path = os.path.join(self._directory, _CHECKPOINTS, checkpoint)
+        if not tf.io.gfile.exists(path + ".index"):
+            raise DataError(
+                f"{path}, the checkpoint where this stream stopped, is not there: bring it back, "
+                "or begin anew in another directory"
+            )
         try:
             # What it lacks would go on with random values.
             self._checkpoint.restore(path).assert_existing_objects_matched()
-        except (tf.errors.OpError, AssertionError) as error:
+        except tf.errors.OpError as error:
             raise DataError(
-                f"{path}, where this stream stopped, is missing, damaged or of another version of "
-                "the agent: begin anew in another directory"
+                f"{path}, the checkpoint where this stream stopped, cannot be read: "
+                f"{error.message}. Begin anew in another directory"
+            ) from error
+        except AssertionError as error:
+            raise DataError(
+                f"{path}, the checkpoint where this stream stopped, is of another version of the "
+                "agent: begin anew in another directory"
             ) from error
         self._refill()
 
@@ -302,6 +327,7 @@ class StreamingTrainer:
         for name in reversed(names):
             if self.state.transitions - end >= self._replay.capacity:
                 break
+            self._check_unchanged(name)
             table = self._load(name)
             last = table.num_transitions
             if name == self.state.file:
@@ -312,14 +338,6 @@ class StreamingTrainer:
                 self._add(table, first, last, end - (last - first))
             end -= last
         self._replay.size.assign(min(self.state.transitions, self._replay.capacity))
-
-
-def _manifest(directory: str) -> TransitionManifest:
-    """That of a directory of files, or of the directory above, where splits have theirs."""
-    try:
-        return TransitionManifest.read(directory)
-    except DataError:
-        return TransitionManifest.read(os.path.dirname(os.path.abspath(directory)))
 
 
 def _session_rows(table: TransitionTable, skip: int) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from datasets.errors import DataError
+from datasets.errors import DataError, why_unreadable
 from environments.simulator.dynamics import Simulator
 from models.action_policy import ActionSample
 from models.fusion.base import FusionFunction
@@ -40,7 +40,9 @@ class RankerPolicy(FusionFunction):
             names = tuple(content["policy"]["prediction_names"])
             states = tuple(content["state_names"])
         except (tf.errors.OpError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{directory} holds no ranker of MTFX: {error}") from error
+            raise DataError(
+                f"{directory} holds no ranker of MTFX: its {METADATA_FILE} {why_unreadable(error)}"
+            ) from error
         for kind, found, wanted in (
             ("predictions", names, tuple(simulator.world.prediction_names)),
             ("states", states, simulator.state_names),

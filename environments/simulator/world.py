@@ -111,6 +111,8 @@ def load_world(directory: str | os.PathLike[str]) -> World:
     """
     # Beam's workers read it from wherever the pipeline's artifacts are.
     source = os.fspath(directory)
+    if not tf.io.gfile.exists(source):
+        raise DataError(f"{source}, where a simulator's world should be, is not there")
     if not tf.io.gfile.exists(os.path.join(source, WORLD_FILE)):
         raise DataError(f"{source} holds no {WORLD_FILE}: it is no saved world, or not a whole one")
     try:

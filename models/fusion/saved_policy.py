@@ -15,7 +15,7 @@ import tensorflow as tf
 from tf_agents.policies import tf_policy
 from tf_agents.trajectories import time_step as ts
 
-from datasets.errors import DataError
+from datasets.errors import DataError, why_unreadable
 from models.action_policy import ActionSample
 from models.fusion.base import AdditiveFusion
 from models.fusion.config import AnyFusionConfig, FormulaFreeConfig, fusion_config
@@ -211,5 +211,8 @@ def read_policy_metadata(directory: str) -> PolicyMetadata:
             values = json.loads(file.read())
         values["prediction_names"] = tuple(values["prediction_names"])
         return PolicyMetadata(**values)
-    except (tf.errors.NotFoundError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{directory} holds no fusion policy of MTFX: {error}") from error
+    except (tf.errors.OpError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{directory} holds no fusion policy of MTFX: its {METADATA_FILE} "
+            f"{why_unreadable(error)}"
+        ) from error

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from environments.simulator.config import SimulatorConfig
 from environments.simulator.dynamics import Simulator
 from environments.simulator.world import save_world
 from pipelines.__main__ import main
+from pipelines.explain import ranker_of_run
 from tests.simulator_worlds import random_world
 from tests.small_rankers import export_small_ranker
 
@@ -107,6 +109,30 @@ def assert_all_named(tmp_path, capfd, cases):
     for arguments, words in cases:
         assert run(tmp_path, *arguments) == 1
         assert words in capfd.readouterr().err.replace("\n", " "), arguments
+
+
+def test_a_renamed_run_is_explained_by_what_is_in_it(ranker, world_dir, tmp_path, capfd):
+    """Its report has the paths of the former folder, which may still be there beside a copy."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    places = {
+        "ranker": "fusion/pipeline/RankerExporter/model/9/Format-Serving",
+        "simulator": "fusion/pipeline/SimulatorGen/simulator/3",
+    }
+    for name, source in (("ranker", ranker), ("simulator", world_dir)):
+        shutil.copytree(source, first / places[name])
+    summary = {name: str(first / place) for name, place in places.items()}
+    report = first / "fusion" / "report" / "summary.json"
+    report.parent.mkdir(parents=True)
+    report.write_text(json.dumps({**summary, "config": {"candidates": 15}}))
+    shutil.copytree(first, second)
+    found = ranker_of_run(str(second))
+    assert (found.ranker, found.simulator) == tuple(str(second / p) for p in places.values())
+    assert run(tmp_path, "--run-dir", str(second), "--points", "5") == 0
+    shutil.rmtree(second / places["ranker"])
+    assert run(tmp_path, "--run-dir", str(second)) == 1
+    assert "the ranker of its last fusion, is not there" in capfd.readouterr().err.replace(
+        "\n", " "
+    )
 
 
 def test_flags_that_do_not_fit(ranker, world_dir, tmp_path, capfd):

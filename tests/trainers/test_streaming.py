@@ -138,6 +138,28 @@ def test_a_checkpoint_without_a_part_of_the_agent_is_refused(arriving, tmp_path)
         StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
 
 
+def test_a_file_that_was_changed_since_is_not_read_again_as_what_it_was(arriving, tmp_path):
+    deliver(arriving, "a.gz")
+    trainer = StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
+    run(trainer)
+    trainer.export()
+    StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
+    deliver(arriving, "a.gz", seed=8)
+    with pytest.raises(DataError, match=r"a\.gz was changed since this stream was trained on it"):
+        StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
+
+
+def test_a_checkpoint_that_cannot_be_read_is_called_so(arriving, tmp_path):
+    deliver(arriving, "a.gz")
+    trainer = StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
+    run(trainer)
+    trainer.export()
+    for part in (tmp_path / "out" / "checkpoints").glob("*.index"):
+        part.write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"where this stream stopped, cannot be read: "):
+        StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
+
+
 def test_what_does_not_fit_is_refused(arriving, tmp_path):
     deliver(arriving, "a.gz")
     trainer = StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
@@ -149,10 +171,10 @@ def test_what_does_not_fit_is_refused(arriving, tmp_path):
         StreamingTrainer(str(tmp_path / "nowhere"), str(tmp_path / "new"), CONFIG)
     for part in (tmp_path / "out" / "checkpoints").glob("*.index"):
         part.unlink()
-    with pytest.raises(DataError, match="where this stream stopped, is missing, damaged or"):
+    with pytest.raises(DataError, match="where this stream stopped, is not there: bring it back"):
         StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
     (tmp_path / "out" / "stream.json").write_text("{")
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(DataError, match="record of the stream, is damaged, it holds no valid JSON"):
         StreamingTrainer(str(arriving), str(tmp_path / "out"), CONFIG)
     manifest = TransitionManifest(SPEC, {}, 1, 2, fusion=FusionConfig().action_meaning())
     manifest.write(str(arriving))
