@@ -16,7 +16,7 @@ WeightFunction = Callable[[dict[str, tf.Tensor], tf.Tensor, tf.Tensor], tf.Tenso
 class CriticWeighting(LossWeighting):
     """RMTL's (16)-(17): every impression's loss, times ω of its state and prediction.
 
-    Keeps the mean weight of each task over an epoch as a metric.
+    Keeps the mean weight of each task's known labels over an epoch as a metric.
 
     Attributes:
       means: A metric per task.
@@ -41,6 +41,7 @@ class CriticWeighting(LossWeighting):
     def loss_weights(self, batch: Batch) -> tf.Tensor:
         """ω times the constant weights, `[batch, task]`."""
         weights = self._weight_function(batch.features, batch.labels, tf.sigmoid(batch.logits))
-        for metric, column in zip(self.means, tf.unstack(weights, axis=1), strict=True):
-            metric.update_state(column)
+        columns = (tf.unstack(values, axis=1) for values in (weights, batch.known))
+        for metric, column, known in zip(self.means, *columns, strict=True):
+            metric.update_state(column, sample_weight=known)
         return tf.constant(self.constant) * weights

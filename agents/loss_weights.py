@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from agents.config import RmtlConfig
 from models.critics import Critics
+from models.known_labels import known_mask, with_zeros
 
 
 def critic_loss_weights(
@@ -23,7 +24,8 @@ def critic_loss_weights(
       critics: Asked without dropout.
       config: Which weights, and λ.
       features: By name, `[batch]`.
-      labels: float32 `[batch, task]`.
+      labels: float32 `[batch, task]`, ``datasets.labels.UNKNOWN`` where unknown; such an
+        impression's weight is for no loss.
       actions: The actor's predictions, float32 `[batch, task]`.
 
     Returns:
@@ -35,9 +37,13 @@ def critic_loss_weights(
     if config.weighting == "rmtl":
         weights = 1.0 - config.penalty * values
     elif config.weighting == "wl":
-        weights = 1.0 - config.penalty * labels * values
+        weights = 1.0 - config.penalty * with_zeros(labels) * values
     else:
         weights = -values
     if config.normalise_weights:
-        weights = tf.math.divide_no_nan(weights, tf.reduce_mean(weights, axis=0))
+        known = known_mask(labels)
+        mean = tf.math.divide_no_nan(
+            tf.reduce_sum(known * weights, axis=0), tf.reduce_sum(known, axis=0)
+        )
+        weights = tf.math.divide_no_nan(weights, mean)
     return tf.stop_gradient(weights)

@@ -20,6 +20,7 @@ from agents.loss_weights import critic_loss_weights
 from agents.ranking_network import RankingNetwork
 from models.critics import Critics
 from models.keras import keras
+from models.known_labels import known_mask, with_zeros
 from models.observation import FEATURES, FEEDBACK
 from models.ranking_model import RankingModel
 
@@ -227,6 +228,8 @@ class RmtlAgent(tf_agent.TFAgent):
     def weighted_bce_loss(self, transitions: Any, training: bool = False) -> tf.Tensor:
         """L(θ) = (1/b) Σ Σ_k ω_k BCE(π_k(s; θ), y_k) (17), the mean of the paper's sum.
 
+        Of a task whose feedback is not always known, the mean over the known ones.
+
         Args:
           transitions: `[batch]`; the labels are the feedback in the next observations. Those from
             a session's end to the next one's beginning count for nothing.
@@ -240,10 +243,10 @@ class RmtlAgent(tf_agent.TFAgent):
         labels = next_time_steps.observation[FEEDBACK]
         logits = self.actor(features, training=training)
         weights = self.loss_weights(features, labels, tf.sigmoid(logits))
-        losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
-        valid = tf.cast(~time_steps.is_last(), tf.float32)
-        total = tf.reduce_sum(valid * tf.reduce_sum(weights * losses, axis=1))
-        return total / tf.maximum(tf.reduce_sum(valid), 1.0)
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=with_zeros(labels), logits=logits)
+        counted = tf.cast(~time_steps.is_last(), tf.float32)[:, None] * known_mask(labels)
+        totals = tf.reduce_sum(counted * weights * losses, axis=0)
+        return tf.reduce_sum(totals / tf.maximum(tf.reduce_sum(counted, axis=0), 1.0))
 
     def _train(
         self, experience: trajectory.Trajectory, weights: tf.Tensor | None = None

@@ -26,7 +26,7 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
     Returns:
       For each feature, under its name, int64 ids (categorical) or float32 values with zero mean
       and unit variance (numeric), shaped like its input; for each task its labels, float32
-      `[batch, time]`.
+      `[batch, time]`, ``datasets.labels.UNKNOWN`` where unknown.
     """
     spec = load_dataset(custom_config["dataset"])
     outputs: dict[str, Any] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.session_example_gen.encoding import SESSION_START, session_level_columns
+from datasets.labels import UNKNOWN
 from datasets.spec import DatasetSpec, Dtype
 
 _TYPES = {"int64": schema_pb2.INT, "string": schema_pb2.BYTES, "float32": schema_pb2.FLOAT}
@@ -19,8 +20,10 @@ def build_schema(spec: DatasetSpec) -> schema_pb2.Schema:
     """The schema of the examples that SessionExampleGen writes for a data set.
 
     Session-level columns have exactly one value per example. Impression-level columns have at
-    least one and are ragged; binary labels are 0 or 1, numbers are finite, times positive.
+    least one and are ragged; binary labels are 0 or 1, numbers are finite, times positive. Labels
+    that may be unknown are ``datasets.labels.UNKNOWN`` where they are.
     """
+    least = {task.name: UNKNOWN if task.may_be_unknown else 0 for task in spec.tasks}
     schema = schema_pb2.Schema()
     session_level = session_level_columns(spec)
     representations = schema.tensor_representation_group[""].tensor_representation
@@ -42,11 +45,14 @@ def build_schema(spec: DatasetSpec) -> schema_pb2.Schema:
         elif name in ("timestamp_ms", SESSION_START, "step"):
             feature.int_domain.min = 0
         if name in {task.name for task in spec.tasks if task.kind == "binary"}:
-            feature.int_domain.min, feature.int_domain.max = 0, 1
+            feature.int_domain.min, feature.int_domain.max = least[name], 1
             # Statistics then count its values, and drift is a change of their shares.
             feature.int_domain.is_categorical = True
         if name in {task.name for task in spec.tasks if task.kind == "regression"}:
-            feature.float_domain.min = 0.0
+            if dtype == "float32":
+                feature.float_domain.min = float(least[name])
+            else:
+                feature.int_domain.min = least[name]
     return schema
 
 

@@ -12,6 +12,7 @@ import polars as pl
 
 from datasets import joins, readers, sessions, validation
 from datasets.errors import DataError
+from datasets.labels import UNKNOWN
 from datasets.spec import Column, DatasetSpec, SideTable
 
 
@@ -21,16 +22,19 @@ class Exposures:
 
     Attributes:
       frame: One row per impression: the canonical columns, those of the side tables, and
-        ``datasets.spec.DERIVED_COLUMNS`` as if this log were all.
+        ``datasets.spec.DERIVED_COLUMNS`` as if this log were all. Unknown labels are
+        ``datasets.labels.UNKNOWN``.
       files: Where it comes from.
       rejected: Rows left out because a value was bad.
       complete: False if reading stopped at the limit.
+      notes: What side tables had nothing for, a sentence each.
     """
 
     frame: pl.DataFrame
     files: tuple[str, ...]
     rejected: int
     complete: bool
+    notes: tuple[str, ...] = ()
 
 
 def read_random_exposures(
@@ -58,7 +62,9 @@ def read_random_exposures(
     files = readers.match_files(data_dir, spec.random_log_files) if spec.random_log_files else []
     if not files:
         return None
-    log, rejected, complete = _read(files, spec.columns, None, max_rows)
+    log, rejected, complete = _read(
+        files, spec.columns, None, max_rows, unknown=spec.unknown_labels
+    )
     if not log.height and not rejected:
         return None
     if rejected > max_bad_rows * (rejected + log.height):
@@ -66,12 +72,20 @@ def read_random_exposures(
             f"{', '.join(files)}: {rejected:,} of {rejected + log.height:,} rows are bad, more "
             f"than {max_bad_rows:.1%}; mend the files, or move them away to do without"
         )
-    dtypes = {column.name: column.dtype for column in spec.all_columns}
+    columns, notes = {column.name: column for column in spec.all_columns}, []
     for table in spec.side_tables:
-        rows = _side_rows(data_dir, files, table, dtypes[table.on], log[table.on])
-        log = joins.join_side_table(log, table, rows)
+        rows = _side_rows(data_dir, files, table, columns[table.on].dtype, log[table.on])
+        joined = joins.look_up(log, table, rows)
+        found = joins.count_matches(joined, table, columns[table.on].fill)
+        if found.met < found.asked:
+            notes.append(
+                f"{' or '.join(table.files)}: nothing for {found.asked - found.met:,} of "
+                f"{found.asked:,} random exposures, which have the defaults of its columns"
+            )
+        log = joins.fill_unmatched(joined, table)
     frame, _ = sessions.build_sessions(log, spec)
-    return Exposures(frame, tuple(files), rejected, complete)
+    frame = frame.with_columns(pl.col(sorted(spec.unknown_labels)).fill_null(UNKNOWN))
+    return Exposures(frame, tuple(files), rejected, complete, tuple(notes))
 
 
 def _side_rows(
@@ -90,6 +104,7 @@ def _read(
     only: tuple[str, pl.Series] | None,
     max_rows: int | None,
     table: SideTable | None = None,
+    unknown: frozenset[str] = frozenset(),
 ) -> tuple[pl.DataFrame, int, bool]:
     """Good rows, number of bad ones, and whether all was read."""
     empty = {column.name: validation.POLARS_TYPES[column.dtype] for column in columns}
@@ -102,7 +117,9 @@ def _read(
             if max_rows is not None and rows >= max_rows:
                 return pl.concat(parts), rejected, False
             raw, invalid = readers.parse_block(block, sources)
-            good, bad = validation.canonicalise(raw, columns, path, joins.properties(table))
+            good, bad = validation.canonicalise(
+                raw, columns, path, joins.properties(table), unknown
+            )
             rejected += invalid.height + bad.height
             if only is not None:
                 name, keys = only

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 
@@ -54,6 +55,11 @@ def join_side_table(events: pl.DataFrame, table: SideTable, rows: pl.DataFrame) 
       ``events`` with ``table.columns`` added; where nothing matches (for a time-stamped table:
       nothing at or before the event's time), with each column's default.
     """
+    return fill_unmatched(look_up(events, table, rows), table)
+
+
+def look_up(events: pl.DataFrame, table: SideTable, rows: pl.DataFrame) -> pl.DataFrame:
+    """As :func:`join_side_table`, but null where nothing matches, for :func:`count_matches`."""
     if table.time is None:
         joined = events.join(
             rows.sort(rows.columns).unique(table.on, keep="first"), on=table.on, how="left"
@@ -67,9 +73,47 @@ def join_side_table(events: pl.DataFrame, table: SideTable, rows: pl.DataFrame) 
             values = of_property.select(table.on, TIME, pl.col("_value").alias(column.name))
             joined = _as_of(joined, values, table.on)
     return joined.with_columns(
-        pl.col(column.name).cast(POLARS_TYPES[column.dtype], strict=False).fill_null(column.fill)
+        pl.col(column.name).cast(POLARS_TYPES[column.dtype], strict=False)
         for column in table.columns
     )
+
+
+def fill_unmatched(joined: pl.DataFrame, table: SideTable) -> pl.DataFrame:
+    """Gives the columns of :func:`look_up` their defaults where nothing matched."""
+    return joined.with_columns(
+        pl.col(column.name).fill_null(column.fill) for column in table.columns
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Matches:
+    """How many rows of a log a side table has something for.
+
+    Attributes:
+      asked: Rows with a key; those whose key is itself a default are not asked about.
+      met: Of them, those that the table has a value for.
+      columns: Of those, by column of the table.
+    """
+
+    asked: int
+    met: int
+    columns: dict[str, int]
+
+
+def count_matches(joined: pl.DataFrame, table: SideTable, no_key: int | float | str) -> Matches:
+    """Counts matches.
+
+    Args:
+      joined: Of :func:`look_up`.
+      table: The table.
+      no_key: The default of the column it is joined by; nobody's key unless that is an id.
+    """
+    asked = joined if table.on in _ID_TYPES else joined.filter(pl.col(table.on) != no_key)
+    names = [column.name for column in table.columns]
+    found = asked.select(pl.col(names).is_not_null())
+    columns = found.select(pl.col(names).sum()).row(0, named=True)
+    met = int(found.select(pl.any_horizontal(names).sum()).item())
+    return Matches(asked.height, met, columns)
 
 
 def keep_known_properties(rows: pl.DataFrame, table: SideTable) -> pl.DataFrame:

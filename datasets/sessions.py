@@ -74,13 +74,17 @@ def build_sessions(events: pl.DataFrame, spec: DatasetSpec) -> tuple[pl.DataFram
     Returns:
       Impressions sorted by ``session_start_ms``, session and time, with the canonical
       columns, ``session_id`` (string), ``session_start_ms`` and ``datasets.spec.DERIVED_COLUMNS``;
-      and counts of what was dropped or split.
+      and counts of what was dropped or split. A label is null where it is unknown.
+
+    Raises:
+      DataError: if ``to_impressions`` gives a label that its task cannot have.
     """
     unique = events.unique(maintain_order=False)
     frame = sessionise(unique, spec.session_rule)
     implied = 0
     if spec.to_impressions is not None:
         frame = spec.to_impressions(frame)
+        _check_labels(frame, spec)
         if "implied" in frame.columns:
             implied = int(frame["implied"].sum())
             frame = frame.drop("implied")
@@ -96,6 +100,22 @@ def build_sessions(events: pl.DataFrame, spec: DatasetSpec) -> tuple[pl.DataFram
     frame = frame.with_columns(session_id=pl.format("{}-{}{}", "user_id", key, part))
     frame = derive(frame, spec.utc_offset_hours).drop("session", "_part")
     return frame, SessionCounts(events.height - unique.height, split_sessions, implied)
+
+
+def _check_labels(frame: pl.DataFrame, spec: DatasetSpec) -> None:
+    for task in spec.tasks:
+        label, wanted = pl.col(task.name), "0 or 1"
+        if task.kind == "binary":
+            wrong = ~label.cast(pl.Float64).is_in([0.0, 1.0])
+        else:
+            wrong, wanted = ~(label.is_finite() & (label >= 0)), "a finite number, not negative"
+        number = frame.select(wrong.fill_null(not task.may_be_unknown).sum()).item()
+        if number:
+            raise DataError(
+                f"data set {spec.name!r}: to_impressions gave {number:,} of {frame.height:,} "
+                f"impressions a label of {task.name!r} that is not {wanted}"
+                + ("" if task.may_be_unknown else ", or none; may_be_unknown allows none")
+            )
 
 
 def split_boundaries(

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     import polars as pl
 
 Dtype = Literal["int64", "string", "float32"]
-Role = Literal["user", "item", "timestamp", "session", "label", "watch_time", "context", "event"]
+Role = Literal[
+    "user", "item", "timestamp", "session", "label", "value", "watch_time", "context", "event"
+]
+
+#: The roles of columns that a task may predict. An empty cell of theirs is no 0.
+LABEL_ROLES: tuple[Role, ...] = ("label", "value", "watch_time")
 
 #: Columns that sessionisation adds to every impression; a spec may list them as features.
 DERIVED_COLUMNS = ("hour", "day_of_week", "step", "step_bucket")
@@ -39,12 +44,16 @@ class Column:
     Attributes:
       name: Canonical name, lower snake case.
       source: The column's name in the file.
-      role: What the column means. ``label`` must be 0 or 1; ``watch_time`` and ``timestamp`` must
-        not be negative; ``user``, ``item`` and ``timestamp`` must be present in every row.
+      role: What the column means. ``label`` must be 0 or 1; ``value`` (what a regression predicts),
+        ``watch_time`` and ``timestamp`` must not be negative; ``user``, ``item`` and ``timestamp``
+        must be present in every row. A ``context`` column that a task predicts is read as ``label``
+        or ``value``.
       dtype: Type of the canonical column.
       required: Whether a file without this column is refused. A missing optional column is
         reported and filled with ``default``.
-      default: Value of an empty cell or of a missing optional column.
+      default: Value of an empty cell or of a missing optional column; how many cells it filled is
+        counted. A column that a task predicts has none unless it is given here: see
+        :attr:`Task.may_be_unknown`.
       allowed: The only values a string column may hold, where these are known.
       unit: Unit of a ``timestamp`` column of plain numbers (canonical times are in ms). A Parquet
         column of a timestamp type says its unit itself, and one without a time zone is in UTC;
@@ -140,12 +149,18 @@ class Task:
       parent: For a feedback that can only follow another (pay after click), that feedback: ESMM
         multiplies the conditional probability with the parent's.
       unit: For regression, the divisor that brings the label to a handy unit (1000: ms to s).
+      may_be_unknown: Whether an empty cell, or a null of ``to_impressions``, is a label that nobody
+        knows. The task then neither learns from the impression nor is judged by it, other tasks
+        do. Else such a row is bad. In a :class:`DatasetSpec` it is also true of a regression whose
+        column is no ``watch_time``, and of an optional column, unless the column has a ``default``:
+        with that the data set says what absence means.
     """
 
     name: str
     kind: Literal["binary", "regression"] = "binary"
     parent: str | None = None
     unit: float = 1.0
+    may_be_unknown: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,6 +236,7 @@ class DatasetSpec:
     source: str = ""
 
     def __post_init__(self) -> None:
+        self._settle_labels()
         names = [column.name for column in self.all_columns]
         for name in names + [task.name for task in self.tasks]:
             if not _NAME.match(name):
@@ -248,6 +264,39 @@ class DatasetSpec:
             if task.parent is not None:
                 self.task(task.parent)
 
+    def _settle_labels(self) -> None:
+        """Gives columns that tasks predict their role, and says which labels may be unknown."""
+        by_task = {task.name: task for task in self.tasks}
+        columns = tuple(
+            dataclasses.replace(column, role=_label_role(by_task[column.name]))
+            if column.role == "context" and column.name in by_task
+            else column
+            for column in self.columns
+        )
+        found = {column.name: column for column in columns}
+        tasks = []
+        for task in self.tasks:
+            column = found.get(task.name)
+            if task.may_be_unknown and column is not None and column.default is not None:
+                raise ValueError(
+                    f"data set {self.name!r}: an empty {column.source!r} cannot be both unknown "
+                    f"(the task's may_be_unknown) and {column.default!r} (the column's default)"
+                )
+            if column is not None and column.dtype == "string":
+                raise ValueError(
+                    f"data set {self.name!r}: task {task.name!r} predicts a number, but its column "
+                    "is text; give it dtype 'int64' or 'float32'"
+                )
+            unknown = task.may_be_unknown or _may_lack(task, column)
+            tasks.append(dataclasses.replace(task, may_be_unknown=unknown))
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "tasks", tuple(tasks))
+
+    @property
+    def unknown_labels(self) -> frozenset[str]:
+        """The labels that may be unknown."""
+        return frozenset(task.name for task in self.tasks if task.may_be_unknown)
+
     @property
     def all_columns(self) -> tuple[Column, ...]:
         """The log's columns followed by those of the side tables."""
@@ -269,3 +318,16 @@ class DatasetSpec:
         """The tasks to train: those named, else ``default_tasks``, else all of them."""
         chosen = names or self.default_tasks or tuple(task.name for task in self.tasks)
         return tuple(self.task(name) for name in chosen)
+
+
+def _label_role(task: Task) -> Role:
+    return "label" if task.kind == "binary" else "value"
+
+
+def _may_lack(task: Task, column: Column | None) -> bool:
+    """Whether the label of a task that does not say so may be unknown."""
+    if column is None:
+        return task.kind == "regression"
+    if column.default is not None:
+        return False
+    return column.role == "value" or (column.role in LABEL_ROLES and not column.required)

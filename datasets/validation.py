@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import polars as pl
 
 from datasets.arrow_types import in_ms
 from datasets.readers import ROW, rejects_frame
-from datasets.spec import Column, Dtype
+from datasets.spec import LABEL_ROLES, Column, Dtype
 from serving.plausible_time import EARLIEST_MS, LATEST_MS, time_faults
 
 POLARS_TYPES: dict[Dtype, type[pl.DataType]] = {
@@ -22,7 +22,11 @@ _EXACT = 2.0**53
 
 
 def canonicalise(
-    raw: pl.DataFrame, columns: Sequence[Column], path: str, properties: Sequence[Column] = ()
+    raw: pl.DataFrame,
+    columns: Sequence[Column],
+    path: str,
+    properties: Sequence[Column] = (),
+    unknown: Collection[str] = (),
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Renames, types and checks the rows of a parsed block.
 
@@ -32,6 +36,8 @@ def canonicalise(
       path: The file, for the rejects.
       properties: Of a side table in long form, what its rows are to become: the last of ``columns``
         is a value, the one before it the name of its property.
+      unknown: Names of the labels that may be unknown, see ``datasets.spec.Task``; they are null
+        where a cell is empty or the column is missing.
 
     Returns:
       The good rows with the canonical columns, and the bad ones as ``file, row, reason, text``
@@ -40,10 +46,11 @@ def canonicalise(
     values, checks = [], []
     for column in columns:
         if column.source not in raw.columns:
-            fill = pl.lit(column.fill, dtype=POLARS_TYPES[column.dtype])
+            value = None if column.name in unknown else column.fill
+            fill = pl.lit(value, dtype=POLARS_TYPES[column.dtype])
             values.append(fill.alias(column.name))
             continue
-        value, reasons = _check(column, raw.schema[column.source])
+        value, reasons = _check(column, raw.schema[column.source], column.name in unknown)
         values.append(value.alias(column.name))
         checks.extend(reasons)
     if properties:
@@ -65,23 +72,29 @@ def canonicalise(
     return good.select(values), rejects
 
 
-def _check(column: Column, actual: pl.DataType) -> tuple[pl.Expr, list[pl.Expr]]:
+def _check(column: Column, actual: pl.DataType, unknown: bool) -> tuple[pl.Expr, list[pl.Expr]]:
     """The canonical value of a column, and expressions that are null or a reason to reject."""
     cell = pl.col(column.source)
     text = _text(cell, actual)
-    empty = cell.is_null() | (text == "")
+    empty = _empty(cell, actual)
     key = column.role in ("user", "item", "timestamp", "session")
 
     def reject(where: pl.Expr, what: str) -> pl.Expr:
         return pl.when(where).then(pl.lit(f"{column.source}: {what}"))
 
     reasons = []
-    if key or column.role in ("label", "event", "watch_time"):
+    must_be_given = column.role in LABEL_ROLES and not unknown and column.default is None
+    if key or column.role == "event" or must_be_given:
         reasons.append(reject(empty, "missing"))
+
+    def filled(value: pl.Expr) -> pl.Expr:
+        return value if unknown else value.fill_null(column.fill)
+
     if column.role == "label":
         value = cell.cast(pl.Float64, strict=False)
-        reasons.append(reject(value.is_null() | ~value.is_in([0.0, 1.0]), "label is not 0 or 1"))
-        return value.cast(pl.Int64, strict=False), reasons
+        wrong = ~empty & (value.is_null() | ~value.is_in([0.0, 1.0]))
+        reasons.append(reject(wrong, "label is not 0 or 1"))
+        return filled(value.cast(pl.Int64, strict=False)), reasons
     if column.role == "timestamp":
         return _check_time(column, actual, reasons, reject)
     if column.dtype == "string":
@@ -104,9 +117,9 @@ def _check(column: Column, actual: pl.DataType) -> tuple[pl.Expr, list[pl.Expr]]
         value = _number(cell, actual).cast(pl.Float64, strict=False)
         reasons.append(reject(~empty & value.is_null(), "not a number"))
         reasons.append(reject(~value.is_finite(), "not finite"))
-    if column.role == "watch_time":
+    if column.role in ("watch_time", "value"):
         reasons.append(reject(value < 0, "negative"))
-    return value.fill_null(column.fill).cast(POLARS_TYPES[column.dtype], strict=False), reasons
+    return filled(value).cast(POLARS_TYPES[column.dtype], strict=False), reasons
 
 
 def _property_checks(
@@ -180,3 +193,31 @@ def _check_time(column, actual, reasons, reject) -> tuple[pl.Expr, list[pl.Expr]
     for low, high, reason in time_faults(column.unit):
         reasons.append(reject(value.is_between(low, high, closed="left"), reason))
     return value, reasons
+
+
+def count_filled(
+    raw: pl.DataFrame, columns: Sequence[Column], unknown: Collection[str] = ()
+) -> dict[str, int]:
+    """Counts the empty cells that :func:`canonicalise` reads as a column's default.
+
+    Text that stays empty is no such cell: nothing takes its place.
+
+    Args:
+      raw: The good rows of a parsed block.
+      columns: As for :func:`canonicalise`, as is ``unknown``.
+      unknown: Likewise.
+
+    Returns:
+      Number of cells by canonical name, of the columns that ``raw`` has and that could be filled.
+    """
+    cells = {
+        column.name: _empty(pl.col(column.source), raw.schema[column.source]).sum()
+        for column in columns
+        if column.source in raw.columns and column.name not in unknown and column.fill != ""
+        if column.role in (*LABEL_ROLES, "context")
+    }
+    return raw.select(**cells).row(0, named=True) if cells else {}
+
+
+def _empty(cell: pl.Expr, actual: pl.DataType) -> pl.Expr:
+    return cell.is_null() | (_text(cell, actual) == "")

@@ -10,6 +10,7 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from environments.session_table import SessionTable
+from models.known_labels import known_mask
 from models.observation import FEATURES, FEEDBACK
 
 #: Actions are kept this far from 0 and 1, where (2) is infinite: the least that float32 resolves.
@@ -21,7 +22,8 @@ class SessionReplayEnvironment(tf_environment.TFEnvironment):
 
     The state is the features of the impression; the action is a prediction per task; the reward per
     task is the negative binary cross-entropy (2), and the labels that gave it are part of the
-    *next* observation, so that no policy can see the feedback that it predicts. What the action is
+    *next* observation, so that no policy can see the feedback that it predicts. A label that nobody
+    knows gives no reward. What the action is
     does not change what comes next: the log is replayed. After a session's last impression comes a
     terminal time step of discount 0, whose features repeat that impression and mean nothing.
 
@@ -156,11 +158,12 @@ def negative_bce(labels: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
     """RMTL's reward (2): y log a + (1 - y) log(1 - a), with a kept off 0 and 1.
 
     Args:
-      labels: 0 or 1, float32, any shape.
+      labels: 0, 1 or ``datasets.labels.UNKNOWN``, float32, any shape.
       actions: Predictions in [0, 1], float32 of the same shape.
 
     Returns:
-      float32 of the same shape, at most 0.
+      float32 of the same shape, at most 0; 0 where the label is unknown.
     """
     actions = tf.clip_by_value(actions, ACTION_EPSILON, 1 - ACTION_EPSILON)
-    return labels * tf.math.log(actions) + (1 - labels) * tf.math.log1p(-actions)
+    rewards = labels * tf.math.log(actions) + (1 - labels) * tf.math.log1p(-actions)
+    return known_mask(labels) * rewards

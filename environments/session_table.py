@@ -15,7 +15,7 @@ class SessionTable:
     Attributes:
       features: By name, `[impressions]`: int64 ids or float32 values. A session's impressions
         follow one another in order of time.
-      labels: float32 `[impressions, task]`.
+      labels: float32 `[impressions, task]`, ``datasets.labels.UNKNOWN`` where unknown.
       lengths: int64 `[sessions]`: impressions per session, each at least 1.
 
     Raises:

@@ -16,7 +16,7 @@ from evaluation.summaries import TaskMetrics
 
 
 def render_summary(summary: RunSummary, slices_per_column: int = 3) -> RenderableType:
-    """Metrics per task and slice, the blessing, the path pushed and the time per stage.
+    """Metrics per task and slice, the time per stage, the blessing, the path pushed, and the notes.
 
     Args:
       summary: The run.
@@ -31,6 +31,9 @@ def render_summary(summary: RunSummary, slices_per_column: int = 3) -> Renderabl
     if summary.regression_tasks:
         parts.append(_regression_table(summary, slices_per_column))
     parts.extend([_seconds(summary), _verdict(summary)])
+    if summary.notes:
+        # What was filled in, left out or not met must be seen without opening the report.
+        parts.append(Text("\n".join(["Noted:", *(f"  {note}" for note in summary.notes)])))
     return Group(*(Padding(part, (1, 0, 0, 0)) for part in parts))
 
 

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from datasets.labels import is_known
 from evaluation.score_statistics import ratio
 
 
 @dataclasses.dataclass(frozen=True)
 class ErrorStatistics:
-    """Sums over impressions, in the label's unit; mergeable, so fit for a Beam combiner.
+    """Sums over impressions with a known label, in its unit; mergeable, so fit for a Beam combiner.
 
     Attributes:
       impressions: Number of impressions.
@@ -42,7 +43,8 @@ class ErrorStatistics:
         """Statistics of a batch of impressions.
 
         Args:
-          labels: Finite values, ``[impression]``.
+          labels: Finite values, ``[impression]``; impressions whose label is
+            ``datasets.labels.UNKNOWN`` are left out.
           predictions: Finite values, ``[impression]``.
           session_lengths: Not used; errors are averaged over impressions.
 
@@ -50,8 +52,9 @@ class ErrorStatistics:
           ValueError: if a label or a prediction is not finite.
         """
         del session_lengths
-        labels = np.asarray(labels, np.float64)
-        predictions = np.asarray(predictions, np.float64)
+        known = is_known(labels)
+        labels = np.asarray(labels, np.float64)[known]
+        predictions = np.asarray(predictions, np.float64)[known]
         for name, values in (("labels", labels), ("predictions", predictions)):
             if not np.isfinite(values).all():
                 raise ValueError(f"{name} of a regression task must be finite numbers")

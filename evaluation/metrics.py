@@ -157,7 +157,7 @@ def _calibration(statistics: Statistics) -> float:
 
 
 class Impressions(_TaskMetric):
-    """Number of impressions."""
+    """Number of impressions with a known label."""
 
     _name = "example_count"
     _figure = _impressions

@@ -11,6 +11,8 @@ from typing import TypedDict
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from datasets.labels import is_known
+
 #: Predictions are clipped to [CLIP, 1 - CLIP] before a logarithm is taken.
 CLIP = 1e-7
 
@@ -35,19 +37,28 @@ def task_figures(
     """AUC, log loss and s-logloss (RMTL, section 3.1.2).
 
     Args:
-      labels: 0 or 1, `[n]`.
+      labels: 0, 1 or ``datasets.labels.UNKNOWN``, `[n]`; impressions of an unknown label are left
+        out, and a session counts in proportion to the share of its impressions that are not.
       predictions: Probabilities, `[n]`.
       session_lengths: Impressions of each session, `[sessions]`, in the order of the rows, of which
         each session's are adjacent.
 
     Raises:
-      ValueError: if the shapes do not fit or a value is out of range.
+      ValueError: if the shapes do not fit, a value is out of range or no label is known.
     """
+    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    known = is_known(labels)
+    if labels.shape == predictions.shape:
+        labels, predictions = labels[known], predictions[known]
     losses = log_losses(labels, predictions)
+    if known.all():
+        s_logloss = session_mean(losses, session_lengths)
+    else:
+        _check_lengths(session_lengths, len(known))
+        lengths = np.repeat(session_lengths, session_lengths)[known]
+        s_logloss = float(np.average(losses, weights=1.0 / lengths))
     return TaskFigures(
-        auc=auc(labels, predictions),
-        logloss=float(losses.mean()),
-        s_logloss=session_mean(losses, session_lengths),
+        auc=auc(labels, predictions), logloss=float(losses.mean()), s_logloss=s_logloss
     )
 
 
@@ -85,11 +96,16 @@ def session_mean(values: np.ndarray, session_lengths: np.ndarray) -> float:
     Raises:
       ValueError: if the lengths are not positive or do not sum to n.
     """
-    lengths = np.asarray(session_lengths, np.int64)
-    if lengths.ndim != 1 or lengths.size == 0 or lengths.min() < 1 or lengths.sum() != len(values):
-        raise ValueError(
-            f"session lengths must be positive and sum to the {len(values)} impressions; "
-            f"{lengths.size} of them sum to {lengths.sum()}"
-        )
+    lengths = _check_lengths(session_lengths, len(values))
     sums = np.add.reduceat(values, np.concatenate([[0], np.cumsum(lengths)[:-1]]))
     return float(np.mean(sums / lengths))
+
+
+def _check_lengths(session_lengths: np.ndarray, impressions: int) -> np.ndarray:
+    lengths = np.asarray(session_lengths, np.int64)
+    if lengths.ndim != 1 or lengths.size == 0 or lengths.min() < 1 or lengths.sum() != impressions:
+        raise ValueError(
+            f"session lengths must be positive and sum to the {impressions} impressions; "
+            f"{lengths.size} of them sum to {lengths.sum()}"
+        )
+    return lengths

@@ -108,21 +108,20 @@ def _task_metrics(task: Task, values: Mapping[str, float], place: str) -> TaskMe
     )
     if task.kind == "regression":
         mse = figure("mean_squared_error")
-        constant = figure("r_squared") is None
+        undefined = figure("r_squared") is None
+        lacking = "one label value only" if count else "no known label"
         return dataclasses.replace(
             common,
             rmse=None if mse is None else math.sqrt(mse),
             mae=figure("mean_absolute_error"),
             r_squared=figure("r_squared"),
-            reason=f"{task.name}: R² undefined, {place} has one label value only"
-            if constant
-            else "",
+            reason=f"{task.name}: R² undefined, {place} has {lacking}" if undefined else "",
         )
     auc = figure("auc")
     reason = ""
     if auc is None:
         lacking = (
-            "no impressions" if not count else "no negatives" if mean_label else "no positives"
+            "no known label" if not count else "no negatives" if mean_label else "no positives"
         )
         reason = f"{task.name}: AUC undefined, {place} has {lacking}"
     return dataclasses.replace(

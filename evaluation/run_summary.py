@@ -57,7 +57,8 @@ class RunSummary:
       ingestion: What happened to the rows of the log.
       history: One mapping per epoch: ``loss``, ``val_loss``, ``val_<task>_auc`` and so on,
         None or missing where undefined.
-      label_rates: Rows of ``{day: "2022-04-10", split, impressions, <task>: mean label}``.
+      label_rates: Rows of ``{day: "2022-04-10", split, impressions, <task>: mean known label}``,
+        None where no label is known.
       config: The run's configuration, JSON-like.
       command: The command line that repeats the run.
       code_version: Version of the code.

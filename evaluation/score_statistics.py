@@ -17,6 +17,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from datasets.labels import is_known
+
 #: Predictions are clipped to [EPSILON, 1 - EPSILON] before a logarithm is taken, as in training.
 EPSILON = 1e-7
 
@@ -45,7 +47,7 @@ def logloss(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class ScoreStatistics:
-    """Counts per bucket of prediction, and sums of log loss.
+    """Counts per bucket of prediction, and sums of log loss, of impressions with a known label.
 
     Attributes:
       buckets: Occupied buckets in ascending order, int64 ``[bucket]``.
@@ -78,7 +80,8 @@ class ScoreStatistics:
         """Statistics of a batch of impressions.
 
         Args:
-          labels: 0 or 1, ``[impression]``.
+          labels: 0, 1 or ``datasets.labels.UNKNOWN``, ``[impression]``; impressions of an unknown
+            label are left out.
           predictions: Probabilities, ``[impression]``.
           session_lengths: Impressions of the whole session each belongs to, ``[impression]``.
 
@@ -86,9 +89,10 @@ class ScoreStatistics:
           ValueError: if a label is not 0 or 1, a prediction is not a probability, or a session
             length is less than 1.
         """
-        labels = np.asarray(labels, np.float64)
-        predictions = np.asarray(predictions, np.float64)
-        session_lengths = np.asarray(session_lengths, np.float64)
+        known = is_known(labels)
+        labels = np.asarray(labels, np.float64)[known]
+        predictions = np.asarray(predictions, np.float64)[known]
+        session_lengths = np.asarray(session_lengths, np.float64)[known]
         if not np.isin(labels, (0.0, 1.0)).all():
             raise ValueError(f"labels of a binary task must be 0 or 1, got {np.unique(labels)[:5]}")
         if not ((predictions >= 0.0) & (predictions <= 1.0)).all():

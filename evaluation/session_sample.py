@@ -7,6 +7,8 @@ import os
 
 import numpy as np
 
+from datasets.labels import is_known
+
 
 @dataclasses.dataclass(frozen=True)
 class SessionSample:
@@ -19,6 +21,8 @@ class SessionSample:
       feedback: Impressions with each feedback, float64 `[session, feedback]`.
       view_watch_s: Seconds watched of single impressions, session by session, float32 `[view]`;
         empty without.
+      known: Impressions whose feedback is known, float64 `[session, feedback]`; all of them if not
+        given.
 
     Raises:
       ValueError: at construction, if the arrays do not fit each other or there is no session.
@@ -29,9 +33,13 @@ class SessionSample:
     watch_s: np.ndarray
     feedback: np.ndarray
     view_watch_s: np.ndarray
+    known: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 0)))
 
     def __post_init__(self) -> None:
         sessions = len(self.lengths)
+        if not len(self.known):
+            everything = np.repeat(self.lengths[:, None], len(self.feedback_names), axis=1)
+            object.__setattr__(self, "known", everything.astype(np.float64))
         if not sessions:
             raise ValueError("a sample of sessions needs at least one")
         if self.watch_s.shape != (sessions,):
@@ -40,6 +48,8 @@ class SessionSample:
             raise ValueError(
                 f"{int(self.lengths.sum())} impressions, but {len(self.view_watch_s)} watch times"
             )
+        if self.known.shape != self.feedback.shape:
+            raise ValueError(f"known is {self.known.shape}, but feedback {self.feedback.shape}")
         if self.feedback.shape != (sessions, len(self.feedback_names)):
             raise ValueError(
                 f"{sessions} sessions and {len(self.feedback_names)} feedbacks, but feedback is "
@@ -52,8 +62,8 @@ class SessionSample:
         return len(self.view_watch_s) > 0
 
     def rates(self) -> np.ndarray:
-        """Share of impressions with each feedback, float64 `[feedback]`."""
-        return self.feedback.sum(axis=0) / self.lengths.sum()
+        """Share of the impressions where it is known with each feedback, float64 `[feedback]`."""
+        return self.feedback.sum(axis=0) / self.known.sum(axis=0)
 
     def take(self, sessions: np.ndarray) -> SessionSample:
         """Some of the sessions, by index, int `[n]`."""
@@ -68,6 +78,7 @@ class SessionSample:
             self.watch_s[sessions],
             self.feedback[sessions],
             views,
+            self.known[sessions],
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -96,7 +107,7 @@ def sample_of_impressions(
     Args:
       feedback_names: F names.
       session: Number of each impression's session, from 0, ascending, int `[n]`.
-      feedback: 0 or 1, `[n, feedback]`.
+      feedback: 0, 1 or ``datasets.labels.UNKNOWN``, `[n, feedback]`.
       watch_s: Seconds, `[n]`, or None.
       max_views: Impressions beyond so many of a session are left out, as the simulator's cap does;
         0 keeps all.
@@ -108,10 +119,15 @@ def sample_of_impressions(
         session, feedback = session[kept], feedback[kept]
         watch_s = None if watch_s is None else watch_s[kept]
         lengths = np.bincount(session)
-    sums = [np.bincount(session, weights=column) for column in np.asarray(feedback, float).T]
+    is_there = is_known(feedback)
+    given = np.where(is_there, feedback, 0.0)
+    sums, known = (
+        np.stack([np.bincount(session, weights=column) for column in columns.T], axis=1)
+        for columns in (given, is_there.astype(float))
+    )
     if watch_s is None:
         watched, views = np.full(len(lengths), np.nan), np.zeros(0, np.float32)
     else:
         watched = np.bincount(session, weights=watch_s)
         views = np.asarray(watch_s, np.float32)
-    return SessionSample(feedback_names, lengths, watched, np.stack(sums, axis=1), views)
+    return SessionSample(feedback_names, lengths, watched, sums, views, known)

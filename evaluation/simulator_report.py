@@ -204,12 +204,14 @@ def compare_rates(log: SessionSample, simulation: SessionSample) -> tuple[Compar
 
 
 def _rate(sample: SessionSample, k: int) -> Mean:
-    found = share_of_views(sample.feedback[:, k], sample.lengths)
+    known = sample.known[:, k]
+    asked = known > 0
+    found = share_of_views(sample.feedback[asked, k], known[asked])
     if found.half_width is None:
         return found
     # Of a feedback that came once or never, the residuals know nothing: three events' deviation at
     # least, as by the rule of three up to three may be expected where none was seen.
-    least = _Z * math.sqrt(max(float(sample.feedback[:, k].sum()), 3.0)) / sample.lengths.sum()
+    least = _Z * math.sqrt(max(float(sample.feedback[:, k].sum()), 3.0)) / known.sum()
     return dataclasses.replace(found, half_width=max(found.half_width, float(least)))
 
 

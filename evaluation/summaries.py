@@ -27,7 +27,7 @@ class TaskMetrics:
       calibration: Sum of predictions / sum of labels; 1 is right on average.
       label_mean: Mean label: for a binary task the rate of the feedback.
       prediction_mean: Mean prediction.
-      example_count: Impressions.
+      example_count: Impressions with a known label.
       reason: Why a figure is undefined, in words; empty if none is.
     """
 

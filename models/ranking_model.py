@@ -9,6 +9,7 @@ from datasets.spec import Task
 from models.config import ModelConfig
 from models.features import InputFeature, StateRepresentation
 from models.keras import keras
+from models.known_labels import known_mask, with_zeros
 from models.loss_weighting.base import Batch, LossWeighting, Step
 from models.loss_weighting.registry import build_loss_weighting
 from models.metrics import LogitAuc
@@ -23,7 +24,9 @@ class RankingModel(tfrs.Model):
 
     Loss: Σₖ wₖ · Lₖ, with weights as ``models.loss_weighting`` finds them, constant unless asked
     otherwise; Lₖ is the binary cross-entropy of the logits for a binary task, and the Tweedie
-    deviance of power 1.5 for a regression such as watch time (see :class:`TweedieDeviance`).
+    deviance of power 1.5 for a regression such as watch time (see :class:`TweedieDeviance`). Lₖ is
+    the mean over the impressions whose label of the task is known (``datasets.labels``), 0 if there
+    is none; others change neither it nor its gradient.
 
     Attributes:
       inputs: The features.
@@ -134,14 +137,15 @@ class RankingModel(tfrs.Model):
         """The loss with constant weights; validation also updates AUC and log loss.
 
         Args:
-          inputs: Features as for :meth:`call`, and labels float32 `[batch, task]`.
+          inputs: Features as for :meth:`call`, and labels float32 `[batch, task]`,
+            ``datasets.labels.UNKNOWN`` where unknown.
           training: Whether this is a training step, which computes no metrics but the losses.
 
         Returns:
           float32 scalar.
         """
         batch = self.losses(inputs, training=training)
-        total = tf.reduce_sum(tf.constant(self._task_weights) * tf.reduce_mean(batch.losses, 0))
+        total = tf.reduce_sum(tf.constant(self._task_weights) * batch.mean_losses())
         self._track(total, batch)
         return total
 
@@ -159,17 +163,25 @@ class RankingModel(tfrs.Model):
         """
         features, labels = inputs
         logits = self(features, training=training)
+        known, possible = known_mask(labels), with_zeros(labels)
         losses = [
             ranking(
-                _target(task, labels[:, index : index + 1]),
+                _target(task, possible[:, index : index + 1]),
                 logits[:, index : index + 1],
+                sample_weight=known[:, index],
                 compute_metrics=not training,
             )
             for index, (task, ranking) in enumerate(
                 zip(self.tasks, self._ranking_tasks, strict=True)
             )
         ]
-        return Batch(features, labels, logits, tf.stack(losses, axis=1))
+        counts = tf.reduce_sum(known, axis=0)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if training and replicas > 1 and any(task.may_be_unknown for task in self.tasks):
+            # A replica with few known labels must not weigh as much as one with many.
+            replica = tf.distribute.get_replica_context()
+            counts = replica.all_reduce("sum", counts) / float(replicas)
+        return Batch(features, labels, logits, tf.stack(losses, axis=1), counts)
 
     # Keras traces it with AutoGraph, which would rewrite all that it calls: most of a minute.
     @tf.autograph.experimental.do_not_convert
@@ -186,11 +198,10 @@ class RankingModel(tfrs.Model):
             batch = self.losses(inputs, training=True)
             total = self.weighting.total_loss(batch)
             scaled = share * total
-            task_losses = [
-                share * tf.reduce_mean(batch.losses[:, index])
-                for index in range(len(self.tasks))
-                if self.weighting.uses_task_gradients
-            ]
+            means = share * batch.mean_losses()
+            task_losses = (
+                tf.unstack(means, num=len(self.tasks)) if self.weighting.uses_task_gradients else []
+            )
         variables = self.trainable_variables
         gradients = self.weighting.gradients(
             Step(
@@ -200,6 +211,7 @@ class RankingModel(tfrs.Model):
                 variables=variables,
                 shared=self.shared_variables,
                 last_shared=self.state_representation.mlp[-1].kernel,
+                present=tf.cast(batch.known_counts > 0, tf.float32),
             )
         )
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
@@ -212,6 +224,9 @@ class RankingModel(tfrs.Model):
         """One batch of validation: mean losses and each task's metrics so far."""
         self.compute_loss(inputs, training=False)
         metrics = self._mean_losses()
+        # The mean of the batches' losses would weigh a label by how few others its batch has.
+        by_task = tf.stack([tracker.result() for tracker in self._task_loss_trackers])
+        metrics["loss"] = tf.reduce_sum(tf.constant(self._task_weights) * by_task)
         for ranking in self._ranking_tasks:
             metrics |= {metric.name: metric.result() for metric in ranking.metrics}
         return metrics
@@ -220,8 +235,10 @@ class RankingModel(tfrs.Model):
         """Adds a batch to the means that training and validation report."""
         size = tf.shape(batch.losses)[0]
         self._loss_tracker.update_state(total, sample_weight=size)
+        known = tf.reduce_sum(batch.known, axis=0)
+        means = tf.math.divide_no_nan(tf.reduce_sum(batch.losses, axis=0), known)
         for index, tracker in enumerate(self._task_loss_trackers):
-            tracker.update_state(tf.reduce_mean(batch.losses[:, index]), sample_weight=size)
+            tracker.update_state(means[index], sample_weight=known[index])
 
     def _mean_losses(self) -> dict[str, tf.Tensor]:
         trackers = [self._loss_tracker, *self._task_loss_trackers]

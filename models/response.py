@@ -10,6 +10,7 @@ import tensorflow as tf
 from datasets.spec import Task
 from models.features import InputFeature, StateConfig, StateRepresentation
 from models.keras import keras
+from models.known_labels import known_mask, with_zeros
 from models.mtl.config import BackboneConfig
 from models.mtl.registry import build_backbone
 
@@ -101,22 +102,28 @@ class ResponseNetwork(keras.Model):
         watch_weight: float,
         training: bool = False,
     ) -> tf.Tensor:
-        """Negative log likelihood, mean over the batch.
+        """Negative log likelihood, of each feedback and of watch times the mean over what is known.
 
         Args:
           inputs: Transformed features `[batch]`.
-          feedback: 0 or 1, float32 `[batch, feedback]`.
-          watch_s: Seconds, float32 `[batch]`.
+          feedback: 0, 1 or ``datasets.labels.UNKNOWN``, float32 `[batch, feedback]`.
+          watch_s: Seconds or ``UNKNOWN``, float32 `[batch]`; it also counts for nothing where the
+            primary feedback is unknown, on which it depends.
           watch_weight: 0 where the log has no watch times.
           training: Whether to drop units.
         """
         logits, means = self(inputs, training=training)
-        loss = tf.reduce_sum(
-            tf.nn.sigmoid_cross_entropy_with_logits(labels=feedback, logits=logits), axis=1
-        )
+        known = known_mask(feedback)
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=with_zeros(feedback), logits=logits)
         primary = feedback[:, 0] > 0
         mean = tf.where(primary, means[:, 0], means[:, 1])
         sd = tf.where(primary, self.watch_sd[0], self.watch_sd[1])
-        deviate = (tf.math.log1p(watch_s) - mean) / sd
+        deviate = (tf.math.log1p(with_zeros(watch_s)) - mean) / sd
         normal = 0.5 * tf.square(deviate) + tf.math.log(sd) + 0.5 * math.log(2 * math.pi)
-        return tf.reduce_mean(loss + watch_weight * normal)
+        watched = known[:, 0] * known_mask(watch_s)
+        return tf.reduce_sum(_mean_of(losses, known)) + watch_weight * _mean_of(normal, watched)
+
+
+def _mean_of(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Mean over the first axis where the mask is 1; 0 where it is nowhere."""
+    return tf.math.divide_no_nan(tf.reduce_sum(values * mask, axis=0), tf.reduce_sum(mask, axis=0))

@@ -119,10 +119,15 @@ def _label_rates(ingested: IngestionSummary, tasks: Sequence[Task]) -> list[dict
             "day": day["day"],
             "split": day["split"],
             "impressions": day["impressions"],
-            **{task.name: day[task.name] / day["impressions"] for task in tasks},
+            **{task.name: _mean(day[task.name], day["known"][task.name]) for task in tasks},
         }
         for day in ingested.daily
     ]
+
+
+def _mean(total: float, known: int) -> float | None:
+    """Of the known labels; None where there are none, as a rate of 0 says something else."""
+    return total / known if known else None
 
 
 def data_span(ingested: IngestionSummary) -> tuple[str, str] | None:

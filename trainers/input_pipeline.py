@@ -49,7 +49,7 @@ def impression_batches(
 
     Returns:
       Pairs of ``{feature name: [batch]}`` (int64 ids or float32) and labels float32
-      `[batch, task]`.
+      `[batch, task]`, ``datasets.labels.UNKNOWN`` where unknown.
 
     Raises:
       ValueError: if no file matches, or a column is missing from the spec or of a shape that is

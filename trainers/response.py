@@ -33,6 +33,7 @@ import numpy as np
 import tensorflow as tf
 
 from datasets.errors import DataError
+from datasets.labels import is_known
 from environments.simulator.watch_time import expected_watch_s
 from models.features import InputFeature
 from models.response import ResponseNetwork, ResponseNetworkConfig
@@ -82,8 +83,8 @@ class ResponseRows(NamedTuple):
 
     Attributes:
       features: Transformed, by name, `[n]`.
-      feedback: 0 or 1, float32 `[n, feedback]`.
-      watch_s: Seconds, float32 `[n]`; None if the log has no watch times.
+      feedback: 0, 1 or ``datasets.labels.UNKNOWN``, float32 `[n, feedback]`.
+      watch_s: Seconds or ``UNKNOWN``, float32 `[n]`; None if the log has no watch times.
       duration_s: Of the items, float32 `[n]`; 0 where unknown.
     """
 
@@ -100,6 +101,16 @@ class ResponseRows(NamedTuple):
             None if self.watch_s is None else self.watch_s[rows],
             self.duration_s[rows],
         )
+
+    def known(self, k: int) -> np.ndarray:
+        """Rows whose feedback ``k`` is known, int `[rows]`."""
+        return np.flatnonzero(is_known(self.feedback[:, k]))
+
+    def watched(self) -> np.ndarray:
+        """Rows whose watch time and primary feedback are known, int `[rows]`."""
+        if self.watch_s is None:
+            return np.zeros(0, np.int64)
+        return np.flatnonzero(is_known(self.watch_s) & is_known(self.feedback[:, 0]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,19 +179,23 @@ def fit_response(
 
     Raises:
       ValueError: if one of them has no rows.
-      DataError: if one of them lacks a feature.
+      DataError: if one of them lacks a feature, or has no known label of a feedback.
     """
     stages = {"pretrain": pretrain, "fit": fit, "calibrate": calibrate, "check": check}
     for name, rows in stages.items():
         if rows is not None:
             _check_rows(name, rows, inputs)
+            _check_known(name, rows, feedback_names)
     network = ResponseNetwork(inputs, feedback_names, config.network, config.seed)
     first: tuple[float, ...] = ()
     if pretrain is not None:
         first = _train(network, inputs, pretrain, calibrate, config, on_epoch_end)
     losses = first + _train(network, inputs, fit, calibrate, config, on_epoch_end, len(first))
     logits, means = _predict(network, inputs, calibrate.features)
-    platt = [fit_platt(logits[:, k], calibrate.feedback[:, k]) for k in range(len(feedback_names))]
+    platt = [
+        fit_platt(logits[rows, k], calibrate.feedback[rows, k])
+        for k, rows in enumerate(map(calibrate.known, range(len(feedback_names))))
+    ]
     result = FittedNetwork(
         network=network,
         inputs=inputs,
@@ -195,7 +210,9 @@ def fit_response(
     logits, bins = result.predict(check.features)
     chance = 1 / (1 + np.exp(-logits.astype(np.float64)))
     found = tuple(
-        check_calibration(name, chance[:, k], check.feedback[:, k], platt[k][2])
+        check_calibration(
+            name, chance[check.known(k), k], check.feedback[check.known(k), k], platt[k][2]
+        )
         for k, name in enumerate(feedback_names)
     )
     return dataclasses.replace(
@@ -262,6 +279,17 @@ def _check_rows(name: str, rows: ResponseRows, inputs: tuple[InputFeature, ...])
         )
 
 
+def _check_known(name: str, rows: ResponseRows, feedback_names: tuple[str, ...]) -> None:
+    lacking = [each for k, each in enumerate(feedback_names) if not len(rows.known(k))]
+    if rows.watch_s is not None and not len(rows.watched()):
+        lacking.append("the watch time")
+    if lacking:
+        raise DataError(
+            f"the rows to {name} of the response model have no known label of "
+            f"{', '.join(lacking)}: bring more data, or take the task out of the data set"
+        )
+
+
 def _tensors(
     inputs: tuple[InputFeature, ...], rows: ResponseRows
 ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
@@ -289,8 +317,11 @@ def _predict(
 def _watch_tables(means: np.ndarray, rows: ResponseRows) -> WatchTables:
     if rows.watch_s is None:
         return no_watch_tables()
+    known = rows.watched()
+    rows = rows.take(known)
+    assert rows.watch_s is not None
     longest = _MAX_LOOPS * rows.duration_s
-    return fit_watch_tables(means, rows.feedback[:, 0] > 0, rows.watch_s, longest)
+    return fit_watch_tables(means[known], rows.feedback[:, 0] > 0, rows.watch_s, longest)
 
 
 def _watch_check(
@@ -298,6 +329,9 @@ def _watch_check(
 ) -> tuple[float, float] | None:
     if rows.watch_s is None:
         return None
+    known = rows.watched()
+    rows, primary, bins = rows.take(known), primary[known], bins[known]
+    assert rows.watch_s is not None
     longest = (_MAX_LOOPS * rows.duration_s).astype(np.float32)
     quantiles = tf.constant(tables.quantiles)
     expected = [

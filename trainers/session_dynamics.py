@@ -8,6 +8,7 @@ import numpy as np
 from scipy.optimize import brentq
 from sklearn.linear_model import LogisticRegression
 
+from datasets.labels import is_known
 from environments.simulator.satisfaction import NEUTRAL, SatisfactionRule, satisfaction_paths
 
 #: Impressions' worth of the overall mean that a user's own mean is mixed with.
@@ -27,7 +28,7 @@ class LoggedSessions:
     Attributes:
       user: User id of each impression, `[n]`.
       session: From 0, ascending, int `[n]`.
-      feedback: 0 or 1, `[n, feedback]`.
+      feedback: 0, 1 or ``datasets.labels.UNKNOWN``, `[n, feedback]`.
       cut: Whether each session was cut at the longest length, so that its end is not a departure,
         bool `[session]`.
     """
@@ -85,7 +86,7 @@ def fit_sessions(
 
     A user's mood is the mean satisfaction reward of the user's training impressions, mixed with
     twenty impressions of the overall mean. With it as the start of every session, the carry-over
-    rule gives each impression's satisfaction. Slopes come from the held-out split, whose feedback
+    rule gives each impression's satisfaction; an unknown feedback adds nothing to it. Slopes come from the held-out split, whose feedback
     did not enter the moods.
 
     Args:
@@ -119,8 +120,10 @@ def fit_sessions(
     held_worth = rule.worth(held_out.feedback, shift)
     deviation = _before(held_out, moods, held_worth, carry_over)
     deviation -= np.array([moods.get(user, NEUTRAL) for user in held_out.user.tolist()])
-    feedback = train.feedback
+    both = is_known(train.feedback) & is_known(train.feedback[:, :1])
+    feedback = np.where(both, train.feedback, 0.0)
     with_primary = (feedback * feedback[:, :1]).sum(axis=0)
+    rows = [np.flatnonzero(is_known(column)) for column in held_out.feedback.T]
     return SessionDynamics(
         reward_shift=shift,
         moods=moods,
@@ -129,8 +132,8 @@ def fit_sessions(
         leave_slope=leave_slope,
         leave_offsets=dict(zip(users.tolist(), offsets.tolist(), strict=True)),
         slopes=tuple(
-            offset_slope(logits[:, k], deviation, held_out.feedback[:, k])
-            for k in range(feedback.shape[1])
+            offset_slope(logits[known, k], deviation[known], held_out.feedback[known, k])
+            for k, known in enumerate(rows)
         ),
         # One imaginary impression of each keeps off 0 and 1 where a feedback is rare.
         share_with_primary=(

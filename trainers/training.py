@@ -6,10 +6,13 @@ import dataclasses
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from datasets.errors import DataError
+from datasets.labels import is_known
+from datasets.spec import Task
 from models.keras import keras
 from models.ranking_model import RankingModel
 from trainers.checkpoints import TrainingCheckpoints
@@ -74,6 +77,7 @@ def train(
 
     Raises:
       ValueError: if one of the data sets is empty.
+      DataError: if one of them has no known label of a task.
       TrainingDivergedError: if the loss is not finite.
     """
     seed_everything(config)
@@ -81,6 +85,8 @@ def train(
         if next(iter(data.take(1)), None) is None:
             raise ValueError(f"the {name} split holds no impression; check how the log was split")
     model = build_for_training(build_model, train_data, config)
+    for name, data in (("training", train_data), ("validation", validation_data)):
+        _check_known_labels(data, model.tasks, name)
     if initial_weights is not None:
         initial_weights(model)
     tf.io.gfile.makedirs(log_dir)
@@ -114,6 +120,24 @@ def train(
     )
     _write_history(result, log_dir)
     return result
+
+
+def _check_known_labels(data: tf.data.Dataset, tasks: Sequence[Task], name: str) -> None:
+    """Raises DataError if a task has no known label; reads no further than the first of each."""
+    columns = [k for k, task in enumerate(tasks) if task.may_be_unknown]
+    missing = set(columns)
+    if not missing:
+        return
+    for _, labels in data:
+        known = is_known(labels.numpy()).any(axis=0)
+        missing -= {k for k in columns if known[k]}
+        if not missing:
+            return
+    names = ", ".join(tasks[k].name for k in sorted(missing))
+    raise DataError(
+        f"no impression of the {name} split has a known label of {names}: leave the task out with "
+        "--tasks, bring more data, or give its column a default if an empty cell means a value"
+    )
 
 
 def build_for_training(

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
+from datasets.labels import UNKNOWN
 from datasets.registry import load_dataset
 from datasets.synthetic.manifest import FILE_NAME as SYNTHETIC_MANIFEST
 from environments.simulator.config import SimulatorConfig
@@ -187,6 +189,16 @@ def _notes(data: WorldData, pools: Pools, config: WorldConfig) -> list[str]:
     for split, frame in data.splits.items():
         if frame.height >= config.max_impressions:
             notes.append(f"{frame.height:,} impressions of the split {split} were read, not all")
+    everything = pl.concat(data.splits.values())
+    for task in data.spec.tasks:
+        unknown = int((everything[task.name] == UNKNOWN).sum()) if task.may_be_unknown else 0
+        if unknown:
+            notes.append(
+                f"{task.name} is unknown in {unknown:,} of {everything.height:,} impressions: the "
+                "response model is fitted without them, and they add nothing to satisfaction"
+            )
+    if data.exposures is not None:
+        notes.extend(data.exposures.notes)
     return notes
 
 

@@ -10,6 +10,7 @@ import polars as pl
 import tensorflow_transform as tft
 
 from datasets.exposures import Exposures, read_random_exposures
+from datasets.labels import UNKNOWN, is_known
 from datasets.sessions import SPLITS
 from datasets.spec import DatasetSpec
 from environments.simulator.satisfaction import SatisfactionRule, satisfaction_rule
@@ -58,14 +59,15 @@ class WorldData:
         return tuple(self.inputs[name] for name in names)
 
     def feedback(self, frame: pl.DataFrame) -> np.ndarray:
-        """Labels float32 `[n, feedback]`."""
+        """Labels float32 `[n, feedback]`, ``datasets.labels.UNKNOWN`` where unknown."""
         return frame.select(self.rule.feedback_names).to_numpy().astype(np.float32)
 
     def watch_s(self, frame: pl.DataFrame) -> np.ndarray | None:
-        """Seconds watched, float32 `[n]`."""
+        """Seconds watched, float32 `[n]`, ``datasets.labels.UNKNOWN`` where unknown."""
         if self.watch_column is None:
             return None
-        return (frame[self.watch_column].to_numpy() / 1_000.0).astype(np.float32)
+        watch_ms = frame[self.watch_column].to_numpy()
+        return np.where(is_known(watch_ms), watch_ms / 1_000.0, UNKNOWN).astype(np.float32)
 
     def duration_s(self, frame: pl.DataFrame) -> np.ndarray:
         """Lengths of the items in seconds, float32 `[n]`; 0 where the data set has none."""

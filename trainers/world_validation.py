@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from datasets.errors import DataError
+from datasets.labels import UNKNOWN
 from environments.simulator.config import SimulatorConfig
 from environments.simulator.dynamics import Simulator
 from environments.simulator.response import ResponseModel
@@ -138,6 +140,16 @@ def _log_of(
     if continued.any():
         frame = frame.filter(~continued)
         terms.append("Later parts of sessions that were split for their length are left out.")
+    if data.watch_column is not None and (frame[data.watch_column] == UNKNOWN).any():
+        unknown = frame.filter(pl.col(data.watch_column) == UNKNOWN)[SESSION].unique()
+        frame = frame.filter(~pl.col(SESSION).is_in(unknown.implode()))
+        terms.append(f"{len(unknown):,} sessions with unknown watch times are left out.")
+    for name in data.rule.feedback_names:
+        if not (frame[name] != UNKNOWN).any():
+            raise DataError(
+                f"the held-out sessions to compare have no known label of {name}: bring more "
+                "data, or take the task out of the data set"
+            )
     sessions = frame[SESSION].unique().to_numpy()
     if len(sessions) > _MOST_SESSIONS:
         drawn = rng.choice(sessions, _MOST_SESSIONS, replace=False)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import tensorflow as tf
 from tfx_bsl.coders import example_coder
 
+from datasets.labels import UNKNOWN
 from datasets.spec import DatasetSpec
 
 SESSION_ID, SESSION_START = "session_id", "session_start_ms"
@@ -35,10 +36,12 @@ def encode_sessions(frame: pl.DataFrame, spec: DatasetSpec) -> list[bytes]:
 
     Returns:
       One serialized ``tf.Example`` per session, in the frame's order. Session-level columns are
-      lists of one value, the others lists of the session's length T.
+      lists of one value, the others lists of the session's length T. An unknown label is
+      ``datasets.labels.UNKNOWN``.
     """
     if not frame.height:
         return []
+    frame = frame.with_columns(pl.col(sorted(spec.unknown_labels)).fill_null(UNKNOWN))
     new = (frame[SESSION_ID] != frame[SESSION_ID].shift(1)).fill_null(True).to_numpy()
     starts = np.flatnonzero(new)
     offsets = np.append(starts, frame.height).astype(np.int32)

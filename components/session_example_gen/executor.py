@@ -16,7 +16,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 
 from components.content_driver import custom_json, pattern_of
-from components.session_example_gen import summary, transforms
+from components.session_example_gen import gaps, summary, transforms
 from components.session_example_gen.config import SessionExampleGenConfig
 from components.session_example_gen.counts import Counts, MergeCounts
 from components.session_example_gen.inputs import Driver, delivery_folders, input_files
@@ -71,8 +71,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 raise data_error from error
             raise
         Driver.check_unchanged(exec_properties, before)
-        result = summary.summarise(plan.read_counts(artifact.uri), config, plan.notes)
+        result = summary.summarise(
+            plan.read_counts(artifact.uri), config, plan.notes, plan.table_files
+        )
         summary.check_bad_rows(result, config.max_bad_rows, quarantine)
+        gaps.check_tables(result.joined, plan.table_files)
         result.write(artifact.uri)
         artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
         artifact.set_string_custom_property("code_version", config.code_version)
@@ -96,12 +99,12 @@ class _Plan:
         files = input_files(self._spec, directories)
         self._log = files.log
         self._check_headers(self._log, self._spec.columns)
-        self._dtypes = {column.name: column.dtype for column in self._spec.all_columns}
+        self._columns = {column.name: column for column in self._spec.all_columns}
         self._tables: dict[str, SideTable] = {}
         self._item_tables: dict[str, SideTable] = {}
         self._user_tables: dict[str, SideTable] = {}
         self._broadcast_tables: dict[str, SideTable] = {}
-        self._files: dict[str, list[str]] = {}
+        self.table_files: dict[str, list[str]] = {}
         for table, found in zip(self._spec.side_tables, files.tables, strict=True):
             self._add_table(table, found)
         self._shards = config.shards or self._default_shards()
@@ -110,17 +113,23 @@ class _Plan:
         """Adds the whole pipeline: log and side tables in, shards, rejects and counts out."""
         spec, shards = self._spec, self._shards
         key = "item_id" if self._item_tables else "user_id"
-        log = pipeline | "Log" >> transforms.ReadChecked(self._log, spec.columns, key, shards)
-        tables = {name: self._read_table(pipeline, name) for name in self._files}
-        events = log[transforms.ROWS]
+        log = pipeline | "Log" >> transforms.ReadChecked(
+            self._log, spec.columns, key, shards, unknown=spec.unknown_labels
+        )
+        tables = {name: self._read_table(pipeline, name) for name in self.table_files}
+        events, counts = log[transforms.ROWS], [log[transforms.COUNTS]]
         if self._item_tables:
             parts = {name: tables[name][transforms.ROWS] for name in self._item_tables}
-            events = (
+            joined = (
                 {transforms.ROWS: events, **parts}
                 | "GroupByItem" >> beam.CoGroupByKey()
                 | "JoinByItem"
-                >> beam.FlatMap(transforms.join_by_item, self._item_tables, self._dtypes, shards)
+                >> beam.ParDo(
+                    transforms.JoinByItem(self._item_tables, self._columns, shards)
+                ).with_outputs(transforms.COUNTS, main=transforms.ROWS)
             )
+            events = joined[transforms.ROWS]
+            counts.append(joined[transforms.COUNTS])
         parts = {name: tables[name][transforms.ROWS] for name in self._user_tables}
         broadcast = tuple(
             tables[name][transforms.ROWS] | f"Name {name}" >> beam.Map(_named, name)
@@ -134,7 +143,7 @@ class _Plan:
                 transforms.BuildSessions(
                     spec,
                     {n: t for n, t in self._tables.items() if n not in self._item_tables},
-                    self._dtypes,
+                    self._columns,
                 ),
                 beam.pvalue.AsList(broadcast),
             ).with_outputs(transforms.COUNTS, "starts", main=transforms.ROWS)
@@ -147,7 +156,7 @@ class _Plan:
         written = built[transforms.ROWS] | "WriteSplits" >> beam.ParDo(
             transforms.WriteSplits(spec, uri, shards), beam.pvalue.AsSingleton(boundaries)
         )
-        counts = [log[transforms.COUNTS], built[transforms.COUNTS], written]
+        counts += [built[transforms.COUNTS], written]
         counts += [table[transforms.COUNTS] for table in tables.values()]
         _ = (
             counts
@@ -173,10 +182,10 @@ class _Plan:
 
     def _read_table(self, pipeline: beam.Pipeline, name: str) -> beam.pvalue.DoOutputsTuple:
         table = self._tables[name]
-        columns = joins.raw_columns(table, self._dtypes[table.on])
+        columns = joins.raw_columns(table, self._columns[table.on].dtype)
         shards = 1 if name in self._broadcast_tables else self._shards
         return pipeline | f"Table {name}" >> transforms.ReadChecked(
-            self._files[name], columns, table.on, shards, table
+            self.table_files[name], columns, table.on, shards, table
         )
 
     def _add_table(self, table: SideTable, files: list[str]) -> None:
@@ -185,8 +194,8 @@ class _Plan:
         if files:
             kinds = {"item_id": self._item_tables, "user_id": self._user_tables}
             kinds.get(table.on, self._broadcast_tables)[name] = table
-            self._files[name] = files
-            self._check_headers(files, joins.raw_columns(table, self._dtypes[table.on]))
+            self.table_files[name] = files
+            self._check_headers(files, joins.raw_columns(table, self._columns[table.on].dtype))
             return
         columns = ", ".join(column.name for column in table.columns)
         found = [f for d in self._directories for f in readers.match_files(d, table.files)]
@@ -197,6 +206,13 @@ class _Plan:
         for path in files:
             missing = joins.missing_columns(path, readers.read_header(path), columns)
             readers.check_types(path, columns)
+            labels = {c.source for c in columns if c.name in self._spec.unknown_labels}
+            if without := [name for name in missing if name in labels]:
+                self.notes.append(
+                    f"{os.path.basename(path)} lacks the labels {', '.join(without)}, which are "
+                    "unknown in all of its rows"
+                )
+            missing = [name for name in missing if name not in labels]
             if missing:
                 self.notes.append(
                     f"{os.path.basename(path)} lacks optional columns, left at their defaults: "

@@ -8,6 +8,7 @@ import os
 
 import tensorflow as tf
 
+from components.session_example_gen import gaps
 from components.session_example_gen.config import SessionExampleGenConfig
 from components.session_example_gen.counts import Counts
 from datasets.errors import DataError
@@ -29,10 +30,14 @@ class IngestionSummary:
       implied: Impressions known only by a later event of theirs.
       sessions: Sessions by split.
       impressions: Impressions by split.
-      daily: Rows of ``{day, split, impressions, <task>: sum of its labels}``.
+      daily: Rows of ``{day, split, impressions, <task>: sum of its known labels, known: {<task>:
+        number of them}}``.
       data_span_ms: First and last impression, Unix time in ms.
       notes: What was missing or left out, in words.
       config: The component's configuration.
+      unknown_labels: Impressions without a known label, by task and split, where there are any.
+      filled: Empty cells read as a default, see ``gaps.filled_cells``.
+      joined: What each side table met, see ``gaps.joined_tables``.
     """
 
     dataset: str
@@ -47,6 +52,9 @@ class IngestionSummary:
     data_span_ms: tuple[int, int] | None
     notes: list[str]
     config: dict
+    unknown_labels: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
+    filled: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
+    joined: dict[str, dict] = dataclasses.field(default_factory=dict)
 
     def write(self, uri: str) -> None:
         """Writes the summary below an artifact's URI."""
@@ -61,9 +69,19 @@ class IngestionSummary:
 
 
 def summarise(
-    counts: Counts, config: SessionExampleGenConfig, notes: list[str]
+    counts: Counts,
+    config: SessionExampleGenConfig,
+    notes: list[str],
+    table_files: dict[str, list[str]],
 ) -> IngestionSummary:
-    """Arranges the workers' counts."""
+    """Arranges the workers' counts.
+
+    Args:
+      counts: Of all workers.
+      config: The component's.
+      notes: What was known before the files were read.
+      table_files: Files of the side tables that are there.
+    """
     files: dict[str, dict[str, int]] = {}
     quarantined: dict[str, int] = {}
     daily: dict[tuple[str, str], dict] = {}
@@ -79,12 +97,19 @@ def summarise(
             quarantined[rest[1]] = quarantined.get(rest[1], 0) + number
         elif kind in by_split:
             by_split[kind][rest[0]] = number
-        elif kind == "daily":
+        elif kind in ("daily", "known"):
             day, split, column = rest
-            daily.setdefault((day, split), {"day": day, "split": split})[column] = number
+            row = daily.setdefault((day, split), {"day": day, "split": split, "known": {}})
+            (row if kind == "daily" else row["known"])[column] = number
     span = None
     if counts.first_ms is not None and counts.last_ms is not None:
         span = (counts.first_ms, counts.last_ms)
+    rows = list(daily.values())
+    unknown, filled = gaps.unknown_labels(rows), gaps.filled_cells(counts)
+    joined = gaps.joined_tables(counts)
+    said = gaps.sentences(
+        config.spec(), sum(impressions.values()), unknown, filled, joined, table_files
+    )
     return IngestionSummary(
         dataset=config.dataset,
         files=files,
@@ -94,10 +119,13 @@ def summarise(
         implied=counts.sums[("implied",)],
         sessions=sessions,
         impressions=impressions,
-        daily=list(daily.values()),
+        daily=rows,
         data_span_ms=span,
-        notes=notes,
+        notes=[*notes, *said],
         config=dataclasses.asdict(config),
+        unknown_labels=unknown,
+        filled=filled,
+        joined=joined,
     )
 
 

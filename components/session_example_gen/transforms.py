@@ -21,6 +21,8 @@ from datasets.errors import DataError, fenced
 from datasets.spec import Column, DatasetSpec, SideTable
 
 ROWS, REJECTS, COUNTS = "rows", "rejects", "counts"
+#: Keys of a bucket to show where a side table meets nothing.
+_EXAMPLES = 3
 
 
 def bucket_of(keys: pl.Series, buckets: int) -> np.ndarray:
@@ -54,6 +56,7 @@ class ReadChecked(beam.PTransform):
       key: The column whose bucket keys the rows.
       buckets: Number of buckets.
       table: For a side table in long form, to drop unused properties early.
+      unknown: Names of the labels that may be unknown.
 
     Returns:
       A dict of PCollections: ``rows`` of ``(bucket, Arrow IPC)``, ``rejects`` of Arrow IPC and
@@ -67,11 +70,12 @@ class ReadChecked(beam.PTransform):
         key: str,
         buckets: int,
         table: SideTable | None = None,
+        unknown: frozenset[str] = frozenset(),
     ):
         super().__init__()
         self._paths = paths
         self._sources = tuple(column.source for column in columns)
-        self._check = _CheckBlock(columns, key, buckets, table)
+        self._check = _CheckBlock(columns, key, buckets, table, unknown)
 
     def expand(self, pbegin: pvalue.PBegin):
         """See the class."""
@@ -83,22 +87,28 @@ class ReadChecked(beam.PTransform):
 
 
 class _CheckBlock(beam.DoFn):
-    def __init__(self, columns, key, buckets, table):
+    def __init__(self, columns, key, buckets, table, unknown):
         self._columns: tuple[Column, ...] = columns
         self._key: str = key
         self._buckets: int = buckets
         self._table: SideTable | None = table
+        self._unknown: frozenset[str] = unknown
 
     def process(self, block: readers.Block) -> Iterator:
         raw, invalid = readers.parse_block(block, tuple(c.source for c in self._columns))
         good, bad = validation.canonicalise(
-            raw, self._columns, block.path, joins.properties(self._table)
+            raw, self._columns, block.path, joins.properties(self._table), self._unknown
         )
         rejects = pl.concat([invalid, bad])
         counts = Counts()
         counts.add(("rows", block.path), raw.height + invalid.height)
         for reason, number in rejects.group_by("reason").len().iter_rows():
             counts.add(("quarantined", block.path, reason), number)
+        kept = raw.filter(~pl.col(readers.ROW).is_in(bad["row"].implode())) if bad.height else raw
+        filled = validation.count_filled(kept, self._columns, self._unknown)
+        for name, number in filled.items():
+            counts.add(("filled", name), number)
+            counts.add(("cells", name), kept.height)
         yield pvalue.TaggedOutput(COUNTS, counts)
         if rejects.height:
             yield pvalue.TaggedOutput(REJECTS, readers.to_ipc(rejects))
@@ -108,45 +118,49 @@ class _CheckBlock(beam.DoFn):
             yield from by_bucket(good, self._key, self._buckets)
 
 
-def join_by_item(
-    grouped: tuple[int, dict[str, Iterable[bytes]]],
-    tables: dict[str, SideTable],
-    dtypes: dict[str, str],
-    buckets: int,
-) -> Iterator[tuple[int, bytes]]:
+class JoinByItem(beam.DoFn):
     """Joins the item tables within one item bucket and re-keys the rows by user bucket."""
-    _, parts = grouped
-    events = _concat(parts[ROWS])
-    if events is None:
-        return
-    for name, table in tables.items():
-        rows = _concat(parts[name])
-        events = joins.join_side_table(events, table, _or_empty(rows, table, dtypes))
-    yield from by_bucket(events, "user_id", buckets)
+
+    def __init__(self, tables: dict[str, SideTable], columns: dict[str, Column], buckets: int):
+        self._tables = tables
+        self._columns = columns
+        self._buckets = buckets
+
+    def process(self, grouped: tuple[int, dict[str, Iterable[bytes]]]) -> Iterator:
+        """Yields ``(bucket, Arrow IPC)`` of events, and counts."""
+        _, parts = grouped
+        tables = {name: _concat(parts[name]) for name in self._tables}
+        events, counts = _join(_concat(parts[ROWS]), self._tables, tables, self._columns)
+        yield pvalue.TaggedOutput(COUNTS, counts)
+        if events is not None:
+            yield from by_bucket(events, "user_id", self._buckets)
 
 
 class BuildSessions(beam.DoFn):
     """Joins the user tables of one user bucket, then sessionises it."""
 
-    def __init__(self, spec: DatasetSpec, tables: dict[str, SideTable], dtypes: dict[str, str]):
+    def __init__(self, spec: DatasetSpec, tables: dict[str, SideTable], columns: dict[str, Column]):
         self._spec = spec
         self._tables = tables
-        self._dtypes = dtypes
+        self._columns = columns
 
     def process(
         self, grouped: tuple[int, dict[str, Iterable[bytes]]], broadcast: list[tuple[str, bytes]]
     ) -> Iterator:
         """Yields ``(bucket, Arrow IPC)`` of impressions, session starts and counts."""
         bucket, parts = grouped
-        events = _concat(parts[ROWS])
+        tables = {
+            name: _concat(parts.get(name, (rows for key, rows in broadcast if key == name)))
+            for name in self._tables
+        }
+        events, counts = _join(_concat(parts[ROWS]), self._tables, tables, self._columns)
         if events is None:
+            yield pvalue.TaggedOutput(COUNTS, counts)
             return
-        for name, table in self._tables.items():
-            everywhere = (rows for key, rows in broadcast if key == name)
-            rows = _concat(parts.get(name, everywhere))
-            events = joins.join_side_table(events, table, _or_empty(rows, table, self._dtypes))
-        impressions, dropped = sessions.build_sessions(events, self._spec)
-        counts = Counts()
+        try:
+            impressions, dropped = sessions.build_sessions(events, self._spec)
+        except DataError as error:
+            raise fenced(error) from error
         counts.add(("duplicates",), dropped.duplicates)
         counts.add(("split_sessions",), dropped.split_sessions)
         counts.add(("implied",), dropped.implied)
@@ -229,10 +243,16 @@ class WriteSplits(beam.DoFn):
         counts.span(int(times.min()), int(times.max()))  # type: ignore[arg-type]
         day = pl.from_epoch("timestamp_ms", time_unit="ms").dt.strftime("%Y-%m-%d")
         labels = [task.name for task in self._spec.tasks]
-        daily = part.group_by(day=day).agg(pl.len().alias("impressions"), pl.col(labels).sum())
+        daily = part.group_by(day=day).agg(
+            pl.len().alias("impressions"),
+            pl.col(labels).sum(),
+            pl.col(labels).count().name.suffix("/known"),
+        )
         for row in daily.iter_rows(named=True):
             for name in ("impressions", *labels):
                 counts.add(("daily", row["day"], split, name), row[name])
+            for name in labels:
+                counts.add(("known", row["day"], split, name), row[f"{name}/known"])
         return counts
 
 
@@ -241,8 +261,38 @@ def _concat(parts: Iterable[bytes]) -> pl.DataFrame | None:
     return pl.concat(frames) if frames else None
 
 
-def _or_empty(rows: pl.DataFrame | None, table: SideTable, dtypes: dict[str, str]) -> pl.DataFrame:
+def _join(
+    events: pl.DataFrame | None,
+    tables: dict[str, SideTable],
+    rows: dict[str, pl.DataFrame | None],
+    columns: dict[str, Column],
+) -> tuple[pl.DataFrame | None, Counts]:
+    """Joins the rows of one bucket; counts what meets what, and has examples of what does not."""
+    counts = Counts()
+    for name, table in tables.items():
+        of_table = _or_empty(rows[name], table, columns)
+        met = 0
+        if events is not None:
+            joined = joins.look_up(events, table, of_table)
+            found = joins.count_matches(joined, table, columns[table.on].fill)
+            events = joins.fill_unmatched(joined, table)
+            met = found.met
+            counts.add(("asked", name), found.asked)
+            counts.add(("met", name), met)
+            for column, number in found.columns.items():
+                counts.add(("found", name, column), number)
+        if not met:
+            for side, frame in (("log", events), ("table", of_table)):
+                if frame is not None:
+                    for key in frame[table.on].unique().sort().head(_EXAMPLES):
+                        counts.add(("example", name, side, str(key)), 1)
+    return events, counts
+
+
+def _or_empty(
+    rows: pl.DataFrame | None, table: SideTable, columns: dict[str, Column]
+) -> pl.DataFrame:
     if rows is not None:
         return rows
-    columns = joins.raw_columns(table, dtypes[table.on])
-    return pl.DataFrame(schema={c.name: validation.POLARS_TYPES[c.dtype] for c in columns})
+    raw = joins.raw_columns(table, columns[table.on].dtype)
+    return pl.DataFrame(schema={c.name: validation.POLARS_TYPES[c.dtype] for c in raw})

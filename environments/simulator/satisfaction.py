@@ -13,6 +13,7 @@ import dataclasses
 
 import numpy as np
 
+from datasets.labels import is_known
 from datasets.rewards import FEEDBACK_WEIGHTS
 from datasets.spec import DatasetSpec
 
@@ -40,13 +41,14 @@ class SatisfactionRule:
         """The satisfaction reward of impressions.
 
         Args:
-          feedback: 0 or 1, `[n, feedback]`.
+          feedback: 0, 1 or ``datasets.labels.UNKNOWN``, which is worth nothing, `[n, feedback]`.
           shift: Added before it is kept in [0, 1].
 
         Returns:
           float32 `[n]` in [0, 1].
         """
         harms = np.array([name in self.negative for name in self.feedback_names])
+        feedback = np.where(is_known(feedback), feedback, 0)
         worth = np.minimum(feedback @ (np.asarray(self.weights) * ~harms), 1.0)
         worth[(feedback[:, harms] > 0).any(axis=1)] = 0.0
         return np.clip(worth + shift, 0.0, 1.0).astype(np.float32)

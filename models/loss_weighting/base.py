@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from datasets.spec import Task
 from models.keras import keras
+from models.known_labels import known_mask
 
 Gradient = tf.Tensor | tf.IndexedSlices | None
 
@@ -19,15 +20,41 @@ class Batch:
 
     Attributes:
       features: By name, `[batch]`.
-      labels: float32 `[batch, task]`.
+      labels: float32 `[batch, task]`, ``datasets.labels.UNKNOWN`` where unknown.
       logits: float32 `[batch, task]`.
-      losses: Loss of every impression and task, float32 `[batch, task]`.
+      losses: Loss of every impression and task, float32 `[batch, task]`, 0 where the label is
+        unknown.
+      counts: By how many known labels each task's losses are divided, float32 `[task]`; over
+        several replicas the mean of their numbers, so that the sum of their gradients is that of
+        the whole batch's mean. Those of ``labels`` if None.
     """
 
     features: dict[str, tf.Tensor]
     labels: tf.Tensor
     logits: tf.Tensor
     losses: tf.Tensor
+    counts: tf.Tensor | None = None
+
+    @property
+    def known(self) -> tf.Tensor:
+        """1 where the label is known, else 0: float32 `[batch, task]`."""
+        return known_mask(self.labels)
+
+    @property
+    def known_counts(self) -> tf.Tensor:
+        """``counts``, or the numbers of known labels: float32 `[task]`."""
+        return tf.reduce_sum(self.known, axis=0) if self.counts is None else self.counts
+
+    def mean_losses(self, weights: tf.Tensor | float = 1.0) -> tf.Tensor:
+        """Mean loss of each task over the impressions whose label is known, float32 `[task]`.
+
+        0 for a task of which the batch has no known label: it is no reason for a step.
+
+        Args:
+          weights: Multiply the losses; `[task]`, `[batch, task]` or a scalar.
+        """
+        sums = tf.reduce_sum(weights * self.losses, axis=0)
+        return tf.math.divide_no_nan(sums, self.known_counts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +70,8 @@ class Step:
       variables: The model's trainable variables.
       shared: Those of them that more than one task's loss depends on.
       last_shared: The kernel of the last layer that every task's loss depends on as a whole.
+      present: 1 for a task of which the whole batch has a known label, else 0, float32 `[task]`;
+        all are if None.
     """
 
     tape: tf.GradientTape
@@ -51,10 +80,11 @@ class Step:
     variables: Sequence[tf.Variable]
     shared: Sequence[tf.Variable]
     last_shared: tf.Variable
+    present: tf.Tensor | None = None
 
 
 class LossWeighting(keras.layers.Layer):
-    """Constant weights: (1/B) Σᵢ Σₖ wₖ Lᵢₖ; subclasses override one of the methods.
+    """Constant weights: Σₖ (1/Bₖ) Σᵢ wₖ Lᵢₖ over the Bₖ known labels; subclasses override a method.
 
     A layer, so that what it learns is saved with the model and, if trainable, trained by the
     model's optimizer. The constant weights multiply what a subclass finds.
@@ -96,8 +126,7 @@ class LossWeighting(keras.layers.Layer):
 
     def total_loss(self, batch: Batch) -> tf.Tensor:
         """The loss that training minimises, a float32 scalar."""
-        weighted = tf.stop_gradient(self.loss_weights(batch)) * batch.losses
-        return tf.reduce_mean(tf.reduce_sum(weighted, axis=1))
+        return tf.reduce_sum(batch.mean_losses(tf.stop_gradient(self.loss_weights(batch))))
 
     def gradients(self, step: Step) -> list[Gradient]:
         """The direction of the optimizer's step.

@@ -31,8 +31,9 @@ class GradNorm(LossWeighting):
     holds everything that a task asks for, whatever the backbone.
 
     The norms are of losses without the constant weights cₖ, which multiply wₖ: they would else be
-    balanced away. Tasks whose cₖ is 0 take no part. All replicas see the same gradients and losses,
-    those of the whole batch.
+    balanced away. Tasks whose cₖ is 0 take no part, and in a step without a known label of a task
+    neither does that task: its loss of 0 says nothing about its rate. All replicas see the same
+    gradients and losses, those of the whole batch.
     """
 
     uses_task_gradients = True
@@ -84,34 +85,40 @@ class GradNorm(LossWeighting):
                 "sum", [tf.stack(kernels), tf.stack(step.task_losses)]
             )
             norms = tf.sqrt(tf.reduce_sum(tf.square(kernels), axis=[1, 2]))
-            self.update(tf.scatter_nd([[k] for k in self.trained], norms, losses.shape), losses)
+            norms = tf.scatter_nd([[k] for k in self.trained], norms, losses.shape)
+            self.update(norms, losses, step.present)
         return super().gradients(step)
 
-    def update(self, norms: tf.Tensor, losses: tf.Tensor) -> None:
+    def update(self, norms: tf.Tensor, losses: tf.Tensor, present: tf.Tensor | None = None) -> None:
         """One step of the weights.
 
         Args:
           norms: ‖∇_W Lₖ‖₂ of every task, without its weight, float32 `[task]`.
           losses: Lₖ, float32 `[task]`.
+          present: See :class:`Step`.
         """
-        mask = tf.constant([float(index in self.trained) for index in range(len(self.tasks))])
-        first = tf.where(self.initial_losses > 0, self.initial_losses, losses)
+        trained = tf.constant([float(index in self.trained) for index in range(len(self.tasks))])
+        mask = trained if present is None else trained * present
+        first = tf.where((self.initial_losses > 0) | (mask == 0), self.initial_losses, losses)
         self.initial_losses.assign(first)
+        # One task alone is balanced against nothing: its pull is the mean, its rate 1.
+        count = tf.maximum(tf.reduce_sum(mask), 1.0)
         pull = mask * self.task_weights * norms
         rates = mask * tf.math.divide_no_nan(losses, first)
-        rates = tf.math.divide_no_nan(rates * len(self.trained), tf.reduce_sum(rates))
-        target = tf.reduce_sum(pull) / len(self.trained) * tf.pow(rates, self.alpha)
-        descended = self.task_weights - self._adam(tf.sign(pull - target) * norms)
-        weights = mask * tf.maximum(descended, MIN_WEIGHT)
+        rates = tf.math.divide_no_nan(rates * count, tf.reduce_sum(rates))
+        target = tf.reduce_sum(pull) / count * tf.pow(rates, self.alpha)
+        step = mask * self._adam(tf.sign(pull - target) * norms, mask)
+        descended = self.task_weights - step
+        weights = trained * tf.maximum(descended, MIN_WEIGHT)
         weights *= len(self.trained) / tf.reduce_sum(weights)
         self.task_weights.assign(weights)
 
-    def _adam(self, gradient: tf.Tensor) -> tf.Tensor:
-        """The change that Adam subtracts, `[task]`."""
+    def _adam(self, gradient: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """The change that Adam subtracts, `[task]`; moments stay where the mask is 0."""
         count = self.steps + 1.0
         mean = _DECAY_1 * self.moments[0] + (1 - _DECAY_1) * gradient
         square = _DECAY_2 * self.moments[1] + (1 - _DECAY_2) * tf.square(gradient)
-        self.moments.assign(tf.stack([mean, square]))
+        self.moments.assign(tf.where(mask > 0, tf.stack([mean, square]), self.moments))
         self.steps.assign(count)
         mean /= 1 - tf.pow(_DECAY_1, count)
         square /= 1 - tf.pow(_DECAY_2, count)

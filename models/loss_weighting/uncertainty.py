@@ -38,6 +38,7 @@ class UncertaintyWeighting(LossWeighting):
 
     def total_loss(self, batch: Batch) -> tf.Tensor:
         """See :meth:`LossWeighting.total_loss`; the gradient reaches the log variances."""
-        means = tf.reduce_mean(batch.losses, axis=0)
-        penalties = tf.constant(self.constant) * self.log_variances / 2
-        return tf.reduce_sum(self.loss_weights(batch) * means + penalties)
+        # A batch without a known label of a task tells nothing of its noise either.
+        present = tf.cast(batch.known_counts > 0, tf.float32)
+        penalties = tf.constant(self.constant) * present * self.log_variances / 2
+        return tf.reduce_sum(self.loss_weights(batch) * batch.mean_losses() + penalties)
