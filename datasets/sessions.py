@@ -104,17 +104,19 @@ def build_sessions(events: pl.DataFrame, spec: DatasetSpec) -> tuple[pl.DataFram
 
 def _check_labels(frame: pl.DataFrame, spec: DatasetSpec) -> None:
     for task in spec.tasks:
-        label, wanted = pl.col(task.name), "0 or 1"
+        label = pl.col(task.name).cast(pl.Float64)
         if task.kind == "binary":
-            wrong = ~label.cast(pl.Float64).is_in([0.0, 1.0])
+            possible, wanted = label.is_in([0.0, 1.0]), "0 or 1"
         else:
-            wrong, wanted = ~(label.is_finite() & (label >= 0)), "a finite number, not negative"
-        number = frame.select(wrong.fill_null(not task.may_be_unknown).sum()).item()
-        if number:
+            possible, wanted = label.is_finite() & (label >= 0), "a finite number, not negative"
+        wrong = frame.select((~possible.fill_null(task.may_be_unknown)).sum()).item()
+        if wrong:
+            unknown = (
+                "" if task.may_be_unknown else " (none at all needs the task's may_be_unknown)"
+            )
             raise DataError(
-                f"data set {spec.name!r}: to_impressions gave {number:,} of {frame.height:,} "
-                f"impressions a label of {task.name!r} that is not {wanted}"
-                + ("" if task.may_be_unknown else ", or none; may_be_unknown allows none")
+                f"data set {spec.name!r}: to_impressions gave {wrong:,} of {frame.height:,} "
+                f"impressions a label of {task.name!r} that is not {wanted}{unknown}"
             )
 
 

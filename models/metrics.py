@@ -31,7 +31,7 @@ class LogitAuc(keras.metrics.AUC):
         Args:
           y_true: Labels, 0 or 1, shaped as the logits.
           y_pred: Logits, float32 `[batch]` or `[batch, 1]`.
-          sample_weight: Weights `[batch]`.
+          sample_weight: Weights, shaped as the logits.
         """
         super().update_state(y_true, tf.sigmoid(y_pred / 4.0), sample_weight)
 
@@ -39,3 +39,36 @@ class LogitAuc(keras.metrics.AUC):
         """The area, or NaN without both a positive and a negative label."""
         defined = (self.true_positives[0] > 0) & (self.false_positives[0] > 0)
         return tf.where(defined, super().result(), float("nan"))
+
+
+class SumOfMeans(keras.metrics.Metric):
+    """Sum of several means over a pass, each with a count of its own.
+
+    The mean of the batches' losses would weigh a label by how few others its batch has where labels
+    are unknown; this is the sum of the tasks' means over all labels that are known.
+    """
+
+    def __init__(self, size: int, name: str) -> None:
+        """Starts at 0.
+
+        Args:
+          size: Number of means.
+          name: Name of the metric.
+        """
+        super().__init__(name=name)
+        self.sums = self.add_weight(name="sums", shape=(size,), initializer="zeros")
+        self.counts = self.add_weight(name="counts", shape=(size,), initializer="zeros")
+
+    def update_state(self, sums: tf.Tensor, counts: tf.Tensor) -> None:
+        """Adds a batch's sums and counts, float32 `[size]`."""
+        self.sums.assign_add(sums)
+        self.counts.assign_add(counts)
+
+    def result(self) -> tf.Tensor:
+        """The sum, float32 scalar; a mean of nothing is 0."""
+        return tf.reduce_sum(tf.math.divide_no_nan(self.sums, self.counts))
+
+    def reset_state(self) -> None:
+        """Starts at 0 again; Keras resets to scalars only."""
+        for variable in (self.sums, self.counts):
+            variable.assign(tf.zeros_like(variable))

@@ -12,7 +12,7 @@ from models.keras import keras
 from models.known_labels import known_mask, with_zeros
 from models.loss_weighting.base import Batch, LossWeighting, Step
 from models.loss_weighting.registry import build_loss_weighting
-from models.metrics import LogitAuc
+from models.metrics import LogitAuc, SumOfMeans
 from models.mtl.registry import backbone_entry, build_backbone
 
 #: Logarithms of the smallest and largest value a regression may predict, in the task's unit.
@@ -81,7 +81,7 @@ class RankingModel(tfrs.Model):
             config.loss_weighting, self.tasks, self._task_weights, seed
         )
         self._ranking_tasks = [_ranking_task(task) for task in tasks]
-        self._loss_tracker = keras.metrics.Mean(name="loss")
+        self._loss_tracker = SumOfMeans(len(names), name="loss")
         self._task_loss_trackers = [keras.metrics.Mean(name=f"{name}_loss") for name in names]
 
     @property
@@ -146,7 +146,7 @@ class RankingModel(tfrs.Model):
         """
         batch = self.losses(inputs, training=training)
         total = tf.reduce_sum(tf.constant(self._task_weights) * batch.mean_losses())
-        self._track(total, batch)
+        self._track(batch)
         return total
 
     def losses(
@@ -168,7 +168,7 @@ class RankingModel(tfrs.Model):
             ranking(
                 _target(task, possible[:, index : index + 1]),
                 logits[:, index : index + 1],
-                sample_weight=known[:, index],
+                sample_weight=known[:, index : index + 1],
                 compute_metrics=not training,
             )
             for index, (task, ranking) in enumerate(
@@ -215,7 +215,7 @@ class RankingModel(tfrs.Model):
             )
         )
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        self._track(total, batch)
+        self._track(batch, total)
         weights = {metric.name: metric.result() for metric in self.weighting.metrics}
         return self._mean_losses() | weights
 
@@ -224,21 +224,26 @@ class RankingModel(tfrs.Model):
         """One batch of validation: mean losses and each task's metrics so far."""
         self.compute_loss(inputs, training=False)
         metrics = self._mean_losses()
-        # The mean of the batches' losses would weigh a label by how few others its batch has.
-        by_task = tf.stack([tracker.result() for tracker in self._task_loss_trackers])
-        metrics["loss"] = tf.reduce_sum(tf.constant(self._task_weights) * by_task)
         for ranking in self._ranking_tasks:
             metrics |= {metric.name: metric.result() for metric in ranking.metrics}
         return metrics
 
-    def _track(self, total: tf.Tensor, batch: Batch) -> None:
-        """Adds a batch to the means that training and validation report."""
-        size = tf.shape(batch.losses)[0]
-        self._loss_tracker.update_state(total, sample_weight=size)
-        known = tf.reduce_sum(batch.known, axis=0)
-        means = tf.math.divide_no_nan(tf.reduce_sum(batch.losses, axis=0), known)
+    def _track(self, batch: Batch, total: tf.Tensor | None = None) -> None:
+        """Adds a batch to the means that training and validation report.
+
+        Args:
+          batch: The batch.
+          total: Its loss as training weighs it; None takes the tasks' means with constant weights.
+        """
+        known, sums = tf.reduce_sum(batch.known, axis=0), tf.reduce_sum(batch.losses, axis=0)
         for index, tracker in enumerate(self._task_loss_trackers):
-            tracker.update_state(means[index], sample_weight=known[index])
+            mean = tf.math.divide_no_nan(sums[index], known[index])
+            tracker.update_state(mean, sample_weight=known[index])
+        if total is None:
+            self._loss_tracker.update_state(tf.constant(self._task_weights) * sums, known)
+        else:
+            rows = tf.cast(tf.shape(batch.losses)[0], tf.float32) * tf.one_hot(0, len(self.tasks))
+            self._loss_tracker.update_state(total * rows, rows)
 
     def _mean_losses(self) -> dict[str, tf.Tensor]:
         trackers = [self._loss_tracker, *self._task_loss_trackers]

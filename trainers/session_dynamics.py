@@ -86,8 +86,8 @@ def fit_sessions(
 
     A user's mood is the mean satisfaction reward of the user's training impressions, mixed with
     twenty impressions of the overall mean. With it as the start of every session, the carry-over
-    rule gives each impression's satisfaction; an unknown feedback adds nothing to it. Slopes come from the held-out split, whose feedback
-    did not enter the moods.
+    rule gives each impression's satisfaction; an unknown feedback adds nothing to it. Slopes come
+    from the held-out split, whose feedback did not enter the moods.
 
     Args:
       rule: Satisfaction rewards.
