@@ -89,7 +89,7 @@ def check_tables(joined: Mapping[str, Mapping[str, Any]], files: Mapping[str, li
             continue
         keys = ", ".join(map(repr, table["table_keys"])) or "none at all"
         raise DataError(
-            f"{', '.join(paths)}: the side table meets 0 of the log's {table['rows']:,} rows. "
+            f"{', '.join(paths)}: the side table meets 0 of the log's {table['rows']:,} rows."
             f" Its keys are such as {keys}, the log's such as "
             f"{', '.join(map(repr, table['log_keys']))}: give it the log's ids (and times not "
             "later than the log's), or take the file away to do without"

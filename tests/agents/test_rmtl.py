@@ -9,6 +9,8 @@ from tf_agents.trajectories import trajectory
 from agents.config import RmtlConfig
 from agents.critic_weighting import CriticWeighting
 from agents.ddpg_mtl import DdpgMtlAgent
+from datasets.labels import UNKNOWN
+from models.known_labels import known_mask, with_zeros
 from models.loss_weighting.base import Batch
 
 COUNTS = (1, 2, 5)
@@ -317,3 +319,58 @@ def test_mismatches_are_named(small_log):
         make(*specs, three, three, small_log.critics(3), small_log.critics(3), RmtlConfig())
     with pytest.raises(ValueError, match="optimizer"):
         make(*specs, two, two, critics, critics, RmtlConfig(actor_update="q"))
+
+
+def hide_feedback(transitions, seed=0):
+    """The transitions with some of the feedback unknown, and what is known."""
+    after = transitions.next_time_step
+    labels = after.observation["feedback"].numpy()
+    labels[np.random.default_rng(seed).random(labels.shape) < 0.4] = UNKNOWN
+    observation = {**after.observation, "feedback": tf.constant(labels)}
+    return transitions._replace(next_time_step=after._replace(observation=observation)), labels
+
+
+@pytest.mark.parametrize("weighting", ["rmtl", "cw", "wl", "nlc"])
+@pytest.mark.parametrize("normalise", [False, True])
+def test_the_weighted_loss_is_of_known_feedback(small_log, weighting, normalise):
+    agent = small_log.agent(weighting=weighting, normalise_weights=normalise)
+    transitions, labels = hide_feedback(small_log.transitions(rows=30))
+    keep = valid_rows(transitions)
+    features = {
+        name: column[keep] for name, column in transitions.time_step.observation["features"].items()
+    }
+    labels = labels[keep]
+    chance = sigmoid(agent.actor(features))
+    q = q_values(agent.critics, features, chance)
+    weights = agent.loss_weights(features, tf.constant(labels), tf.constant(chance, tf.float32))
+    wanted = 0.0
+    for k in range(2):
+        known = labels[:, k] != UNKNOWN
+        y, p, value = labels[known, k], chance[known, k], q[known, k]
+        plain = {"rmtl": 1 - 0.7 * value, "cw": np.ones(len(y)), "wl": 1 - 0.7 * y * value}
+        omega = plain.get(weighting, -value)
+        if normalise and weighting != "cw":
+            omega = omega / omega.mean()
+        np.testing.assert_allclose(weights.numpy()[known, k], omega, rtol=1e-3)
+        wanted += np.mean(omega * -(y * np.log(p) + (1 - y) * np.log(1 - p)))
+    if not normalise:
+        # Normalised, the agent's batch has the rows between sessions too.
+        found = float(agent.weighted_bce_loss(transitions))
+        assert found == pytest.approx(wanted, rel=1e-4)
+    trained = CriticWeighting(agent.actor.tasks, [1.0, 1.0], agent.loss_weights)
+    logits = agent.actor(features)
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=with_zeros(labels), logits=logits)
+    batch = Batch(features, tf.constant(labels), logits, known_mask(labels) * losses)
+    assert float(trained.total_loss(batch)) == pytest.approx(wanted, rel=1e-4)
+    for k, metric in enumerate(trained.means):
+        known = labels[:, k] != UNKNOWN
+        assert float(metric.result()) == pytest.approx(weights.numpy()[known, k].mean(), rel=1e-4)
+
+
+def test_transitions_without_known_feedback_have_no_loss(small_log):
+    agent = small_log.agent()
+    transitions = small_log.transitions()
+    after = transitions.next_time_step
+    observation = {**after.observation, "feedback": tf.fill([12, 2], float(UNKNOWN))}
+    hidden = transitions._replace(next_time_step=after._replace(observation=observation))
+    assert float(agent.weighted_bce_loss(hidden)) == 0.0

@@ -115,3 +115,24 @@ def test_a_property_that_is_to_be_a_number_and_is_none_is_rejected():
         (6, "value: property stock is not an integer"),
     ]
     assert joins.properties(WIDE) == joins.properties(None) == ()
+
+
+def test_matches_are_counted_before_defaults_take_their_place():
+    events = pl.DataFrame({"item_id": [10, 10, 11, 12], "timestamp_ms": [5, 15, 15, 15]})
+    rows = pl.DataFrame(
+        {"item_id": [10, 11], joins.TIME: [10, 20], "price": [0.0, 3.0]},
+        schema_overrides={"price": pl.Float32},
+    )
+    joined = joins.look_up(events, WIDE, rows)
+    found = joins.count_matches(joined, WIDE, 0)
+    # A value of 0 is a match; the first comes too early, the third's value too late.
+    assert (found.asked, found.met) == (4, 1)
+    filled = joins.fill_unmatched(joined, WIDE)
+    assert filled.equals(joins.join_side_table(events, WIDE, rows))
+
+
+def test_rows_without_a_key_ask_nothing():
+    events = pl.DataFrame({"category_id": ["", "5", "6"], "timestamp_ms": [1, 2, 3]})
+    rows = pl.DataFrame({"category_id": ["5"], "parent_category_id": ["1"]})
+    found = joins.count_matches(joins.look_up(events, CATEGORY_TREE, rows), CATEGORY_TREE, "")
+    assert (found.asked, found.met) == (2, 1)

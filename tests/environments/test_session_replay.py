@@ -1,6 +1,7 @@
 """Logged sessions, replayed: order, rewards, ends, and what a policy may not see."""
 
 import contextlib
+import dataclasses
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tf_agents.trajectories import time_step as ts
 
+from datasets.labels import UNKNOWN
 from environments.session_replay import SessionReplayEnvironment, negative_bce
 from environments.session_table import SessionTable
 
@@ -138,3 +140,27 @@ def test_lanes_and_columns_are_checked():
         SessionTable({"x": tf.zeros([3])}, tf.zeros([2, 1]), np.array([2]))
     with pytest.raises(ValueError, match="at least one impression"):
         SessionTable({"x": tf.zeros([2])}, tf.zeros([2, 1]), np.array([2, 0]))
+
+
+def test_an_unknown_label_gives_no_reward():
+    labels = tf.constant([[0.0, UNKNOWN], [UNKNOWN, 1.0]])
+    actions = tf.constant([[0.2, 0.9], [0.4, 0.5]])
+    expected = [[np.log(0.8), 0.0], [0.0, np.log(0.5)]]
+    np.testing.assert_allclose(negative_bce(labels, actions), expected, rtol=1e-5)
+
+
+def test_sessions_with_unknown_labels_are_replayed_whole():
+    table = make_table([3, 2])
+    labels = table.labels.numpy()
+    labels[1, 0] = labels[4, :] = UNKNOWN
+    gaps = dataclasses.replace(table, labels=tf.constant(labels))
+    steps = replay(SessionReplayEnvironment(gaps, 1), 7)
+    row = steps.observation["features"]["row"][:, 0]
+    for step in range(1, len(row)):
+        if steps.step_type[step, 0] == ts.StepType.FIRST:
+            continue
+        given = labels[row[step - 1]]
+        np.testing.assert_array_equal(steps.observation["feedback"][step, 0], given)
+        hidden = given == UNKNOWN
+        np.testing.assert_array_equal(steps.reward[step, 0][hidden], 0.0)
+        assert (steps.reward[step, 0][~hidden] < 0).all()

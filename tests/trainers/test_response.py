@@ -4,10 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from datasets.errors import DataError
+from datasets.labels import UNKNOWN
 from models.features import InputFeature
-from models.response import ResponseNetworkConfig
+from models.response import ResponseNetwork, ResponseNetworkConfig
 from trainers.response import ResponseRows, ResponseTrainingConfig, fit_response
 
 INPUTS = (InputFeature("user", "categorical", 6), InputFeature("item", "categorical", 6))
@@ -147,3 +149,57 @@ def test_an_infinite_watch_time_is_explained():
     part.watch_s[0] = np.inf
     with pytest.raises(ValueError, match="extreme values"):
         fit_response(INPUTS, ("click", "like"), part, part, part, CONFIG)
+
+
+def with_gaps(known, seed):
+    """The rows, with some labels and watch times unknown and further rows that know nothing."""
+    rng = np.random.default_rng(seed)
+    hidden = rng.random(known.feedback.shape) < 0.3
+    return known._replace(
+        feedback=np.where(hidden, np.float32(UNKNOWN), known.feedback),
+        watch_s=np.where(rng.random(len(hidden)) < 0.3, np.float32(UNKNOWN), known.watch_s),
+    )
+
+
+def test_the_likelihood_is_of_what_is_known():
+    """Against NumPy, feedback by feedback."""
+    gaps = with_gaps(rows(60, 0), 1)
+    network = ResponseNetwork(INPUTS, ("click", "like"), CONFIG.network, 0)
+    features = {name: tf.constant(column) for name, column in gaps.features.items()}
+    found = network.loss_of(features, tf.constant(gaps.feedback), tf.constant(gaps.watch_s), 0.5)
+    logits, means = (values.numpy().astype(np.float64) for values in network(features))
+    wanted = 0.0
+    for k in range(2):
+        known = gaps.feedback[:, k] != UNKNOWN
+        y, p = gaps.feedback[known, k], 1 / (1 + np.exp(-logits[known, k]))
+        wanted -= np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+    both = (gaps.feedback[:, 0] != UNKNOWN) & (gaps.watch_s != UNKNOWN)
+    branch = np.where(gaps.feedback[both, 0] > 0, 0, 1)
+    sd = network.watch_sd.numpy()[branch]
+    deviate = (np.log1p(gaps.watch_s[both]) - means[both][np.arange(both.sum()), branch]) / sd
+    normal = 0.5 * deviate**2 + np.log(sd) + 0.5 * np.log(2 * np.pi)
+    assert float(found) == pytest.approx(wanted + 0.5 * normal.mean(), rel=1e-4)
+    assert 0 < both.sum() < 60
+
+
+def test_calibration_and_watch_times_are_of_what_is_known():
+    parts = [with_gaps(rows(size, seed), seed) for seed, size in enumerate((900, 600, 600))]
+    found = fit_response(INPUTS, ("click", "like"), *parts, dataclasses.replace(CONFIG, epochs=2))
+    check = parts[2]
+    for k, calibration in enumerate(found.calibration):
+        known = check.feedback[:, k] != UNKNOWN
+        assert calibration.rows == known.sum()
+        assert calibration.rate == pytest.approx(check.feedback[known, k].mean())
+    both = (check.feedback[:, 0] != UNKNOWN) & (check.watch_s != UNKNOWN)
+    assert found.watch_s[0] == pytest.approx(check.watch_s[both].mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("what", ["like", "the watch time"])
+def test_a_feedback_that_nobody_knows_is_refused(what):
+    part = rows(100, 0)
+    if what == "like":
+        part.feedback[:, 1] = UNKNOWN
+    else:
+        part = part._replace(watch_s=np.full(100, UNKNOWN, np.float32))
+    with pytest.raises(DataError, match=f"rows to check .* have no known label of {what}"):
+        fit_response(INPUTS, ("click", "like"), rows(100, 1), rows(100, 2), part, CONFIG)

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from datasets.labels import UNKNOWN
 from environments.simulator.satisfaction import NEUTRAL, SatisfactionRule
 from trainers.session_dynamics import (
     LoggedSessions,
@@ -126,3 +127,18 @@ def test_an_offset_slope_is_the_logistic_regressions():
 @pytest.mark.parametrize("label", [0.0, 1.0])
 def test_labels_of_one_kind_have_no_slope(label):
     assert offset_slope(np.zeros(9), np.arange(9.0), np.full(9, label)) == 0.0
+
+
+def test_unknown_feedback_is_worth_nothing_and_fits_no_slope():
+    logged, logits = draw(300, 3)
+    logged = dataclasses.replace(logged, cut=np.zeros(300, bool))
+    rng = np.random.default_rng(0)
+    gaps = np.where(rng.random(logged.feedback.shape) < 0.3, UNKNOWN, logged.feedback)
+    hidden = dataclasses.replace(logged, feedback=gaps)
+    zeros = np.where(gaps == UNKNOWN, 0.0, gaps)
+    np.testing.assert_array_equal(RULE.worth(gaps, 0.1), RULE.worth(zeros, 0.1))
+    found = fit_sessions(RULE, hidden, hidden, logits, CARRY, LEAVE_BELOW)
+    both = (gaps != UNKNOWN).all(axis=1)
+    together = (gaps[both, 0] * gaps[both, 1]).sum()
+    assert found.share_with_primary[1] == pytest.approx((together + 1) / (gaps[both, 1].sum() + 2))
+    assert np.isfinite(found.slopes).all()

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from datasets.errors import DataError
+from datasets.labels import UNKNOWN
 from datasets.spec import Task
 from models.config import ModelConfig
 from models.features import InputFeature, StateConfig
@@ -46,6 +48,20 @@ def data(rows: int = 256, *, seed: int = 0, clicks: float | None = None) -> tf.d
     watch = (20.0 * click + rng.uniform(0, 1, rows)).astype(np.float32)
     features = {"item": item, "age": rng.normal(size=rows).astype(np.float32)}
     return tf.data.Dataset.from_tensor_slices((features, np.stack([click, watch], 1))).batch(64)
+
+
+UNSURE = tuple(dataclasses.replace(task, may_be_unknown=True) for task in TASKS)
+
+
+def with_gaps(batches: tf.data.Dataset, *shares: float) -> tf.data.Dataset:
+    """The batches with shares of the labels unknown, of each part of a batch one."""
+
+    def hide(features, labels):
+        drawn = np.random.default_rng(4).random((64, 2))
+        limits = np.repeat(shares, 64 // len(shares))[:, None]
+        return features, tf.where(drawn < limits, float(UNKNOWN), labels)
+
+    return batches.map(hide)
 
 
 def run(directory: Path, config: TrainingConfig, **overrides) -> TrainingResult:
@@ -133,6 +149,39 @@ def test_one_class_in_validation_leaves_the_task_out_of_the_score(tmp_path, capl
     assert "NaN" not in (tmp_path / "logs" / "history.json").read_text()
 
 
+@pytest.mark.parametrize("split", ["train", "validation"])
+@pytest.mark.parametrize("column", [0, 1])
+def test_a_task_without_any_known_label_is_refused(tmp_path, split, column):
+    hidden = data().map(
+        lambda features, labels: (features, tf.where([k == column for k in (0, 1)], -1.0, labels))
+    )
+    with pytest.raises(DataError, match=rf"no impression of the {split}\w* split has a known") as e:
+        run(
+            tmp_path,
+            TrainingConfig(epochs=1),
+            build_model=lambda: RankingModel(INPUTS, UNSURE, SMALL, seed=3),
+            **{f"{split}_data": hidden},
+        )
+    assert f"label of {TASKS[column].name}: leave the task out with --tasks" in str(e.value)
+
+
+def test_training_learns_from_what_is_known(tmp_path):
+    """A rating that is 20 where it is given, in one row of five; the others say nothing."""
+    rated = data().map(
+        lambda features, labels: (features, tf.stack([labels[:, 0], 0 * labels[:, 1] + 20], 1))
+    )
+    result = run(
+        tmp_path,
+        TrainingConfig(epochs=30, patience=30, learning_rate=0.02),
+        build_model=lambda: RankingModel(INPUTS, UNSURE, SMALL, seed=3),
+        train_data=with_gaps(rated, 0.8),
+        validation_data=with_gaps(rated, 0.8),
+    )
+    features, _ = next(iter(rated))
+    assert np.median(result.model.predict_tasks(features)["watch"]) == pytest.approx(20, rel=0.1)
+    assert result.history[-1]["val_click_auc"] > 0.9
+
+
 def test_a_loss_that_is_not_finite_ends_training_with_advice(tmp_path):
     broken = data().map(lambda features, labels: (features, labels * math.nan))
     with pytest.raises(TrainingDivergedError, match=r"nan in epoch 1 at step 1; lower the learn"):
@@ -210,29 +259,35 @@ def test_switches(tmp_path, config):
     assert result.history[1]["loss"] < result.history[0]["loss"]
 
 
-def two_replicas_and_one() -> None:
-    """Trains a step on one device and on two; the entry point of a subprocess."""
+def two_replicas_and_one(unknown: bool) -> None:
+    """Trains on one device and on two; the entry point of a subprocess.
+
+    With unknown labels, most of which fall to one of the two.
+    """
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     config = dataclasses.replace(SMALL, sizes=dataclasses.replace(SMALL.sizes, dropout=0.0))
+    tasks = UNSURE if unknown else TASKS
+    rows = with_gaps(data(), 0.1, 0.9) if unknown else data()
     weights = []
     for strategy in (
         tf.distribute.get_strategy(),
         tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]),
     ):
         with strategy.scope():
-            model = RankingModel(INPUTS, TASKS, config, seed=3)
+            model = RankingModel(INPUTS, tasks, config, seed=3)
             model.compile(optimizer=LazyAdam(0.1))
         # The second epoch starts from moments that the first one left.
-        model.fit(data(), epochs=2, verbose=0)
+        model.fit(rows, epochs=2, verbose=0)
         weights.append(model.get_weights())
     for one, other in zip(*weights, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.slow
-def test_two_replicas_train_as_one_does():
-    process = subprocess_of("two_replicas_and_one()", stderr=subprocess.PIPE)
+@pytest.mark.parametrize("unknown", [False, True])
+def test_two_replicas_train_as_one_does(unknown):
+    process = subprocess_of(f"two_replicas_and_one({unknown})", stderr=subprocess.PIPE)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors.decode()[-2000:]
 
