@@ -255,8 +255,8 @@ class SimulatedService:
                 value = world.item_ids[user, slot].item()
             elif column.role == "timestamp":
                 value = time_ms
-            elif column.role == "label":
-                value = int(answer.feedback.get(column.name, 0.0))
+            elif column.role == "label" and column.name in answer.feedback:
+                value = int(answer.feedback[column.name])
             elif column.role == "watch_time":
                 value = round(1000 * answer.watch_s)
             elif column.name in features:

@@ -189,6 +189,13 @@ def _notes(data: WorldData, pools: Pools, config: WorldConfig) -> list[str]:
     for split, frame in data.splits.items():
         if frame.height >= config.max_impressions:
             notes.append(f"{frame.height:,} impressions of the split {split} were read, not all")
+    known = data.splits["train"]["user_id"].unique()
+    strangers = int((~pools.requests["user_id"].is_in(known.implode())).sum())
+    if strangers:
+        notes.append(
+            f"{strangers:,} of {users:,} users are not in the training split: a fitted response "
+            "model gives them a neutral mood and the general rate of leaving"
+        )
     everything = pl.concat(data.splits.values())
     for task in data.spec.tasks:
         unknown = int((everything[task.name] == UNKNOWN).sum()) if task.may_be_unknown else 0

@@ -69,6 +69,7 @@ class FeedbackJoinSummary:
       answered: Of these, the ones with any.
       joined: Requests written.
       with_feedback: Of those, the ones with any.
+      unwatched: Of these, the ones of which no watch time was reported, which is read as 0 s.
       waiting: Requests too young, which the next log's join takes.
       lost: Requests left out because no feedback came.
       repeated: Rows that repeat a request, of this log or of one that is joined already.
@@ -92,6 +93,7 @@ class FeedbackJoinSummary:
     answered: int = 0
     joined: int = 0
     with_feedback: int = 0
+    unwatched: int = 0
     waiting: int = 0
     lost: int = 0
     repeated: int = 0

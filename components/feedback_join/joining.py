@@ -108,6 +108,7 @@ def join(
         "answered": int(due["came"].sum()),
         "joined": kept.height,
         "with_feedback": int(kept["came"].sum()),
+        "unwatched": int((kept["came"] & kept[f"value/{WATCH_S}"].is_null()).sum()),
         "waiting": joined.height - complete.height,
         "lost": complete.height - kept.height,
         "repeated": all_requests.height - first.height,

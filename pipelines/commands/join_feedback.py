@@ -133,6 +133,7 @@ def _table(found: FeedbackJoinSummary) -> Table:
         (f"waited in {found.earlier or 'an earlier join'}", found.carried),
         ("joined", found.joined),
         ("… with feedback", found.with_feedback),
+        ("… but no watch_s, read as 0 s", found.unwatched),
         ("wait for the next run", found.waiting),
         ("left out, no feedback", found.lost),
         ("repeated", found.repeated),

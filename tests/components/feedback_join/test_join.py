@@ -87,6 +87,7 @@ def test_feedback_meets_its_request():
         "answered": 1,
         "joined": 2,
         "with_feedback": 1,
+        "unwatched": 0,
         "waiting": 1,
         "lost": 0,
         "repeated": 1,
@@ -99,6 +100,15 @@ def test_feedback_meets_its_request():
     without = join(*frames(requests, feedback), lost, log_end_ms=BEGIN + 5 * MINUTE)
     assert without.requests["request_id"].to_list() == ["a"]
     assert without.counts["lost"] == 1
+
+
+def test_a_watch_time_that_nobody_reported_is_counted():
+    requests = [request("a"), request("b", 10), request("c", 20)]
+    feedback = [came("a", 20, "click"), came("b", 30, "watch_s", 0.0)]
+    joined = join(*frames(requests, feedback), CONFIG, log_end_ms=5 * MINUTE)
+    # b reports a watch time of 0 s, c nothing at all, which --missing decides about.
+    assert joined.counts["unwatched"] == 1
+    assert joined.counts["joined"] == 3
 
 
 _ROWS = st.tuples(
