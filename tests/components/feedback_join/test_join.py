@@ -105,7 +105,7 @@ def test_feedback_meets_its_request():
 def test_a_watch_time_that_nobody_reported_is_counted():
     requests = [request("a"), request("b", 10), request("c", 20)]
     feedback = [came("a", 20, "click"), came("b", 30, "watch_s", 0.0)]
-    joined = join(*frames(requests, feedback), CONFIG, log_end_ms=5 * MINUTE)
+    joined = join(*frames(requests, feedback), CONFIG, log_end_ms=BEGIN + 5 * MINUTE)
     # b reports a watch time of 0 s, c nothing at all, which --missing decides about.
     assert joined.counts["unwatched"] == 1
     assert joined.counts["joined"] == 3
