@@ -12,6 +12,7 @@ from components.feedback_join.config import MISSING, FeedbackJoinConfig, Feedbac
 from pipelines.beam_args import local_beam_args
 from pipelines.commands.invocation import Invocation, debug_option
 from pipelines.commands.parameters import Names
+from pipelines.errors import require
 from pipelines.logs import output_to_log, require_log
 
 
@@ -96,6 +97,12 @@ def join_feedback_command(
     or without a request is counted; unusable rows are listed in quarantine.csv. Requests at the
     log's end wait in --output-dir for the join of the next log, which takes them from there.
     """
+    for flag, share in (
+        ("--max-bad-rows", max_bad_rows),
+        ("--max-orphan-feedback", max_orphan_feedback),
+        ("--min-feedback", min_feedback),
+    ):
+        require(0 <= share <= 1, f"{flag} is a share from 0 to 1, got {share}")
     config = FeedbackJoinConfig(
         feedback_names=feedback_names,
         wait_minutes=wait_minutes,

@@ -136,3 +136,18 @@ def test_rows_without_a_key_ask_nothing():
     rows = pl.DataFrame({"category_id": ["5"], "parent_category_id": ["1"]})
     found = joins.count_matches(joins.look_up(events, CATEGORY_TREE, rows), CATEGORY_TREE, "")
     assert (found.asked, found.met) == (2, 1)
+
+
+@pytest.mark.parametrize("time", [0, 1_650_000_000, 1_650_000_000_000_000])
+def test_a_row_of_a_wrong_clock_is_no_value_of_all_time(time):
+    """An as-of join would take a price of 1970 for every event before the first real one."""
+    raw = pl.DataFrame(
+        {"item": ["1", "1"], "time": [time, 1_650_000_000_000], "price": [9.0, 5.0], ROW: [1, 2]}
+    )
+    good, bad = canonicalise(raw, joins.raw_columns(WIDE, "int64"), "prices_1.csv")
+    assert bad["row"].to_list() == [1]
+    assert "is it in" in bad["reason"][0]
+    events = pl.DataFrame(
+        {"item_id": [1, 1], "timestamp_ms": [1_649_000_000_000, 1_651_000_000_000]}
+    )
+    assert joins.join_side_table(events, WIDE, good)["price"].to_list() == [0.0, 5.0]

@@ -29,6 +29,9 @@ def test_logs_are_joined_and_counted(tmp_path, capfd):
     assert list((tmp_path / "joined").glob("*.parquet"))
     assert main(["join-feedback", *paths, "--feedback", "click", "--wait-minutes", "0"]) == 1
     assert "wait_minutes must be positive" in capfd.readouterr().err
+    for flag in ("--max-bad-rows", "--max-orphan-feedback", "--min-feedback"):
+        assert main(["join-feedback", *paths, "--feedback", "click", flag, "1.5"]) == 1
+        assert f"{flag} is a share" in capfd.readouterr().err
     elsewhere = ["--log-dir", str(tmp_path / "none"), "--output-dir", str(tmp_path / "o")]
     assert main(["join-feedback", *elsewhere, "--feedback", "click"]) == 1
     assert "no Parquet file" in capfd.readouterr().err
@@ -55,3 +58,37 @@ def test_an_output_directory_that_cannot_be_made_is_named_at_once(tmp_path, caps
     paths = ["--log-dir", str(tmp_path), "--output-dir", str(tmp_path / "file" / "joined")]
     assert main(["join-feedback", *paths, "--feedback", "click"]) == 1
     assert "--output-dir" in capsys.readouterr().err
+
+
+def test_what_another_day_has_to_do_with_a_join_is_said(tmp_path, capfd):
+    answer = Ranking(
+        np.zeros(1, np.int32),
+        np.zeros(1, np.float32),
+        np.full([1, 2], 0.25, np.float32),
+        np.zeros(2, np.float32),
+        np.ones(3, np.float32),
+        3,
+    )
+    clock = [0]
+    for day in (1, 2, 3):
+        with InteractionLogger(tmp_path / f"log-{day}", now_ms=lambda: clock[0]) as log:
+            for hour in range(24):
+                clock[0] = 1_699_920_000_000 + (24 * day + hour) * 3_600_000
+                name = f"{day}-{hour}"
+                log.log_request(RequestContext(name, name, "u", 0, "policy"), answer, 0, 5.0)
+                log.log_feedback(name, {"click": 1.0})
+    served = tmp_path / "served [eu]"
+
+    def run(day, *arguments):
+        paths = ("--log-dir", tmp_path / f"log-{day}", "--output-dir", served / f"day-{day}")
+        flags = (*paths, "--feedback", "click", *arguments)
+        assert main(["join-feedback", *map(str, flags)]) == 0
+        return " ".join(capfd.readouterr().out.split())
+
+    assert "note:" not in run(1)
+    said = run(3)
+    assert "note: between day-1" in said
+    assert f"--earlier-output {served}/day-1" in said
+    assert "waited in day-1" in run(2)
+    assert "waited in day-2" in run(3)
+    assert "note:" not in run(3, "--earlier-output", "none")
