@@ -175,7 +175,8 @@ def decide(
     if not candidate.diagnostics.get("converged", True):
         notes.append(
             "the fit of the estimate had not converged: the value moved by "
-            f"{candidate.diagnostics['value_drift']:.3g} in the last tenth of the steps"
+            f"{candidate.diagnostics['value_drift']:.3g} in the second half of the steps, and is "
+            f"{candidate.diagnostics['bellman_gap']:.3g} from where the fit would end"
         )
     if actions.is_constant and config.allow_constant:
         notes.append("the policy takes the same action in all states, as is allowed here")

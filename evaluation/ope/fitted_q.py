@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,12 @@ from evaluation.ope.data import OfflineData
 from evaluation.ope.q_fitting import FitHistory, draw_policy_actions, fit_q
 from models.action_policy import ActionPolicy
 
-#: A fit has converged if its value moved by less than this share in the last tenth of the steps.
-CONVERGED_BELOW = 0.02
+#: A fit has converged if its value moved by no more than this share since the middle of the steps,
+#: and Q is no further than that from its own fixed point. Not since the last tenth: along a cosine
+#: the rate is next to 0 there, and nothing moves however far there is to go; the second half has a
+#: fifth of the rate's sum. The fixed point tells a fit that hardly began, and so hardly moved, from
+#: one that arrived.
+CONVERGED_BELOW = 0.05
 
 
 class FittedQEvaluation(Estimator):
@@ -27,11 +32,12 @@ class FittedQEvaluation(Estimator):
     sessions drawn anew, and it covers the chance in that: see ``evaluation.ope.bootstrap``.
 
     Diagnostics, of the fit or, with several, the worst of them: ``td_loss`` (mean squared TD error
-    over the last tenth of the steps), ``value_drift`` (what the value moved by in that tenth),
-    ``converged`` (whether that was less than 2% of the value, or of the mean size of a reward if
-    that is larger), ``value_history`` by step, ``fit_values`` (each network's),
-    ``actions_per_state``, ``steps``, ``largest_return`` (a value above it is none). Where it did
-    not converge, raise ``steps``, or ``batch_size`` if the value swings.
+    over the last tenth of the steps), ``value_drift`` (what the value moved by in the second half
+    of the steps), ``bellman_gap`` (how far Q is from its own fixed point, see
+    ``q_fitting.bellman_gap``), ``converged`` (whether both are at most 5% of the value, or of the
+    mean size of a reward if that is larger), ``value_history`` by step, ``fit_values`` (each
+    network's), ``actions_per_state``, ``steps``, ``largest_return`` (a value above it is none).
+    Where it did not converge, raise ``steps``, or ``batch_size`` if the value swings.
     """
 
     def __init__(
@@ -104,16 +110,21 @@ def largest_return(rewards: tf.Tensor, gamma: float) -> float | None:
 
 def fit_diagnostics(histories: list[FitHistory], data: OfflineData, gamma: float) -> dict[str, Any]:
     """What fits say about themselves, the worst of each; see :class:`FittedQEvaluation`."""
-    drifts = [_drift(history) for history in histories]
-    worst = int(np.argmax(np.abs(drifts)))
     # A value near 0 is no measure of itself.
     reward_size = float(tf.reduce_mean(tf.abs(data.rewards)))
-    allowed = CONVERGED_BELOW * max(abs(histories[worst].value[-1]), reward_size)
+    drifts = [_drift(history) for history in histories]
+    scales = [max(abs(history.value[-1]), reward_size) for history in histories]
+    converged = [
+        abs(drift) <= CONVERGED_BELOW * scale and abs(history.gap) <= CONVERGED_BELOW * scale
+        for drift, scale, history in zip(drifts, scales, histories, strict=True)
+    ]
+    worst = int(np.argmax(np.abs(drifts)))
     return {
         "steps": histories[worst].steps[-1],
         "td_loss": max(history.td_loss[-1] for history in histories),
         "value_drift": drifts[worst],
-        "converged": bool(abs(drifts[worst]) <= allowed),
+        "bellman_gap": float(max((history.gap for history in histories), key=_size)),
+        "converged": all(converged),
         "largest_return": largest_return(data.rewards, gamma),
         "value_history": dict(
             zip(map(str, histories[worst].steps), histories[worst].value, strict=True)
@@ -122,8 +133,17 @@ def fit_diagnostics(histories: list[FitHistory], data: OfflineData, gamma: float
 
 
 def _drift(history: FitHistory) -> float:
-    before = history.value[-2] if len(history.value) > 1 else 0.0
-    return history.value[-1] - before
+    """From the last checkpoint in the first half of the steps; from 0 where there is none."""
+    middle = [
+        value
+        for step, value in zip(history.steps, history.value, strict=True)
+        if step <= history.steps[-1] / 2
+    ]
+    return history.value[-1] - (middle[-1] if middle else 0.0)
+
+
+def _size(gap: float) -> float:
+    return math.inf if math.isnan(gap) else abs(gap)
 
 
 def _int32(rng: np.random.Generator) -> int:

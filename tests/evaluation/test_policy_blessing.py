@@ -98,10 +98,10 @@ def test_a_value_that_no_session_can_earn_is_no_value():
 
 
 def test_what_a_reader_must_know():
-    unsure = NEW._replace(diagnostics={"converged": False, "value_drift": 0.31})
+    unsure = NEW._replace(diagnostics={"converged": False, "value_drift": 0.31, "bellman_gap": 0.7})
     assert verdict(candidate=unsure).notes == [
-        "the fit of the estimate had not converged: the value moved by 0.31 in the last tenth of "
-        "the steps"
+        "the fit of the estimate had not converged: the value moved by 0.31 in the second half "
+        "of the steps, and is 0.7 from where the fit would end"
     ]
     unknown = verdict(current=OLD._replace(low=float("nan")))
     assert unknown.blessed

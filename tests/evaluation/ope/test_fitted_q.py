@@ -5,13 +5,24 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evaluation.ope.config import ConservativeConfig, FittedQConfig
 from evaluation.ope.conservative import ConservativeEstimator
 from evaluation.ope.data import OfflineData
 from evaluation.ope.fitted_q import FittedQEvaluation, fit_diagnostics, largest_return
-from evaluation.ope.q_fitting import FitHistory, batch_rows, draw_policy_actions, fit_q
+from evaluation.ope.q_fitting import (
+    FitHistory,
+    PolicyActions,
+    batch_rows,
+    bellman_gap,
+    draw_policy_actions,
+    fit_q,
+)
 from evaluation.ope.q_network import QNetwork, conservative_loss, td_targets
+from evaluation.ope.registry import build_estimator
+from models.action_policy import ActionSample
 
 GAMMA = 0.9
 LINEAR = ConservativeConfig(
@@ -305,19 +316,100 @@ def test_a_pool_says_which_rows_are_learnt_from(fixed_policy):
 
 
 @pytest.mark.parametrize(
-    ("values", "converged"), [([1.0, 5.0, 5.05], True), ([1.0, 2.0, 3.0], False), ([-5.0], False)]
+    ("values", "gap", "converged"),
+    [
+        ([1.0, 4.95, 5.0, 5.05], 0.1, True),
+        ([1.0, 4.0, 4.99, 5.0], 0.1, False),  # the last steps move nothing, the second half does
+        ([5.0, 5.0, 5.0, 5.0], 0.3, False),  # hardly begun: nothing moves, and much is to come
+        ([5.0, 5.0, 5.0, 5.0], -0.3, False),
+        ([-5.0], 0.0, False),
+        ([5.0, 5.0, 5.0, float("nan")], float("nan"), False),
+    ],
 )
-def test_a_value_that_still_moves_has_not_converged(values, converged):
+def test_a_value_that_still_moves_has_not_converged(values, gap, converged):
     steps = list(range(10, 10 * len(values) + 1, 10))
-    history = FitHistory(steps=steps, td_loss=[0.5] * len(values), value=values)
-    still = FitHistory(steps=steps, td_loss=[0.1] * len(values), value=[2.0] * len(values))
-    found = fit_diagnostics(
-        [still, history] if len(values) > 1 else [history], continuous_data(), 0.9
-    )
+    history = FitHistory(steps, [0.5] * len(values), values, gap)
+    still = FitHistory(steps, [0.1] * len(values), [2.0] * len(values), 0.0)
+    histories = [still, history] if len(values) > 1 else [history]
+    found = fit_diagnostics(histories, continuous_data(), 0.9)
     assert found["converged"] == converged
-    assert found["value_drift"] == pytest.approx(values[-1] - ([0.0, *values])[-2])
+    middle = values[len(values) // 2 - 1] if len(values) > 1 else 0.0
+    assert found["value_drift"] == pytest.approx(values[-1] - middle, nan_ok=True)
+    assert found["bellman_gap"] == pytest.approx(gap, nan_ok=True)
     assert found["td_loss"] == 0.5
     assert found["largest_return"] == largest_return(continuous_data().rewards, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("steps", "arrives"),
+    [(1, False), (20, False), (200, False), (1500, True)],
+)
+@pytest.mark.parametrize("estimator", ["fqe", "conservative"])
+def test_converged_is_said_of_the_true_value_alone(estimator, steps, arrives):
+    """However few the steps, the rate ends at 0; a fit that stops short says so."""
+    length, gamma = 20, 0.95
+    rng = np.random.default_rng(0)
+    step = np.tile(np.arange(length), 100)
+    states = np.stack([rng.uniform(-1, 1, len(step)), step / length], axis=1)
+    actions = rng.uniform(-1, 1, (len(step), 1))
+    data = OfflineData.from_arrays(
+        states=states,
+        actions=actions,
+        rewards=1 - (actions - states[:, :1])[:, 0] ** 2,
+        next_states=np.roll(states, -1, axis=0),
+        discounts=step < length - 1,
+        session=np.repeat(np.arange(100), length),
+        step=step,
+    )
+
+    class Halved:
+        def actions(self, states, users, seed):
+            return ActionSample(
+                states[:, :1] / 2, tf.fill([tf.shape(states)[0]], np.float32("nan"))
+            )
+
+    fit = {"gamma": gamma, "steps": steps, "learning_rate": 1e-3, "hidden_units": (64,)}
+    config = FittedQConfig(**fit) if estimator == "fqe" else ConservativeConfig(**fit, penalty=1e-3)
+    found = build_estimator(estimator, config).estimate(data, Halved(), seed=0)
+    truth = 11 / 12 * sum(gamma**t for t in range(length))
+    assert (abs(found.value / truth - 1) < 0.1) == arrives
+    assert found.diagnostics["converged"] == arrives
+
+
+@given(
+    value=st.floats(-10, 10),
+    gamma=st.floats(0, 1),
+    lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4),
+)
+@settings(deadline=None, max_examples=30)
+def test_the_gap_is_what_one_more_sweep_would_add_over_a_session(value, gamma, lengths):
+    class Flat:
+        def state_values(self, states, actions):
+            return tf.fill([tf.shape(states)[0]], np.float32(value))
+
+        def __call__(self, states, actions):
+            return tf.fill([tf.shape(states)[0]], np.float32(value))
+
+    step = np.concatenate([np.arange(length) for length in lengths])
+    last = np.concatenate([np.arange(length) == length - 1 for length in lengths])
+    size = len(step)
+    data = OfflineData.from_arrays(
+        states=np.zeros((size, 1)),
+        actions=np.zeros((size, 1)),
+        rewards=np.ones(size),
+        next_states=np.where(last[:, None], np.nan, 0.0),
+        discounts=~last,
+        session=np.repeat(np.arange(len(lengths)), lengths),
+        step=step,
+    )
+    asked = tf.zeros([size, 1, 1])
+    actions = PolicyActions(asked, asked, asked[:1], data.states[:1])
+    for counts in (None, np.where(data.session.numpy() == 0, 2, 1)):
+        sessions = [2 if counts is not None else 1, *[1] * (len(lengths) - 1)]
+        horizon = np.average([sum(gamma**t for t in range(n)) for n in lengths], weights=sessions)
+        going_on = np.average(~last, weights=counts)
+        gap = bellman_gap(Flat(), data, actions, gamma, counts)
+        assert gap == pytest.approx((1 + gamma * going_on * value - value) * horizon, abs=1e-3)
 
 
 @pytest.mark.parametrize(
