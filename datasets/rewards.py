@@ -38,7 +38,7 @@ _VIEWING = ("click", "long_view")
 
 @dataclasses.dataclass(frozen=True)
 class RewardConfig:
-    """Weights of equation (2).
+    """What is optimised: the weights of equation (2), and how later requests are discounted.
 
     Attributes:
       watch_weight: Per minute watched.
@@ -49,10 +49,13 @@ class RewardConfig:
       integrity_cap: Watch time over duration counts no more than this. With 1 a replay counts by
         its watch time only, and a video of two seconds cannot earn more integrity than another.
       watch_cap_s: Seconds counted of one video, at most: a phone left playing is no satisfaction.
+      gamma: Discount of a request's reward per request before it, in [0, 1); BatchRL-MTF's. A
+        session is worth the discounted sum: what agents learn, estimators estimate, searches
+        maximise and the simulator reports, all by this one number.
 
     Raises:
-      ValueError: at construction, naming the field, for a weight that is not finite or a cap that
-        is not positive.
+      ValueError: at construction, naming the field, for a weight that is not finite, a cap that is
+        not positive, or a discount out of its range.
     """
 
     watch_weight: float = 1.0
@@ -62,6 +65,7 @@ class RewardConfig:
     other_feedback_weight: float = 1.0
     integrity_cap: float = 1.0
     watch_cap_s: float = 600.0
+    gamma: float = 0.95
 
     def __post_init__(self) -> None:
         pairs = self.feedback_weights
@@ -83,6 +87,8 @@ class RewardConfig:
         for name in ("integrity_cap", "watch_cap_s"):
             if numbers[name] <= 0:
                 raise ValueError(f"the reward's {name} must be positive, not {numbers[name]}")
+        if not 0 <= self.gamma < 1:
+            raise ValueError(f"gamma is a discount in [0, 1), got {self.gamma}")
 
     def interaction_weights(self, feedback_names: Sequence[str]) -> np.ndarray:
         """The weights of feedbacks, in their order: float32 `[feedback]`."""

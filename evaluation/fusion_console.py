@@ -66,18 +66,30 @@ def _gain(row: PolicyRow) -> str:
 
 
 def _estimates(summary: FusionSummary) -> Table:
-    table = _table("Return of a session, estimated from held-out interactions")
+    table = _table(
+        f"Return of a session, estimated from held-out interactions (discount {summary.gamma:g} "
+        "per request)"
+    )
     table.add_column("estimator", style="bold", no_wrap=True)
     table.add_column(summary.method, justify="right")
     table.add_column("current policy", justify="right")
     for name, estimate in summary.estimates.items():
         current = summary.current.get(name)
         table.add_row(name, _interval(estimate), _interval(current) if current else "")
+    table.add_section()
+    table.add_row("earned in the log", _interval(summary.logged), "")
+    if summary.bar is not None:
+        table.caption = f"the bar: {summary.bar:.3f}, {summary.bar_source}"
+        table.caption_justify = "left"
     return table
 
 
 def _interval(estimate: Mapping[str, Any]) -> str:
-    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+    value, low, high = (
+        "\N{EN DASH}" if estimate[name] is None else f"{estimate[name]:.3f}"
+        for name in ("value", "low", "high")
+    )
+    return f"{value} [{low}, {high}]"
 
 
 def _seconds(summary: FusionSummary) -> Table:

@@ -24,6 +24,11 @@ class FusionSummary:
       evaluation: Directory of the evaluation's own report.
       estimates: By estimator, ``value``, ``low`` and ``high`` from the held-out interactions.
       current: The same for the current policy, which the new one must not fall below.
+      logged: ``value``, ``low`` and ``high`` of what the log's own policy earned in those.
+      gamma: Discount per request of the reward, and so of the agents, estimates and returns.
+      bar: What the lower bound of the deciding estimate was not to be below; None where the log is
+        no evidence.
+      bar_source: Whose figure that is, in words.
       reasons: Why the policy was refused, or what a reader must know of its blessing.
       blessed: Whether PolicyEvaluator blessed the policy.
       pushed_model: Directory of the pushed ranker; None if it was not pushed.
@@ -47,6 +52,10 @@ class FusionSummary:
     evaluation: str
     estimates: Mapping[str, Mapping[str, Any]]
     current: Mapping[str, Mapping[str, Any]]
+    logged: Mapping[str, Any]
+    gamma: float
+    bar: float | None
+    bar_source: str
     reasons: Sequence[str]
     blessed: bool
     pushed_model: str | None

@@ -33,6 +33,7 @@ class PolicyEvaluation:
       current: The current policy's; empty if there is none.
       not_estimated: Why an estimator gave no value, by its name.
       logged: The logged policy's own value: mean discounted reward of the sessions.
+      gamma: Discount per request of every value here: the reward's.
       simulated: Figures in the simulator by ``policy`` and ``current``: ``value`` with ``low`` and
         ``high``, ``watch_s``, ``positive_rate``, ``views``; empty without a simulator.
       actions: The policy's actions against the log.
@@ -47,6 +48,7 @@ class PolicyEvaluation:
     current: Mapping[str, Estimate]
     not_estimated: Mapping[str, str]
     logged: Estimate
+    gamma: float
     simulated: Mapping[str, Mapping[str, float]]
     actions: ActionReport
     action_names: Sequence[str]

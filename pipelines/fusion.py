@@ -88,7 +88,6 @@ def create_pipeline(config: FusionPipelineConfig) -> Pipeline:
         policies=union([stage.outputs["model"] for stage in (*searched, *trained)]),
         simulator_config=config.simulator,
         sessions=config.eval_sessions,
-        # As the estimates beside it have it, whatever an agent discounts its targets with.
         gamma=judged.gamma,
         seed=config.seed + EVALUATION_SEED,
         code_version=code_version(),
@@ -118,8 +117,8 @@ def create_pipeline(config: FusionPipelineConfig) -> Pipeline:
             ranking,
             simulator_stage,
             *([] if base_policy is None else [base_policy]),
-            *searched,
             *explored.values(),
+            *searched,
             *trained,
             current,
             evaluator,

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets.rewards import REWARD_PRESETS, reward_preset
+from datasets.rewards import REWARD_PRESETS, RewardConfig, reward_preset
 from models.fusion.config import (
     FUSION_NAMES,
     AnyFusionConfig,
@@ -36,6 +36,8 @@ EXPLORATIONS = ("mixed", "random", "noise")
 #: Where the simulator's users take their responses from; ``trainers.world_config`` has them too.
 RESPONSES = ("auto", "truth", "fitted")
 ESTIMATORS = ("conservative", "fqe", "importance_sampling", "doubly_robust")
+#: Those that weigh logged actions by the density they were drawn with.
+NEED_DENSITIES = ("importance_sampling", "doubly_robust")
 _MAX_SEED = 2**31 - 1
 
 
@@ -87,8 +89,11 @@ class FusionPipelineConfig:
       eval_sessions: Simulated sessions on which policies are compared.
       train_steps: Training steps; None is the agent's default (the paper's 300,000).
       batch_size: Transitions per step; None is the agent's default.
-      settings: The agent's other hyper-parameters, by name; see ``pipelines.fusion_settings``.
+      settings: The agent's other hyper-parameters, by name; see ``pipelines.fusion_settings``. Its
+        ``gamma`` is the reward's, and with it that of every method, estimate and simulated value.
       estimator: Whose lower bound decides on the blessing.
+      max_return_drop: How far that bound may fall below the current policy's, or below what the log
+        earned where there is no current policy; in units of reward.
       ope_penalty: The conservative estimator's alpha; None is its default.
       served: A log of served requests to learn from, in place of the simulator's; it needs an
         earlier run, whose ranker served it.
@@ -117,6 +122,7 @@ class FusionPipelineConfig:
     batch_size: int | None = None
     settings: tuple[tuple[str, Any], ...] = ()
     estimator: str = "conservative"
+    max_return_drop: float = 0.0
     ope_penalty: float | None = None
     served: ServedLog | None = None
     base_policy: str = ""
@@ -140,6 +146,10 @@ class FusionPipelineConfig:
         require(
             self.ope_penalty is None or 0 <= self.ope_penalty < math.inf,
             f"--ope-penalty must not be negative, got {self.ope_penalty}",
+        )
+        require(
+            0 <= self.max_return_drop < math.inf,
+            f"--max-return-drop must not be negative or infinite, got {self.max_return_drop}",
         )
         require(
             len(set(self.baselines)) == len(self.baselines),
@@ -301,11 +311,21 @@ class FusionPipelineConfig:
         return FormulaFreeConfig(cells.low, cells.high)
 
     @property
+    def reward_config(self) -> RewardConfig:
+        """The reward with its discount, which ``--set gamma=…`` changes for all that use it."""
+        return dataclasses.replace(reward_preset(self.reward), gamma=self._gamma)
+
+    @property
+    def _gamma(self) -> float:
+        given = dict(self.settings).get("gamma")
+        return reward_preset(self.reward).gamma if given is None else given
+
+    @property
     def simulator(self) -> SimulatorConfig:
         """The rules of a simulated session. Imports TensorFlow."""
         from environments.simulator.config import SimulatorConfig
 
-        return SimulatorConfig(candidates=self.candidates, reward=reward_preset(self.reward))
+        return SimulatorConfig(candidates=self.candidates, reward=self.reward_config)
 
     def agent(self, method: str) -> FusionAgentConfig:
         """Hyper-parameters of an agent; ``settings`` are those of ``method`` alone.
@@ -321,6 +341,8 @@ class FusionPipelineConfig:
         shared = dict(self.settings).get("hidden_units")
         if shared is not None:
             values["hidden_units"] = shared
+        # One value is optimised, estimated and compared.
+        values["gamma"] = self._gamma
         return agent_config(method, values)
 
     def to_json(self) -> str:

@@ -12,6 +12,7 @@ from agents.fusion_config import (
     UwacTd3Config,
     XmtfConfig,
 )
+from datasets.rewards import RewardConfig
 from pipelines.errors import UserError, require
 
 #: ``agents.fusion_registry`` has them too, but imports TensorFlow.
@@ -38,6 +39,9 @@ OFFLINE_DEFAULTS: dict[str, dict[str, Any]] = {
         "inner_candidates": 32,
     }
 }
+#: Of every method: the discount belongs to the reward, so that policies that are compared optimise
+#: one and the same value, which is also what the estimators estimate and the simulator reports.
+_SHARED: dict[str, Any] = {"gamma": RewardConfig.gamma}
 #: Fields with flags of their own.
 _FLAGS = ("train_steps", "batch_size")
 
@@ -48,7 +52,8 @@ def agent_config(method: str, values: dict[str, Any], *, offline: bool = True) -
     Args:
       method: A key of ``CONFIGS``.
       values: By name; ``cells.family`` is the field ``family`` of ``cells``.
-      offline: Whether ``OFFLINE_DEFAULTS`` hold; where sessions go on coming, the algorithm's do.
+      offline: Whether ``OFFLINE_DEFAULTS`` and the reward's discount hold; where sessions go on
+        coming and nothing is estimated, the algorithm's own do.
 
     Raises:
       UserError: if a name is unknown or a value is out of its range.
@@ -63,7 +68,11 @@ def agent_config(method: str, values: dict[str, Any], *, offline: bool = True) -
             not isinstance(value, str) or isinstance(known.get(name), str),
             f"--set {name}={value}: {name} is no word, by default it is {known.get(name)}",
         )
-    defaults = dict(OFFLINE_DEFAULTS.get(method, {}))
+        require(
+            name not in known or _alike(value, known[name]),
+            f"--set {name}={value}: {name} is a value such as {known.get(name)}, its default",
+        )
+    defaults = {**_SHARED, **OFFLINE_DEFAULTS.get(method, {})} if offline else {}
     if values.get("outer_stage") is False:
         defaults.pop("outer", None)
     if "warmup_steps" in defaults and "train_steps" in values:
@@ -84,8 +93,16 @@ def settings_help(method: str) -> list[str]:
     return [f"{name}={value}".replace(" ", "") for name, value in _defaults(method).items()]
 
 
+def _alike(value: Any, default: Any) -> bool:
+    """Whether a value is of its default's kind: truth, number, numbers or word; None tells none."""
+    for kind in (bool, (int, float), (tuple, list), str):
+        if isinstance(default, kind):
+            return isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
+    return True
+
+
 def _defaults(method: str) -> dict[str, Any]:
-    values = {**CONFIGS[method]().to_dict(), **OFFLINE_DEFAULTS.get(method, {})}
+    values = {**CONFIGS[method]().to_dict(), **_SHARED, **OFFLINE_DEFAULTS.get(method, {})}
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):

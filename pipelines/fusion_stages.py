@@ -29,9 +29,10 @@ from datasets.transitions import TransitionSpec
 from environments.simulator.dynamics import Simulator
 from environments.simulator.world import load_world
 from evaluation.ope.config import ConservativeConfig
+from evaluation.policy_blessing import BlessingConfig
 from models.fusion.registry import build_fusion
 from pipelines.code_version import code_version
-from pipelines.fusion_config import SEARCHES, FusionPipelineConfig, ServedLog
+from pipelines.fusion_config import NEED_DENSITIES, SEARCHES, FusionPipelineConfig, ServedLog
 from pipelines.imported import earlier_simulator
 from pipelines.local_pipeline import local_pipeline
 from pipelines.spans import span_folders
@@ -96,9 +97,12 @@ def evaluation_config(config: FusionPipelineConfig) -> PolicyEvaluatorConfig:
     """How policies are judged."""
     return PolicyEvaluatorConfig(
         estimators=default_estimators(
-            ConservativeConfig.penalty if config.ope_penalty is None else config.ope_penalty
+            ConservativeConfig.penalty if config.ope_penalty is None else config.ope_penalty,
+            config.reward_config.gamma,
+            config.estimator,
         ),
         deciding=config.estimator,
+        blessing=BlessingConfig(max_drop=config.max_return_drop),
         simulator=config.simulator,
         simulated_sessions=config.eval_sessions,
         seed=config.seed,
@@ -135,7 +139,7 @@ def search_stage(
         return None
     return PolicySearch(
         simulator=simulator,
-        search=PolicySearchConfig(method, seed=config.seed),
+        search=PolicySearchConfig(method, gamma=config.reward_config.gamma, seed=config.seed),
         fusion=config.fusion,
         simulator_config=config.simulator,
         code_version=code_version(),
@@ -183,7 +187,8 @@ def served_stage(config: FusionPipelineConfig, log: ServedLog) -> ServedInteract
                 build_fusion(fusion, world.num_predictions).action_dim,
             ),
             quarantine_dir=os.path.join(config.output_dir, "quarantine"),
-            reward=config.simulator.reward,
+            reward=config.reward_config,
+            needs_densities=config.estimator if config.estimator in NEED_DENSITIES else "",
             fusion=fusion,
             earlier=span_folders(log.pattern, log.earlier_spans),
             code_version=code_version(),

@@ -131,8 +131,8 @@ def create_fusion_pipeline(
         components=[
             *imported.values(),
             simulator_gen,
-            *searched,
             *explored.values(),
+            *searched,
             *trained,
             current,
             evaluator,

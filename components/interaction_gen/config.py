@@ -124,6 +124,9 @@ class ServedInteractionConfig:
       shards: Files per split; 0 derives it from the number of transitions.
       earlier: Folders of earlier deliveries, below the component's ``data_dir`` and in order, that
         are read together with the component's own span: a rolling window of days.
+      needs_densities: Name of the estimator that is to judge on the log and needs the density of
+        every logged action; a log without them is refused before anything is trained. Empty for
+        none.
       code_version: Recorded, and part of the cache key.
 
     Raises:
@@ -139,6 +142,7 @@ class ServedInteractionConfig:
     fusion: AnyFusionConfig | None = None
     shards: int = 0
     earlier: tuple[str, ...] = ()
+    needs_densities: str = ""
     code_version: str = ""
 
     def __post_init__(self) -> None:

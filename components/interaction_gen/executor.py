@@ -122,6 +122,7 @@ class ServedExecutor(base_beam_executor.BaseBeamExecutor):
         summary.check_bad_share(read, config.max_bad_share, quarantine)
         written = _counts(artifact.uri, _WRITTEN)
         result = summary.summarise(read, written, "served", config.to_dict())
+        summary.check_densities(result, config.needs_densities)
         _finish(artifact, result, target, config, None)
 
 
@@ -183,6 +184,7 @@ def _finish(
     seed: int | None,
 ) -> None:
     """The manifest comes last: it makes the transitions whole."""
+    summary.check_rewards(result)
     result.write(target.uri)
     first_ms, last_ms = result.data_span_ms
     TransitionManifest(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from typing import Any
 
@@ -14,6 +15,8 @@ from components.session_example_gen.counts import Counts
 from datasets.errors import DataError
 
 FILE_NAME = "interactions.json"
+#: A variance below this share of the squared mean is what float64 leaves of equal rewards.
+_ROUNDING = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +27,7 @@ class SplitFigures:
       sessions, transitions: How many.
       ended: Sessions whose last transition is among them.
       mean_reward: Per transition.
+      reward_deviation: Standard deviation of a transition's reward; 0 where all are the same.
       mean_watch_s: Seconds per transition.
       feedback_rates: Share of the transitions with each feedback.
       behaviour: Transitions by behaviour policy.
@@ -35,6 +39,7 @@ class SplitFigures:
     transitions: int
     ended: int
     mean_reward: float
+    reward_deviation: float
     mean_watch_s: float
     feedback_rates: dict[str, float]
     behaviour: dict[str, int]
@@ -123,9 +128,41 @@ def check_bad_share(counts: Counts, limit: float, quarantine: str) -> None:
         )
 
 
+def check_rewards(summary: InteractionSummary) -> None:
+    """Raises DataError if the rewards to learn from are all the same, so that they teach nothing.
+
+    Those of the split that a policy is judged on are the judge's to look at.
+    """
+    train = summary.splits["train"]
+    if train.reward_deviation == 0.0:
+        raise DataError(
+            f"all {train.transitions:,} rewards to learn from are {train.mean_reward:.4g}: nothing "
+            "can be learned from rewards that do not differ (was the feedback joined to its "
+            "requests?)"
+        )
+
+
+def check_densities(summary: InteractionSummary, estimator: str) -> None:
+    """Raises DataError if an estimator needs densities that the judged split lacks.
+
+    Args:
+      summary: Of the log.
+      estimator: Its name; empty for one that needs none.
+    """
+    judged = summary.splits["eval"]
+    if estimator and judged.unknown_density:
+        raise DataError(
+            f"the estimator {estimator} needs the density of every logged action, and "
+            f"{judged.unknown_density:,} of the {judged.transitions:,} held-out requests have no "
+            "log_density: log it with the action, or take --estimator conservative or fqe"
+        )
+
+
 def _figures(counts: Counts, split: str) -> SplitFigures:
     sums = counts.sums
     number = max(sums[("transitions", split)], 1)
+    mean = sums[("reward", split)] / number
+    variance = sums[("squared_reward", split)] / number - mean**2
 
     def by_name(kind: str) -> dict[str, float]:
         return {key[2]: sums[key] for key in sorted(sums) if key[:2] == (kind, split)}
@@ -134,7 +171,8 @@ def _figures(counts: Counts, split: str) -> SplitFigures:
         sessions=sums[("sessions", split)],
         transitions=sums[("transitions", split)],
         ended=sums[("ended", split)],
-        mean_reward=sums[("reward", split)] / number,
+        mean_reward=mean,
+        reward_deviation=0.0 if variance <= _ROUNDING * mean**2 else math.sqrt(variance),
         mean_watch_s=sums[("watch_s", split)] / number,
         feedback_rates={name: total / number for name, total in by_name("feedback").items()},
         behaviour={name: int(total) for name, total in by_name("behaviour").items()},

@@ -114,6 +114,7 @@ def _count(batch: TransitionBatch, split: str, spec: TransitionSpec) -> Counts:
     counts.add(("ended", split), int((batch.discount == 0).sum()))
     # Sums in float64: float32 loses digits over many transitions.
     counts.add(("reward", split), float(batch.reward.sum(dtype=np.float64)))
+    counts.add(("squared_reward", split), float(np.square(batch.reward.astype(np.float64)).sum()))
     counts.add(("watch_s", split), float(batch.watch_s.sum(dtype=np.float64)))
     for name, number in zip(spec.feedback_names, batch.feedback.sum(axis=0), strict=True):
         counts.add(("feedback", split, name), float(number))

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
+from datasets.rewards import RewardConfig
 from environments.simulator.config import SimulatorConfig
 from evaluation.ope.config import (
     BootstrapConfig,
@@ -34,20 +35,29 @@ _WEIGHTING = ImportanceSamplingConfig(bandwidth=0.2)
 
 def default_estimators(
     penalty: float = ConservativeConfig.penalty,
+    gamma: float = RewardConfig.gamma,
+    deciding: str = "conservative",
 ) -> tuple[tuple[str, EstimatorConfig], ...]:
-    """The estimators of a run, without the doubly robust one, which fits two networks more.
+    """The estimators of a run; the doubly robust one, which fits two networks more, if it decides.
 
     Args:
       penalty: Of the conservative one.
+      gamma: Discount of them all.
+      deciding: Whose lower bound decides on the blessing.
 
     Raises:
-      ValueError: if it is negative.
+      ValueError: if the penalty is negative or the discount is none.
     """
-    return (
-        ("conservative", ConservativeConfig(penalty=penalty)),
-        ("fqe", FittedQConfig()),
-        ("importance_sampling", _WEIGHTING),
+    weighting = dataclasses.replace(_WEIGHTING, gamma=gamma)
+    fitted = FittedQConfig(gamma=gamma)
+    estimators: tuple[tuple[str, EstimatorConfig], ...] = (
+        ("conservative", ConservativeConfig(penalty=penalty, gamma=gamma)),
+        ("fqe", fitted),
+        ("importance_sampling", weighting),
     )
+    if deciding == "doubly_robust":
+        return (*estimators, (deciding, DoublyRobustConfig(weighting, fitted)))
+    return estimators
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,13 +65,13 @@ class PolicyEvaluatorConfig:
     """What PolicyEvaluator does.
 
     Attributes:
-      estimators: Names and settings, all of one discount.
+      estimators: Names and settings, all of the reward's discount.
       deciding: The estimator that the blessing rests on; BatchRL-MTF's.
       bootstrap: Of all intervals.
       blessing: The rule.
       split: Split of the interactions: the sessions that the policy did not learn from.
       max_transitions: The latest so many are read; 100,000 is BatchRL-MTF's buffer.
-      simulator: Rules of the simulator's sessions.
+      simulator: Rules of the simulator's sessions, with the reward and its discount.
       simulated_sessions: Sessions of each policy in the simulator.
       seed: Of everything random.
       code_version: Part of the cache key.
@@ -100,14 +110,19 @@ class PolicyEvaluatorConfig:
         gammas = sorted({_gamma(config) for _, config in self.estimators})
         if len(gammas) > 1:
             raise ValueError(f"estimators of several discounts cannot be compared: {gammas}")
+        if gammas != [self.simulator.reward.gamma]:
+            raise ValueError(
+                f"the estimators discount by {gammas[0]}, the reward by "
+                f"{self.simulator.reward.gamma}: one value has one discount"
+            )
         for name in ("max_transitions", "simulated_sessions"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
     @property
     def gamma(self) -> float:
-        """The discount of all estimates."""
-        return _gamma(self.estimators[0][1])
+        """The discount of all estimates and of the simulator's values: the reward's."""
+        return self.simulator.reward.gamma
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

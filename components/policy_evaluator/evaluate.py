@@ -12,6 +12,7 @@ import tensorflow as tf
 from components.policy_evaluator.config import PolicyEvaluatorConfig
 from environments.simulator.dynamics import Simulator
 from environments.simulator.value import session_figures
+from evaluation.logged_return import lack_of_evidence, logged_return
 from evaluation.ope.base import Estimate
 from evaluation.ope.bootstrap import mean_interval
 from evaluation.ope.data import OfflineData
@@ -48,15 +49,14 @@ def evaluate_policy(
 ) -> Evaluated:
     """Estimates, simulates, compares and decides.
 
+    Where the log or the estimator cannot judge the policy, the policy is refused with the reason.
+
     Args:
       data: Transitions that the policy did not learn from.
       policy: The new policy.
       current: The one in use; None if there is none.
       simulator: For true values; None if there is none.
       config: Settings.
-
-    Raises:
-      ValueError: if the deciding estimator cannot value the policy on these data.
     """
     log = logging.getLogger("mtfx.progress")
     rows = np.random.default_rng(config.seed).permutation(data.num_transitions)[:_REPORT_STATES]
@@ -67,29 +67,37 @@ def evaluate_policy(
         actions[name] = asker(one, data.state_dim)(states, config.seed, 0).numpy()
     report = report_actions(actions["policy"], data.actions.numpy())
     usable = report.finite_share == 1.0 and report.out_of_bounds_share == 0.0
+    logged = logged_return(data, config.bootstrap, config.gamma, config.seed)
     estimates: dict[str, dict[str, Estimate]] = {"policy": {}, "current": {}}
     failures: dict[str, str] = {}
-    for name, settings in config.estimators if usable else ():
+    # Fits to rewards that say nothing take as long as others.
+    speaks = lack_of_evidence(logged) is None
+    notes: list[str] = []
+    for name, settings in config.estimators if usable and speaks else ():
         estimator = build_estimator(name, settings, config.bootstrap)
         for which, one in policies.items():
+            title = {"policy": "new policy", "current": "current policy"}[which]
             try:
                 # The same seed for both: the same initial states, minibatches and resamples.
                 found = estimator.estimate(data, one, config.seed)
             except ValueError as error:
-                if name == config.deciding:
-                    raise
-                failures[name] = str(error)
+                if which == "policy":
+                    failures[name] = str(error)
+                elif name == config.deciding:
+                    notes.append(f"the current policy could not be valued: {error}")
                 break
             estimates[which][name] = found
-            title = {"policy": "new policy", "current": "current policy"}[which]
             log.info("%s of the %s: %.4g", name, title, found.value)
     verdict = decide(
         report,
         estimates["policy"].get(config.deciding),
         estimates["current"].get(config.deciding),
+        logged,
         config.blessing,
         policy.metadata.config.get("order_agreement"),
+        failures.get(config.deciding, ""),
     )
+    verdict.notes.extend(notes)
     evaluation = PolicyEvaluation(
         method=policy.metadata.method,
         deciding=config.deciding,
@@ -97,21 +105,14 @@ def evaluate_policy(
         estimates=estimates["policy"],
         current=estimates["current"],
         not_estimated=failures,
-        logged=logged_value(data, config),
+        logged=logged,
+        gamma=config.gamma,
         simulated=_simulated(simulator, policies if usable else {}, config),
         actions=report,
         action_names=_action_names(policy, data.action_dim),
         config=config.to_dict(),
     )
     return Evaluated(evaluation, actions)
-
-
-def logged_value(data: OfflineData, config: PolicyEvaluatorConfig) -> Estimate:
-    """The logged policy's own value: the mean of the sessions' discounted rewards."""
-    discounted = data.rewards.numpy().astype(np.float64) * config.gamma ** data.step.numpy()
-    returns = np.bincount(data.session.numpy(), weights=discounted)
-    low, high = mean_interval(returns, config.bootstrap, config.seed)
-    return Estimate(float(returns.mean()), low, high, data.num_sessions, {})
 
 
 def _simulated(

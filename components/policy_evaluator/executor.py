@@ -35,7 +35,6 @@ class Executor(base_executor.BaseExecutor):
 
         Raises:
           DataError: if an input cannot be read, or the policy does not fit the transitions.
-          ValueError: if the deciding estimator cannot value the policy on these transitions.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         config = PolicyEvaluatorConfig.from_json(exec_properties["config"])
@@ -59,7 +58,7 @@ class Executor(base_executor.BaseExecutor):
             world = load_world(artifact_utils.get_single_uri(input_dict["simulator"]))
             simulator = Simulator(world, config.simulator)
         evaluated = evaluate_policy(data, policy, current, simulator, config)
-        for text in (note, _own_cells(policy)):
+        for text in (note, _own_cells(policy), _other_discount(policy, config.gamma)):
             if text is not None:
                 evaluated.evaluation.verdict.notes.append(text)
         write_evaluation(
@@ -158,6 +157,17 @@ def _own_cells(policy: SavedPolicy) -> str | None:
     return (
         "the estimates are of the policy's actions on the fusion of the log, from which the "
         f"policy's own cells differ{share}; the simulator's value is that of the policy itself"
+    )
+
+
+def _other_discount(policy: SavedPolicy, gamma: float) -> str | None:
+    """That a policy optimises another value than the estimates are of; None if it does not."""
+    trained = policy.metadata.config.get("trainer", {}).get("agent", {}).get("gamma", gamma)
+    if trained == gamma:
+        return None
+    return (
+        f"the policy was trained with a discount of {trained:g} per request, and is judged with "
+        f"{gamma:g}: it optimises another value than the one estimated"
     )
 
 

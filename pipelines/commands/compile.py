@@ -12,7 +12,7 @@ from rich.table import Table
 
 from datasets.registry import DATASETS
 from pipelines.beam_args import local_beam_args
-from pipelines.commands.fusion_options import candidate_buckets_option
+from pipelines.commands.fusion_options import candidate_buckets_option, max_return_drop_option
 from pipelines.commands.invocation import Invocation, debug_option
 from pipelines.commands.parameters import Names
 from pipelines.config import RankingPipelineConfig
@@ -66,6 +66,7 @@ _ONLY = {
         "sessions",
         "eval_sessions",
         "train_steps",
+        "max_return_drop",
         "candidate_buckets",
         "infra_validator",
     ),
@@ -161,6 +162,7 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
     help=f"fusion: to compare on.  [default: {_default('eval_sessions')}]",
 )
 @click.option("--train-steps", type=int, help="fusion: training steps.  [default: 300000]")
+@max_return_drop_option
 @candidate_buckets_option
 @click.option(
     "--infra-validator",
@@ -209,6 +211,7 @@ def compile_command(
     sessions: int | None,
     eval_sessions: int | None,
     train_steps: int | None,
+    max_return_drop: float,
     candidate_buckets: tuple[int, ...],
     infra_validator: str | None,
     beam_args: tuple[str, ...],
@@ -281,6 +284,7 @@ def compile_command(
             run_dir="",
             batch_size=batch_size,
             train_steps=train_steps,
+            max_return_drop=max_return_drop,
             candidate_buckets=candidate_buckets,
             **_given(
                 {

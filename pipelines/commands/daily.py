@@ -14,7 +14,7 @@ from datasets.registry import DATASETS
 from datasets.rewards import REWARD_PRESETS
 from models.fusion.config import FUSION_NAMES
 from pipelines.beam_args import local_beam_args
-from pipelines.commands.fusion_options import candidate_buckets_option
+from pipelines.commands.fusion_options import candidate_buckets_option, max_return_drop_option
 from pipelines.commands.invocation import Invocation, debug_option
 from pipelines.commands.parameters import HyperParameter, Names
 from pipelines.config import RankingPipelineConfig
@@ -116,6 +116,7 @@ from pipelines.progress import stage_progress
 @click.option(
     "--estimator", type=click.Choice(ESTIMATORS), default="conservative", show_default=True
 )
+@max_return_drop_option
 @candidate_buckets_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
 @click.option("--beam-workers", type=int, default=1, show_default=True, help="Beam's processes.")
@@ -190,6 +191,7 @@ def _config(values: dict[str, Any]) -> DailyConfig:
         train_steps=values["train_steps"],
         settings=values["settings"],
         estimator=values["estimator"],
+        max_return_drop=values["max_return_drop"],
         candidate_buckets=values["candidate_buckets"],
         seed=values["seed"],
         beam_pipeline_args=beam,

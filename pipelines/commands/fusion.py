@@ -15,6 +15,7 @@ from pipelines.beam_args import local_beam_args
 from pipelines.commands.fusion_options import (
     cache_option,
     candidate_buckets_option,
+    max_return_drop_option,
     pool_option,
     response_option,
     run_dir_option,
@@ -64,6 +65,7 @@ Baselines:
 Settings for --set are the method's hyper-parameters, for example:
   rho=0.1                  of bcq: the largest perturbation
   hidden_units=(64,64)     layers of every network, the baselines' too
+  gamma=0.9                discount of the reward: of every method, estimate and simulated return
   monotonicity_weight=0.4  of xmtf: λ
   cells.family=mlp         of xmtf: the paper's cells, monotone by a loss, not by construction
   outer=actor_critic       of xmtf: the paper's outer stage; offline it leaves the log
@@ -132,6 +134,7 @@ All of them, with their defaults:
     show_default=True,
     help="Off-policy estimator whose lower bound decides on the blessing.",
 )
+@max_return_drop_option
 @click.option(
     "--ope-penalty",
     type=float,
@@ -196,6 +199,7 @@ def fusion_command(
     batch_size: int | None,
     settings: tuple[tuple[str, Any], ...],
     estimator: str,
+    max_return_drop: float,
     ope_penalty: float | None,
     served_log: str,
     pattern: str,
@@ -233,6 +237,7 @@ def fusion_command(
         batch_size=batch_size,
         settings=settings,
         estimator=estimator,
+        max_return_drop=max_return_drop,
         ope_penalty=ope_penalty,
         served=ServedLog(served_log, pattern, span) if served_log else None,
         base_policy=base_policy,

@@ -41,6 +41,14 @@ candidate_buckets_option: Decorator = click.option(
     "GPUs. A request is padded to the next. On a CPU, TF Serving needs "
     "--xla_cpu_compilation_enabled for it.  [default: none, without XLA]",
 )
+max_return_drop_option: Decorator = click.option(
+    "--max-return-drop",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="How far the lower bound of a policy's estimated return may fall below the current "
+    "policy's, or below what the log earned where there is no current one; in units of reward.",
+)
 seed_option: Decorator = click.option(
     "--seed", type=int, default=0, show_default=True, help="Of everything random."
 )

@@ -33,6 +33,10 @@ def summary():
         evaluation="run/fusion/pipeline/PolicyEvaluator/evaluation/1",
         estimates={"conservative": {"value": 3.5, "low": 3.1, "high": 4.0}},
         current={},
+        logged={"value": 3.4, "low": 3.0, "high": 3.9},
+        gamma=0.9,
+        bar=3.0,
+        bar_source="what the log's own policy earned",
         reasons=["there is no current policy to compare with"],
         blessed=True,
         pushed_model="run/serving/ranker/1",
@@ -78,6 +82,9 @@ def test_the_page_stands_alone_and_shows_every_figure(summary):
         "3.500",
         "29,181",
         summary.reasons[0],
+        "The bar: 3.000, what the log's own policy earned",
+        "discounted by 0.9 per request",
+        "3.400",
     ):
         assert shown in page.text
 
@@ -108,3 +115,19 @@ def test_the_console_says_how_it_ended(summary, blessed):
     gain = np.subtract(_figures(25.0, 0.1)["watch_s"], _figures(20.0)["watch_s"]).mean()
     assert f"{gain:+.2f} s*" in text
     assert summary.reasons[0] in text
+    assert "the bar: 3.000, what the log's own policy earned" in text
+    assert "discount 0.9 per request" in text
+    assert "3.400 [3.000, 3.900]" in text
+
+
+def test_what_is_undefined_is_shown_as_such(summary):
+    undefined = {"value": None, "low": None, "high": None}
+    refused = dataclasses.replace(
+        summary, estimates={"fqe": undefined}, logged=undefined, bar=None, bar_source=""
+    )
+    file = io.StringIO()
+    Console(file=file, width=120).print(render_fusion_summary(refused))
+    assert "\N{EN DASH} [\N{EN DASH}, \N{EN DASH}]" in file.getvalue()
+    page = render_fusion_page(refused)
+    assert "The bar" not in page
+    assert "None" not in page

@@ -1,10 +1,13 @@
 """The blessing: each reason to refuse, in words, and what is blessed."""
 
 import dataclasses
+import math
 import re
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evaluation.ope.base import Estimate
 from evaluation.policy_blessing import BlessingConfig, decide
@@ -13,15 +16,17 @@ from evaluation.policy_report import report_actions
 LOGGED = np.random.default_rng(0).uniform(-0.6, 0.6, (500, 2))
 GOOD = report_actions(LOGGED[:100] * 0.8, LOGGED)
 CONSTANT = report_actions(np.full((100, 2), 0.1), LOGGED)
+REWARDS = {"transitions": 900, "lowest_reward": 0.0, "highest_reward": 2.5}
+EARNED = Estimate(3.5, 3.2, 3.8, 100, REWARDS)
 NEW, OLD = Estimate(5.0, 4.0, 6.0, 100, {}), Estimate(4.2, 3.9, 4.6, 100, {})
 
 
-def verdict(actions=GOOD, candidate=NEW, current=OLD, **settings):
-    return decide(actions, candidate, current, BlessingConfig(**settings))
+def verdict(actions=GOOD, candidate=NEW, current=OLD, logged=EARNED, **settings):
+    return decide(actions, candidate, current, logged, BlessingConfig(**settings))
 
 
 def test_bounds_are_compared_with_bounds_unless_asked_otherwise():
-    assert verdict() == (True, [], [])
+    assert verdict() == (True, [], [], 3.9, "the current policy's lower bound")
     refused = verdict(reference="value")
     assert refused.reasons == [
         "the lower bound of the policy's value, 4, is below the current policy's value, 4.2"
@@ -30,14 +35,101 @@ def test_bounds_are_compared_with_bounds_unless_asked_otherwise():
     assert verdict(candidate=OLD, current=OLD).blessed  # as good is good enough
     worse = verdict(candidate=OLD, current=NEW, max_drop=0.05)
     assert not worse.blessed
-    assert "below the current policy's lower bound, 4 by more than 0.05" in worse.reasons[0]
+    assert "below the current policy's lower bound, 4 less 0.05" in worse.reasons[0]
 
 
-def test_a_first_run_has_only_absolute_bounds():
-    first = verdict(current=None)
+@pytest.mark.parametrize(
+    "current",
+    [
+        None,
+        OLD._replace(low=float("nan")),
+        OLD._replace(low=float("-inf")),
+        Estimate(5744.0, 5700.0, 5800.0, 100, {"largest_return": 60.0}),
+    ],
+)
+def test_without_a_current_value_the_bar_is_what_the_log_earned(current):
+    """Seen: a first policy was pushed at -8.4, of a log whose sessions earned 2.4."""
+    first = verdict(current=current)
     assert first.blessed
-    assert first.notes == ["there is no current policy to compare with"]
+    source = "what the log's own policy earned in 100 held-out sessions"
+    assert (first.bar, source in first.bar_source) == (3.2, True)
+    assert source in first.notes[0]
+    absurd = verdict(candidate=Estimate(-8.4, -9.0, -7.8, 100, {}), current=current)
+    assert absurd.reasons == [
+        f"the lower bound of the policy's value, -9, is below {source} (lower bound of the mean "
+        "3.5), 3.2"
+    ]
+    just = NEW._replace(low=3.0)
+    assert not verdict(candidate=just, current=current).blessed
+    assert verdict(candidate=just, current=current, max_drop=0.25).blessed
+    assert not verdict(candidate=just, current=current, reference="value", max_drop=0.25).blessed
     assert "is below the bound 4.5" in verdict(current=None, min_value=4.5).reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("logged", "reason"),
+    [
+        (Estimate(0.0, 0.0, 0.0, 100, {**REWARDS, "highest_reward": 0.0}), "all 900 rewards"),
+        (
+            Estimate(9.1, 9.0, 9.2, 100, {**REWARDS, "lowest_reward": 2.5}),
+            "of the 100 held-out sessions are 2.5, which tells no policy from another",
+        ),
+        (EARNED._replace(num_sessions=1), "are 1 session, and an interval needs two"),
+        (EARNED._replace(value=float("nan")), "what the log earned is not finite"),
+        (EARNED._replace(high=float("inf")), "what the log earned is not finite"),
+    ],
+)
+@pytest.mark.parametrize("candidate", [NEW, None])
+@pytest.mark.parametrize("current", [OLD, None])
+def test_a_log_that_says_nothing_blesses_nothing(logged, reason, candidate, current):
+    refused = verdict(candidate=candidate, current=current, logged=logged)
+    assert not refused.blessed
+    assert len(refused.reasons) == 1
+    assert reason in refused.reasons[0]
+    assert refused.bar is None
+
+
+_numbers = st.floats(allow_nan=True, allow_infinity=True)
+
+
+@given(
+    candidate=st.tuples(_numbers, _numbers, _numbers),
+    current=st.none() | st.tuples(_numbers, _numbers, _numbers),
+    earned=st.tuples(_numbers, _numbers, _numbers),
+    rewards=st.tuples(_numbers, _numbers),
+    sessions=st.integers(0, 5),
+    agreement=st.none() | _numbers,
+    effective=st.none() | _numbers,
+)
+@settings(deadline=None)
+def test_what_is_undefined_never_blesses(
+    candidate, current, earned, rewards, sessions, agreement, effective
+):
+    """A blessing rests on numbers alone: a bar that is one, and a bound that reaches it."""
+    diagnostics = {} if effective is None else {"effective_sample_size": effective}
+    found = decide(
+        GOOD,
+        Estimate(*candidate, 100, diagnostics),
+        None if current is None else Estimate(*current, 100, {}),
+        Estimate(*earned, sessions, dict(zip(REWARDS, (900, *rewards), strict=True))),
+        BlessingConfig(),
+        agreement,
+    )
+    assert found.blessed == (not found.reasons)
+    if found.blessed:
+        assert math.isfinite(found.bar)
+        assert candidate[1] >= found.bar
+        assert np.isfinite([*candidate, *earned]).all()
+        assert rewards[0] < rewards[1]
+        assert sessions >= 2
+        assert agreement is None or agreement >= 0.8
+        assert effective is None or effective >= 10
+
+
+def test_few_sessions_are_no_evidence():
+    lucky = NEW._replace(diagnostics={"effective_sample_size": 1.4})
+    assert "rests on 1.4 of 100 sessions" in verdict(candidate=lucky).reasons[0]
+    assert verdict(candidate=lucky, min_effective_sessions=1.0).blessed
 
 
 @pytest.mark.parametrize(
@@ -57,10 +149,12 @@ def test_actions_that_are_refused(actions, reason):
 
 
 def test_an_estimate_of_another_ranking_blesses_nothing():
-    assert decide(GOOD, NEW, OLD, BlessingConfig(), order_agreement=0.81).blessed
-    refused = decide(GOOD, NEW, OLD, BlessingConfig(), order_agreement=0.206)
+    assert decide(GOOD, NEW, OLD, EARNED, BlessingConfig(), order_agreement=0.81).blessed
+    refused = decide(GOOD, NEW, OLD, EARNED, BlessingConfig(), order_agreement=0.206)
     assert "puts what the log showed first in 20.6% of its pairs" in refused.reasons[0]
-    assert decide(GOOD, NEW, OLD, BlessingConfig(min_order_agreement=0.2), 0.206).blessed
+    undefined = decide(GOOD, NEW, OLD, EARNED, BlessingConfig(), order_agreement=float("nan"))
+    assert not undefined.blessed
+    assert decide(GOOD, NEW, OLD, EARNED, BlessingConfig(min_order_agreement=0.2), 0.206).blessed
     with pytest.raises(ValueError, match="min_order_agreement is a share"):
         BlessingConfig(min_order_agreement=1.1)
 
@@ -78,6 +172,8 @@ def test_an_estimate_that_is_not_finite_is_refused(field):
     refused = verdict(candidate=NEW._replace(**{field: float("nan")}))
     assert refused.reasons == ["the estimate of the policy's value is not finite"]
     assert verdict(candidate=None).reasons == ["the policy's value was not estimated"]
+    refused = decide(GOOD, None, OLD, EARNED, BlessingConfig(), failure="no densities")
+    assert refused.reasons == ["the policy's value could not be estimated: no densities"]
 
 
 def test_a_value_that_no_session_can_earn_is_no_value():
@@ -93,7 +189,8 @@ def test_a_value_that_no_session_can_earn_is_no_value():
     assert compared.blessed
     assert compared.notes == [
         "the current policy's lower bound, 5700, is more than the largest logged reward at every "
-        "request would add up to: it was not compared with"
+        "request would add up to: it was not compared with; the bar is what the log's own policy "
+        "earned in 100 held-out sessions (lower bound of the mean 3.5)"
     ]
 
 
@@ -103,16 +200,20 @@ def test_what_a_reader_must_know():
         "the fit of the estimate had not converged: the value moved by 0.31 in the second half "
         "of the steps, and is 0.7 from where the fit would end"
     ]
-    unknown = verdict(current=OLD._replace(low=float("nan")))
-    assert unknown.blessed
-    assert unknown.notes == [
-        "the current policy's lower bound is not finite: it was not compared with"
-    ]
 
 
 def test_settings():
     config = BlessingConfig(min_value=1.0, allow_constant=True)
     assert BlessingConfig.from_dict(dataclasses.asdict(config)) == config
-    for bad in ({"reference": "mean"}, {"max_drop": -1.0}, {"max_outside_share": 1.5}, {"x": 1}):
+    for bad in (
+        {"reference": "mean"},
+        {"max_drop": -1.0},
+        {"max_drop": float("inf")},
+        {"max_drop": float("nan")},
+        {"min_value": float("nan")},
+        {"min_effective_sessions": 0.5},
+        {"max_outside_share": 1.5},
+        {"x": 1},
+    ):
         with pytest.raises(ValueError, match=next(iter(bad))):
             BlessingConfig.from_dict(bad)

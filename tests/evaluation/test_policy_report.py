@@ -76,15 +76,18 @@ def test_what_cannot_be_compared():
 @pytest.mark.parametrize("finite", [True, False])
 def test_the_report_is_written(tmp_path, finite):
     actions = LOGGED[:40] * 0.5 if finite else np.full((40, 2), np.nan, np.float32)
-    estimate = Estimate(1.5, 1.0, float("nan"), 10, {"converged": False, "value_drift": 0.1})
+    estimate = Estimate(
+        1.5, 1.0, float("nan"), 10, {"converged": False, "value_drift": 0.1, "bellman_gap": 0.0}
+    )
     evaluation = PolicyEvaluation(
         method="bcq",
         deciding="conservative",
-        verdict=Verdict(False, ["it is <worse>"], ["a note"]),
+        verdict=Verdict(False, ["it is <worse>"], ["a note"], 0.9, "what the log earned"),
         estimates={"conservative": estimate} if finite else {},
         current={"conservative": Estimate(2.0, 1.8, 2.2, 10, {})} if finite else {},
         not_estimated={"importance_sampling": "no densities"},
         logged=Estimate(1.2, 1.0, 1.4, 10, {}),
+        gamma=0.95,
         simulated={"policy": dict.fromkeys(("value", "low", "high", "watch_s", "views"), 1.5)
                    | {"positive_rate": 0.25}} if finite else {},
         actions=report_actions(actions, LOGGED),

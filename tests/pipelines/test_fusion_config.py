@@ -5,14 +5,24 @@ import json
 
 import pytest
 
+from agents.fusion_config import XmtfConfig
 from agents.fusion_registry import FUSION_AGENTS
 from components.policy_search.search import SEARCH_METHODS
+from datasets.rewards import RewardConfig
 from evaluation.ope.registry import ESTIMATORS as REGISTERED_ESTIMATORS
+from evaluation.ope.registry import build_estimator
 from models.fusion.config import FormulaFreeConfig, FusionConfig
 from pipelines.__main__ import main
 from pipelines.commands.fusion import fusion_command
 from pipelines.errors import UserError
-from pipelines.fusion_config import AGENTS, ESTIMATORS, SEARCHES, FusionPipelineConfig
+from pipelines.fusion_config import (
+    AGENTS,
+    ESTIMATORS,
+    NEED_DENSITIES,
+    SEARCHES,
+    FusionPipelineConfig,
+)
+from pipelines.fusion_settings import CONFIGS, agent_config, settings_help
 from pipelines.infra_validation import InfraValidation
 
 
@@ -20,6 +30,9 @@ def test_the_flags_name_what_the_registries_have():
     assert set(AGENTS) == set(FUSION_AGENTS)
     assert set(SEARCHES) == set(SEARCH_METHODS)
     assert set(ESTIMATORS) == set(REGISTERED_ESTIMATORS)
+    assert set(NEED_DENSITIES) == {
+        name for name, entry in REGISTERED_ESTIMATORS.items() if entry.needs_densities
+    }
 
 
 @pytest.mark.parametrize(
@@ -31,6 +44,9 @@ def test_the_flags_name_what_the_registries_have():
         ({"candidates": 400}, "--candidates 400 is more than --pool 300"),
         ({"sessions": 0}, "--sessions"),
         ({"seed": -1}, "--seed"),
+        ({"max_return_drop": -0.1}, "--max-return-drop must not be negative"),
+        ({"max_return_drop": float("nan")}, "--max-return-drop must not be negative"),
+        ({"max_return_drop": float("inf")}, "--max-return-drop must not be negative"),
         ({"ope_penalty": -0.1}, "--ope-penalty must not be negative"),
         ({"candidate_buckets": (64, 0)}, "--candidate-buckets .* not 64,0"),
         ({"candidate_buckets": (8, 8)}, "--candidate-buckets must be different"),
@@ -41,6 +57,10 @@ def test_the_flags_name_what_the_registries_have():
         ({"settings": (("rho", 9.0),)}, "rho"),
         ({"settings": (("lambda", 1.0),)}, "lambda"),
         ({"settings": (("rho", "high"),)}, "--set rho=high: rho is no word"),
+        ({"settings": (("hidden_units", 64),)}, "hidden_units is a value such as"),
+        ({"settings": (("rho", (0.1, 0.2)),)}, "rho is a value such as 0.15"),
+        ({"settings": (("rho", True),)}, "rho is a value such as 0.15"),
+        ({"settings": (("inner_stage", 1),), "method": "xmtf"}, "inner_stage is a value such as"),
         ({"settings": (("cells.knots", 1),), "method": "xmtf"}, "knots must be at least 2"),
         ({"settings": (("cells.depth", 1),), "method": "xmtf"}, r"no such setting.*cells\.family"),
         ({"settings": (("outer", "bc"),), "method": "xmtf"}, "no outer stage 'bc'"),
@@ -113,17 +133,78 @@ def test_a_setting_that_is_no_value_is_a_usage_error(tmp_path, capsys):
     assert "'8,x' is no list of whole numbers" in capsys.readouterr().err
 
 
-def test_the_penalty_reaches_the_evaluator(tmp_path):
+@pytest.fixture
+def stages(tmp_path):
+    """Returns a function that builds the pipeline: its stages by name."""
     (tmp_path / "report").mkdir()
     summary = '{"config": {"data": {"dataset": "synthetic-video", "data_dir": "video"}}}'
     (tmp_path / "report" / "summary.json").write_text(summary)
-    from components.policy_evaluator.config import PolicyEvaluatorConfig
     from pipelines.fusion import create_pipeline
 
+    def build(**values):
+        pipeline = create_pipeline(FusionPipelineConfig(run_dir=str(tmp_path), **values))
+        return {stage.id: stage.exec_properties for stage in pipeline.components}
+
+    return build
+
+
+def test_the_penalty_and_the_drop_reach_the_evaluator(stages):
     found = []
-    for penalty in (None, 0.3):
-        pipeline = create_pipeline(FusionPipelineConfig(run_dir=str(tmp_path), ope_penalty=penalty))
-        [stage] = [one for one in pipeline.components if one.id == "PolicyEvaluator"]
-        config = PolicyEvaluatorConfig.from_json(stage.exec_properties["config"])
-        found.append(dict(config.estimators)["conservative"].penalty)
-    assert found == [0.05, 0.3]
+    for values in ({}, {"ope_penalty": 0.3, "max_return_drop": 0.2}):
+        config = judged(stages(**values))
+        found.append((dict(config.estimators)["conservative"].penalty, config.blessing.max_drop))
+    assert found == [(0.05, 0.0), (0.3, 0.2)]
+
+
+def judged(stages):
+    from components.policy_evaluator.config import PolicyEvaluatorConfig
+
+    return PolicyEvaluatorConfig.from_json(stages["PolicyEvaluator"]["config"])
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_estimator_that_decides_is_one_of_the_runs_own(stages, estimator):
+    config = judged(stages(estimator=estimator))
+    assert config.deciding == estimator
+    assert estimator in dict(config.estimators)
+    for name, settings in config.estimators:
+        build_estimator(name, settings, config.bootstrap)
+
+
+@pytest.mark.parametrize("method", AGENTS)
+@pytest.mark.parametrize("gamma", [None, 0.8])
+def test_one_discount_is_learnt_searched_estimated_and_simulated(stages, method, gamma):
+    settings = () if gamma is None else (("gamma", gamma),)
+    wanted = RewardConfig().gamma if gamma is None else gamma
+    others = tuple(name for name in AGENTS if name != method)
+    found = stages(
+        method=method, settings=settings, estimator="doubly_robust", baselines=("bo", *others)
+    )
+    evaluator = judged(found)
+    discounts = {"evaluator": evaluator.gamma, "simulator": evaluator.simulator.reward.gamma}
+    for name, config in evaluator.estimators:
+        parts = (config.weighting, config.fitted_q) if name == "doubly_robust" else (config,)
+        discounts |= {f"{name} {place}": part.gamma for place, part in enumerate(parts)}
+    discounts["search"] = json.loads(found["PolicySearch-bo"]["search"])["gamma"]
+    discounts["comparison"] = found["PolicyComparison"]["gamma"]
+    discounts["compared reward"] = json.loads(found["PolicyComparison"]["simulator_config"])[
+        "reward"
+    ]["gamma"]
+    for name in AGENTS:
+        trainer = json.loads(found[f"Trainer-{name}"]["custom_config"])
+        discounts[f"agent {name}"] = trainer["agent"]["gamma"]
+    assert set(discounts.values()) == {wanted}, discounts
+    assert f"gamma={RewardConfig().gamma}" in settings_help(method)
+
+
+def test_where_sessions_go_on_coming_settings_are_the_algorithms_own():
+    """As docs/streaming.md says; what a log that cannot be added to asks for is for such a log."""
+    for method, config in CONFIGS.items():
+        assert agent_config(method, {}, offline=False) == config()
+    assert agent_config("xmtf", {}) != XmtfConfig()
+
+
+def test_a_discount_that_is_none_is_named():
+    for value in (1.0, -0.1, float("nan"), "high", (0.9,)):
+        with pytest.raises(UserError, match="gamma"):
+            FusionPipelineConfig(run_dir="run", settings=(("gamma", value),))

@@ -61,7 +61,7 @@ def personal(states):
     return 0.6 * tf.tanh(states[:, :3])
 
 
-def export(function, directory, state_dim=STATE_DIM, method="bcq"):
+def export(function, directory, state_dim=STATE_DIM, method="bcq", trained=None):
     """A policy as the trainer leaves it; the model artifact of it."""
     artifact = standard_artifacts.Model()
     artifact.uri = str(directory)
@@ -69,13 +69,19 @@ def export(function, directory, state_dim=STATE_DIM, method="bcq"):
     export_policy(
         PolicyModule(function, [], state_dim),
         path_utils.serving_model_dir(artifact.uri),
-        PolicyMetadata(method, state_dim, 3, WORLD.prediction_names, FusionConfig().to_dict()),
+        PolicyMetadata(
+            method, state_dim, 3, WORLD.prediction_names, FusionConfig().to_dict(), trained or {}
+        ),
     )
     return artifact
 
 
-def write_interactions(directory, known_densities=False, seed=0, fusion=None):
-    batch = random_batch(60, SPEC, seed)
+def write_interactions(
+    directory, known_densities=False, seed=0, fusion=None, reward=None, sessions=60
+):
+    batch = random_batch(sessions, SPEC, seed)
+    if reward is not None:
+        batch.reward[:] = reward
     if known_densities:
         batch.log_density[:] = -2.0
     os.makedirs(directory / "Split-eval")
@@ -148,6 +154,11 @@ def test_a_policy_is_valued_against_the_current_one(interactions, tmp_path):
     for session, step, reward in zip(batch.session_id, batch.step, batch.reward, strict=True):
         returns[int(session[1:])] += 0.95**step * reward
     assert run.summary["logged"]["value"] == pytest.approx(np.mean(returns), rel=1e-4)
+    assert run.summary["gamma"] == 0.95
+    assert run.summary["bar"] == pytest.approx(
+        run.summary["current"]["conservative"]["low"] - LENIENT.max_drop
+    )
+    assert run.summary["bar_source"] == "the current policy's lower bound"
 
 
 @pytest.mark.parametrize(
@@ -178,6 +189,7 @@ def test_densities_are_used_where_they_are_logged(tmp_path):
         ),
         deciding="doubly_robust",
         bootstrap=BootstrapConfig(resamples=50),
+        blessing=BlessingConfig(max_drop=100.0, min_effective_sessions=1.0),
     )
     inputs = {
         "interactions": write_interactions(tmp_path / "examples", known_densities=True),
@@ -188,7 +200,58 @@ def test_densities_are_used_where_they_are_logged(tmp_path):
     sampled = run.summary["estimates"]["importance_sampling"]["diagnostics"]
     assert 1 <= sampled["effective_sample_size"] <= 60
     assert run.summary["blessed"] is True
-    assert run.summary["notes"][0] == "there is no current policy to compare with"
+    earned = "what the log's own policy earned in 60 held-out sessions"
+    assert run.summary["notes"][0].startswith(
+        f"there is no current policy to compare with; the bar is {earned}"
+    )
+    assert run.summary["bar"] == pytest.approx(run.summary["logged"]["low"] - 100.0)
+    assert earned in (tmp_path / "evaluation" / "index.html").read_text().replace("&#39;", "'")
+
+
+@pytest.mark.parametrize("reward", [0.0, 1.5])
+@pytest.mark.parametrize("with_current", [True, False])
+def test_rewards_that_do_not_differ_bless_nothing(tmp_path, reward, with_current):
+    """Seen: feedback that met no request, rewards of 0 alone, and the policy was pushed."""
+    inputs = {
+        "interactions": write_interactions(tmp_path / "examples", reward=reward),
+        "policy": export(personal, tmp_path / "new"),
+    }
+    if with_current:
+        inputs["baseline_policy"] = export(lambda s: -personal(s), tmp_path / "old", method="td3")
+    run = Run(tmp_path, inputs)
+    assert run.files == {"NOT_BLESSED"}
+    [reason] = run.summary["reasons"]
+    assert f"held-out sessions are {reward:.4g}, which tells no policy from another" in reason
+    assert run.summary["estimates"] == {}
+    assert run.summary["bar"] is None
+
+
+def test_what_the_deciding_estimator_cannot_judge_is_not_blessed(interactions, tmp_path):
+    """A fifth of the log's densities are unknown; one session gives no interval."""
+    inputs = {"interactions": interactions, "policy": export(personal, tmp_path / "new")}
+    config = PolicyEvaluatorConfig(
+        estimators=(("importance_sampling", ImportanceSamplingConfig(bandwidth=0.3)),),
+        deciding="importance_sampling",
+    )
+    run = Run(tmp_path, inputs, config)
+    assert run.files == {"NOT_BLESSED"}
+    assert (
+        "could not be estimated: importance weights need the density" in run.summary["reasons"][0]
+    )
+    single = tmp_path / "single"
+    single.mkdir()
+    inputs["interactions"] = write_interactions(single / "examples", sessions=1, seed=3)
+    run = Run(single, inputs)
+    assert run.files == {"NOT_BLESSED"}
+    assert "1 session, and an interval needs two" in run.summary["reasons"][0]
+
+
+def test_a_policy_of_another_discount_is_named(interactions, tmp_path):
+    policy = export(personal, tmp_path / "new", trained={"trainer": {"agent": {"gamma": 0.9}}})
+    run = Run(tmp_path, {"interactions": interactions, "policy": policy})
+    assert "trained with a discount of 0.9 per request, and is judged with 0.95" in (
+        " ".join(run.summary["notes"])
+    )
 
 
 def test_inputs_that_do_not_fit(interactions, tmp_path):
@@ -226,6 +289,9 @@ def test_settings():
                 ("conservative", ConservativeConfig()),
                 ("fqe", FittedQConfig(gamma=0.9)),
             )
+        },
+        "estimators discount by 0.9, the reward by 0.95": {
+            "estimators": (("conservative", ConservativeConfig(gamma=0.9)),)
         },
         "max_transitions must be at least 1": {"max_transitions": 0},
     }.items():
