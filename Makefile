@@ -20,6 +20,8 @@ DEMO_USERS ?= 500
 DEMO_SESSIONS ?= 3000
 DEMO_EVAL_SESSIONS ?= 1000
 DEMO_STEPS ?= 3000
+# So small a log can judge no policy: what it learns is pushed all the same, to show the serving.
+DEMO_RETURN_DROP ?= 100
 
 # Test files run side by side; each process takes 2 GB and imports TensorFlow once.
 TEST_WORKERS ?= 2
@@ -43,7 +45,8 @@ demo: $(STAMP) ## Synthesize a small data set and run both pipelines on it.
 		--tasks $(DEMO_TASKS) --epochs $(DEMO_EPOCHS) --batch-size $(DEMO_BATCH_SIZE) --seed 1
 	$(BIN)/mtfx fusion --run-dir $(DEMO_DIR)/run --method bcq --users $(DEMO_USERS) \
 		--sessions $(DEMO_SESSIONS) --eval-sessions $(DEMO_EVAL_SESSIONS) \
-		--train-steps $(DEMO_STEPS) --set "hidden_units=(64,64)" --seed 1
+		--train-steps $(DEMO_STEPS) --set "hidden_units=(64,64)" \
+		--max-return-drop $(DEMO_RETURN_DROP) --seed 1
 
 test: $(STAMP) ## Run the default tests (eight to ten minutes on two cores).
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder

@@ -44,6 +44,10 @@ def blessing_reasons(
                 )
             else:
                 sentences.append(_failure(task, failure, baseline.get(task)))
+    if validation.missing_slices and not sentences:
+        sentences.append("the test split has no impressions on which the bounds could be checked")
+    if not validation.validation_ok and not sentences:
+        sentences.append("the evaluation did not pass its checks, and names none that failed")
     # A task fails its absolute bound and its change threshold for one and the same reason.
     return list(dict.fromkeys(sentences))
 
@@ -70,6 +74,11 @@ def _failure(
     change = threshold.change_threshold
     if name == "mean_squared_error" and baseline is not None and baseline.rmse is not None:
         old = baseline.rmse**2
+        if not old:
+            return (
+                f"task {task}: {label} cannot be compared with the latest blessed model's, which "
+                "is 0: growth has no share of it"
+            )
         return (
             f"task {task}: {label} grew by {value / old:.1%} over the latest blessed model's, "
             f"more than the allowed {change.relative.value:.1%}"

@@ -108,21 +108,27 @@ def _task_metrics(task: Task, values: Mapping[str, float], place: str) -> TaskMe
     )
     if task.kind == "regression":
         mse = figure("mean_squared_error")
-        undefined = figure("r_squared") is None
-        lacking = "one label value only" if count else "no known label"
+        reason = ""
+        if mse is None:
+            lacking = "no known label" if not count else "predictions that are no finite numbers"
+            reason = f"{task.name}: R² undefined, {place} has {lacking}"
+        elif figure("r_squared") is None:
+            reason = f"{task.name}: R² undefined, {place} has one label value only"
         return dataclasses.replace(
             common,
             rmse=None if mse is None else math.sqrt(mse),
             mae=figure("mean_absolute_error"),
             r_squared=figure("r_squared"),
-            reason=f"{task.name}: R² undefined, {place} has {lacking}" if undefined else "",
+            reason=reason,
         )
     auc = figure("auc")
     reason = ""
     if auc is None:
-        lacking = (
-            "no known label" if not count else "no negatives" if mean_label else "no positives"
-        )
+        lacking = "predictions that are no finite numbers"
+        if not count:
+            lacking = "no known label"
+        elif mean_label in (0.0, 1.0):
+            lacking = "no negatives" if mean_label else "no positives"
         reason = f"{task.name}: AUC undefined, {place} has {lacking}"
     return dataclasses.replace(
         common, auc=auc, logloss=figure("logloss"), s_logloss=figure("s_logloss"), reason=reason

@@ -46,6 +46,8 @@ _LOG_FILE = "log_standard_day_synthetic.csv"
 _DAY_MS = 86_400_000
 #: Unix time of day 0: 2022-06-01, after the end of the synthetic log.
 _START_MS = 1_654_012_800_000
+#: More than any return.
+_ANY_DROP = 1e9
 #: Sessions on whose truth rankers are compared, of another seed than those served.
 _VALUE_SEED = 1_000_003
 
@@ -70,7 +72,9 @@ def run_closed_loop(
     """
     daily = config.daily
     _first_log(config)
-    [first] = run_days(daily, (0,), observer, on_day)
+    # The first ranker is there to be served and learned from, and may be worse than exploration.
+    lenient = dataclasses.replace(daily.fusion, max_return_drop=_ANY_DROP)
+    [first] = run_days(dataclasses.replace(daily, fusion=lenient), (0,), observer, on_day)
     if not first.ranker:
         why = first.reason or first.ranking.reason or first.policy.reason
         raise StageError(first.stage or "day 0", f"the first ranker was not pushed: {why}")

@@ -102,6 +102,13 @@ def logged_arms(
             f"{directory}: none of the {both.height:,} requests has watch time or an interaction: "
             "was the feedback joined?"
         )
+    for arm in (control, treatment):
+        mine = rows.filter(pl.col("behaviour_policy") == arm)
+        if not mine["watch_s"].sum() and not mine["interactions"].sum():
+            raise DataError(
+                f"{directory}: none of the {arms[arm]:,} requests of {arm} has watch time or an "
+                "interaction, and the other arm's have: was the feedback of this one joined?"
+            )
     begin, end = int(rows["day"].min()), int(rows["day"].max())  # type: ignore[arg-type]
     others = sum(count for arm, count in arms.items() if arm not in (control, treatment))
     if others:

@@ -230,6 +230,20 @@ def test_a_log_that_cannot_be_judged_is_refused_in_words(change, words, tmp_path
     assert "Traceback" not in shown
 
 
+@pytest.mark.parametrize("silent", ["control", "treatment"])
+def test_an_arm_without_any_feedback_is_named(silent, tmp_path, capfd):
+    """One side's client was updated and names other requests: its zeros are no outcome."""
+    rows = [
+        {**row, "watch_s": 0.0, "feedback": [0.0] * 3} if row["behaviour_policy"] == silent else row
+        for row in log_rows(users=40)
+    ]
+    log = write(tmp_path / "log", rows, parts=1)
+    assert compare(tmp_path, "--interactions", log, *LOGGED) == (1, None)
+    assert f"requests of {silent} has watch time or an interaction" in (
+        " ".join(capfd.readouterr().err.split())
+    )
+
+
 def test_a_damaged_or_missing_log_is_refused_in_words(tmp_path, capfd):
     log = write(tmp_path / "log", log_rows(users=40))
     (log / "join-1" / "part-0.parquet").write_bytes(b"PAR1 damaged")
