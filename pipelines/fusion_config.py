@@ -75,7 +75,7 @@ class FusionPipelineConfig:
       run_dir: Output directory of ``mtfx ranking``; its latest blessed model is fused, and this
         pipeline's artifacts and metadata go there too.
       method: How the policy is learned.
-      baselines: Methods that it is compared with in the simulator.
+      baselines: Methods that it is compared with in the simulator; itself, if named, is left out.
       formula: The fusion function whose weights are learned; with the method ``xmtf``, which has
         none, those of the baselines.
       reward: Preset of the reward's weights, BatchRL-MTF (2).
@@ -155,6 +155,9 @@ class FusionPipelineConfig:
             len(set(self.baselines)) == len(self.baselines),
             f"--baselines names a method twice: {', '.join(self.baselines)}",
         )
+        # It is compared with them anyway.
+        others = tuple(name for name in self.baselines if name != self.method)
+        object.__setattr__(self, "baselines", others)
         buckets = self.candidate_buckets
         require(
             all(size >= 1 for size in buckets) and len(set(buckets)) == len(buckets),

@@ -223,7 +223,7 @@ def fusion_command(
     config = FusionPipelineConfig(
         run_dir=run_dir,
         method=method,
-        baselines=tuple(name for name in baselines if name != method),
+        baselines=baselines,
         formula=formula,
         reward=reward,
         exploration=exploration,
