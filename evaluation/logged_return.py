@@ -49,7 +49,7 @@ def lack_of_evidence(logged: Estimate) -> str | None:
         )
     if not is_finite(logged):
         return "what the log earned is not finite: its rewards are no evidence"
-    if highest - lowest <= 1e-6 * max(abs(lowest), abs(highest)):
+    if not highest - lowest > 1e-6 * max(abs(lowest), abs(highest)):
         return (
             f"all {about['transitions']:,} rewards of the {logged.num_sessions:,} held-out "
             f"sessions are {highest:.4g}, which tells no policy from another (was the feedback "
