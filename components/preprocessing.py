@@ -25,7 +25,9 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
 
     Returns:
       For each feature, under its name, int64 ids (categorical) or float32 values with zero mean
-      and unit variance (numeric), shaped like its input; for each task its labels, float32
+      and unit variance (numeric), shaped like its input; of a multivalued feature as many ids as
+      ``max_values`` where its input has one text, `[batch, max_values]` or `[batch, time *
+      max_values]`, the ids ascending and -1 behind the last; for each task its labels, float32
       `[batch, time]`, ``datasets.labels.UNKNOWN`` where unknown.
     """
     spec = load_dataset(custom_config["dataset"])
@@ -34,6 +36,9 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
     for feature in spec.features:
         if feature.kind == "numeric":
             outputs[feature.name] = _normalise(inputs[feature.name], feature)
+        elif feature.kind == "multivalued":
+            delimiter = spec.delimiter(feature.name)
+            outputs[feature.name] = _look_up_values(inputs[feature.name], feature, delimiter)
         else:
             sharing.setdefault(feature.vocabulary or feature.name, []).append(feature)
     for name, features in sharing.items():
@@ -41,6 +46,50 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
     for task in spec.select_tasks(tuple(custom_config["tasks"])):
         outputs[task.name] = tf.cast(inputs[task.name], tf.float32)
     return outputs
+
+
+def _look_up_values(value: Any, feature: Feature, delimiter: str) -> Any:
+    """Learns the vocabulary of a multivalued feature and looks the values of each cell up in it."""
+    cells = tf.reshape(_flat(value), [-1])
+    values = tf.strings.split(cells, delimiter)
+    values = values.with_flat_values(tf.strings.strip(values.flat_values))
+    values = tf.ragged.boolean_mask(values, values != "")
+    vocabulary = tft.vocabulary(
+        values.flat_values,
+        top_k=feature.max_vocabulary,
+        frequency_threshold=feature.min_count,
+        vocab_filename=feature.name,
+        name="vocabulary_string",
+    )
+    ids = tft.apply_vocabulary(values.flat_values, vocabulary, num_oov_buckets=feature.oov_buckets)
+    bounded = distinct_ids(values.with_flat_values(ids), feature.max_values)
+    if not isinstance(value, tf.RaggedTensor):
+        return bounded
+    # Transform writes the inner size of a ragged tensor nowhere, so the ids follow one another.
+    flat, splits = tf.reshape(bounded, [-1]), value.row_splits * feature.max_values
+    return tf.RaggedTensor.from_row_splits(flat, splits, validate=False)
+
+
+def distinct_ids(ids: tf.RaggedTensor, number: int) -> tf.Tensor:
+    """The smallest distinct ids of each row: those of the values most frequent in training.
+
+    Args:
+      ids: int64 `[n, (value)]`.
+      number: How many to keep.
+
+    Returns:
+      int64 `[n, number]`, ascending, -1 behind a row's last.
+    """
+    nothing = tf.int64.max
+    ascending = tf.sort(ids.to_tensor(nothing), axis=1)
+    first = tf.pad(ascending[:, 1:] != ascending[:, :-1], [[0, 0], [1, 0]], constant_values=True)
+    # A row without any value has no first column to be kept.
+    first = first[:, : tf.shape(ascending)[1]]
+    kept = tf.sort(tf.where(first, ascending, nothing), axis=1)
+    kept = tf.pad(kept, [[0, 0], [0, number]], constant_values=nothing)[:, :number]
+    return tf.ensure_shape(
+        tf.where(kept == nothing, tf.constant(-1, tf.int64), kept), [None, number]
+    )
 
 
 def _look_up(name: str, features: list[Feature], inputs: dict[str, Any]) -> dict[str, Any]:

@@ -130,20 +130,32 @@ def arrow_in_ms(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Arra
 
 def _check(path: str, column: Column, kind: pa.DataType) -> None:
     what, (accepted, wanted, remedy) = meaning(kind), _accepted(column)
+    if what == "list" and column.delimiter:
+        what = _meaning_within(kind.value_type)
     if what in accepted:
         return
     described = str(kind)
     if len(described) > _LONGEST_TYPE:
         described = f"{described[: _LONGEST_TYPE - 3]}..."
-    if what == "list":
+    if what == "list" and not column.delimiter:
         described += ", several values a row,"
-        remedy = "write one value a row, or take the column out of the description"
+        remedy = "write one value a row"
+        if column.role == "context" and column.dtype == "string":
+            remedy = (
+                "describe it with a delimiter and its feature as multivalued, or write one value"
+            )
     elif what == "date" and column.role == "timestamp":
         described += ", a day without a time of day,"
     raise DataError(
         f"{path}: column {column.source!r} is of type {described} where {column.name!r} is "
         f"{wanted}; {remedy}"
     )
+
+
+def _meaning_within(kind: pa.DataType) -> Meaning:
+    """Of a list's values; which doubles and bytes are integers and text is not checked there."""
+    unchecked = pa.types.is_floating(kind) or pa.types.is_decimal(kind) or "binary" in str(kind)
+    return "other" if unchecked else meaning(kind)
 
 
 def _accepted(column: Column) -> tuple[tuple[Meaning, ...], str, str]:
@@ -159,6 +171,8 @@ def _accepted(column: Column) -> tuple[tuple[Meaning, ...], str, str]:
         return (*numbers, "duration"), "a watch time", "write a number or a duration"
     if column.role == "event":
         return ("text", "integer", "nothing"), "an event's name", "write text"
+    if column.delimiter:
+        return numbers, "several values", "write lists of text or integers"
     if column.dtype == "string":
         kinds: tuple[Meaning, ...] = (*numbers, "boolean", "time", "date")
         return kinds, "text", "write text"

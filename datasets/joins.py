@@ -10,7 +10,7 @@ import polars as pl
 
 from datasets.readers import check_columns, match_files
 from datasets.spec import Column, SideTable
-from datasets.validation import POLARS_TYPES
+from datasets.validation import POLARS_TYPES, joined_values
 
 _ID_TYPES = {"user_id": "user", "item_id": "item"}
 TIME = "_time"
@@ -70,7 +70,10 @@ def look_up(events: pl.DataFrame, table: SideTable, rows: pl.DataFrame) -> pl.Da
         joined = events
         for column in table.columns:
             of_property = rows.filter(pl.col(_PROPERTY) == column.source)
-            values = of_property.select(table.on, TIME, pl.col("_value").alias(column.name))
+            value = pl.col("_value")
+            if column.delimiter:
+                value = joined_values(value.str.split(column.delimiter), column.delimiter)
+            values = of_property.select(table.on, TIME, value.alias(column.name))
             joined = _as_of(joined, values, table.on)
     return joined.with_columns(
         pl.col(column.name).cast(POLARS_TYPES[column.dtype], strict=False)

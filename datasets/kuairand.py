@@ -12,6 +12,8 @@ exposure log is not part of the ranking log: the simulator fits its response mod
 
 from __future__ import annotations
 
+import dataclasses
+
 from datasets.spec import Column, DatasetSpec, Feature, KnownFile, SideTable, Task
 
 _USER_CATEGORIES = (
@@ -49,7 +51,7 @@ VIDEO_TABLE = SideTable(
         _code("video_type"),
         _code("upload_type"),
         _code("music_type"),
-        _code("tag"),
+        dataclasses.replace(_code("tag"), delimiter=","),
     ),
     same_version=True,
 )
@@ -77,7 +79,7 @@ SPEC = DatasetSpec(
         Feature("user_id", "categorical", level="session"),
         Feature("item_id", "categorical"),
         Feature("author_id", "categorical"),
-        Feature("tag", "categorical", dtype="string"),
+        Feature("tag", "multivalued", dtype="string", max_values=4),
         Feature("video_type", "categorical", dtype="string", vocabulary="context"),
         Feature("upload_type", "categorical", dtype="string", vocabulary="context"),
         Feature("music_type", "categorical", dtype="string", vocabulary="context"),

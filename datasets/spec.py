@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -58,6 +58,11 @@ class Column:
       unit: Unit of a ``timestamp`` column of plain numbers (canonical times are in ms). A Parquet
         column of a timestamp type says its unit itself, and one without a time zone is in UTC;
         other times and durations of Parquet become numbers in ms, times become text in UTC.
+      delimiter: What separates the values of a cell that may hold several, such as the ``|`` of
+        ``comedy|music``; empty for a column of one value. A list column of Parquet is read into the
+        same form, so a value must not contain the delimiter. The canonical value is the text of
+        its distinct values in alphabetical order (:func:`joined`), so that neither
+        order nor repetition tells cells apart; its feature is of kind ``multivalued``.
     """
 
     name: str
@@ -68,13 +73,21 @@ class Column:
     default: int | float | str | None = None
     allowed: tuple[str, ...] = ()
     unit: Literal["s", "ms", "us", "ns"] = "ms"
+    delimiter: str = ""
 
     @property
     def fill(self) -> int | float | str:
         """The value of an empty cell: ``default``, or the zero of the column's type."""
+        if self.delimiter:
+            return joined(str(self.default or "").split(self.delimiter), self.delimiter)
         if self.default is not None:
             return self.default
         return {"int64": 0, "string": "", "float32": 0.0}[self.dtype]
+
+
+def joined(values: Iterable[str], delimiter: str) -> str:
+    """The canonical text of several values: the distinct ones, stripped and in order, not empty."""
+    return delimiter.join(sorted({value.strip() for value in values} - {""}))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,10 +126,13 @@ class Feature:
     Attributes:
       name: Canonical column.
       kind: ``categorical`` is looked up in a vocabulary learned from the training split;
-        ``numeric`` is normalised with the training split's mean and variance.
+        ``multivalued`` is several of those in one cell (a video's tags), each looked up by itself
+        and the mean of their embeddings taken; ``numeric`` is normalised with the training split's
+        mean and variance.
       level: ``session`` if the value is the same for all impressions of a session (user
         attributes), ``impression`` otherwise.
-      dtype: ``int64`` or ``string`` for categorical, ``float32`` for numeric features.
+      dtype: ``int64`` or ``string`` for categorical, ``string`` for multivalued, ``float32`` for
+        numeric features.
       max_vocabulary: The most frequent values that get an embedding of their own.
       min_count: A value seen less often than this in training shares an out-of-vocabulary bucket,
         so that the buckets are trained and an unseen value is read as a rare one.
@@ -125,11 +141,15 @@ class Feature:
       vocabulary: Name of a vocabulary that several small categorical features share (their values
         are told apart by the feature's name); empty for one of its own. Each vocabulary costs
         Transform some seconds and the model a table, whatever its size. The first feature's
-        ``max_vocabulary``, ``min_count`` and ``oov_buckets`` hold for all that share it.
+        ``max_vocabulary``, ``min_count`` and ``oov_buckets`` hold for all that share it. A
+        multivalued feature shares none.
+      max_values: Of a multivalued feature, how many values of a cell count at most: those that are
+        most frequent in training come first, unknown ones last. Values beyond are left out, which
+        the run's notes count. Two rare values that share a bucket count once.
     """
 
     name: str
-    kind: Literal["categorical", "numeric"]
+    kind: Literal["categorical", "multivalued", "numeric"]
     level: Literal["session", "impression"] = "impression"
     dtype: Dtype = "int64"
     max_vocabulary: int = 100_000
@@ -137,6 +157,7 @@ class Feature:
     oov_buckets: int = 8
     log_scale: bool = False
     vocabulary: str = ""
+    max_values: int = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,6 +279,7 @@ class DatasetSpec:
                 raise ValueError(f"data set {self.name!r}: no column for feature {feature.name!r}")
             if feature.name in labels:
                 raise ValueError(f"data set {self.name!r}: feature {feature.name!r} is a label")
+        self._check_multivalued()
         for name in self.default_tasks:
             self.task(name)
         for task in self.tasks:
@@ -296,6 +318,43 @@ class DatasetSpec:
     def unknown_labels(self) -> frozenset[str]:
         """The labels that may be unknown."""
         return frozenset(task.name for task in self.tasks if task.may_be_unknown)
+
+    def _check_multivalued(self) -> None:
+        columns = {column.name: column for column in self.all_columns}
+        for column in columns.values():
+            if column.delimiter and (
+                column.role != "context" or column.dtype != "string" or column.allowed
+            ):
+                raise ValueError(
+                    f"data set {self.name!r}: column {column.name!r} has a delimiter, so it needs "
+                    "the role 'context' and dtype='string', and no allowed values"
+                )
+        for feature in self.features:
+            column = columns.get(feature.name)
+            several = column is not None and column.delimiter != ""
+            if several != (feature.kind == "multivalued"):
+                raise ValueError(
+                    f"data set {self.name!r}: feature {feature.name!r} is of kind "
+                    f"{feature.kind!r}, but its column has {'a' if several else 'no'} delimiter: a "
+                    "multivalued feature needs one, and no other kind may have one"
+                )
+            shared = {other.vocabulary for other in self.features}
+            if several and (
+                feature.dtype != "string" or feature.vocabulary or feature.name in shared
+            ):
+                raise ValueError(
+                    f"data set {self.name!r}: multivalued feature {feature.name!r} needs "
+                    "dtype='string' and a vocabulary of its own"
+                )
+            if feature.max_values < 1:
+                raise ValueError(
+                    f"data set {self.name!r}: max_values of feature {feature.name!r} must be at "
+                    f"least 1, got {feature.max_values}"
+                )
+
+    def delimiter(self, name: str) -> str:
+        """What separates the values of a column; empty for one of single values."""
+        return next((c.delimiter for c in self.all_columns if c.name == name), "")
 
     @property
     def all_columns(self) -> tuple[Column, ...]:

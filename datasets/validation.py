@@ -97,6 +97,17 @@ def _check(column: Column, actual: pl.DataType, unknown: bool) -> tuple[pl.Expr,
         return filled(value.cast(pl.Int64, strict=False)), reasons
     if column.role == "timestamp":
         return _check_time(column, actual, reasons, reject)
+    if column.delimiter:
+        if actual.is_float():
+            cell, inexact = _whole(cell, actual)
+            reasons += [reject(~empty & cell.is_null(), "not an integer"), reject(*inexact)]
+        parts = _parts(cell, actual, column.delimiter)
+        if actual.is_nested():
+            # Joined to one text, it could not be told from two values.
+            holds = parts.list.eval(pl.element().str.contains(column.delimiter, literal=True))
+            what = f"a value contains the delimiter {column.delimiter!r}; choose another one"
+            reasons.append(reject(holds.list.any().fill_null(False), what))
+        return joined_values(parts, column.delimiter).replace("", column.fill), reasons
     if column.dtype == "string":
         if key and actual.is_float():
             # A column of whole numbers with empty cells is a column of doubles in many writers.
@@ -142,12 +153,30 @@ def _property_checks(
     return checks
 
 
+def joined_values(values: pl.Expr, delimiter: str) -> pl.Expr:
+    """Lists of text as ``datasets.spec.joined`` has them; nothing for a null."""
+    known = values.list.eval(pl.element().str.strip_chars()).list.eval(
+        pl.element().filter(pl.element() != "")
+    )
+    return known.list.unique().list.sort().list.join(delimiter).fill_null("")
+
+
+def _parts(cell: pl.Expr, actual: pl.DataType, delimiter: str) -> pl.Expr:
+    """A cell's values as a list of text."""
+    if not actual.is_nested():
+        return _text(cell, actual).str.split(delimiter)
+    values = cell.arr.to_list() if isinstance(actual, pl.Array) else cell
+    return values.list.eval(pl.element().cast(pl.String)).list.drop_nulls()
+
+
 def _text(cell: pl.Expr, actual: pl.DataType) -> pl.Expr:
     """A value as text, the same whatever unit or scale its type stores it in."""
     if isinstance(actual, pl.Datetime):
         return in_ms(cell, actual).cast(pl.Datetime("ms")).cast(pl.String)
     if isinstance(actual, pl.Duration):
         return in_ms(cell, actual).cast(pl.String)
+    if actual.is_nested():
+        return _parts(cell, actual, "").list.join(",")
     if isinstance(actual, pl.Decimal) and actual.scale:
         return cell.cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")
     return cell.cast(pl.String)

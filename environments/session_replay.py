@@ -143,10 +143,11 @@ class SessionReplayEnvironment(tf_environment.TFEnvironment):
 
 def _feature_spec(name: str, column: tf.Tensor) -> tf.TypeSpec:
     """Ids are bounded by those that occur: TF-Agents builds networks with samples of the spec."""
+    shape = column.shape[1:].as_list()
     if not column.dtype.is_integer:
-        return tensor_spec.TensorSpec(shape=[], dtype=column.dtype, name=name)
+        return tensor_spec.TensorSpec(shape=shape, dtype=column.dtype, name=name)
     low, high = int(tf.reduce_min(column)), int(tf.reduce_max(column))
-    return _bounded([], column.dtype, low, high, name)
+    return _bounded(shape, column.dtype, low, high, name)
 
 
 def _bounded(shape: list[int], dtype: tf.DType, low: float, high: float, name: str) -> tf.TypeSpec:

@@ -13,7 +13,8 @@ class SessionTable:
     """Sessions as columns.
 
     Attributes:
-      features: By name, `[impressions]`: int64 ids or float32 values. A session's impressions
+      features: By name, `[impressions]` (multivalued: `[impressions, max_values]`): int64 ids or
+        float32 values. A session's impressions
         follow one another in order of time.
       labels: float32 `[impressions, task]`, ``datasets.labels.UNKNOWN`` where unknown.
       lengths: int64 `[sessions]`: impressions per session, each at least 1.

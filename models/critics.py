@@ -136,7 +136,8 @@ class Critics(keras.layers.Layer):
         """The action values.
 
         Args:
-          features: By name, `[batch]`: int64 ids or float32 values, the ranking model's inputs.
+          features: By name, `[batch]` (multivalued: `[batch, max_values]`): int64 ids or float32
+            values, the ranking model's inputs.
           actions: Predictions in [0, 1], float32 `[batch, task]`.
           training: Whether to drop units.
 
@@ -157,10 +158,7 @@ def build_critics(
 ) -> Critics:
     """Makes critics whose variables exist, as copying and checkpoints need them."""
     critics = Critics(inputs, tasks, config)
-    row = {
-        feature.name: tf.zeros([1], tf.int64 if feature.kind == "categorical" else tf.float32)
-        for feature in inputs
-    }
+    row = {feature.name: tf.zeros([1, *feature.shape], feature.dtype) for feature in inputs}
     critics(row, tf.zeros([1, len(tasks)]))
     return critics
 

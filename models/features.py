@@ -18,21 +18,34 @@ class InputFeature:
 
     Attributes:
       name: Key in the model's input dictionary.
-      kind: ``categorical``: int64 ids in `[0, vocabulary_size)`; ``numeric``: float32, normalised.
+      kind: ``categorical``: int64 ids in `[0, vocabulary_size)`; ``multivalued``: ``max_values``
+        such ids, -1 in the place of each that is missing; ``numeric``: float32, normalised.
       vocabulary_size: Number of ids, out-of-vocabulary buckets included; 0 for numeric features.
       vocabulary: Name of a vocabulary, and so an embedding table, that several features share;
         empty for one of its own.
       level: ``session`` if it is the same for all impressions of a session, else ``impression``.
+      max_values: Ids of a multivalued feature; 1 for any other.
 
     Raises:
-      ValueError: at construction, if a categorical feature has no vocabulary size.
+      ValueError: at construction, if a categorical or multivalued feature has no vocabulary size.
     """
 
     name: str
-    kind: Literal["categorical", "numeric"]
+    kind: Literal["categorical", "multivalued", "numeric"]
     vocabulary_size: int = 0
     vocabulary: str = ""
     level: Literal["session", "impression"] = "impression"
+    max_values: int = 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of its value for one impression: none, or that of a multivalued feature's ids."""
+        return (self.max_values,) if self.kind == "multivalued" else ()
+
+    @property
+    def dtype(self) -> tf.DType:
+        """Of its ids or values."""
+        return tf.float32 if self.kind == "numeric" else tf.int64
 
     @property
     def table(self) -> str:
@@ -40,14 +53,19 @@ class InputFeature:
         return self.vocabulary or self.name
 
     def __post_init__(self) -> None:
-        if self.kind not in ("categorical", "numeric"):
+        if self.kind not in ("categorical", "multivalued", "numeric"):
             raise ValueError(
-                f"feature {self.name!r}: kind is 'categorical' or 'numeric', not {self.kind!r}"
+                f"feature {self.name!r}: kind is 'categorical', 'multivalued' or 'numeric', not "
+                f"{self.kind!r}"
             )
-        if self.kind == "categorical" and self.vocabulary_size < 1:
+        if self.kind != "numeric" and self.vocabulary_size < 1:
             raise ValueError(
-                f"categorical feature {self.name!r} needs a vocabulary size of at least 1, "
+                f"{self.kind} feature {self.name!r} needs a vocabulary size of at least 1, "
                 f"got {self.vocabulary_size}"
+            )
+        if self.max_values < 1 or (self.max_values > 1 and self.kind != "multivalued"):
+            raise ValueError(
+                f"{self.kind} feature {self.name!r} cannot have {self.max_values} values"
             )
 
 
@@ -73,6 +91,8 @@ class StateConfig:
 
 class StateRepresentation(keras.layers.Layer):
     """RMTL section 2.4.1: embeddings and linear projections, concatenated, then an MLP (4).
+
+    A multivalued feature is the mean of its values' embeddings, zeros where it has none.
 
     Without dropout, so that a state does not depend on who asks for it: the critics of RMTL learn
     from the same states that the actor sees.
@@ -106,7 +126,8 @@ class StateRepresentation(keras.layers.Layer):
         self.inputs = inputs
         self.config = config
         self._seed = seed
-        self._categorical = tuple(f for f in inputs if f.kind == "categorical")
+        kinds = ("categorical", "multivalued")
+        self._categorical = tuple(f for kind in kinds for f in inputs if f.kind == kind)
         self._numeric = tuple(f.name for f in inputs if f.kind == "numeric")
         self.embeddings = {
             table: keras.layers.Embedding(
@@ -153,7 +174,8 @@ class StateRepresentation(keras.layers.Layer):
         """Maps features to states.
 
         Args:
-          inputs: For every feature, `[batch]`: int64 ids or float32 values. Other keys are ignored.
+          inputs: For every feature, `[batch]`: int64 ids or float32 values; `[batch, max_values]`
+            ids of a multivalued one. Other keys are ignored.
           session: The place of each impression's session, integers `[batch]`. Features of level
             ``session`` then hold a value per session, `[session]`, and what they add to the first
             layer is computed once per session, not once per impression: of a built layer only.
@@ -181,12 +203,22 @@ class StateRepresentation(keras.layers.Layer):
 
     def _concatenation(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """Embeddings and projections side by side, `[batch, feature * embedding_dim]`."""
-        parts = [self.embeddings[f.table](inputs[f.name]) for f in self._categorical]
+        parts = [self._embedded(f, inputs[f.name]) for f in self._categorical]
         if self._numeric:
             projected = self._values(inputs)[:, :, None] * self.projection + self.projection_bias
             width = len(self._numeric) * self.config.embedding_dim
             parts.append(tf.reshape(projected, [-1, width]))
         return tf.concat(parts, axis=1)
+
+    def _embedded(self, feature: InputFeature, ids: tf.Tensor) -> tf.Tensor:
+        """Embeddings `[batch, embedding_dim]`; of a multivalued feature the mean of its values'."""
+        if feature.kind != "multivalued":
+            return self.embeddings[feature.table](ids)
+        known = tf.cast(ids >= 0, self.compute_dtype)
+        found = self.embeddings[feature.table](tf.maximum(ids, 0)) * known[:, :, None]
+        return tf.math.divide_no_nan(
+            tf.reduce_sum(found, axis=1), tf.reduce_sum(known, axis=1, keepdims=True)
+        )
 
     def _values(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """The numeric features, `[batch, numeric]`."""
@@ -213,11 +245,17 @@ class StateRepresentation(keras.layers.Layer):
         columns, rows, sums = [], [], []
         for feature in narrow:
             ids, size = inputs[feature.name], feature.vocabulary_size
+            least = -1 if feature.kind == "multivalued" else 0
             tf.debugging.Assert(
-                tf.reduce_all((ids >= 0) & (ids < size)),
-                [f"{feature.name} has an id that is not in [0, {size})", ids],
+                tf.reduce_all((ids >= least) & (ids < size)),
+                [f"{feature.name} has an id that is not in [{least}, {size})", ids],
             )
-            columns.append(tf.one_hot(ids, size, dtype=self.compute_dtype))
+            # What has no id, -1, is a row of zeros.
+            ones = tf.one_hot(ids, size, dtype=self.compute_dtype)
+            if feature.kind == "multivalued":
+                held = tf.reduce_sum(ones, axis=1)
+                ones = tf.math.divide_no_nan(held, tf.reduce_sum(held, axis=1, keepdims=True))
+            columns.append(ones)
             table = tf.cast(self.embeddings[feature.table].embeddings, self.compute_dtype)
             rows.append(tf.matmul(table, kernels[feature.name]))
         if self._numeric:
@@ -228,7 +266,7 @@ class StateRepresentation(keras.layers.Layer):
         if columns:
             sums.append(tf.matmul(tf.concat(columns, axis=1), tf.concat(rows, axis=0)))
         if wide:
-            embedded = [self.embeddings[f.table](inputs[f.name]) for f in wide]
+            embedded = [self._embedded(f, inputs[f.name]) for f in wide]
             kernel = tf.concat([kernels[f.name] for f in wide], axis=0)
             sums.append(tf.matmul(tf.concat(embedded, axis=1), kernel))
         return layer.activation(tf.nn.bias_add(tf.add_n(sums), bias))
@@ -258,6 +296,8 @@ class StateRepresentation(keras.layers.Layer):
           `[batch, feature * embedding_dim]`.
         """
         width = len(features) * self.config.embedding_dim
+        if features[0].kind == "multivalued":
+            return self._embedded(features[0], inputs[features[0].name])
         if features[0].kind == "categorical":
             ids = tf.stack([inputs[feature.name] for feature in features], axis=1)
             return tf.reshape(self.embeddings[features[0].table](ids), [-1, width])

@@ -23,6 +23,8 @@ ROW_LENGTHS = "row_lengths"
 class TransformedFeatures(NamedTuple):
     """Features of some sessions and of their impressions; see :class:`FeatureColumns` for columns.
 
+    A multivalued feature has ``max_values`` columns of ids, -1 where there is none.
+
     Attributes:
       session_ids: int64 `[session, categorical]`.
       session_values: float32 `[session, numeric]`, normalised.
@@ -52,28 +54,32 @@ class FeatureColumns:
     """Which feature is in which column.
 
     Attributes:
-      names: By tensor, its columns' features in order.
+      names: By tensor, its columns' features in order; those of a multivalued feature are numbered,
+        as in ``tag[0]``.
     """
 
     def __init__(self, inputs: tuple[InputFeature, ...]) -> None:
         """Gives each feature its column, in the order of ``inputs``."""
         self._groups = {
-            name: [f for f in inputs if (f.level, f.kind) == group]
+            name: [f for f in inputs if (f.level, f.kind == "numeric") == group]
             for name, group in (
-                (SESSION_IDS, ("session", "categorical")),
-                (SESSION_VALUES, ("session", "numeric")),
-                (IMPRESSION_IDS, ("impression", "categorical")),
-                (IMPRESSION_VALUES, ("impression", "numeric")),
+                (SESSION_IDS, ("session", False)),
+                (SESSION_VALUES, ("session", True)),
+                (IMPRESSION_IDS, ("impression", False)),
+                (IMPRESSION_VALUES, ("impression", True)),
             )
         }
-        self.names = {name: [f.name for f in group] for name, group in self._groups.items()}
+        self.names = {
+            name: [column for feature in group for column in _columns_of(feature)]
+            for name, group in self._groups.items()
+        }
 
     def specs(self) -> TransformedFeatures:
         """The tensors' ``tf.TensorSpec`` by name."""
         return TransformedFeatures(
             *(
-                tf.TensorSpec([None, len(group)], _dtype(name), name=name)
-                for name, group in self._groups.items()
+                tf.TensorSpec([None, len(columns)], _dtype(name), name=name)
+                for name, columns in self.names.items()
             )
         )
 
@@ -83,7 +89,8 @@ class FeatureColumns:
         """Puts features into their columns.
 
         Args:
-          features: By name, `[session]` or `[impression]` by the feature's level.
+          features: By name, `[session]` or `[impression]` by the feature's level; ids of a
+            multivalued one, `[..., max_values]`, may be flat.
           sessions: How many there are, int32 `[]`; where no feature is of that level, nothing else
             says so.
           impressions: Likewise.
@@ -91,16 +98,29 @@ class FeatureColumns:
 
         def tensor(name: str) -> tf.Tensor:
             rows = sessions if name in (SESSION_IDS, SESSION_VALUES) else impressions
-            columns = [tf.cast(features[column], _dtype(name)) for column in self.names[name]]
-            return tf.stack(columns, axis=1) if columns else tf.zeros([rows, 0], _dtype(name))
+            group = self._groups[name]
+            columns = [tf.cast(features[feature.name], _dtype(name)) for feature in group]
+            if not columns:
+                return tf.zeros([rows, 0], _dtype(name))
+            if all(feature.kind != "multivalued" for feature in group):
+                return tf.stack(columns, axis=1)
+            wide = [
+                tf.reshape(column, [-1, feature.max_values])
+                for feature, column in zip(group, columns, strict=True)
+            ]
+            return tf.concat(wide, axis=1)
 
         return TransformedFeatures(*map(tensor, self._groups))
 
     def unpack(self, features: TransformedFeatures) -> dict[str, tf.Tensor]:
         """The inverse of :meth:`pack`."""
-        found = {}
-        for tensor, names in zip(features, self.names.values(), strict=True):
-            found |= dict(zip(names, tf.unstack(tensor, num=len(names), axis=1), strict=True))
+        found: dict[str, tf.Tensor] = {}
+        for tensor, (name, group) in zip(features, self._groups.items(), strict=True):
+            columns = iter(tf.unstack(tensor, num=len(self.names[name]), axis=1))
+            for feature in group:
+                own = [next(columns) for _ in range(feature.max_values)]
+                several = feature.kind == "multivalued"
+                found[feature.name] = tf.stack(own, axis=1) if several else own[0]
         return found
 
     def checked(self, features: TransformedFeatures) -> TransformedFeatures:
@@ -123,6 +143,12 @@ class FeatureColumns:
             return TransformedFeatures(*map(tf.identity, features))
 
 
+def _columns_of(feature: InputFeature) -> list[str]:
+    if feature.kind != "multivalued":
+        return [feature.name]
+    return [f"{feature.name}[{place}]" for place in range(feature.max_values)]
+
+
 def _check_rows(ids: tf.Tensor, values: tf.Tensor, level: str) -> tf.Operation:
     rows = tf.shape(ids)[0], tf.shape(values)[0]
     message = f"{level}_ids and {level}_values must have as many rows, but they have"
@@ -131,12 +157,18 @@ def _check_rows(ids: tf.Tensor, values: tf.Tensor, level: str) -> tf.Operation:
 
 def _check_ids(ids: tf.Tensor, group: list[InputFeature], tensor: str) -> tf.Operation:
     """Has no operation on strings, which are not a GPU's."""
-    sizes = tf.constant([feature.vocabulary_size for feature in group], tf.int64)
-    outside = tf.reduce_any((ids < 0) | (ids >= sizes), axis=0)
-    limits = ", ".join(f"{feature.name} [0, {feature.vocabulary_size})" for feature in group)
+    ranges = [
+        (column, -1 if feature.kind == "multivalued" else 0, feature.vocabulary_size)
+        for feature in group
+        for column in _columns_of(feature)
+    ]
+    least = tf.constant([low for _, low, _ in ranges], tf.int64)
+    sizes = tf.constant([size for _, _, size in ranges], tf.int64)
+    outside = tf.reduce_any((ids < least) | (ids >= sizes), axis=0)
+    limits = ", ".join(f"{column} [{low}, {size})" for column, low, size in ranges)
     message = f"{tensor} must lie in {limits}; in this order, 1 marks those that do not: "
     return tf.debugging.Assert(
-        ~tf.reduce_any(outside), [message, tf.cast(outside, tf.int32)], summarize=len(group) + 1
+        ~tf.reduce_any(outside), [message, tf.cast(outside, tf.int32)], summarize=len(ranges) + 1
     )
 
 

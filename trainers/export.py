@@ -80,7 +80,8 @@ class RankingModule(tf.Module):
 
         Args:
           examples: string `[batch]`. Session-level features hold one value (or none: their
-            default), impression-level ones a value per impression (candidate).
+            default), impression-level ones a value per impression (candidate). The values of a
+            multivalued feature are one text, separated by its column's delimiter, in any order.
 
         Returns:
           By task, float32 `[batch, time]`: probabilities, or values in the label's unit; examples
@@ -106,7 +107,7 @@ class RankingModule(tf.Module):
         """Predicts from raw tensors, one impression per row.
 
         Args:
-          raw: By feature, `[batch]` of the data set's dtype.
+          raw: By feature, `[batch]` of the data set's dtype; of a multivalued one, text.
 
         Returns:
           By task, float32 `[batch]`.

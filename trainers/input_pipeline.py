@@ -38,7 +38,8 @@ def impression_batches(
     Args:
       file_patterns: Globs of gzipped TFRecord files of session examples.
       feature_spec: Their parsing spec, ``tft_output.transformed_feature_spec()``: ragged for
-        impression-level columns, fixed length `[1]` for session-level ones.
+        impression-level columns, fixed length `[1]` for session-level ones; a multivalued one has
+        ``max_values`` ids for each of these values.
       inputs: The model's features, columns of ``feature_spec``.
       tasks: The tasks; each one's labels are the column of its name.
       batch_size: Impressions per batch.
@@ -48,8 +49,9 @@ def impression_batches(
       shuffle_sessions: Sessions in the shuffle buffer.
 
     Returns:
-      Pairs of ``{feature name: [batch]}`` (int64 ids or float32) and labels float32
-      `[batch, task]`, ``datasets.labels.UNKNOWN`` where unknown.
+      Pairs of ``{feature name: [batch]}`` (int64 ids or float32; `[batch, max_values]` of a
+      multivalued feature) and labels float32 `[batch, task]`, ``datasets.labels.UNKNOWN`` where
+      unknown.
 
     Raises:
       ValueError: if no file matches, or a column is missing from the spec or of a shape that is
@@ -150,6 +152,7 @@ def _columns(
 ) -> dict[str, Any]:
     """The part of the spec that is needed, checked."""
     columns = {}
+    sizes = {feature.name: feature.max_values for feature in inputs}
     for name in dict.fromkeys([*(f.name for f in inputs), *(task.name for task in tasks)]):
         if name not in feature_spec:
             raise ValueError(
@@ -159,11 +162,11 @@ def _columns(
         column = feature_spec[name]
         ragged = isinstance(column, tf.io.RaggedFeature)
         if not ragged and not (
-            isinstance(column, tf.io.FixedLenFeature) and list(column.shape) == [1]
+            isinstance(column, tf.io.FixedLenFeature) and list(column.shape) == [sizes.get(name, 1)]
         ):
             raise ValueError(
-                f"column {name!r} must be ragged (a value per impression) or of shape [1] "
-                f"(a value per session), but is {column}"
+                f"column {name!r} must be ragged (a value per impression) or of shape "
+                f"[{sizes.get(name, 1)}] (a value per session), but is {column}"
             )
         columns[name] = column
     if not any(isinstance(columns[task.name], tf.io.RaggedFeature) for task in tasks):
@@ -181,8 +184,12 @@ def _impressions(
     parsed = tf.io.parse_example(sessions, dict(columns))
     ragged = [name for name in columns if isinstance(parsed[name], tf.RaggedTensor)]
     # Transform's ragged columns carry their lengths as they come or partitioned once more.
-    flat = {name: parsed[name].flat_values for name in ragged}
-    lengths = {name: _lengths(parsed[name]) for name in ragged}
+    shapes = {feature.name: feature.shape for feature in inputs}
+    sizes = {feature.name: feature.max_values for feature in inputs}
+    flat = {
+        name: tf.reshape(parsed[name].flat_values, [-1, *shapes.get(name, ())]) for name in ragged
+    }
+    lengths = {name: _lengths(parsed[name]) // sizes.get(name, 1) for name in ragged}
     reference = next(task.name for task in tasks if task.name in lengths)
     checks = [
         tf.debugging.assert_equal(
@@ -196,15 +203,12 @@ def _impressions(
         repeats = tf.identity(lengths[reference])
     sessions_of_rows = tf.repeat(tf.range(tf.size(repeats)), repeats)
     values = {
-        name: flat[name] if name in flat else tf.gather(parsed[name][:, 0], sessions_of_rows)
+        name: flat[name]
+        if name in flat
+        else tf.gather(tf.reshape(parsed[name], [-1, *shapes.get(name, ())]), sessions_of_rows)
         for name in columns
     }
-    features = {
-        feature.name: tf.cast(
-            values[feature.name], tf.int64 if feature.kind == "categorical" else tf.float32
-        )
-        for feature in inputs
-    }
+    features = {feature.name: tf.cast(values[feature.name], feature.dtype) for feature in inputs}
     labels = tf.stack([tf.cast(values[task.name], tf.float32) for task in tasks], axis=1)
     with tf.control_dependencies(checks):
         features = {name: tf.identity(value) for name, value in features.items()}

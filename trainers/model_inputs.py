@@ -19,6 +19,9 @@ def model_inputs(
         vocabulary = feature.vocabulary or feature.name
         first = next(f for f in spec.features if (f.vocabulary or f.name) == vocabulary)
         size = transform_output.vocabulary_size_by_name(vocabulary) + first.oov_buckets
-        return InputFeature(feature.name, "categorical", size, feature.vocabulary, feature.level)
+        values = feature.max_values if feature.kind == "multivalued" else 1
+        return InputFeature(
+            feature.name, feature.kind, size, feature.vocabulary, feature.level, values
+        )
 
     return tuple(input_of(feature) for feature in spec.features)

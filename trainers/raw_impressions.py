@@ -98,7 +98,7 @@ class FeatureTransform:
           frame: With a column for every feature of the data set.
 
         Returns:
-          By feature, `[n]`: int64 ids or float32 values.
+          By feature, `[n]`: int64 ids or float32 values; of a multivalued one `[n, max_values]`.
 
         Raises:
           ValueError: if the frame has no row.
@@ -127,8 +127,9 @@ class FeatureTransform:
         for feature in self._spec.features:
             value = transformed[feature.name]
             value = value.flat_values if isinstance(value, tf.RaggedTensor) else value
-            kind = tf.int64 if feature.kind == "categorical" else tf.float32
-            flat[feature.name] = tf.cast(tf.reshape(value, [-1]), kind)
+            kind = tf.float32 if feature.kind == "numeric" else tf.int64
+            shape = [-1, feature.max_values] if feature.kind == "multivalued" else [-1]
+            flat[feature.name] = tf.cast(tf.reshape(value, shape), kind)
         return flat
 
 

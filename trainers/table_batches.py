@@ -26,8 +26,8 @@ def table_batches(
       seed: Of shuffling.
 
     Returns:
-      Pairs of ``{feature name: [batch]}`` (int64 ids or float32) and labels float32
-      `[batch, task]`.
+      Pairs of ``{feature name: [batch]}`` (int64 ids or float32; `[batch, max_values]` of a
+      multivalued feature) and labels float32 `[batch, task]`.
     """
     starts = np.concatenate([[0], np.cumsum(table.lengths)[:-1]])
     spans = tf.constant(np.stack([starts, starts + table.lengths], axis=1), tf.int64)

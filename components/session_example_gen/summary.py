@@ -13,6 +13,7 @@ from components.session_example_gen.config import SessionExampleGenConfig
 from components.session_example_gen.counts import Counts
 from datasets.errors import DataError
 from datasets.sessions import SPLITS
+from datasets.spec import DatasetSpec
 
 FILE_NAME = "ingestion.json"
 
@@ -101,6 +102,7 @@ def summarise(
             day, split, column = rest
             row = daily.setdefault((day, split), {"day": day, "split": split, "known": {}})
             (row if kind == "daily" else row["known"])[column] = number
+    notes = [*notes, *_notes_on_values(counts, config.spec())]
     span = None
     if counts.first_ms is not None and counts.last_ms is not None:
         span = (counts.first_ms, counts.last_ms)
@@ -127,6 +129,26 @@ def summarise(
         filled=filled,
         joined=joined,
     )
+
+
+def _notes_on_values(counts: Counts, spec: DatasetSpec) -> list[str]:
+    """What is odd about the columns of several values."""
+    notes = []
+    for feature in spec.features:
+        if feature.kind != "multivalued":
+            continue
+        name, most = feature.name, feature.max_values
+        if many := counts.sums[("many_values", name)]:
+            notes.append(
+                f"{many:,} impressions have more than {most} values of {name}: the {most} most "
+                "frequent ones count"
+            )
+        if counts.sums[("with_values", name)] and not counts.sums[("several_values", name)]:
+            notes.append(
+                f"no impression has more than one value of {name}: is {spec.delimiter(name)!r} "
+                "the delimiter of its column?"
+            )
+    return notes
 
 
 def check_bad_rows(summary: IngestionSummary, limit: float, quarantine: str) -> None:

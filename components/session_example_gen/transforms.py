@@ -253,6 +253,14 @@ class WriteSplits(beam.DoFn):
                 counts.add(("daily", row["day"], split, name), row[name])
             for name in labels:
                 counts.add(("known", row["day"], split, name), row[f"{name}/known"])
+        for feature in self._spec.features:
+            if feature.kind == "multivalued":
+                delimiter = self._spec.delimiter(feature.name)
+                text = part[feature.name]
+                values = text.str.count_matches(delimiter, literal=True) + 1
+                counts.add(("with_values", feature.name), int((text != "").sum()))
+                counts.add(("many_values", feature.name), int((values > feature.max_values).sum()))
+                counts.add(("several_values", feature.name), int((values > 1).sum()))
         return counts
 
 

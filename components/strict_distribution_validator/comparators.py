@@ -58,7 +58,7 @@ def compared_columns(spec: DatasetSpec) -> dict[str, str]:
     categories = {
         feature.name
         for feature in spec.features
-        if feature.dtype == "string" and feature.kind == "categorical"
+        if feature.dtype == "string" and feature.kind != "numeric"
     }
     categories |= {task.name for task in spec.tasks if task.kind == "binary"}
     found = {}

@@ -39,6 +39,8 @@ _ONEHOT_CODES = (2, 7, 50, 1_471, 15, 34, 3, 118, 454, 7, 5, 5, 2, 2, 2, 2, 2, 2
 _TASTE, _LIKING = (1, 4, 7), 9
 _WITH_GAPS = (4, 12, 13, 14, 15, 16, 17)
 _TAGS = 64
+#: Share of the videos with a second tag: KuaiRand-Pure's.
+_SECOND_TAG = 0.23
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,8 +105,15 @@ def video_table(seed: int, ids: np.ndarray, columns: VideoColumns, first: int) -
         }
     ).with_columns(
         music_type=pl.when(pl.Series(rng.random(size) > 0.03)).then("music_type"),
-        tag=pl.when(pl.Series(rng.random(size) > 0.01)).then("tag"),
+        tag=pl.when(pl.Series(rng.random(size) > 0.01)).then(_tags(rng, columns.tag[rows])),
     )
+
+
+def _tags(rng: np.random.Generator, tag: np.ndarray) -> pl.Series:
+    """Texts as KuaiRand has them: the tag, and with some videos one that often goes with it."""
+    first = pl.Series(tag).cast(pl.String)
+    other = pl.Series((tag + rng.integers(1, 4, len(tag))) % _TAGS).cast(pl.String)
+    return (first + "," + other).zip_with(pl.Series(rng.random(len(tag)) < _SECOND_TAG), first)
 
 
 @dataclasses.dataclass(frozen=True)

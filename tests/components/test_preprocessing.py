@@ -9,10 +9,12 @@ import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tensorflow_transform.tf_metadata import schema_utils
 from tfx_bsl.public import tfxio
 
-from components.preprocessing import preprocessing_fn
+from components.preprocessing import distinct_ids, preprocessing_fn
 from components.session_schema import build_schema
 from datasets.spec import Column, DatasetSpec, Feature, Task
 from tests.beam_runners import local_pipeline
@@ -29,6 +31,8 @@ SPEC = DatasetSpec(
         Column("price", "price", "context", dtype="float32"),
         Column("tier", "tier", "context", dtype="string"),
         Column("age", "age", "context"),
+        Column("tags", "tags", "context", dtype="string", delimiter="|"),
+        Column("likes", "likes", "context", dtype="string", delimiter=", "),
         Column("click", "click", "label"),
     ),
     features=(
@@ -39,6 +43,10 @@ SPEC = DatasetSpec(
         Feature("tier", "categorical", level="session", dtype="string", vocabulary="small"),
         Feature("age", "categorical", level="session", vocabulary="small"),
         Feature("price", "numeric", dtype="float32", log_scale=True),
+        Feature("tags", "multivalued", dtype="string", min_count=2, oov_buckets=1, max_values=3),
+        Feature(
+            "likes", "multivalued", "session", "string", min_count=1, oov_buckets=2, max_values=2
+        ),
     ),
     tasks=(Task("click"),),
 )
@@ -55,6 +63,14 @@ SESSIONS = [
 ]
 
 
+#: Counted: funny 4, sad 3, new 2, the others once; one cell repeats a value, one has many.
+TAGS = {
+    1: [b"funny|sad", b"sad| funny |funny", b"", b"old|new|sad|funny|odd"],
+    2: [b"new", b"never"],
+}
+LIKES = {1: b"tea, milk, tea", 2: b""}
+
+
 def serialized():
     schema = build_schema(SPEC)
     for user, items, colors, hours, prices, clicks in SESSIONS:
@@ -67,6 +83,8 @@ def serialized():
             "click": clicks,
             "tier": [b"gold" if user == 1 else b"5"],
             "age": [5],
+            "tags": TAGS[user],
+            "likes": [LIKES[user]],
         }
         example = tf.train.Example()
         for feature in schema.feature:
@@ -169,6 +187,30 @@ def test_a_vocabulary_is_shared_between_sessions_and_impressions(transformed):
     for name, expected in (("tier", [b"tier=gold", b"tier=5"]), ("age", [b"age=5", b"age=5"])):
         assert values[name].shape == (2, 1)
         assert [vocabulary[i] for i in values[name].numpy()[:, 0]] == expected
+
+
+def test_values_of_a_cell_are_looked_up_one_by_one(transformed):
+    output, values = transformed
+    assert output.vocabulary_by_name("tags") == [b"funny", b"sad", b"new"]
+    # A cell's ids in order of frequency, each once; the bucket of the rare ones is 3.
+    expected = [[0, 1, -1], [0, 1, -1], [-1, -1, -1], [0, 1, 2], [2, -1, -1], [3, -1, -1]]
+    assert isinstance(values["tags"], tf.RaggedTensor)
+    assert values["tags"].row_lengths().numpy().tolist() == [12, 6]
+    assert values["tags"].flat_values.numpy().reshape(-1, 3).tolist() == expected
+
+
+def test_values_of_a_session_are_looked_up_once(transformed):
+    output, values = transformed
+    assert output.vocabulary_by_name("likes") == [b"tea", b"milk"]
+    assert values["likes"].numpy().tolist() == [[0, 1], [-1, -1]]
+
+
+@settings(deadline=None)
+@given(rows=st.lists(st.lists(st.integers(0, 6), max_size=6), max_size=5), number=st.integers(1, 4))
+def test_the_smallest_distinct_ids_are_kept(rows, number):
+    ids = tf.ragged.constant(rows, tf.int64, ragged_rank=1)
+    expected = [(sorted(set(row)) + [-1] * number)[:number] for row in rows]
+    assert distinct_ids(ids, number).numpy().reshape(-1, number).tolist() == expected
 
 
 def test_numbers_are_scaled_over_impressions(transformed):

@@ -24,6 +24,24 @@ def make(**changes):
     return DatasetSpec(**{**values, **changes})
 
 
+def tagged(kind="multivalued", feature_dtype="string", vocabulary="", max_values=8, **column):
+    """Changes that give the data set a feature of several values."""
+    values = {"role": "context", "dtype": "string", "delimiter": "|", **column}
+    feature = Feature(
+        "tags", kind, dtype=feature_dtype, vocabulary=vocabulary, max_values=max_values
+    )
+    return {
+        "columns": (*make().columns, Column("tags", "tags", **values)),
+        "features": (feature,),
+    }
+
+
+def test_a_feature_of_several_values_has_a_delimiter():
+    spec = make(**tagged())
+    assert spec.delimiter("tags") == "|"
+    assert spec.delimiter("click") == spec.delimiter("nothing") == ""
+
+
 @pytest.mark.parametrize("name", DATASETS)
 def test_registered_data_sets_load(name):
     spec = load_dataset(name)
@@ -63,6 +81,18 @@ def test_unknown_data_set_says_what_is_known(name, words):
         ({"features": (Feature("click", "categorical"),)}, "is a label"),
         ({"default_tasks": ("buy",)}, "'buy'.*has: click"),
         ({"tasks": (Task("click", parent="view"),)}, "'view'"),
+        (tagged(role="label"), "'tags' has a delimiter, so it needs the role 'context'"),
+        (tagged(dtype="int64"), "'tags' has a delimiter, so it needs .* dtype='string'"),
+        (tagged(allowed=("a",)), "'tags' has a delimiter, so it needs .* no allowed values"),
+        (tagged(delimiter=""), "'tags' is of kind 'multivalued', but its column has no delimiter"),
+        (tagged(kind="categorical"), "'tags' is of kind 'categorical', but its column has a delim"),
+        (tagged(feature_dtype="int64"), "multivalued feature 'tags' needs dtype='string'"),
+        (tagged(vocabulary="small"), "multivalued feature 'tags' needs .* vocabulary of its own"),
+        (tagged(max_values=0), "max_values of feature 'tags' must be at least 1, got 0"),
+        (
+            {"features": (Feature("hour", "multivalued", dtype="string"),)},
+            "'hour' is of kind 'multivalued', but its column has no delimiter",
+        ),
     ],
 )
 def test_parts_that_do_not_fit_are_named(changes, words):

@@ -36,6 +36,21 @@ def replay(environment, steps, action=0.3):
     return tf.nest.map_structure(lambda *parts: np.stack(parts), *taken)
 
 
+def test_features_of_several_values_are_replayed_whole():
+    table = make_table([2, 3])
+    rows = table.features["row"]
+    tags = tf.stack([rows, rows - 1], axis=1)
+    table = SessionTable({**table.features, "tags": tags}, table.labels, table.lengths)
+    environment = SessionReplayEnvironment(table, 2)
+    steps = replay(environment, 6)
+    features = steps.observation["features"]
+    assert features["tags"].shape == (7, 2, 2)
+    np.testing.assert_array_equal(features["tags"][..., 0], features["row"])
+    np.testing.assert_array_equal(features["tags"][..., 1], features["row"] - 1)
+    spec = environment.observation_spec()["features"]["tags"]
+    assert (spec.shape, spec.dtype, int(spec.minimum)) == ([2], tf.int64, -1)
+
+
 def sessions_of(steps, lane):
     """Rows of each session that a lane completed."""
     found, rows = [], []

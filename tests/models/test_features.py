@@ -105,6 +105,102 @@ def test_what_sessions_share_is_computed_once(small, reference, levels, hidden, 
     np.testing.assert_allclose(tf.cast(state, tf.float32), expected, rtol=tolerance, atol=tolerance)
 
 
+def with_tags(level="impression", size=11):
+    """Features beside one of several values, whose ids leave places empty, and some rows."""
+    rng = np.random.default_rng(3)
+    inputs = (
+        InputFeature("item", "categorical", 30),
+        InputFeature("tags", "multivalued", size, level=level, max_values=3),
+        InputFeature("age", "numeric"),
+    )
+    tags = rng.integers(-1, size, (24, 3))
+    tags[5] = -1
+    features = {
+        "item": rng.integers(0, 30, 24),
+        "age": rng.normal(size=24).astype(np.float32),
+        "tags": tags,
+    }
+    return inputs, features
+
+
+def expected_with_tags(layer, features):
+    """Means of embeddings by a loop, then the layers."""
+    table = layer.embeddings["tags"].embeddings.numpy()
+    means = [
+        np.mean([table[i] for i in ids if i >= 0], axis=0) if max(ids) >= 0 else 0 * table[0]
+        for ids in features["tags"]
+    ]
+    projected = features["age"][:, None] * layer.projection.numpy() + layer.projection_bias.numpy()
+    items = layer.embeddings["item"].embeddings.numpy()[features["item"]]
+    x = np.concatenate([items, np.stack(means), projected], axis=1)
+    for dense in layer.mlp:
+        x = np.maximum(x @ dense.kernel.numpy() + dense.bias.numpy(), 0)
+    return x
+
+
+#: Below and above the vocabulary's size of 11: looked up, and picked by ones and zeros.
+@pytest.mark.parametrize("width", [4, 16])
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_several_values_are_the_mean_of_their_embeddings(width, precision):
+    inputs, features = with_tags()
+    config = StateConfig(embedding_dim=width, hidden_units=(9,), state_dim=6)
+    layer = StateRepresentation(inputs, config, seed=2, dtype=precision)
+    tolerance = 1e-5 if precision == "float32" else 2e-2
+    for _ in range(2):  # the second time of a built layer
+        state = tf.cast(layer(features), tf.float32)
+        expected = expected_with_tags(layer, features)
+        np.testing.assert_allclose(state, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("width", [4, 16])
+def test_the_order_of_several_values_does_not_matter(width):
+    inputs, features = with_tags()
+    layer = StateRepresentation(inputs, StateConfig(embedding_dim=width, state_dim=6))
+    layer(features)
+    turned = {**features, "tags": features["tags"][:, ::-1]}
+    np.testing.assert_allclose(layer(turned), layer(features), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("level", ["session", "impression"])
+@pytest.mark.parametrize("width", [4, 16])
+def test_several_values_of_sessions_are_computed_once(level, width):
+    inputs, features = with_tags(level)
+    layer = StateRepresentation(inputs, StateConfig(embedding_dim=width, state_dim=6))
+    session = np.repeat([0, 2, 1, 2], 6)
+    spread = features["tags"][:3][session] if level == "session" else features["tags"]
+    plain = layer({**features, "tags": spread})
+    once = features["tags"][:3] if level == "session" else features["tags"]
+    state = layer({**features, "tags": once}, tf.constant(session))
+    np.testing.assert_allclose(state, plain, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [4, 16])
+def test_a_built_layer_gives_the_same_gradients_of_several_values(width):
+    inputs, features = with_tags()
+    gradients = []
+    for calls in (0, 1):
+        config = StateConfig(embedding_dim=width, hidden_units=(9,), state_dim=6)
+        layer = StateRepresentation(inputs, config, seed=2)
+        for _ in range(calls):
+            layer(features)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.sin(3 * layer(features)))
+        variables = [layer.embeddings["tags"].embeddings, layer.mlp[0].kernel]
+        gradients.append([tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)])
+    for first, built in zip(*gradients, strict=True):
+        assert np.any(first != 0)
+        np.testing.assert_allclose(built, first, rtol=1e-4, atol=1e-5)
+
+
+def test_an_id_that_several_values_lack_is_named():
+    inputs, features = with_tags()
+    layer = StateRepresentation(inputs, StateConfig(embedding_dim=16, state_dim=6))
+    layer(features)
+    features["tags"][3, 1] = 11
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"tags has an id .* \[-1, 11\)"):
+        layer(features)
+
+
 def test_sessions_need_a_built_layer(small):
     features, _ = small.batch()
     layer = StateRepresentation(small.inputs, StateConfig(embedding_dim=4, state_dim=6))
@@ -125,6 +221,10 @@ def test_weights_depend_on_the_seed_alone(small):
 def test_wrong_features_are_named():
     with pytest.raises(ValueError, match="'item' needs a vocabulary size of at least 1"):
         InputFeature("item", "categorical")
+    with pytest.raises(ValueError, match="multivalued feature 'tags' needs a vocabulary size"):
+        InputFeature("tags", "multivalued", max_values=3)
+    with pytest.raises(ValueError, match="categorical feature 'item' cannot have 2 values"):
+        InputFeature("item", "categorical", 5, max_values=2)
     with pytest.raises(ValueError, match="feature 'age': kind is"):
         InputFeature("age", "text")
     with pytest.raises(ValueError, match="no input features"):

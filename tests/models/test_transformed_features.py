@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from models.features import InputFeature
 from models.transformed_features import FeatureColumns, TransformedFeatures
 
-LEVELS, KINDS = ("session", "impression"), ("categorical", "numeric")
+LEVELS, KINDS = ("session", "impression"), ("categorical", "multivalued", "numeric")
 INPUTS = (
     InputFeature("user", "categorical", 5, level="session"),
     InputFeature("length", "numeric"),
@@ -25,14 +25,22 @@ INPUTS = (
 )
 def test_what_is_packed_is_unpacked(groups, sessions, impressions):
     inputs = tuple(
-        InputFeature(f"f{k}", kind, 9 if kind == "categorical" else 0, level=level)
+        InputFeature(
+            f"f{k}",
+            kind,
+            0 if kind == "numeric" else 9,
+            level=level,
+            max_values=3 if kind == "multivalued" else 1,
+        )
         for k, (level, kind) in enumerate(groups)
     )
     rng = np.random.default_rng(0)
     features = {
-        f.name: rng.integers(0, 9, sessions if f.level == "session" else impressions).astype(
-            np.int64 if f.kind == "categorical" else np.float32
-        )
+        f.name: rng.integers(
+            -1 if f.kind == "multivalued" else 0,
+            9,
+            (sessions if f.level == "session" else impressions, *f.shape),
+        ).astype(f.dtype.as_numpy_dtype)
         for f in inputs
     }
     columns = FeatureColumns(inputs)
@@ -46,9 +54,11 @@ def test_what_is_packed_is_unpacked(groups, sessions, impressions):
     assert found.keys() == features.keys()
     for name, value in features.items():
         np.testing.assert_array_equal(found[name], value)
-        tensor = next(key for key, names in columns.names.items() if name in names)
-        column = columns.names[tensor].index(name)
-        np.testing.assert_array_equal(getattr(packed, tensor)[:, column], value)
+        first = f"{name}[0]" if value.ndim == 2 else name
+        tensor = next(key for key, names in columns.names.items() if first in names)
+        column = columns.names[tensor].index(first)
+        own = getattr(packed, tensor)[:, column : column + (3 if value.ndim == 2 else 1)]
+        np.testing.assert_array_equal(own, value.reshape(own.shape))
 
 
 def packed(user=0, item=0, tag=0, lengths=(0.5,)):
@@ -74,6 +84,21 @@ def test_what_does_not_fit_is_named(given, message):
     checked(packed(user=4, item=6, tag=2))
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         checked(packed(**given))
+
+
+@pytest.mark.parametrize(("ids", "fits"), [([2, -1], True), ([-2, 0], False), ([0, 3], False)])
+def test_a_place_of_several_values_may_be_empty(ids, fits):
+    columns = FeatureColumns((InputFeature("tags", "multivalued", 3, max_values=2),))
+    assert columns.names["impression_ids"] == ["tags[0]", "tags[1]"]
+    empty = tf.zeros([1, 0])
+    given = TransformedFeatures(
+        tf.zeros([1, 0], tf.int64), empty, tf.constant([ids], tf.int64), empty
+    )
+    if fits:
+        assert columns.checked(given).impression_ids.numpy().tolist() == [ids]
+        return
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"tags\[0\] \[-1, 3\), tags\[1\]"):
+        columns.checked(given)
 
 
 def test_padding_adds_impressions_of_zeros_and_no_session():

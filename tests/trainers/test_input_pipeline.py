@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import apache_beam as beam
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from tfx_bsl.public import tfxio
 from datasets.spec import Task
 from models.features import InputFeature
 from tests.beam_runners import local_pipeline
-from trainers.input_pipeline import impression_batches
+from trainers.input_pipeline import impression_batches, load_sessions
 
 INPUTS = (
     InputFeature("user", "categorical", 40),
@@ -43,6 +45,7 @@ tensor_representation_group { key: "" value {
 
 
 def _preprocess(inputs):
+    items = inputs["item"].flat_values
     return {
         "user": inputs["user"],
         "item": inputs["item"],
@@ -51,6 +54,13 @@ def _preprocess(inputs):
         ),
         "click": tf.cast(inputs["click"], tf.float32),
         "watch": inputs["watch"],
+        # Two ids of each user and item, as preprocessing gives those of a multivalued feature.
+        "likes": tf.concat([inputs["user"], inputs["user"] - 1], axis=1),
+        "tags": tf.RaggedTensor.from_row_splits(
+            tf.reshape(tf.stack([items, items - 1], axis=1), [-1]),
+            2 * inputs["item"].row_splits,
+            validate=False,
+        ),
     }
 
 
@@ -171,6 +181,37 @@ def test_shuffling_keeps_impressions_and_depends_on_the_seed_and_the_epoch(trans
     np.testing.assert_allclose(
         _sorted(first[0]), _sorted(_expected(sessions)), rtol=1e-4, atol=1e-5
     )
+
+
+SEVERAL = (
+    InputFeature("likes", "multivalued", 40, level="session", max_values=2),
+    InputFeature("tags", "multivalued", 40, max_values=2),
+)
+
+
+def test_several_values_come_with_their_impression(transformed):
+    pattern, spec, _ = transformed
+    inputs = (*INPUTS, *SEVERAL)
+    rows = 0
+    for features, _ in impression_batches(pattern, spec, inputs, TASKS, 32, shuffle=True, seed=0):
+        rows += len(features["item"])
+        for name, single in (("likes", "user"), ("tags", "item")):
+            expected = np.stack([features[single], features[single] - 1], axis=1)
+            np.testing.assert_array_equal(features[name], expected)
+            assert features[name].dtype == tf.int64
+    table = load_sessions(pattern, spec, inputs, TASKS)
+    assert rows == table.num_impressions
+    np.testing.assert_array_equal(table.features["tags"][:, 0], table.features["item"])
+    np.testing.assert_array_equal(table.features["likes"][:, 1], table.features["user"] - 1)
+
+
+def test_several_values_of_another_number_are_refused(transformed):
+    pattern, spec, _ = transformed
+    likes, tags = (dataclasses.replace(feature, max_values=3) for feature in SEVERAL)
+    with pytest.raises(ValueError, match=r"column 'likes' must be ragged .* or of shape \[3\]"):
+        impression_batches(pattern, spec, (likes,), TASKS, 4, shuffle=False, seed=0)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        list(impression_batches(pattern, spec, (tags,), TASKS, 4, shuffle=False, seed=0))
 
 
 def test_drop_remainder_fixes_the_shape(transformed):

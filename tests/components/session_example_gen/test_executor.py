@@ -8,7 +8,9 @@ import pytest
 
 from datasets.errors import DataError
 from datasets.sessions import SPLITS
+from datasets.spec import joined
 from pipelines.beam_args import local_beam_args
+from tests.tagged_log import write_log
 
 VIEWS_START = 1_430_600_000_000
 HOUR = 3_600_000
@@ -35,6 +37,35 @@ def test_sessions_are_whole_ordered_and_labelled(generate, shop):
     assert generated.summary.sessions == {"train": 24, "eval": 8, "test": 8}
     assert generated.summary.impressions == {"train": 72, "eval": 24, "test": 24}
     assert generated.summary.data_span_ms == [VIEWS_START, VIEWS_START + 39 * HOUR + 2000]
+
+
+def test_lists_and_delimited_text_give_the_same_sessions(generate, tmp_path):
+    found = {}
+    for form in ("parquet", "csv"):
+        generated = generate(write_log(tmp_path / form, form, 400), "tests.tagged_log:SPEC")
+        found[form] = {
+            split: sorted(generated.sessions(split), key=_session_id) for split in SPLITS
+        }
+        [many] = [note for note in generated.summary.notes if "values of tags" in note]
+        sessions = [session for split in SPLITS for session in found[form][split]]
+        texts = [tags.decode() for session in sessions for tags in session["tags"]]
+        assert all(text == joined(text.split("|"), "|") for text in texts)
+        more = sum(len(text.split("|")) > 3 for text in texts)
+        assert many == f"{more:,} impressions have more than 3 values of tags: the 3 most " + (
+            "frequent ones count"
+        )
+        assert {len(session["interests"]) for session in sessions} == {1}
+    assert found["parquet"] == found["csv"]
+
+
+def test_a_delimiter_that_never_occurs_is_noted(generate, tmp_path):
+    directory = write_log(tmp_path / "log", "csv", 400)
+    log = directory / "log_1.csv"
+    log.write_text(log.read_text().replace("|", "/"))
+    notes = generate(directory, "tests.tagged_log:SPEC").summary.notes
+    assert notes == [
+        "no impression has more than one value of tags: is '|' the delimiter of its column?"
+    ]
 
 
 def test_no_session_is_in_two_splits_and_splits_follow_in_time(generate, shop):
