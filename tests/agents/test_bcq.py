@@ -135,7 +135,7 @@ def test_policy_4(agent, data):
     np.testing.assert_allclose(chosen, expected, rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     rho=st.sampled_from([0.0, 0.05, 0.15, 0.7]), scale=st.floats(0.1, 30), seed=st.integers(0, 99)
 )

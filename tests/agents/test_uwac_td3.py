@@ -51,7 +51,7 @@ def steps():
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     variance=st.lists(st.floats(0, 1e6, width=32), min_size=1, max_size=9),
     beta=st.floats(1e-3, 10),

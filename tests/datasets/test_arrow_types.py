@@ -64,7 +64,7 @@ def test_a_timestamp_that_is_off_is_rejected_by_its_type(tmp_path):
 
 
 @pytest.mark.parametrize("unit", ["us", "ns"])
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(micros=st.integers(946_684_800_000_000, 4_102_444_799_000_000))
 def test_a_timestamp_and_a_number_of_its_unit_are_one_time(unit, micros):
     stored = micros * PER_MS[unit] // 1000

@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets import joins
@@ -34,7 +34,6 @@ def properties(changes, name="available"):
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-@settings(deadline=None)
 @given(CHANGES, st.lists(st.tuples(st.integers(0, 3), st.integers(0, 20)), max_size=30))
 def test_an_as_of_join_takes_the_last_value_not_after_the_event(changes, events):
     frame = pl.DataFrame(

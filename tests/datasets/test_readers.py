@@ -38,7 +38,7 @@ def test_rows_keep_their_numbers_whatever_the_block_size(tmp_path, name, block_b
     assert rejects.is_empty()
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(
     rows=st.lists(st.tuples(st.integers(), st.sampled_from(["x", "", "é", "a b"])), max_size=30),
     block_bytes=st.integers(1, 64),

@@ -1,7 +1,7 @@
 """The labels of RetailRocket against a reference that walks the events one by one."""
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets.retailrocket import SPEC, impressions_from_events
@@ -37,7 +37,6 @@ def impressions_by_walking(events):
     return sorted((*i["key"], i["click"], i["pay"], i["implied"]) for i in found)
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 9), st.sampled_from(KINDS)),

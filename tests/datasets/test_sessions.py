@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets import readers, validation
@@ -70,7 +70,6 @@ def sessions_of(frame: pl.DataFrame) -> list[tuple]:
     )
 
 
-@settings(deadline=None)
 @given(EVENTS)
 def test_sessions_equal_the_pandas_reference(events):
     frame = frame_of(events)
@@ -78,7 +77,6 @@ def test_sessions_equal_the_pandas_reference(events):
     assert sessions_of(built) == sessions_by_pandas(frame.to_pandas(), GAP_MS)
 
 
-@settings(deadline=None)
 @given(EVENTS, st.randoms())
 def test_the_order_of_the_rows_does_not_matter(events, random):
     shuffled = list(events)
@@ -142,7 +140,6 @@ def test_step_buckets():
     assert buckets[30] == "16-31"
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 200), min_size=3, max_size=200), st.floats(0.1, 0.8))
 def test_splits_cover_everything_in_time_order(seconds, train):
     distinct, counts = np.unique(np.asarray(seconds), return_counts=True)

@@ -90,7 +90,7 @@ def without_tracing():
         tf.config.run_functions_eagerly(False)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     lengths=st.lists(st.integers(1, 5), min_size=1, max_size=8),
     lanes=st.integers(1, 5),

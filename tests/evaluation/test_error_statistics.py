@@ -16,7 +16,7 @@ def _of(labels, predictions):
 
 
 @given(st.lists(st.tuples(values, values), min_size=2, max_size=50), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_merged_parts_equal_sklearn(rows, data):
     labels, predictions = np.array(rows).T
     cut = data.draw(st.integers(0, len(rows)))

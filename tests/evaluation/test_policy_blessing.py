@@ -101,7 +101,7 @@ _numbers = st.floats(allow_nan=True, allow_infinity=True)
     agreement=st.none() | _numbers,
     effective=st.none() | _numbers,
 )
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_what_is_undefined_never_blesses(
     candidate, current, earned, rewards, sessions, agreement, effective
 ):

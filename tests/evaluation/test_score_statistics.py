@@ -25,7 +25,7 @@ def test_one_half_has_neighbours_on_both_sides():
 
 
 @given(st.lists(st.tuples(st.booleans(), floats), min_size=2, max_size=60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_auc_equals_sklearn_on_bucketed_scores(rows):
     labels = np.array([label for label, _ in rows], float)
     scores = np.array([score for _, score in rows])
@@ -37,7 +37,7 @@ def test_auc_equals_sklearn_on_bucketed_scores(rows):
 
 
 @given(st.lists(st.tuples(st.booleans(), floats, st.integers(1, 9)), max_size=40), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_merging_parts_equals_the_whole(rows, data):
     columns = np.array(rows, float).reshape(-1, 3)
     cut = data.draw(st.integers(0, len(rows)))

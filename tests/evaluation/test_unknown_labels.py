@@ -49,7 +49,7 @@ def by_hand(labels, predictions, lengths):
 
 
 @given(sessions_with_gaps(), st.data())
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_binary_statistics_are_those_of_the_known_labels(case, data):
     labels, predictions, lengths = case
     per_row = np.repeat(lengths, lengths)
@@ -84,7 +84,7 @@ def test_binary_statistics_are_those_of_the_known_labels(case, data):
 
 
 @given(sessions_with_gaps(labels=(0.0, 2.5, 4.0)))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_regression_statistics_are_those_of_the_known_labels(case):
     labels, predictions, _ = case
     found = ErrorStatistics.of(labels, predictions, np.ones(len(labels)))

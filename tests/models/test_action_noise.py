@@ -18,7 +18,7 @@ def scipy_log_density(actions, centres, deviation):
     return stats.truncnorm.logpdf(actions, low, high, centres, deviation).sum(axis=-1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.floats(-1, 1, width=32), min_size=DIM, max_size=DIM),
     st.lists(st.floats(-1, 1, width=32), min_size=DIM, max_size=DIM),

@@ -104,9 +104,7 @@ def model(small, request):
 
 
 @given(data=st.data())
-@settings(
-    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_of_unknown_labels_change_neither_loss_nor_gradient(small, model, data):
     """A batch with further rows, whatever they hold, whose label of the task is unknown."""
     features, labels = small.batch(rows=30)

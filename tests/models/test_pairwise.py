@@ -51,7 +51,7 @@ def value_and_gradient(function, scores):
     return losses.numpy(), tape.gradient(losses, scores).numpy()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(shape=SHAPES, seed=st.integers(0, 1000), margin=st.sampled_from([0.0, 0.3, 2.0]))
 def test_monotonicity_loss(shape, seed, margin):
     predictions, values, mask = case(shape, seed)
@@ -64,7 +64,7 @@ def test_monotonicity_loss(shape, seed, margin):
         np.testing.assert_allclose(one, wanted, rtol=1e-4, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(shape=SHAPES, seed=st.integers(0, 1000))
 def test_transfer_loss(shape, seed):
     predictions, values, mask = case(shape, seed)
@@ -76,7 +76,7 @@ def test_transfer_loss(shape, seed):
         np.testing.assert_allclose(one, wanted, rtol=1e-4, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(shape=SHAPES, seed=st.integers(0, 1000))
 def test_order_loss(shape, seed):
     predictions, values, mask = case(shape, seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.plausible_time import EARLIEST_MS, LATEST_MS, main_span, time_fault, time_faults
@@ -11,7 +11,6 @@ _PER_MS = {"s": 1e-3, "ms": 1, "us": 1e3, "ns": 1e6}
 DAY = 86_400_000
 
 
-@settings(deadline=None)
 @given(st.integers(EARLIEST_MS, LATEST_MS - 1), st.sampled_from(["s", "us", "ns"]))
 def test_a_plausible_time_is_none_in_another_unit_and_the_unit_is_guessed(time, unit):
     assert time_fault(time) == ""
@@ -19,7 +18,6 @@ def test_a_plausible_time_is_none_in_another_unit_and_the_unit_is_guessed(time, 
 
 
 @given(st.integers(-(2**63), 2**63 - 2))
-@settings(deadline=None)
 def test_what_is_outside_the_years_has_a_fault_and_only_that(time):
     assert (time_fault(time) == "") == (EARLIEST_MS <= time < LATEST_MS)
 
@@ -48,7 +46,6 @@ def test_few_times_years_off_are_no_part_of_a_logs_span():
     assert main_span(np.append(times, years)) == (times[0], times[-1])
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 10), min_size=1, max_size=30), st.integers(0, 400))
 def test_a_log_without_a_weeks_silence_is_spanned_whole(hours, shift):
     times = 1_600_000_000_000 + shift * DAY + np.cumsum(hours) * 3_600_000

@@ -92,7 +92,7 @@ def never():
     raise AssertionError("a finished stage was repeated")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(lengths=st.lists(st.integers(1, 7), min_size=1, max_size=6), gamma=st.floats(0, 0.99))
 def test_returns_are_discounted_sums_to_the_sessions_end(lengths, gamma):
     rewards = -np.random.default_rng(2).exponential(size=(sum(lengths), 2))

@@ -33,7 +33,7 @@ def _rows(batches: tf.data.Dataset) -> np.ndarray:
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=30), st.integers(1, 17), st.booleans())
 def test_every_impression_comes_once_with_its_labels(lengths, batch_size, shuffle):
     table = _table(lengths)

@@ -255,8 +255,9 @@ def test_checkpoints_of_another_configuration_are_ignored(tmp_path, caplog):
     ids=["mirrored", "xla", "dense_adam"],
 )
 def test_switches(tmp_path, config):
-    result = run(tmp_path, config)
-    assert result.history[1]["loss"] < result.history[0]["loss"]
+    # Fast enough that an epoch of four steps shows.
+    result = run(tmp_path, dataclasses.replace(config, learning_rate=0.05))
+    assert result.history[1]["loss"] < 0.97 * result.history[0]["loss"]
 
 
 def two_replicas_and_one(unknown: bool) -> None:

@@ -107,7 +107,7 @@ def tiny(name: str, low: float, high: float, batch: int = 1):
 
 
 @pytest.mark.parametrize("name", SEARCHES)
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(low=st.floats(-3, 2), width=st.floats(0.1, 4), seed=st.integers(0, 2**31))
 def test_no_point_leaves_the_bounds(name, low, width, seed):
     """Although the objective grows towards them and beyond."""
@@ -151,7 +151,7 @@ def test_utilities_are_those_of_the_paper():
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     values=st.lists(st.integers(-50, 50).map(float), min_size=4, max_size=12),
     scale=st.sampled_from([0.5, 2.0, 1024.0]),

@@ -39,7 +39,7 @@ _EVENTS = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(_EVENTS, max_size=8), st.lists(st.integers(0, 12 * MINUTE), max_size=4))
 def test_cut_anywhere_the_logs_are_joined_as_one(events, cuts):
     # Feedback is of the first request of its name, whenever it is repeated.

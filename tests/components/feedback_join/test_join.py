@@ -116,7 +116,7 @@ _ROWS = st.tuples(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(_ROWS, max_size=20), st.lists(st.integers(0, 2 * MINUTE), min_size=3, max_size=3))
 def test_any_logs_are_joined_as_by_a_loop(rows, times):
     requests = [request(name, at) for name, at in zip("abc", times, strict=True)]

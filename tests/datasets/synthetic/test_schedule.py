@@ -7,7 +7,7 @@ from datasets.synthetic.schedule import plan_sessions
 from datasets.synthetic.user_model import SHOP_MODEL, VIDEO_MODEL
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.sampled_from([VIDEO_MODEL, SHOP_MODEL]),
     st.integers(1, 50),

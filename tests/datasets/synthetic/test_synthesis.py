@@ -70,7 +70,7 @@ def test_blocks_do_not_depend_on_each_other(tmp_path, monkeypatch):
     assert log.write_csv() == (tmp_path / "whole" / f"{STANDARD_LOGS[0]}.csv").read_text()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     config=st.builds(
         SyntheticConfig,

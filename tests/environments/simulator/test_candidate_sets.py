@@ -13,7 +13,7 @@ def uniforms(size, seed=0):
     return tf.random.stateless_uniform([size, 2], [seed, 1])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     pool=st.integers(1, 30),
     candidates=st.integers(1, 40),

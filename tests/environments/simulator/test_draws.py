@@ -30,7 +30,7 @@ def test_the_mixer_is_splitmix64():
     assert draws._mix(counter).numpy().tolist() == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.tuples(INT32, INT32), stream=st.sampled_from(Stream), number=st.integers(0, 10**6))
 def test_numbers_are_those_of_plain_integers(seed, stream, number):
     folded = draws.fold_in(tf.constant([seed]), stream, number)

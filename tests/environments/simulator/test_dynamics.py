@@ -174,7 +174,7 @@ def test_the_same_luck_whatever_is_shown_and_however_batched():
             assert (mine[better] >= theirs[better]).all()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(pool=st.integers(1, 12), candidates=st.integers(1, 15), seed=st.integers(0, 99))
 def test_nothing_is_shown_twice_until_the_pool_is_empty(pool, candidates, seed):
     world = random_world(users=3, pool=pool)

@@ -381,7 +381,7 @@ def test_converged_is_said_of_the_true_value_alone(estimator, steps, arrives):
     gamma=st.floats(0, 1),
     lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4),
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_gap_is_what_one_more_sweep_would_add_over_a_session(value, gamma, lengths):
     class Flat:
         def state_values(self, states, actions):

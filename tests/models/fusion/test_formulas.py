@@ -62,7 +62,7 @@ actions = arrays(np.float32, (1, 4), elements=st.floats(-1, 1, width=32))
 
 
 @pytest.mark.parametrize("formula", FUSION_NAMES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(predictions=probabilities, action=actions, which=st.integers(0, 3), raised=st.floats(0, 1))
 def test_no_score_falls_when_a_prediction_rises(formula, predictions, action, which, raised):
     """For weights that are not negative, which is the default."""
@@ -73,7 +73,7 @@ def test_no_score_falls_when_a_prediction_rises(formula, predictions, action, wh
     assert high >= low - 1e-6 * max(1.0, abs(low))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     predictions=arrays(np.float32, (1, 6, 3), elements=st.floats(0.015625, 1, width=32)),
     action=arrays(np.float32, (1, 3), elements=st.floats(-1, 1, width=32)),
@@ -92,7 +92,7 @@ def test_the_product_orders_as_the_sum_of_logarithms(predictions, action):
 
 
 @pytest.mark.parametrize("formula", FUSION_NAMES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     predictions=arrays(np.float32, (1, 5, 3), elements=st.floats(0, 1, width=32)),
     action=arrays(np.float32, (1, 3), elements=st.floats(-1, 1, width=32)),
@@ -110,7 +110,7 @@ def test_a_candidates_score_does_not_depend_on_its_place_or_company(
     np.testing.assert_allclose(alone, scores[:, :1], rtol=1e-6, atol=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     predictions=arrays(np.float32, (1, 6, 3), elements=st.floats(0, 1, width=32)),
     action=arrays(np.float32, (1, 3), elements=st.floats(-1, 1, width=32)),

@@ -91,7 +91,7 @@ def test_basis_cells():
 BASIS = BasisCells(1, S, CellsConfig("basis", hidden_units=(5,), knots=9), seed=0)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     pair=st.tuples(PROBABILITIES, PROBABILITIES).map(sorted),
     state=st.lists(st.floats(-50, 50, width=32), min_size=S, max_size=S),
@@ -108,7 +108,7 @@ def test_no_state_weights_or_pair_break_the_basis(pair, state, weights, scale):
     assert high <= 1 + 1e-6
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     pair=st.tuples(PROBABILITIES, PROBABILITIES).map(sorted),
     action=st.floats(-2, 2, width=32),

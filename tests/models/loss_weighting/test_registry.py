@@ -77,14 +77,14 @@ def test_losses_fall(weighted, name, precision, xla):
         name, backbone="shared_bottom", precision=precision, task_weights=weights
     )
     model.compile(optimizer=keras.optimizers.Adam(0.01), jit_compile=xla)
-    data = tf.data.Dataset.from_tensors(weighted.batch()).repeat(25)
+    data = tf.data.Dataset.from_tensors(weighted.batch()).repeat(200)
     history = []
     for _ in range(3):
         logs = model.fit(data, verbose=0).history
         history.append([logs[f"{task.name}_loss"][0] for task in model.tasks])
         model.weighting.end_epoch(history[-1])
     fall = np.array(history[-1]) / np.array(history[0])
-    assert np.all(fall[[0, 2, 3, 4]] < 1.0), fall
+    assert np.all(fall[[0, 2, 3, 4]] < 0.97), fall
     assert all(np.all(np.isfinite(variable.numpy())) for variable in model.variables)
 
 

@@ -21,7 +21,7 @@ STATE = np.random.default_rng(0).normal(size=(16, 10)).astype(np.float32)
 finite = st.floats(-80.0, 80.0, width=32)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(finite, finite)
 def test_product_logit_is_the_log_odds_of_the_product(first, second):
     logit = float(product_logit(tf.constant(first), tf.constant(second)))
@@ -32,7 +32,7 @@ def test_product_logit_is_the_log_odds_of_the_product(first, second):
     assert logit <= min(first, second) + 1e-5
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(finite, finite)
 def test_product_logit_has_a_finite_gradient(first, second):
     inputs = [tf.Variable(first), tf.Variable(second)]
@@ -42,7 +42,7 @@ def test_product_logit_has_a_finite_gradient(first, second):
         assert 0.0 <= float(gradient) <= 1.0 + 1e-6
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.floats(0.1, 30.0))
 def test_a_child_is_never_more_probable_than_its_parent(seed, scale):
     tasks = (Task("pay", parent="cart"), Task("click"), Task("cart", parent="click"))
