@@ -1,14 +1,13 @@
 """Beam sources over CSV, gzipped CSV and Parquet that know the row of every value.
 
-A file is read as blocks of whole lines (or Parquet row groups), so that the parsing of a large
+A file is read as blocks of whole records (or Parquet row groups), so that the parsing of a large
 file is spread over workers while only one of them reads it. Every column of a CSV arrives as
 text; types are checked in ``datasets.validation``, where a bad value can be quarantined with its
-file and row instead of failing the file.
+file and row instead of failing the file. A row's number is its first line's in the file.
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import gzip
 import io
@@ -20,16 +19,17 @@ from typing import BinaryIO
 import apache_beam as beam
 import polars as pl
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from datasets import arrow_types
+from datasets import arrow_types, csv_parsing, csv_records
 from datasets.errors import DataError, fenced
 from datasets.spec import Column
 
 BLOCK_BYTES = 16 << 20
+#: A record of more bytes is none: a quote was left open, or the file has no lines.
+RECORD_BYTES = 16 << 20
 #: Column of the parsed frames that holds the row's number in its file (the header is row 1).
 ROW = "_row"
 _REJECTS_SCHEMA = {"file": pl.String, "row": pl.Int64, "reason": pl.String, "text": pl.String}
@@ -43,7 +43,7 @@ class Block:
       path: The file.
       first_row: Row number of the block's first row.
       header: The file's column names.
-      payload: Lines of CSV, or an Arrow IPC stream.
+      payload: Records of CSV, or an Arrow IPC stream.
       is_csv: Which of the two.
     """
 
@@ -92,21 +92,18 @@ def read_header(path: str) -> tuple[str, ...]:
         with _open_parquet(path) as file:
             return tuple(file.schema_arrow.names)
     with _open_text(path) as stream:
-        try:
-            line = stream.readline()
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise _broken_gzip(path, 1, error) from error
-    if not line.strip():
-        raise DataError(f"{path} is empty: not even a header. Remove the file or copy it again")
-    try:
-        names = next(csv.reader([line.decode("utf-8-sig").strip("\r\n")]))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}, row 1: the header is not UTF-8 ({error.reason})") from error
-    return tuple(name.strip() for name in names)
+        return csv_parsing.header_of(path, _read(path, stream, csv_parsing.HEADER_BYTES, 1))[0]
 
 
 def check_columns(path: str, header: tuple[str, ...], required: tuple[str, ...]) -> None:
-    """Raises DataError if a required column is missing, guessing at a wrong delimiter."""
+    """Raises DataError if a required column is missing or there twice.
+
+    A wrong delimiter is guessed at.
+    """
+    if twice := [name for name in required if header.count(name) > 1]:
+        raise DataError(
+            f"{path}: {header.count(twice[0])} columns are named {twice[0]!r}; rename all but one"
+        )
     missing = [name for name in required if name not in header]
     if not missing:
         return
@@ -128,7 +125,10 @@ def check_types(path: str, columns: tuple[Column, ...]) -> None:
 
 
 def read_blocks(
-    path: str, block_bytes: int = BLOCK_BYTES, wanted: tuple[str, ...] | None = None
+    path: str,
+    block_bytes: int = BLOCK_BYTES,
+    wanted: tuple[str, ...] | None = None,
+    record_bytes: int = RECORD_BYTES,
 ) -> Iterator[Block]:
     """Yields the data rows of a file in blocks of about ``block_bytes``.
 
@@ -137,34 +137,36 @@ def read_blocks(
       block_bytes: Size of a block of text; Parquet comes by row groups.
       wanted: The columns to read of Parquet, whose types :func:`check_types` has let through; all
         if None. Text is cut into columns later.
+      record_bytes: What a row of text may have, so that an open quote cannot fill the memory.
 
     Raises:
-      DataError: if the file is empty or a gzip file ends early; nothing of it is then used.
+      DataError: if the file is empty, a gzip file ends early, or a record does not end; nothing of
+        it is then used.
     """
-    header = read_header(path)
     if path.endswith(".parquet"):
-        yield from _parquet_blocks(path, header, wanted)
+        yield from _parquet_blocks(path, read_header(path), wanted)
         return
     with _open_text(path) as stream:
-        stream.readline()
-        row, rest = 2, b""
+        ahead = _read(path, stream, csv_parsing.HEADER_BYTES, 1)
+        header, size, lines = csv_parsing.header_of(path, ahead)
+        ahead, rest, row = ahead[size:], b"", 1 + lines
         while True:
-            try:
-                chunk = stream.read(block_bytes)
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise _broken_gzip(path, row, error) from error
-            end = chunk.rfind(b"\n") + 1
-            payload = rest + (chunk[:end] if chunk else b"")
-            rest = chunk[end:] if end else rest + chunk
-            if not chunk:
-                payload, rest = rest, b""
-            elif not end:
-                continue
-            if payload:
-                yield Block(path, row, header, payload, is_csv=True)
-                row += payload.count(b"\n")
+            chunk, ahead = ahead[:block_bytes], ahead[block_bytes:]
+            chunk = chunk or _read(path, stream, block_bytes, row)
+            data = rest + chunk
+            ends = csv_records.find_records(data, final=not chunk).ends
+            used = int(ends[-1]) if len(ends) else 0
+            if used:
+                yield Block(path, row, header, data[:used], is_csv=True)
+                row += data.count(b"\n", 0, used)
             if not chunk:
                 return
+            rest = data[used:]
+            if len(rest) > record_bytes:
+                raise DataError(
+                    f"{path}, row {row}: the row does not end within {record_bytes:,} bytes. Close "
+                    "its quote, or mend its line breaks; nothing of the file was used"
+                )
 
 
 def parse_block(block: Block, wanted: tuple[str, ...]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -184,37 +186,10 @@ def parse_block(block: Block, wanted: tuple[str, ...]) -> tuple[pl.DataFrame, pl
         rows = pl.int_range(block.first_row, block.first_row + frame.height, eager=True)
         text, bad = arrow_types.bytes_as_text(frame.with_columns(rows.alias(ROW)), ROW)
         return text, rejects_frame([(block.path, *reject) for reject in bad])
-    try:
-        block.payload.decode("utf-8")
-    except UnicodeDecodeError:
-        return _parse_lines(block, columns)
-    invalid: list[tuple[str, int, str, str]] = []
-
-    def on_invalid(row: pa.csv.InvalidRow) -> str:
-        line = block.first_row + row.number - 1
-        invalid.append((block.path, line, _wrong_width(row.actual_columns, block), row.text))
-        return "skip"
-
-    table = pa.csv.read_csv(
-        pa.BufferReader(block.payload),
-        read_options=pa.csv.ReadOptions(
-            column_names=block.header, use_threads=False, block_size=len(block.payload) + 1
-        ),
-        parse_options=pa.csv.ParseOptions(invalid_row_handler=on_invalid, ignore_empty_lines=False),
-        convert_options=pa.csv.ConvertOptions(
-            column_types=dict.fromkeys(block.header, pa.string()),
-            include_columns=columns,
-            strings_can_be_null=False,
-        ),
+    frame, rejects = csv_parsing.parse_records(
+        block.payload, block.path, block.first_row, block.header, columns, ROW
     )
-    lines = block.payload.count(b"\n") + (not block.payload.endswith(b"\n"))
-    if table.num_rows + len(invalid) != lines:  # a quoted field holds a line break
-        return _parse_lines(block, columns)
-    rows = pl.int_range(block.first_row, block.first_row + lines, eager=True).alias(ROW)
-    if invalid:
-        rows = rows.filter(~rows.is_in([line for _, line, _, _ in invalid]))
-    frame = pl.DataFrame(pl.from_arrow(table)) if columns else pl.DataFrame()
-    return frame.with_columns(rows), rejects_frame(invalid)
+    return frame, rejects_frame(rejects)
 
 
 class ReadBlocks(beam.PTransform):
@@ -250,50 +225,31 @@ def _raise_fenced(blocks: Iterator[Block]) -> Iterator[Block]:
         raise fenced(error) from error
 
 
-def _parse_lines(block: Block, columns: tuple[str, ...]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The slow, line by line way, for a block with undecodable or broken lines."""
-    kept: list[tuple] = []
-    invalid: list[tuple[str, int, str, str]] = []
-    positions = [block.header.index(name) for name in columns]
-    for offset, line in enumerate(block.payload.removesuffix(b"\n").split(b"\n")):
-        row = block.first_row + offset
-        try:
-            text = line.decode("utf-8").rstrip("\r")
-        except UnicodeDecodeError as error:
-            shown = line.decode("utf-8", "backslashreplace")
-            reason = f"not UTF-8 at byte {error.start}"
-            invalid.append((block.path, row, reason, shown))
-            continue
-        fields = next(csv.reader([text]), [])
-        if len(fields) != len(block.header):
-            invalid.append((block.path, row, _wrong_width(len(fields), block), text))
-        else:
-            kept.append((*(fields[i] for i in positions), row))
-    schema = {**dict.fromkeys(columns, pl.String), ROW: pl.Int64}
-    return pl.DataFrame(kept, schema=schema, orient="row"), rejects_frame(invalid)
-
-
-def _wrong_width(actual: int, block: Block) -> str:
-    return f"{actual} fields where the header has {len(block.header)}"
-
-
 def _open_text(path: str) -> BinaryIO | gzip.GzipFile:
     # Beam's own decompression takes a truncated gzip file for a whole one.
-    raw = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    try:
+        raw = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     return gzip.GzipFile(fileobj=raw) if path.endswith(".gz") else raw
 
 
-def _broken_gzip(path: str, row: int, error: Exception) -> DataError:
-    return DataError(
-        f"{path} is a damaged or truncated gzip file (near row {row}: {error}). "
-        "Copy it again; nothing of it was used"
-    )
+def _read(path: str, stream: BinaryIO | gzip.GzipFile, size: int, row: int) -> bytes:
+    try:
+        return stream.read(size)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{path} is a damaged or truncated gzip file (near row {row}: {error}). "
+            "Copy it again; nothing of it was used"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _open_parquet(path: str) -> pa.parquet.ParquetFile:
     try:
         return pa.parquet.ParquetFile(FileSystems.open(path))
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} is not a readable Parquet file: {error}") from error
 
 
@@ -306,8 +262,22 @@ def _parquet_blocks(
         for index in range(file.num_row_groups):
             try:
                 table = file.read_row_group(index, columns=list(columns)).select(list(columns))
-            except (pa.ArrowInvalid, OSError) as error:
+                frame = _frame_of(table)
+            except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
                 raise DataError(f"{path}, row group {index}: {error}. Copy it again") from error
-            frame = arrow_types.frame_of(table)
             yield Block(path, row, columns, to_ipc(frame), is_csv=False)
             row += frame.height
+
+
+def _frame_of(table: pa.Table) -> pl.DataFrame:
+    try:
+        return arrow_types.frame_of(table)
+    except pl.exceptions.ComputeError:
+        # Parquet takes a writer's word that text is UTF-8; as bytes it is looked at by row.
+        fields = [
+            field.with_type(pa.large_binary())
+            if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+            else field
+            for field in table.schema
+        ]
+        return arrow_types.frame_of(table.cast(pa.schema(fields)))
