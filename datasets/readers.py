@@ -271,13 +271,14 @@ def _parquet_blocks(
 
 def _frame_of(table: pa.Table) -> pl.DataFrame:
     try:
-        return arrow_types.frame_of(table)
-    except pl.exceptions.ComputeError:
-        # Parquet takes a writer's word that text is UTF-8; as bytes it is looked at by row.
+        # Parquet takes a writer's word that text is UTF-8.
+        table.validate(full=True)
+    except pa.ArrowInvalid:
         fields = [
             field.with_type(pa.large_binary())
             if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
             else field
             for field in table.schema
         ]
-        return arrow_types.frame_of(table.cast(pa.schema(fields)))
+        table = table.cast(pa.schema(fields))
+    return arrow_types.frame_of(table)
