@@ -19,6 +19,7 @@ from agents.transition_tensors import (
     experience,
     transition_tensors,
 )
+from datasets.file_names import pattern_free
 
 #: States on which the mean Q of a log line is measured.
 _Q_SAMPLE = 1024
@@ -91,7 +92,9 @@ def train_offline(
     manager = None
     if checkpoint_dir is not None:
         checkpoint = tf.train.Checkpoint(agent=agent)
-        manager = tf.train.CheckpointManager(checkpoint, checkpoint_dir, max_to_keep=1)
+        manager = tf.train.CheckpointManager(
+            checkpoint, pattern_free(checkpoint_dir), max_to_keep=1
+        )
         if manager.latest_checkpoint is not None:
             # Optimizers make their variables in the first step, and get their values then.
             status = checkpoint.restore(manager.latest_checkpoint)

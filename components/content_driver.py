@@ -15,6 +15,7 @@ from tfx.utils import proto_utils
 
 from datasets import readers
 from datasets.errors import DataError
+from datasets.file_names import name_of
 from datasets.fingerprint import fingerprint
 
 
@@ -50,7 +51,7 @@ class ContentDriver(driver.FileBasedDriver):
         Raises:
           DataError: if there is nothing to read, or a file cannot be read.
         """
-        base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
+        base = name_of(exec_properties[standard_component_specs.INPUT_BASE_KEY])
         return fingerprint(
             cls.input_paths(base, pattern_of(exec_properties), exec_properties), base
         )
@@ -60,7 +61,7 @@ class ContentDriver(driver.FileBasedDriver):
         """The files that are read; for a component that reads more than a pattern, to be replaced.
 
         Args:
-          base: Input directory.
+          base: Name of the input directory.
           pattern: Below it, span and version filled in.
           exec_properties: Of the component.
         """
@@ -76,7 +77,7 @@ class ContentDriver(driver.FileBasedDriver):
           before: Their fingerprint at that time.
         """
         if cls.fingerprint(exec_properties) != before:
-            base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
+            base = name_of(exec_properties[standard_component_specs.INPUT_BASE_KEY])
             folder = os.path.join(base, os.path.dirname(pattern_of(exec_properties)))
             raise DataError(
                 f"files in {folder} were changed while they were read: run again when they are "

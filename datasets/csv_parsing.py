@@ -22,7 +22,8 @@ HEADER_BYTES = 1 << 20
 OPEN_QUOTE = "a quote opens a field, and no quote closes it where it ends (RFC 4180)"
 BEHIND_OPEN_QUOTE = "behind the open quote of an earlier row"
 NUL = "a NUL byte"
-_SHOWN_CHARACTERS = 1000
+#: Of a rejected row, at most.
+SHOWN_CHARACTERS = 1000
 #: A record of more lines is looked through for rows.
 _LINES = 3
 _MARK = b"\xef\xbb\xbf"
@@ -140,11 +141,11 @@ def _lines(record: bytes, path: str, first_row: int) -> list[Reject]:
 
 def shown(record: bytes) -> str:
     """A record as a quarantine shows it: as it is in the file, and not more than one can read."""
-    start = record[: 4 * _SHOWN_CHARACTERS].removesuffix(b"\n").removesuffix(b"\r")
+    start = record[: 4 * SHOWN_CHARACTERS].removesuffix(b"\n").removesuffix(b"\r")
     text = start.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
-    if len(text) <= _SHOWN_CHARACTERS and len(record) <= 4 * _SHOWN_CHARACTERS:
+    if len(text) <= SHOWN_CHARACTERS and len(record) <= 4 * SHOWN_CHARACTERS:
         return text
-    return f"{text[:_SHOWN_CHARACTERS]}… ({len(record):,} bytes)"
+    return f"{text[:SHOWN_CHARACTERS]}… ({len(record):,} bytes)"
 
 
 def _odd(payload: bytes, buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:

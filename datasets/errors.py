@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 
 class DataError(ValueError):
@@ -11,6 +12,8 @@ class DataError(ValueError):
 
 # Beam hands a worker's exception on as text, so the message is fenced to be found again.
 _BEGIN, _END = "<<data error: ", " :data error>>"
+#: Named in one message.
+_REASONS = 5
 _FENCED = re.compile(re.escape(_BEGIN) + "(.*?)" + re.escape(_END), re.DOTALL)
 
 
@@ -47,3 +50,11 @@ def why_unreadable(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"has no {error}: another version of MTFX wrote it, or it was edited"
     return f"holds something else than this version of MTFX writes: {error}"
+
+
+def in_words(reasons: Mapping[str, int]) -> str:
+    """Reasons and how often each occurs, the most frequent ones by name."""
+    ordered = sorted(reasons.items(), key=lambda one: (-one[1], one[0]))
+    named = [f"{number} x {reason}" for reason, number in ordered[:_REASONS]]
+    further = sum(number for _, number in ordered[_REASONS:])
+    return "; ".join(named) + (f"; {further} for other reasons" if further else "")

@@ -7,11 +7,12 @@ A response model fitted to what a recommender chose inherits its choices; on ran
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 
 import polars as pl
 
 from datasets import joins, readers, sessions, validation
-from datasets.errors import DataError
+from datasets.errors import DataError, in_words
 from datasets.labels import UNKNOWN
 from datasets.spec import Column, DatasetSpec, SideTable
 
@@ -62,15 +63,15 @@ def read_random_exposures(
     files = readers.match_files(data_dir, spec.random_log_files) if spec.random_log_files else []
     if not files:
         return None
-    log, rejected, complete = _read(
-        files, spec.columns, None, max_rows, unknown=spec.unknown_labels
-    )
+    log, reasons, complete = _read(files, spec.columns, None, max_rows, unknown=spec.unknown_labels)
+    rejected = sum(reasons.values())
     if not log.height and not rejected:
         return None
-    if rejected > max_bad_rows * (rejected + log.height):
+    if rejected > max_bad_rows * (rejected + log.height) or not log.height:
         raise DataError(
             f"{', '.join(files)}: {rejected:,} of {rejected + log.height:,} rows are bad, more "
-            f"than {max_bad_rows:.1%}; mend the files, or move them away to do without"
+            f"than {max_bad_rows:.1%}: {in_words(reasons)}. Mend the files, or move them away to "
+            "do without"
         )
     columns, notes = {column.name: column for column in spec.all_columns}, []
     for table in spec.side_tables:
@@ -105,25 +106,26 @@ def _read(
     max_rows: int | None,
     table: SideTable | None = None,
     unknown: frozenset[str] = frozenset(),
-) -> tuple[pl.DataFrame, int, bool]:
-    """Good rows, number of bad ones, and whether all was read."""
+) -> tuple[pl.DataFrame, Counter[str], bool]:
+    """Good rows, numbers of bad ones by reason, and whether all was read."""
     empty = {column.name: validation.POLARS_TYPES[column.dtype] for column in columns}
-    parts, rows, rejected = [pl.DataFrame(schema=empty)], 0, 0
+    parts, rows = [pl.DataFrame(schema=empty)], 0
+    reasons: Counter[str] = Counter()
     for path in paths:
         joins.missing_columns(path, readers.read_header(path), columns)
         readers.check_types(path, columns)
         sources = tuple(column.source for column in columns)
         for block in readers.read_blocks(path, wanted=sources):
             if max_rows is not None and rows >= max_rows:
-                return pl.concat(parts), rejected, False
+                return pl.concat(parts), reasons, False
             raw, invalid = readers.parse_block(block, sources)
             good, bad = validation.canonicalise(
                 raw, columns, path, joins.properties(table), unknown
             )
-            rejected += invalid.height + bad.height
+            reasons.update([*invalid["reason"], *bad["reason"]])
             if only is not None:
                 name, keys = only
                 good = good.filter(pl.col(name).is_in(keys.implode()))
             parts.append(good)
             rows += good.height
-    return pl.concat(parts), rejected, True
+    return pl.concat(parts), reasons, True

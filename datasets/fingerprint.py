@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from apache_beam.io.filesystems import FileSystems
 
 from datasets.errors import DataError
+from datasets.file_names import literal
 
 _THREADS = 4
 _HEX_DIGITS = 32
@@ -56,7 +57,7 @@ def directory_fingerprint(directory: str) -> str:
 def _content(path: str) -> str:
     try:
         if "://" in path:
-            [found] = FileSystems.match([path])[0].metadata_list
+            [found] = FileSystems.match([literal(path)])[0].metadata_list
             size, changed = found.size_in_bytes, found.last_updated_in_seconds
             return f"{FileSystems.checksum(path)} {size} {changed}"
         with open(path, "rb") as file:

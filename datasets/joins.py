@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -34,9 +35,16 @@ def properties(table: SideTable | None) -> tuple[Column, ...]:
     return table.columns if table is not None and table.property_column is not None else ()
 
 
-def matching_files(directory: str, table: SideTable, log_files: list[str]) -> list[str]:
+def below(folder: str, patterns: Sequence[str]) -> tuple[str, ...]:
+    """The patterns in a folder, which may be a pattern too."""
+    return tuple(os.path.join(folder, pattern) for pattern in patterns)
+
+
+def matching_files(
+    directory: str, table: SideTable, log_files: list[str], folder: str = ""
+) -> list[str]:
     """The table's files, only those of the log's version where the table asks for that."""
-    files = match_files(directory, table.files)
+    files = match_files(directory, below(folder, table.files))
     if not table.same_version:
         return files
     logs = {token for path in log_files for token in _tokens(path)}

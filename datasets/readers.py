@@ -25,6 +25,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from datasets import arrow_types, csv_parsing, csv_records
 from datasets.errors import DataError, fenced
+from datasets.file_names import literal
 from datasets.spec import Column
 
 BLOCK_BYTES = 16 << 20
@@ -59,6 +60,17 @@ def rejects_frame(rows: list[tuple[str, int, str, str]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=_REJECTS_SCHEMA, orient="row")
 
 
+def readable(rejects: pl.DataFrame) -> pl.DataFrame:
+    """Quarantined rows whose text is short enough, and fit, for a CSV file that people open."""
+    text = pl.col("text").str.replace_all("\0", "\\x00", literal=True)
+    most = csv_parsing.SHOWN_CHARACTERS
+    short = pl.format("{}… ({} characters)", text.str.slice(0, most), text.str.len_chars())
+    # What is cut already says so in the few characters that it has more.
+    return rejects.with_columns(
+        text=pl.when(text.str.len_chars() > most + 40).then(short).otherwise(text)
+    )
+
+
 def to_ipc(frame: pl.DataFrame) -> bytes:
     """Serialises a frame for a shuffle."""
     buffer = io.BytesIO()
@@ -72,14 +84,16 @@ def from_ipc(payload: bytes) -> pl.DataFrame:
 
 
 def match_files(directory: str, patterns: tuple[str, ...]) -> list[str]:
-    """Paths below ``directory`` that match a pattern, sorted, each once."""
-    results = FileSystems.match([os.path.join(directory, pattern) for pattern in patterns])
+    """Paths below ``directory``, a name, that match a pattern, sorted, each once."""
+    base = literal(directory)
+    results = FileSystems.match([os.path.join(base, pattern) for pattern in patterns])
     return sorted({metadata.path for result in results for metadata in result.metadata_list})
 
 
 def file_bytes(paths: list[str]) -> int:
     """Total size of the files, as stored."""
-    return sum(m.size_in_bytes for r in FileSystems.match(paths) for m in r.metadata_list)
+    results = FileSystems.match([literal(path) for path in paths])
+    return sum(metadata.size_in_bytes for result in results for metadata in result.metadata_list)
 
 
 def read_header(path: str) -> tuple[str, ...]:

@@ -200,6 +200,8 @@ def _from_arrow(
         bad = (lengths[name] != sizes[name]) & (reasons == "")
         for row in np.flatnonzero(bad):
             reasons[row] = f"{name} has {lengths[name][row]} values instead of {sizes[name]}"
+    for name in set(names) & set(codec.BYTES_COLUMNS):
+        reasons[_not_utf8(block.column(name)) & (reasons == "")] = f"{name} is not UTF-8"
     rows = np.flatnonzero(reasons == "")
     kept = block.take(pa.array(rows))
     columns = {}
@@ -255,3 +257,21 @@ def _lengths(column: pa.Array) -> np.ndarray:
         lengths = pa.compute.list_value_length(column)
         return lengths.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     return column.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _not_utf8(column: pa.Array) -> np.ndarray:
+    """Values of a column of text that are none: Arrow takes their writer's word for it."""
+    values = column.flatten() if _is_list(column) else column
+    try:
+        values.cast(pa.string()).validate(full=True)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return np.asarray([_undecodable(column[row]) for row in range(len(column))], bool)
+    return np.zeros(len(column), bool)
+
+
+def _undecodable(value: pa.Scalar) -> bool:
+    try:
+        value.as_py()
+    except UnicodeDecodeError:
+        return True
+    return False

@@ -14,6 +14,7 @@ import tensorflow as tf
 from agents.fusion_config import FusionAgentConfig
 from agents.fusion_registry import build_agent, fusion_agent_entry, q_values
 from agents.offline_training import OfflineLog, train_offline
+from datasets.file_names import pattern_free
 from environments.simulator.dynamics import Simulator
 from environments.simulator.runner import SessionRunner
 from environments.simulator.tf_agents_policy import TfAgentsPolicy
@@ -93,7 +94,7 @@ def load_agent(
       ValueError: if there is no finished training.
     """
     agent = _agent(trial, state_dim, action_dim)
-    found = tf.train.latest_checkpoint(os.path.join(directory, _CHECKPOINTS))
+    found = tf.train.latest_checkpoint(os.path.join(pattern_free(directory), _CHECKPOINTS))
     if found is None:
         raise ValueError(f"there is no trained agent in {directory}: delete it and run again")
     status = tf.train.Checkpoint(agent=agent).restore(found)

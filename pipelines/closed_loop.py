@@ -172,5 +172,5 @@ def _policy_arm(served: ServedDay) -> np.ndarray:
 
 def _poison(path: Path) -> None:
     """A day whose client reports every view as a click and every watch time in microseconds."""
-    rows = pl.read_csv(path)
+    rows = pl.read_csv(path, glob=False)
     rows.with_columns(is_click=1, play_time_ms=pl.col("play_time_ms") * 1000).write_csv(path)

@@ -223,9 +223,9 @@ def _fingerprint(config: DailyConfig, span: int) -> str:
     """Of a day's log and the user's description of it; empty where there is no log."""
     data = config.ranking.data
     base = os.path.abspath(data.data_dir)
-    folders = [os.path.join(base, folder) for folder in span_folders(data.pattern, (span,))]
+    folders = span_folders(data.pattern, (span,))
     try:
-        found = fingerprint(input_files(data.spec(), folders).all, base)
+        found = fingerprint(input_files(data.spec(), base, folders).all, base)
     except DataError:
         return ""
     return " ".join(filter(None, [found, description_version(data.dataset)]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
@@ -165,7 +166,14 @@ def _json_rows(path: Path, text: str, names: Sequence[str]) -> list[tuple[Any, l
 
 
 def _csv_rows(path: Path, text: str, names: Sequence[str]) -> list[tuple[Any, list[Any]]]:
-    reader = csv.DictReader(text.splitlines())
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise UserError(
+            f"--requests {path} is no CSV behind line {reader.line_num}: {error}",
+            "write the file anew, a request in each line",
+        ) from error
     missing = [name for name in names if name not in (reader.fieldnames or ())]
     require(
         not missing,
@@ -173,7 +181,12 @@ def _csv_rows(path: Path, text: str, names: Sequence[str]) -> list[tuple[Any, li
         + (f" and {len(missing) - 8} more" if len(missing) > 8 else ""),
         f"a state is {', '.join(names)}",
     )
-    return [(row.get(USER), [row[name] for name in names]) for row in reader]
+    for number, row in enumerate(rows, start=1):
+        require(
+            None not in row,
+            f"--requests {path}, row {number} has more fields than the header",
+        )
+    return [(row.get(USER), [row[name] for name in names]) for row in rows]
 
 
 def _numbers(path: Path, number: int, values: list[Any], names: Sequence[str]) -> list[float]:

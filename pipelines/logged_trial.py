@@ -138,12 +138,12 @@ def _requests(directory: str) -> pl.DataFrame:
 
 def _read(file: Path) -> pl.DataFrame:
     try:
-        found = pl.read_parquet_schema(file)
+        found = pl.scan_parquet(file, glob=False).collect_schema()
         if missing := [name for name in _COLUMNS if name not in found]:
             raise DataError(
                 f"{file} lacks {', '.join(missing)}: it is no file of `mtfx join-feedback`"
             )
-        rows = pl.read_parquet(file, columns=list(_COLUMNS))
+        rows = pl.read_parquet(file, glob=False, columns=list(_COLUMNS))
         times = rows.schema["timestamp_ms"]
         if isinstance(times, pl.Datetime):
             rows = rows.with_columns(timestamp_ms=in_ms(pl.col("timestamp_ms"), times))

@@ -15,6 +15,8 @@ from pathlib import Path
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 
+from datasets.file_names import pattern_free
+
 _IMPORTER = "Importer"
 
 
@@ -28,7 +30,7 @@ def follow(connection: metadata_store_pb2.ConnectionConfig) -> None:
     """
     if not connection.HasField("sqlite"):
         return
-    root = Path(connection.sqlite.filename_uri).parent
+    root = Path(pattern_free(Path(connection.sqlite.filename_uri).parent))
     with metadata.Metadata(connection) as handle:
         earlier = _earlier_places(handle, root)
         if not earlier:

@@ -12,6 +12,7 @@ import tensorflow_transform as tft
 
 from components.session_example_gen.summary import IngestionSummary
 from datasets.description_version import description_version
+from datasets.file_names import literal
 from datasets.sessions import SPLITS
 from experiments.data import PreparedData
 from pipelines import local_runner
@@ -80,7 +81,7 @@ def prepare_data(
 
 
 def _globs(examples: str) -> dict[str, str]:
-    return {split: os.path.join(examples, f"Split-{split}", "*.gz") for split in SPLITS}
+    return {split: os.path.join(literal(examples), f"Split-{split}", "*.gz") for split in SPLITS}
 
 
 def _prepared(data: DataOptions, result: local_runner.RunResult) -> PreparedData:

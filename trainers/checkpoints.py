@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from datasets.file_names import pattern_free
 from models.ranking_model import RankingModel
 from trainers.multi_worker import Worker
 
@@ -55,6 +56,7 @@ class TrainingCheckpoints:
           worker: Who this is: all workers resume from the chief's checkpoints, and each goes back
             to its own, which are the same.
         """
+        directory = pattern_free(directory)
         own = worker.own(directory)
         tf.io.gfile.makedirs(own)
         self._directory = directory

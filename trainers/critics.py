@@ -16,6 +16,7 @@ from tf_agents.drivers import dynamic_step_driver
 from tf_agents.replay_buffers import tf_uniform_replay_buffer
 
 from agents.rmtl import RmtlAgent
+from datasets.file_names import pattern_free
 from environments.session_replay import SessionReplayEnvironment
 from models.config_keys import check_keys
 from trainers.epochs import TrainingDivergedError
@@ -151,7 +152,7 @@ class _CriticTrainer:
             objects["actor_optimizer"] = agent.actor_optimizer
         self._checkpoint = tf.train.Checkpoint(**objects)
         self._manager = tf.train.CheckpointManager(
-            self._checkpoint, os.path.join(checkpoint_dir, "critics"), max_to_keep=2
+            self._checkpoint, os.path.join(pattern_free(checkpoint_dir), "critics"), max_to_keep=2
         )
 
     def _driver(

@@ -14,6 +14,7 @@ from agents.fusion_registry import build_agent, fusion_agent_entry
 from agents.offline_training import TrainingDivergedError, training_loop
 from agents.transition_tensors import Candidates, candidate_tensors, transition_tensors
 from datasets.errors import DataError
+from datasets.file_names import literal, pattern_free
 from datasets.fingerprint import fingerprint
 from datasets.transitions import TransitionManifest
 from models.fusion.config import AnyFusionConfig
@@ -126,7 +127,7 @@ class StreamingTrainer:
         self.state = StreamState()
         self._checkpoint = tf.train.Checkpoint(agent=self.agent)
         self._manager = tf.train.CheckpointManager(
-            self._checkpoint, os.path.join(directory, _CHECKPOINTS), max_to_keep=2
+            self._checkpoint, os.path.join(pattern_free(directory), _CHECKPOINTS), max_to_keep=2
         )
         if stopped is not None:
             self._restore(*stopped)
@@ -145,7 +146,7 @@ class StreamingTrainer:
     def waiting(self) -> list[str]:
         """Names of the files that have arrived and are not trained on, in order."""
         known = {*self.state.done, *self.state.skipped}
-        found = tf.io.gfile.glob(os.path.join(self._interactions, "*"))
+        found = tf.io.gfile.glob(os.path.join(literal(self._interactions), "*"))
         names = sorted(os.path.basename(path) for path in found)
         ends = (".gz", ".tfrecord", ".parquet")
         return [name for name in names if name.endswith(ends) and name not in known]
@@ -229,7 +230,7 @@ class StreamingTrainer:
 
     def _load(self, name: str) -> TransitionTable:
         return load_transitions(
-            os.path.join(self._interactions, name),
+            literal(os.path.join(self._interactions, name)),
             self._spec,
             max_transitions=2**62,
             quarantine_path=os.path.join(self._directory, _QUARANTINE, name + ".csv"),

@@ -129,7 +129,8 @@ def load_transitions(
             break
     _check_faults(faults, read, max_bad_share, quarantine_path)
     if not rows.size:
-        raise DataError(f"{' and '.join(patterns)}: the files hold no transitions")
+        why = f" that can be used: all {read:,} are bad, such as {faults[0]}" if faults else ""
+        raise DataError(f"{' and '.join(patterns)}: the files hold no transitions{why}")
     return rows.table(spec, max_transitions, len(faults))
 
 

@@ -10,6 +10,7 @@ import polars as pl
 import tensorflow_transform as tft
 
 from datasets.exposures import Exposures, read_random_exposures
+from datasets.file_names import literal
 from datasets.labels import UNKNOWN, is_known
 from datasets.sessions import SPLITS
 from datasets.spec import DatasetSpec
@@ -108,7 +109,9 @@ def load_world_data(
     output = tft.TFTransformOutput(transform_graph)
     splits = {
         split: read_raw_impressions(
-            os.path.join(examples, f"Split-{split}", "*"), output, max_impressions=max_impressions
+            os.path.join(literal(examples), f"Split-{split}", "*"),
+            output,
+            max_impressions=max_impressions,
         )
         for split in SPLITS
     }

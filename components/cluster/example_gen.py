@@ -19,6 +19,7 @@ from tfx.utils import proto_utils
 from components.session_example_gen import executor
 from components.session_example_gen.config import SessionExampleGenConfig
 from datasets.errors import DataError
+from datasets.file_names import literal
 
 _SPLIT = "log"
 
@@ -64,7 +65,7 @@ class Executor(executor.Executor):
             input_dict,
             output_dict,
             {
-                standard_component_specs.INPUT_BASE_KEY: data_dir,
+                standard_component_specs.INPUT_BASE_KEY: literal(data_dir),
                 standard_component_specs.INPUT_CONFIG_KEY: proto_utils.proto_to_json(
                     _input_of(patterns[-1])
                 ),
@@ -99,7 +100,9 @@ def window_patterns(data_dir: str, pattern: str, span: int, days: int) -> list[s
 def _resolved(data_dir: str, pattern: str, span: int) -> str:
     only = range_config_pb2.StaticRange(start_span_number=span, end_span_number=span)
     processor = input_processor.FileBasedInputProcessor(
-        data_dir, _input_of(pattern).splits, range_config_pb2.RangeConfig(static_range=only)
+        literal(data_dir),
+        _input_of(pattern).splits,
+        range_config_pb2.RangeConfig(static_range=only),
     )
     try:
         found, version = processor.resolve_span_and_version()

@@ -68,7 +68,8 @@ def read_rows(path: str, name: str, columns: tuple[str, ...] = ()) -> Iterator[p
         if missing := set(schema.names) - set(file.schema_arrow.names):
             raise DataError(f"{path} lacks the columns {', '.join(sorted(missing))}")
         for batch in file.iter_batches(_BATCH_ROWS, columns=wanted.names):
-            yield _in_ms(pa.Table.from_batches([batch])).select(wanted.names).cast(wanted)
+            rows = _readable(pa.Table.from_batches([batch]))
+            yield _in_ms(rows).select(wanted.names).cast(wanted)
     except (
         pa.ArrowInvalid,
         pa.ArrowTypeError,
@@ -76,6 +77,19 @@ def read_rows(path: str, name: str, columns: tuple[str, ...] = ()) -> Iterator[p
         OSError,
     ) as error:
         raise DataError(f"{path} is damaged or no Parquet file of {name}: {error}") from error
+
+
+def _readable(table: pa.Table) -> pa.Table:
+    """With what is no UTF-8 in columns of text escaped, as Arrow takes its writer's word for it."""
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid:
+        for place, field in enumerate(table.schema):
+            if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+                values = table.column(place).cast(pa.large_binary()).to_pylist()
+                texts = [v if v is None else v.decode(errors="backslashreplace") for v in values]
+                table = table.set_column(place, field.name, pa.array(texts, pa.string()))
+    return table
 
 
 def _in_ms(table: pa.Table) -> pa.Table:

@@ -13,6 +13,7 @@ from components.artifacts import Simulator
 from components.interaction_gen import executor, inputs
 from components.interaction_gen.config import ServedInteractionConfig, SimulatedInteractionConfig
 from components.interaction_gen.cuts import SPLITS
+from datasets.file_names import literal
 
 
 class SimulatedInteractionGenSpec(ComponentSpec):
@@ -102,7 +103,7 @@ class ServedInteractionGen(FileBasedExampleGen):
                 )
             )
         super().__init__(
-            input_base=data_dir,
+            input_base=literal(data_dir),
             input_config=example_gen_pb2.Input(
                 splits=[example_gen_pb2.Input.Split(name="requests", pattern=pattern)]
             ),

@@ -22,7 +22,7 @@ from components.interaction_gen.cuts import SPLITS
 from components.interaction_gen.inputs import ServedDriver
 from components.interaction_gen.writing import Target, WriteTransitions
 from components.session_example_gen.counts import Counts, MergeCounts
-from datasets.errors import DataError
+from datasets.file_names import name_of
 from datasets.transitions import TransitionManifest
 
 _READ, _WRITTEN = "read", "written"
@@ -73,6 +73,7 @@ class SimulatedExecutor(base_beam_executor.BaseBeamExecutor):
                 >> beam.Map(results.write_counts, _counts_path(artifact.uri, _WRITTEN))
             )
         written = _counts(artifact.uri, _WRITTEN)
+        summary.check_splits(Counts(), written, [], "")
         result = summary.summarise(Counts(), written, "simulator", config.to_dict())
         _finish(artifact, result, target, config, config.seed)
 
@@ -99,7 +100,7 @@ class ServedExecutor(base_beam_executor.BaseBeamExecutor):
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         config = ServedInteractionConfig.from_json(custom_json(exec_properties))
-        base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
+        base = name_of(exec_properties[standard_component_specs.INPUT_BASE_KEY])
         paths = ServedDriver.input_paths(base, pattern_of(exec_properties), exec_properties)
         before = exec_properties.get(
             example_gen_utils.FINGERPRINT_PROPERTY_NAME
@@ -108,19 +109,13 @@ class ServedExecutor(base_beam_executor.BaseBeamExecutor):
         quarantine = os.path.join(config.quarantine_dir, f"span-{span}.csv")
         artifact = artifact_utils.get_single_instance(output_dict["examples"])
         target = Target(artifact.uri, config.spec, config.eval_fraction, config.shards)
-        try:
-            with results.data_errors(), self._make_beam_pipeline() as pipeline:
-                _build_served(pipeline, paths, config, target, quarantine)
-        except DataError:
-            # A log whose requests are all bad has no transition to split; say what is wrong first.
-            read = results.read_counts(_counts_path(artifact.uri, _READ))
-            if read is not None:
-                summary.check_bad_share(read, config.max_bad_share, quarantine)
-            raise
+        with results.data_errors(), self._make_beam_pipeline() as pipeline:
+            _build_served(pipeline, paths, config, target, quarantine)
         ServedDriver.check_unchanged(exec_properties, before)
         read = _counts(artifact.uri, _READ)
         summary.check_bad_share(read, config.max_bad_share, quarantine)
         written = _counts(artifact.uri, _WRITTEN)
+        summary.check_splits(read, written, paths, quarantine)
         result = summary.summarise(read, written, "served", config.to_dict())
         summary.check_densities(result, config.needs_densities)
         _finish(artifact, result, target, config, None)

@@ -6,13 +6,15 @@ import dataclasses
 import json
 import math
 import os
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from components.interaction_gen.cuts import SPLITS
-from components.session_example_gen.counts import Counts
-from datasets.errors import DataError
+from components.session_example_gen.counts import NO_SPLITS, Counts
+from datasets.errors import DataError, in_words
 
 FILE_NAME = "interactions.json"
 #: A variance below this share of the squared mean is what float64 leaves of equal rewards.
@@ -115,17 +117,60 @@ def summarise(read: Counts, written: Counts, source: str, config: dict) -> Inter
 def check_bad_share(counts: Counts, limit: float, quarantine: str) -> None:
     """Raises DataError if more than ``limit`` of all requests read are quarantined."""
     read = sum(number for key, number in counts.sums.items() if key[0] == "read")
-    reasons: dict[str, int] = {}
+    bad, words = _bad(counts)
+    if bad > limit * read:
+        raise DataError(
+            f"{_worst(counts)}{bad} of {read} served requests ({bad / read:.1%}) are bad, more "
+            f"than the {limit:.1%} that max_bad_share allows: {words}. They are listed in "
+            f"{quarantine}"
+        )
+
+
+def check_splits(read: Counts, written: Counts, paths: Sequence[str], quarantine: str) -> None:
+    """Raises DataError if time cannot split the transitions, with what is known of the cause.
+
+    Args:
+      read: Counts of what was read; empty for a simulator.
+      written: Counts of ``WriteTransitions``.
+      paths: The log's files; none for a simulator.
+      quarantine: Where the bad requests are listed.
+    """
+    found = [key[1] for key in written.sums if key[0] == NO_SPLITS]
+    if not found:
+        return
+    message = found[0]
+    if paths:
+        number = sum(number for key, number in read.sums.items() if key[0] == "read")
+        message += f". {number} requests were read from {', '.join(paths)}"
+        bad, words = _bad(read)
+        for count, what in (
+            (bad, f"are bad: {words}; they are listed in {quarantine}"),
+            (read.sums[("identical",)], "repeat another one to the letter"),
+            (read.sums[("open",)], "belong to sessions that may go on"),
+        ):
+            message += f"; {count} of them {what}" if count else ""
+    raise DataError(message)
+
+
+def _bad(counts: Counts) -> tuple[int, str]:
+    """How many requests are quarantined, and why."""
+    reasons: Counter[str] = Counter()
     for key, number in sorted(counts.sums.items()):
         if key[0] == "quarantined":
-            reasons[key[2]] = reasons.get(key[2], 0) + number
-    bad = sum(reasons.values())
-    if bad > limit * read:
-        words = "; ".join(f"{number} x {reason}" for reason, number in reasons.items())
-        raise DataError(
-            f"{bad} of {read} served requests ({bad / read:.1%}) are bad, more than the "
-            f"{limit:.1%} that max_bad_share allows: {words}. They are listed in {quarantine}"
-        )
+            reasons[key[2]] += number
+    return sum(reasons.values()), in_words(reasons)
+
+
+def _worst(counts: Counts) -> str:
+    """The file with most quarantined requests, and how many others have some."""
+    files: Counter[str] = Counter()
+    for key, number in sorted(counts.sums.items()):
+        if key[0] == "quarantined":
+            files[key[1]] += number
+    if not files:
+        return ""
+    others = f" and {len(files) - 1} other file(s)" if len(files) > 1 else ""
+    return f"{files.most_common(1)[0][0]}{others}: "
 
 
 def check_rewards(summary: InteractionSummary) -> None:

@@ -18,11 +18,13 @@ from components.interaction_gen.cuts import (
     session_starts,
     start_counts,
 )
-from components.session_example_gen.counts import Counts
+from components.session_example_gen.counts import NO_SPLITS, Counts
 from components.session_example_gen.encoding import write_examples
-from datasets.errors import DataError, fenced
+from datasets.errors import DataError
 from datasets.transition_codec import TransitionBatch, concatenate, encode_transitions
 from datasets.transitions import TransitionSpec
+
+_COUNTS = "counts"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +52,7 @@ class WriteTransitions(beam.PTransform):
     is that of time.
 
     Returns:
-      A PCollection of :class:`Counts`.
+      A PCollection of :class:`Counts`, with one of kind ``NO_SPLITS`` if there is nothing to split.
     """
 
     def __init__(self, target: Target):
@@ -64,21 +66,29 @@ class WriteTransitions(beam.PTransform):
             batches
             | "Starts" >> beam.Map(start_counts)
             | "MergeStarts" >> beam.CombineGlobally(MergeStartCounts())
-            | "Cuts" >> beam.Map(_fenced_cuts, target.eval_fraction, target.shards)
+            | "Cuts"
+            >> beam.FlatMap(_cuts, target.eval_fraction, target.shards).with_outputs(
+                _COUNTS, main="cuts"
+            )
         )
-        return (
+        written = (
             batches
-            | "ByFile" >> beam.FlatMap(_by_file, pvalue.AsSingleton(cuts))
+            | "ByFile" >> beam.FlatMap(_by_file, pvalue.AsSingleton(cuts.cuts))
             | "GroupByFile" >> beam.GroupByKey()
-            | "Write" >> beam.Map(_write, target, pvalue.AsSingleton(cuts))
+            | "Write" >> beam.Map(_write, target, pvalue.AsSingleton(cuts.cuts))
         )
+        return (written, cuts[_COUNTS]) | "Written" >> beam.Flatten()
 
 
-def _fenced_cuts(counts: np.ndarray, eval_fraction: float, shards: int) -> Cuts:
+def _cuts(counts: np.ndarray, eval_fraction: float, shards: int) -> Iterator:
+    """Yields the cuts; why there are none is a count, for whoever knows the cause of that."""
     try:
-        return cuts_from(counts, eval_fraction, shards)
+        yield cuts_from(counts, eval_fraction, shards)
     except DataError as error:
-        raise fenced(error) from error
+        why = Counts()
+        why.add((NO_SPLITS, str(error)), 1)
+        yield pvalue.TaggedOutput(_COUNTS, why)
+        yield Cuts({split: np.zeros(1, np.int64) for split in SPLITS})
 
 
 def _by_file(

@@ -13,6 +13,7 @@ from tfx.utils import import_utils, io_utils, path_utils
 from components.policy_evaluator.config import PolicyEvaluatorConfig
 from components.policy_evaluator.evaluate import evaluate_policy
 from datasets.errors import DataError
+from datasets.file_names import literal
 from datasets.transitions import TransitionManifest
 from environments.simulator.dynamics import Simulator
 from environments.simulator.world import load_world
@@ -117,7 +118,7 @@ def _read(examples: list, config: PolicyEvaluatorConfig, load_fn: str) -> Offlin
     # By name, as TFX's Trainer finds its run function: trainers are no layer below components.
     load = import_utils.import_class_by_path(load_fn)
     uri = artifact_utils.get_split_uri(examples, config.split)
-    table = load(os.path.join(uri, "*"), max_transitions=config.max_transitions)
+    table = load(os.path.join(literal(uri), "*"), max_transitions=config.max_transitions)
     try:
         return OfflineData(
             states=table.states,

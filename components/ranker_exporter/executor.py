@@ -15,6 +15,7 @@ from tfx.utils import path_utils
 
 from components.ranker_exporter.checking import check_answers, check_transformed
 from components.ranker_exporter.warmup_requests import SIZES, read_sessions, warmup_requests
+from datasets.file_names import literal
 from environments.simulator.dynamics import Simulator
 from environments.simulator.world import load_world
 from models.fusion.ranker import METADATA_FILE, export_ranker
@@ -100,4 +101,4 @@ def _patterns(examples: list) -> list[str]:
         artifact_utils.get_single_instance(examples).split_names
     )
     uri = artifact_utils.get_split_uri(examples, "test" if "test" in splits else splits[-1])
-    return [f"{uri}/*"]
+    return [f"{literal(uri)}/*"]

@@ -9,6 +9,7 @@ from tfx.proto import example_gen_pb2, range_config_pb2
 
 from components.session_example_gen import executor, inputs
 from components.session_example_gen.config import SessionExampleGenConfig
+from datasets.file_names import literal
 from datasets.sessions import SPLITS
 
 
@@ -55,7 +56,7 @@ class SessionExampleGen(FileBasedExampleGen):
                 )
             )
         super().__init__(
-            input_base=data_dir,
+            input_base=literal(data_dir),
             input_config=example_gen_pb2.Input(
                 splits=[example_gen_pb2.Input.Split(name="log", pattern=pattern)]
             ),

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 
 import apache_beam as beam
 
+#: Kind of the count whose key says why time cannot split what was read.
+NO_SPLITS = "no splits"
+
 
 class Counts:
     """Sums by key, and the span of times seen."""

@@ -22,6 +22,7 @@ from components.session_example_gen.counts import Counts, MergeCounts
 from components.session_example_gen.inputs import Driver, delivery_folders, input_files
 from datasets import joins, readers
 from datasets.errors import DataError, data_error_in
+from datasets.file_names import name_of
 from datasets.sessions import SPLITS
 from datasets.spec import DatasetSpec, SideTable
 
@@ -51,8 +52,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         config = SessionExampleGenConfig.from_json(custom_json(exec_properties))
-        base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
-        directories = delivery_folders(base, pattern_of(exec_properties), config.earlier)
+        base = name_of(exec_properties[standard_component_specs.INPUT_BASE_KEY])
+        folders = delivery_folders(pattern_of(exec_properties), config.earlier)
         # On a cluster no driver has looked at the files.
         before = exec_properties.get(
             example_gen_utils.FINGERPRINT_PROPERTY_NAME
@@ -62,7 +63,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         quarantine = os.path.join(config.quarantine_dir, f"span-{span}.csv")
         try:
             with self._make_beam_pipeline() as pipeline:
-                plan = _Plan(config, directories)
+                plan = _Plan(config, base, folders)
                 plan.build(pipeline, artifact.uri, quarantine)
         except DataError:
             raise
@@ -71,10 +72,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 raise data_error from error
             raise
         Driver.check_unchanged(exec_properties, before)
-        result = summary.summarise(
-            plan.read_counts(artifact.uri), config, plan.notes, plan.table_files
-        )
-        summary.check_bad_rows(result, config.max_bad_rows, quarantine)
+        counts = plan.read_counts(artifact.uri)
+        summary.check_bad_rows(counts, config.max_bad_rows, quarantine)
+        summary.check_splits(counts, plan.log, quarantine)
+        result = summary.summarise(counts, config, plan.notes, plan.table_files)
         gaps.check_tables(result.joined, plan.table_files)
         result.write(artifact.uri)
         artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
@@ -89,16 +90,17 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 
 class _Plan:
-    """The Beam pipeline for the files in directories, one per delivery, the last the newest."""
+    """The Beam pipeline for the files in folders, one per delivery, the last the newest."""
 
-    def __init__(self, config: SessionExampleGenConfig, directories: list[str]):
+    def __init__(self, config: SessionExampleGenConfig, base: str, folders: list[str]):
         self._config = config
         self._spec: DatasetSpec = config.spec()
-        self._directories = directories
+        self._base = base
+        self._folders = folders
         self.notes: list[str] = []
-        files = input_files(self._spec, directories)
-        self._log = files.log
-        self._check_headers(self._log, self._spec.columns)
+        files = input_files(self._spec, base, folders)
+        self.log = files.log
+        self._check_headers(self.log, self._spec.columns)
         self._columns = {column.name: column for column in self._spec.all_columns}
         self._tables: dict[str, SideTable] = {}
         self._item_tables: dict[str, SideTable] = {}
@@ -114,7 +116,7 @@ class _Plan:
         spec, shards = self._spec, self._shards
         key = "item_id" if self._item_tables else "user_id"
         log = pipeline | "Log" >> transforms.ReadChecked(
-            self._log, spec.columns, key, shards, unknown=spec.unknown_labels
+            self.log, spec.columns, key, shards, unknown=spec.unknown_labels
         )
         tables = {name: self._read_table(pipeline, name) for name in self.table_files}
         events, counts = log[transforms.ROWS], [log[transforms.COUNTS]]
@@ -151,12 +153,16 @@ class _Plan:
         boundaries = (
             built["starts"]
             | "MergeStarts" >> beam.CombineGlobally(transforms.MergeStarts())
-            | "Boundaries" >> beam.Map(transforms.boundaries_from, self._config.split_fractions)
+            | "Boundaries"
+            >> beam.FlatMap(transforms.boundaries_from, self._config.split_fractions).with_outputs(
+                transforms.COUNTS, main="boundaries"
+            )
         )
         written = built[transforms.ROWS] | "WriteSplits" >> beam.ParDo(
-            transforms.WriteSplits(spec, uri, shards), beam.pvalue.AsSingleton(boundaries)
+            transforms.WriteSplits(spec, uri, shards),
+            beam.pvalue.AsSingleton(boundaries.boundaries),
         )
-        counts += [built[transforms.COUNTS], written]
+        counts += [built[transforms.COUNTS], boundaries[transforms.COUNTS], written]
         counts += [table[transforms.COUNTS] for table in tables.values()]
         _ = (
             counts
@@ -198,7 +204,8 @@ class _Plan:
             self._check_headers(files, joins.raw_columns(table, self._columns[table.on].dtype))
             return
         columns = ", ".join(column.name for column in table.columns)
-        found = [f for d in self._directories for f in readers.match_files(d, table.files)]
+        patterns = (joins.below(folder, table.files) for folder in self._folders)
+        found = [path for some in patterns for path in readers.match_files(self._base, some)]
         why = "is of another version than the log, whose ids differ" if found else "not found"
         self.notes.append(f"{' or '.join(table.files)} {why}; left at their defaults: {columns}")
 
@@ -222,7 +229,7 @@ class _Plan:
     def _default_shards(self) -> int:
         size = sum(
             readers.file_bytes([path]) * _COMPRESSION.get(os.path.splitext(path)[1], 1)
-            for path in self._log
+            for path in self.log
         )
         return max(1, min(1000, -(-size // _LOG_BYTES_PER_SHARD)))
 

@@ -30,42 +30,41 @@ class InputFiles(NamedTuple):
         return [*self.log, *(path for table in self.tables for path in table)]
 
 
-def input_files(spec: DatasetSpec, directories: Sequence[str]) -> InputFiles:
+def input_files(spec: DatasetSpec, base: str, folders: Sequence[str]) -> InputFiles:
     """Finds the files of deliveries.
 
     Of a side table with times the files of every delivery are read, of any other the newest one's.
 
     Args:
       spec: The data set.
-      directories: A folder per delivery, the last the newest.
+      base: Name of the directory that they are in.
+      folders: Below it, one per delivery, the last the newest; each may be a pattern.
 
     Raises:
       DataError: if one has no log: a window with a hole would pass for a whole one.
     """
     log: list[str] = []
-    for directory in directories:
-        found = readers.match_files(directory, spec.log_files)
+    for folder in folders:
+        found = readers.match_files(base, joins.below(folder, spec.log_files))
         if not found:
             raise DataError(
-                f"no log file in {directory}: data set {spec.name!r} reads "
+                f"no log file in {os.path.join(base, folder)}: data set {spec.name!r} reads "
                 f"{', '.join(spec.log_files)}"
             )
         log += found
     tables = []
     for table in spec.side_tables:
         by_delivery = [
-            found
-            for directory in directories
-            if (found := joins.matching_files(directory, table, log))
+            found for folder in folders if (found := joins.matching_files(base, table, log, folder))
         ]
         taken = by_delivery if table.time is not None else by_delivery[-1:]
         tables.append([path for found in taken for path in found])
     return InputFiles(log, tuple(tables))
 
 
-def delivery_folders(base: str, pattern: str, earlier: Sequence[str]) -> list[str]:
+def delivery_folders(pattern: str, earlier: Sequence[str]) -> list[str]:
     """The folders that are read, the newest, which the pattern names, last."""
-    return [os.path.join(base, folder) for folder in (*earlier, os.path.dirname(pattern))]
+    return [*earlier, os.path.dirname(pattern)]
 
 
 class Driver(ContentDriver):
@@ -75,5 +74,5 @@ class Driver(ContentDriver):
     def input_paths(cls, base: str, pattern: str, exec_properties: dict[str, Any]) -> list[str]:
         """See the base class."""
         config = SessionExampleGenConfig.from_json(custom_json(exec_properties))
-        folders = delivery_folders(base, pattern, config.earlier)
-        return input_files(config.spec(), folders).all
+        folders = delivery_folders(pattern, config.earlier)
+        return input_files(config.spec(), base, folders).all

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections import Counter
 
 import tensorflow as tf
 
 from components.session_example_gen import gaps
 from components.session_example_gen.config import SessionExampleGenConfig
-from components.session_example_gen.counts import Counts
-from datasets.errors import DataError
+from components.session_example_gen.counts import NO_SPLITS, Counts
+from datasets.errors import DataError, in_words
 from datasets.sessions import SPLITS
 from datasets.spec import DatasetSpec
 
@@ -151,14 +152,49 @@ def _notes_on_values(counts: Counts, spec: DatasetSpec) -> list[str]:
     return notes
 
 
-def check_bad_rows(summary: IngestionSummary, limit: float, quarantine: str) -> None:
+def check_bad_rows(counts: Counts, limit: float, quarantine: str) -> None:
     """Raises DataError if a file's share of quarantined rows exceeds ``limit``."""
-    for path, numbers in summary.files.items():
-        share = numbers["quarantined"] / max(numbers["rows"], 1)
-        if share > limit:
-            reasons = ", ".join(f"{n} x {reason}" for reason, n in summary.quarantined.items())
-            raise DataError(
-                f"{path}: {numbers['quarantined']} of {numbers['rows']} rows ({share:.1%}) are "
-                f"bad, more than --max-bad-rows {limit:.1%} allows. Reasons in all "
-                f"files: {reasons}. The rows are in {quarantine}"
-            )
+    over = []
+    for path, rows in _by_file(counts, "rows").items():
+        reasons = _reasons(counts, path)
+        if sum(reasons.values()) > limit * rows:
+            over.append((path, rows, reasons))
+    if not over:
+        return
+    path, rows, reasons = over[0]
+    bad = sum(reasons.values())
+    others = f" So are too many of {len(over) - 1} other file(s)." if len(over) > 1 else ""
+    raise DataError(
+        f"{path}: {bad} of {rows} rows ({bad / rows:.1%}) are bad, more than --max-bad-rows "
+        f"{limit:.1%} allows: {in_words(reasons)}.{others} The rows are in {quarantine}"
+    )
+
+
+def check_splits(counts: Counts, log: list[str], quarantine: str) -> None:
+    """Raises DataError if time cannot split the sessions, with what is known of the cause."""
+    found = [key[1] for key in counts.sums if key[0] == NO_SPLITS]
+    if not found:
+        return
+    read = _by_file(counts, "rows")
+    rows = sum(read.get(path, 0) for path in log)
+    bad: Counter[str] = Counter()
+    for path in log:
+        bad.update(_reasons(counts, path))
+    causes = [f"{rows} rows were read from {', '.join(log)}"]
+    if bad:
+        causes.append(
+            f"{sum(bad.values())} of them are bad: {in_words(bad)}; they are in {quarantine}"
+        )
+    if duplicates := counts.sums[("duplicates",)]:
+        causes.append(f"{duplicates} of them repeat another row to the letter")
+    raise DataError(f"{found[0]}. {'; '.join(causes)}")
+
+
+def _by_file(counts: Counts, kind: str) -> dict[str, int]:
+    return {key[1]: number for key, number in sorted(counts.sums.items()) if key[0] == kind}
+
+
+def _reasons(counts: Counts, path: str) -> Counter[str]:
+    """How many of a file's rows are bad by reason."""
+    found = {k[2]: n for k, n in counts.sums.items() if k[:2] == ("quarantined", path)}
+    return Counter(found)

@@ -15,7 +15,7 @@ import polars as pl
 from apache_beam import pvalue
 
 from components.session_example_gen import encoding
-from components.session_example_gen.counts import Counts
+from components.session_example_gen.counts import NO_SPLITS, Counts
 from datasets import joins, readers, sessions, validation
 from datasets.errors import DataError, fenced
 from datasets.spec import Column, DatasetSpec, SideTable
@@ -99,7 +99,7 @@ class _CheckBlock(beam.DoFn):
         good, bad = validation.canonicalise(
             raw, self._columns, block.path, joins.properties(self._table), self._unknown
         )
-        rejects = pl.concat([invalid, bad])
+        rejects = readers.readable(pl.concat([invalid, bad]))
         counts = Counts()
         counts.add(("rows", block.path), raw.height + invalid.height)
         for reason, number in rejects.group_by("reason").len().iter_rows():
@@ -204,12 +204,19 @@ class MergeStarts(beam.CombineFn):
 
 def boundaries_from(
     starts: tuple[np.ndarray, np.ndarray], fractions: tuple[float, float, float]
-) -> tuple[int, int]:
-    """The split boundaries of ``datasets.sessions.split_boundaries``, fit to raise in a worker."""
+) -> Iterator:
+    """Yields the split boundaries of ``datasets.sessions.split_boundaries``.
+
+    Where there are none, why is a tagged count for the executor, which knows what was read and
+    what of it was bad; an error raised here would speak before that.
+    """
     try:
-        return sessions.split_boundaries(*starts, fractions)
+        yield sessions.split_boundaries(*starts, fractions)
     except DataError as error:
-        raise fenced(error) from error
+        counts = Counts()
+        counts.add((NO_SPLITS, str(error)), 1)
+        yield pvalue.TaggedOutput(COUNTS, counts)
+        yield 0, 0
 
 
 class WriteSplits(beam.DoFn):

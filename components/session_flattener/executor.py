@@ -17,6 +17,8 @@ from tfx.utils import io_utils, json_utils
 from tfx_bsl.coders import example_coder
 from tfx_bsl.public import tfxio
 
+from datasets.file_names import literal
+
 SESSION_LENGTH = "session_length"
 
 
@@ -40,7 +42,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         flattened.split_names = artifact_utils.encode_split_names(splits)
         with self._make_beam_pipeline() as pipeline:
             for split in splits:
-                pattern = os.path.join(artifact_utils.get_split_uri([examples], split), "*")
+                uri = artifact_utils.get_split_uri([examples], split)
+                pattern = os.path.join(literal(uri), "*")
                 target = artifact_utils.get_split_uri([flattened], split)
                 _ = (
                     pipeline

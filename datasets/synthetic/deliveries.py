@@ -75,8 +75,8 @@ def deliver_by_day(
 
 def _scan(path: str) -> pl.LazyFrame:
     if path.endswith(".parquet"):
-        return pl.scan_parquet(path)
-    return pl.scan_csv(path, infer_schema_length=10_000)
+        return pl.scan_parquet(path, glob=False)
+    return pl.scan_csv(path, glob=False, infer_schema_length=10_000)
 
 
 def _write(rows: pl.DataFrame, path: Path) -> None:

@@ -81,13 +81,13 @@ def _truth_paths(directory: str, log: str) -> list[str]:
 
 def _scan(path: str) -> pl.LazyFrame:
     if path.endswith(".parquet"):
-        return pl.scan_parquet(path)
+        return pl.scan_parquet(path, glob=False)
     types: dict[str, type[pl.DataType]] = {"satisfaction": pl.Float32}
-    header = pl.scan_csv(path).collect_schema().names()
+    header = pl.scan_csv(path, glob=False).collect_schema().names()
     for name in header:
         if name.startswith("p_"):
             types |= {name: pl.Float32, name[2:]: pl.Int8}
-    return pl.scan_csv(path, schema_overrides=types)
+    return pl.scan_csv(path, glob=False, schema_overrides=types)
 
 
 def _auc(frame: pl.DataFrame) -> float:

@@ -118,15 +118,15 @@ def test_training_resumes_where_it_was(tmp_path):
         return agent, logs
 
     whole, _ = trained(9, "whole")
-    trained(5, "parts")
-    resumed, logs = trained(9, "parts")
+    trained(5, "parts [v2]")
+    resumed, logs = trained(9, "parts [v2]")
     assert [log.step for log in logs] == [6, 8, 9]
     for first, second in zip(
         whole.critics.trainable_variables, resumed.critics.trainable_variables, strict=True
     ):
         np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-6)
-    assert trained(9, "parts")[1] == []
-    saved = list((tmp_path / "parts").glob("*.index"))
+    assert trained(9, "parts [v2]")[1] == []
+    saved = list((tmp_path / "parts [v2]").glob("*.index"))
     assert [path.name for path in saved] == ["ckpt-9.index"]
 
 

@@ -142,8 +142,8 @@ LOGGED = ("--control", "control", "--treatment", "treatment", "--feedback", ",".
 
 def test_arms_of_a_log_are_compared(tmp_path):
     rows = log_rows(lift=1.6)
-    log = write(tmp_path / "log", [*rows, *rows[:5]])
-    write(tmp_path / "log" / "join-0.partial", [{**rows[0], "behaviour_policy": "nobody"}], 1)
+    log = write(tmp_path / "log [nov]", [*rows, *rows[:5]])
+    write(log / "join-0.partial", [{**rows[0], "behaviour_policy": "nobody"}], 1)
     code, found = compare(tmp_path, "--interactions", log, *LOGGED, "--effect", "0.2")
     assert (code, found["decision"]) == (0, "better")
     begin = datetime.date(1970, 1, 1) + datetime.timedelta(days=20_000)

@@ -95,6 +95,8 @@ def test_a_runs_last_ranker(ranker, world_dir, tmp_path):
         (",".join(NAMES) + "\n" + ",".join(["nan"] * len(NAMES)), "'nan' is no finite number"),
         (",".join(NAMES) + "\n1,2\n", "row 1, column user_2: None is no finite number"),
         (",".join(NAMES) + "\n", "holds no states"),
+        (",".join(NAMES) + "\n" + "1" * 200_000 + "\n", "is no CSV behind line 1"),
+        (",".join(NAMES) + "\n" + "1," * len(NAMES) + "1\n", "row 1 has more fields"),
     ],
 )
 def test_a_bad_file_is_named_by_row_and_column(ranker, tmp_path, capfd, content, words):

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.dsl.components.common.resolver import Resolver
@@ -22,6 +23,7 @@ from tfx.types.standard_artifacts import Examples
 from datasets.errors import DataError
 from pipelines import local_runner
 from pipelines.errors import StageError, UserError
+from pipelines.local_pipeline import local_pipeline
 from pipelines.local_runner import PROGRESS_LOGGER, SilentObserver
 
 
@@ -38,6 +40,18 @@ def Consumer(numbers: InputArtifact[Examples], total: OutputArtifact[Examples]):
     if len(values) == 13:
         raise DataError("numbers.txt: row 13: unlucky; drop the row")
     Path(total.uri, "total.txt").write_text(str(sum(map(int, values))))
+
+
+def test_a_root_that_looks_like_a_pattern_is_none(tmp_path):
+    root = tmp_path / "run [v2]" / "pipeline"
+    producer = Producer(count=5)
+    pipeline = local_pipeline(
+        "odd", [producer], root=root, metadata=tmp_path / "metadata.db", beam_pipeline_args=()
+    )
+    uri = local_runner.run(pipeline, SilentObserver()).output("Producer", "numbers").uri
+    [file] = tf.io.gfile.glob(os.path.join(uri, "*.txt"))
+    assert Path(file).read_text().split() == list("01234")
+    assert [path.name for path in root.rglob("numbers.txt")] == ["numbers.txt"]
 
 
 class Recorder(SilentObserver):

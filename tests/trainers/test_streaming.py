@@ -35,7 +35,7 @@ def deliver(directory, name, sessions=6, seed=0):
 
 @pytest.fixture
 def arriving(tmp_path):
-    directory = tmp_path / "interactions"
+    directory = tmp_path / "interactions [nov]"
     directory.mkdir()
     TransitionManifest(SPEC, {}, 1, 2).write(str(directory))
     return directory
@@ -91,13 +91,13 @@ def test_a_killed_stream_ends_as_if_it_had_not_been(arriving, tmp_path, capacity
         deliver(arriving, f"{number}.gz", seed=number)
     whole = StreamingTrainer(str(arriving), str(tmp_path / "whole"), config)
     run(whole)
-    killed = StreamingTrainer(str(arriving), str(tmp_path / "killed"), config)
+    killed = StreamingTrainer(str(arriving), str(tmp_path / "killed [v2]"), config)
     list(killed.feed("0.gz"))
     sessions = killed.feed("1.gz")
     for _ in range(3):
         next(sessions)
     # The last checkpoint was after session 8, in the middle of a file.
-    resumed = StreamingTrainer(str(arriving), str(tmp_path / "killed"), config)
+    resumed = StreamingTrainer(str(arriving), str(tmp_path / "killed [v2]"), config)
     assert (resumed.state.sessions, resumed.state.file) == (8, "1.gz")
     run(resumed)
     assert resumed.state.sessions == whole.state.sessions == 18

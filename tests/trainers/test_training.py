@@ -70,7 +70,7 @@ def run(directory: Path, config: TrainingConfig, **overrides) -> TrainingResult:
         "train_data": data(),
         "validation_data": data(seed=1),
         "config": config,
-        "checkpoint_dir": str(directory / "checkpoints"),
+        "checkpoint_dir": str(directory / "checkpoints [v2]"),
         "log_dir": str(directory / "logs"),
     }
     return train(**{**arguments, **overrides})
@@ -204,7 +204,7 @@ def test_the_same_seed_gives_the_same_history(tmp_path):
 @pytest.mark.slow
 def test_a_killed_training_resumes_after_its_last_epoch(tmp_path):
     process = subprocess_of(f"interrupted_run(pathlib.Path({str(tmp_path)!r}))")
-    state = tmp_path / "checkpoints" / "state.json"
+    state = tmp_path / "checkpoints [v2]" / "state.json"
     try:
         deadline = time.monotonic() + 120
         while not (state.exists() and len(json.loads(state.read_text())["state"]["history"]) >= 2):

@@ -290,6 +290,13 @@ def test_a_bad_row_of_parquet_is_quarantined(tmp_path):
     ]
 
 
+def test_records_that_are_all_bad_are_refused_by_their_reason(tmp_path):
+    batch = random_batch()
+    parquet_of(batch, tmp_path / "data.parquet", state=[[1.0]] * batch.size)
+    with pytest.raises(DataError, match="state has 1 values instead of 5"):
+        load_transitions(str(tmp_path / "data.parquet"), SPEC, max_bad_share=1.0)
+
+
 def test_a_useless_parquet_file_is_refused(tmp_path):
     path = tmp_path / "data.parquet"
     path.write_bytes(b"PAR1 no")

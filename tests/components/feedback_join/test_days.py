@@ -106,7 +106,7 @@ def run(root, day, config=HOURS, **kwargs):
 
 def rows(root, *numbers):
     paths = [path for day in numbers for path in (root / "served").glob(f"day-{day}/*.parquet")]
-    return pl.concat([pl.read_parquet(path) for path in paths])
+    return pl.concat([pl.read_parquet(path, glob=False) for path in paths])
 
 
 def contents(root, day):

@@ -155,11 +155,17 @@ class Clock:
         return self.now
 
 
+def joined_rows(directory):
+    parts = [pl.read_parquet(path, glob=False) for path in sorted(directory.glob("*.parquet"))]
+    return pl.concat(parts).sort("request_id")
+
+
 @pytest.fixture
 def logs(tmp_path):
     """30 sessions of 3 requests an hour apart, one request in three clicked; and a last one."""
     clock = Clock()
-    with InteractionLogger(tmp_path / "log", rows_per_file=20, now_ms=clock) as log:
+    directory = tmp_path / "served [nov], *?"
+    with InteractionLogger(directory / "log", rows_per_file=20, now_ms=clock) as log:
         for session in range(30):
             for step in range(3):
                 name = f"{session}-{step}"
@@ -170,7 +176,7 @@ def logs(tmp_path):
                     log.log_feedback(name, {"click": 1.0, "watch_s": 4.0})
             clock.now += 60 * MINUTE
         log.log_request(RequestContext("last", "s", "u", 0, "policy"), ranking(), 0, 10.0)
-    return tmp_path
+    return directory
 
 
 def test_beam_writes_what_interaction_gen_reads(logs):
@@ -213,6 +219,19 @@ def test_bad_rows_are_listed_and_too_many_stop_the_join(logs):
     assert "none of the feedbacks" in (logs / "strict.quarantine.csv").read_text()
 
 
+def test_an_id_that_is_not_utf8_does_not_end_the_join(logs):
+    [path] = sorted((logs / "log" / "requests").glob("*.parquet"))[:1]
+    table = pyarrow.parquet.read_table(path)
+    place = table.schema.get_field_index("user_id")
+    values = [b"\xff", *(value.encode() for value in table["user_id"].to_pylist()[1:])]
+    bytes_ = pyarrow.array(values)
+    text = pyarrow.Array.from_buffers(pyarrow.string(), len(values), bytes_.buffers())
+    pyarrow.parquet.write_table(table.set_column(place, "user_id", text), path)
+    summary = join_feedback(str(logs / "log"), str(logs / "joined"), CONFIG)
+    assert summary.joined == 90
+    assert joined_rows(logs / "joined")["user_id"].to_list().count("\\xff") == 1
+
+
 @pytest.mark.parametrize("unit", ["us", "ns"])
 def test_logs_with_timestamps_of_another_unit_are_joined_alike(logs, unit):
     plain = join_feedback(str(logs / "log"), str(logs / "plain"), CONFIG)
@@ -223,9 +242,7 @@ def test_logs_with_timestamps_of_another_unit_are_joined_alike(logs, unit):
         typed = table.set_column(place, "timestamp_ms", times)
         pyarrow.parquet.write_table(typed, path, version="2.6")
     assert join_feedback(str(logs / "log"), str(logs / "typed"), CONFIG) == plain
-    joined = [
-        pl.read_parquet(logs / name / "*.parquet").sort("request_id") for name in ("plain", "typed")
-    ]
+    joined = [joined_rows(logs / name) for name in ("plain", "typed")]
     assert joined[0].equals(joined[1])
 
 
@@ -291,9 +308,7 @@ def test_every_runner_joins_the_same(logs, runner):
         found = join_feedback(str(logs / "log"), str(logs / "there"), config, arguments)
     assert found == expected
     assert found.joined == 90
-    one, other = (
-        pl.read_parquet(logs / name / "*.parquet").sort("request_id") for name in ("here", "there")
-    )
+    one, other = (joined_rows(logs / name) for name in ("here", "there"))
     assert one.equals(other)
     bad = [(logs / name / "quarantine.csv").read_text() for name in ("here", "there")]
     assert bad[0] == bad[1]

@@ -74,7 +74,7 @@ def generate(tmp_path):
 @pytest.fixture
 def shop(tmp_path):
     """A small shop in RetailRocket's layout: 40 sessions of 3 events, an hour apart."""
-    directory = tmp_path / "shop"
+    directory = tmp_path / "shop [nov], *?"
     directory.mkdir()
     lines = ["timestamp,visitorid,event,itemid,transactionid"]
     for session in range(40):

@@ -65,7 +65,7 @@ def test_a_label_of_two_is_quarantined(generate, tmp_path):
 
 def parquet_shop(shop, unit="us", **changes):
     """The shop's events as Parquet, with a real timestamp."""
-    events = pl.read_csv(shop / "events.csv")
+    events = pl.read_csv(shop / "events.csv", glob=False)
     times = pl.col("timestamp").cast(pl.Datetime("ms")).cast(pl.Datetime(unit))
     (shop / "events.csv").unlink()
     events.with_columns(times, **changes).write_parquet(shop / "events.parquet")
@@ -100,6 +100,53 @@ def test_too_many_bad_rows_stop_the_run_and_are_kept(generate, shop, tmp_path):
     assert generate(shop, max_bad_rows=0.05).summary.files
 
 
+@pytest.mark.parametrize("limit", [0.01, 1.0])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("2014-04-07T10:51:09.277Z,1,view,10,", "timestamp: not a time"),
+        ("1430600000,1,view,10,", "is it in s"),
+        ("1430600000000,1.5,view,10,", "visitorid: not an integer"),
+        ("1430600000000,1,view,10,,", "6 fields where the header has 5"),
+        ('1430600000000,1,"view" x,10,', "a quote opens a field"),
+    ],
+)
+def test_a_log_whose_rows_are_all_bad_is_refused_by_its_reason(
+    generate, tmp_path, change, reason, limit
+):
+    header = "timestamp,visitorid,event,itemid,transactionid"
+    (tmp_path / "events.csv").write_text("\n".join([header, *[change] * 500]) + "\n")
+    with pytest.raises(DataError) as caught:
+        generate(tmp_path, max_bad_rows=limit)
+    message = str(caught.value)
+    assert "events.csv" in message
+    assert "500 x " in message
+    assert reason in message
+    quarantine = message.rpartition(" in ")[2]
+    assert len(Path(quarantine).read_text().splitlines()) == 501
+
+
+def test_a_side_tables_reasons_are_not_put_down_to_the_log(generate, shop):
+    (shop / "category_tree.csv").write_text("categoryid,parentid\n" + "1,2\n2,3,4\n" * 5)
+    with pytest.raises(DataError, match=r"category_tree\.csv: .*3 fields") as caught:
+        generate(shop)
+    assert "events.csv" not in str(caught.value)
+
+
+def test_a_log_that_repeats_one_row_is_told_so(generate, tmp_path):
+    header = "timestamp,visitorid,event,itemid,transactionid"
+    row = "1430600000000,1,view,10,"
+    (tmp_path / "events.csv").write_text("\n".join([header, *[row] * 50]) + "\n")
+    with pytest.raises(DataError, match=r"50 rows were read.*49 of them repeat"):
+        generate(tmp_path)
+
+
+def test_a_long_text_in_the_quarantine_can_be_read_again(generate, shop):
+    append(shop, "x,1,view,10," + "y" * 200_000, *["1430600000000,1,view,10,z"] * 200)
+    [reject] = rejected(generate(shop))
+    assert reject["reason"] == "timestamp: not a time"
+
+
 @pytest.mark.slow
 def test_one_user_with_100_000_impressions(generate, shop):
     append(shop, *[f"{1430600000000 + i * 100},77,view,{i % 91}," for i in range(100_000)])
@@ -116,7 +163,7 @@ def test_one_user_with_100_000_impressions(generate, shop):
         (b"", "is empty"),
         (b"timestamp,visitorid,event\n", "missing column 'itemid'"),
         (b"timestamp;visitorid;event;itemid\n1;2;view;3\n", "semicolons"),
-        (b"timestamp,visitorid,event,itemid\n", "more data"),
+        (b"timestamp,visitorid,event,itemid\n", r"more data\. 0 rows were read from .*events\.csv"),
         (b"\xff\xfe,visitorid\n", "not UTF-8"),
     ],
 )

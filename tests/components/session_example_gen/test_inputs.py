@@ -93,7 +93,7 @@ def test_files_in_folders_below_the_data_directory_are_looked_at(tmp_path):
     for part in (1, 2):
         (tmp_path / f"part-{part}").mkdir()
         (tmp_path / f"part-{part}" / "events.csv").write_text("timestamp\n")
-    found = input_files(spec, [str(tmp_path)]).all
+    found = input_files(spec, str(tmp_path), [""]).all
     assert [os.path.relpath(path, tmp_path) for path in found] == [
         "part-1/events.csv",
         "part-2/events.csv",

@@ -50,11 +50,15 @@ def test_each_impression_becomes_an_example_with_its_sessions_length():
 def test_the_executor_flattens_the_named_split(tmp_path):
     rng = np.random.default_rng(0)
     examples = standard_artifacts.Examples()
-    examples.uri, examples.split_names, examples.span = str(tmp_path / "in"), '["train","test"]', 3
+    examples.uri, examples.split_names, examples.span = (
+        str(tmp_path / "in [v2]"),
+        '["train","test"]',
+        3,
+    )
     total = 0
     for split in ("train", "test"):
-        os.makedirs(tmp_path / "in" / f"Split-{split}")
-        path = str(tmp_path / "in" / f"Split-{split}" / "data.gz")
+        os.makedirs(tmp_path / "in [v2]" / f"Split-{split}")
+        path = str(tmp_path / "in [v2]" / f"Split-{split}" / "data.gz")
         with tf.io.TFRecordWriter(path, "GZIP") as writer:
             for user in range(50):
                 length = int(rng.integers(1, 6))
