@@ -20,7 +20,7 @@ def cut(data, ends):
     return [data[start:end] for start, end in zip(starts, ends, strict=bool(len(ends)))]
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(FILES)
 @example(b'1,"open\n2,b\n3,c\n')
 @example(b'1,"a"b\n2,"c"\r')
@@ -31,7 +31,7 @@ def test_records_are_those_of_a_reader_by_characters(data):
     assert found == records_of(data)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(FILES, st.integers(0, 60))
 @example(b'1,"a""b"\n', 5)
 @example(b'1,"a"\r\n', 6)
@@ -47,7 +47,7 @@ def test_what_is_found_in_a_part_is_what_is_found_in_the_file(data, size):
     ("quoting", "end"),
     [(csv.QUOTE_MINIMAL, "\r\n"), (csv.QUOTE_ALL, "\r\n"), (csv.QUOTE_ALL, "\n")],
 )
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     rows=st.lists(
         st.lists(st.text(st.sampled_from('a,"\n\r é'), max_size=6), min_size=2, max_size=2),

@@ -15,7 +15,7 @@ from datasets.file_names import literal, name_of, pattern_free
 NAMES = st.text(st.sampled_from("[]*?!^-ab1,{} é#%"), min_size=1, max_size=8)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(NAMES)
 @example("run [v2]")
 @example("[!a]")

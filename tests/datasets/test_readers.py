@@ -174,7 +174,7 @@ def test_an_odd_text_is_kept_whole(tmp_path, text, end):
     assert rejects.is_empty()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     rows=st.lists(
         st.one_of(
