@@ -69,7 +69,7 @@ def test_cut_anywhere_the_logs_are_joined_as_one(events, cuts):
     assert left[0].sort("request_id").equals(left[1].sort("request_id"))
 
 
-def write_day(logs, day, minutes=30, prefix="r", liked_after=20):
+def write_day(logs, day, minutes=30, prefix="r", liked_after=20, with_watch_times=False):
     """A request every so many minutes, each liked later; what comes after midnight is in the next
     day's folder, as a service writes it."""
     events = []
@@ -83,7 +83,8 @@ def write_day(logs, day, minutes=30, prefix="r", liked_after=20):
                 continue
             clock[0] = at
             if kind == "like":
-                log.log_feedback(f"{prefix}{number}", {"like": 1.0})
+                watched = {"watch_s": 1.0 + number % 5} if with_watch_times else {}
+                log.log_feedback(f"{prefix}{number}", {"like": 1.0, **watched})
             else:
                 # A session of ten, some of which go on after midnight.
                 context = RequestContext(

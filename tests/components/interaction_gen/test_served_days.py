@@ -16,7 +16,8 @@ SPEC = TransitionSpec(3, ("a", "b"), NAMES, 2)
 def served(tmp_path_factory):
     root = tmp_path_factory.mktemp("days")
     for day in (1, 2, 3):
-        write_day(root / "logs", day)
+        # Rewards that are all the same are refused: there is nothing to learn from them.
+        write_day(root / "logs", day, with_watch_times=True)
         join_feedback(str(root / "logs" / f"day-{day}"), str(root / "served" / f"day-{day}"), HOURS)
     return root / "served"
 
