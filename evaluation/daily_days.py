@@ -41,6 +41,9 @@ class Day:
       reason: Why it was refused or failed, in full.
       stage: The stage that failed.
       sessions: Of its log.
+      impressions: Of its log, without the duplicates.
+      checks: How many figures were compared with those of the last day that passed.
+      nearest: The one of them that came nearest to its bar, in words.
       statistics: URI of its log's statistics.
       window: Days whose logs the models were trained on.
       served_window: Days whose served requests the policy was trained on; none where it learned
@@ -60,6 +63,9 @@ class Day:
     reason: str = ""
     stage: str = ""
     sessions: int = 0
+    impressions: int = 0
+    checks: int = 0
+    nearest: str = ""
     statistics: str = ""
     window: tuple[int, ...] = ()
     served_window: tuple[int, ...] = ()

@@ -16,6 +16,7 @@ from pipelines.commands.backbones import backbones_command
 from pipelines.commands.closed_loop import closed_loop_command
 from pipelines.commands.compare import compare_command
 from pipelines.commands.compile import compile_command
+from pipelines.commands.cut_days import cut_days_command
 from pipelines.commands.daily import daily_command
 from pipelines.commands.datasets import datasets_command
 from pipelines.commands.experiment import experiment_command
@@ -47,6 +48,7 @@ _COMMANDS = (
     explain_command,
     join_feedback_command,
     compare_command,
+    cut_days_command,
     daily_command,
     closed_loop_command,
     compile_command,

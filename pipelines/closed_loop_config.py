@@ -31,6 +31,8 @@ class ClosedLoopConfig:
       value_sessions: Sessions on whose truth rankers are compared.
       drift_threshold: How far a day may move. The first served day moves far: another policy chose
         what it shows.
+      label_drift: By what factor a label's odds may change, for the same reason.
+      rows_drift: By what factor a day's impressions may change: day 0 is a log of weeks.
       poisoned_day: A day whose log is damaged on purpose; None for none.
       seed: Of everything random.
     """
@@ -47,6 +49,8 @@ class ClosedLoopConfig:
     train_steps: int = 1000
     value_sessions: int = 1000
     drift_threshold: float = 0.5
+    label_drift: float = 4.0
+    rows_drift: float = 10.0
     poisoned_day: int | None = None
     seed: int = 0
 
@@ -105,4 +109,6 @@ class ClosedLoopConfig:
             ),
             served_dir=str(self.served),
             drift_threshold=self.drift_threshold,
+            label_drift=self.label_drift,
+            rows_drift=self.rows_drift,
         )

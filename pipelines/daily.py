@@ -176,8 +176,16 @@ def _checked(
         config.ranking.beam_pipeline_args,
         config.ranking.enable_cache,
     )
-    statistics, sessions = check_day(pipeline, observer)
-    day = dataclasses.replace(day, status="failed", statistics=statistics, sessions=sessions)
+    checked = check_day(pipeline, observer)
+    day = dataclasses.replace(
+        day,
+        status="failed",
+        statistics=checked.statistics,
+        sessions=checked.sessions,
+        impressions=checked.impressions,
+        checks=len(checked.comparisons),
+        nearest=checked.comparisons[0].figure() if checked.comparisons else "",
+    )
     newest = state.newest_done
     if newest is None or newest < day.span:
         return day

@@ -30,7 +30,10 @@ class DailyConfig:
       served_pattern: Files below it, with ``{SPAN}`` in a folder's name.
       window: Days that models are trained on: BatchRL-MTF section 3.4 takes the last three.
       drift_threshold: How far a column's distribution may move from one day to the next, in
-        (0, 1]; None is the default of ``DriftThresholds``.
+        (0, 1], beyond what the days' samples show by chance; None is the default of
+        ``DriftThresholds``, as of the next two.
+      label_drift: By what factor the odds of a binary label may change.
+      rows_drift: By what factor the number of impressions may change.
     """
 
     ranking: RankingPipelineConfig
@@ -39,6 +42,8 @@ class DailyConfig:
     served_pattern: str = "day-{SPAN}/*.parquet"
     window: int = 3
     drift_threshold: float | None = None
+    label_drift: float | None = None
+    rows_drift: float | None = None
 
     def __post_init__(self) -> None:
         require(self.window >= 1, f"--window must be at least 1 day, got {self.window}")
@@ -55,6 +60,15 @@ class DailyConfig:
             self.drift_threshold is None or 0 < self.drift_threshold <= 1,
             f"--drift-threshold is a distance from 0 to 1, got {self.drift_threshold}",
         )
+        for flag, factor in (
+            ("--label-drift", self.label_drift),
+            ("--rows-drift", self.rows_drift),
+        ):
+            require(
+                factor is None or 1 < factor < float("inf"),
+                f"{flag} is a factor above 1, got {factor}",
+                "1.25 lets odds or rows grow by a quarter or fall by a fifth",
+            )
 
     @property
     def output_dir(self) -> str:
@@ -71,9 +85,13 @@ class DailyConfig:
         """How far a day may move. Imports TFX."""
         from components.strict_distribution_validator.comparators import DriftThresholds
 
-        if self.drift_threshold is None:
-            return DriftThresholds()
-        return DriftThresholds(self.drift_threshold, self.drift_threshold)
+        asked = {
+            "jensen_shannon": self.drift_threshold,
+            "l_infinity": self.drift_threshold,
+            "label_odds": self.label_drift,
+            "rows": self.rows_drift,
+        }
+        return DriftThresholds(**{name: value for name, value in asked.items() if value})
 
     def check(self) -> None:
         """Checks what does not depend on the day, before anything slow starts.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.components import StatisticsGen, Transform
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base.base_component import BaseComponent
@@ -163,6 +164,20 @@ def write_schema(output: str, text: str) -> str:
     with open(path, "w") as file:
         file.write(text)
     return path
+
+
+def counted_schema(data: DataOptions, counted: Collection[str]) -> str:
+    """:func:`session_schema`, by which statistics count the values of some integers.
+
+    Args:
+      data: The log.
+      counted: Names of these columns.
+    """
+    schema = text_format.Parse(session_schema(data), schema_pb2.Schema())
+    for feature in schema.feature:
+        if feature.name in counted and feature.type == schema_pb2.INT:
+            feature.int_domain.is_categorical = True
+    return text_format.MessageToString(schema)
 
 
 def session_schema(data: DataOptions) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
 from tfx.components import StatisticsGen
@@ -9,19 +10,50 @@ from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGe
 from tfx.orchestration.pipeline import Pipeline
 
 from components.session_example_gen.component import SessionExampleGen
+from components.session_example_gen.config import WHOLE
+from components.session_example_gen.encoding import session_level_columns
 from components.session_example_gen.summary import IngestionSummary
-from components.strict_distribution_validator.comparators import DriftThresholds, validator_config
-from components.strict_distribution_validator.component import StrictDistributionValidator
+from components.strict_distribution_validator.comparators import (
+    ComparisonPlan,
+    DriftThresholds,
+    compared_columns,
+    counted_columns,
+)
+from components.strict_distribution_validator.comparison import Comparison
+from components.strict_distribution_validator.component import (
+    StrictDistributionValidator,
+    read_comparisons,
+    statistics_options,
+)
 from components.strict_example_validator.component import StrictExampleValidator
 from pipelines import local_runner
 from pipelines.code_version import code_version
-from pipelines.data_stages import ingestion_config, session_schema, write_schema
+from pipelines.data_stages import counted_schema, ingestion_config, write_schema
 from pipelines.imported import earlier_statistics
 from pipelines.local_pipeline import local_pipeline
 from pipelines.options import DataOptions
+from pipelines.spans import day_of_span
 
 #: Code that decides what a day's statistics are; an edit elsewhere does not check it again.
 _PACKAGES = ("components", "datasets")
+_VALIDATOR = "StrictDistributionValidator"
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckedDay:
+    """A day whose log passed.
+
+    Attributes:
+      statistics: URI of its statistics.
+      sessions: Its sessions.
+      impressions: Its impressions, without the duplicates.
+      comparisons: With the last day that passed, the nearest to its bar first; none of the first.
+    """
+
+    statistics: str
+    sessions: int
+    impressions: int = 0
+    comparisons: tuple[Comparison, ...] = ()
 
 
 def create_check(
@@ -43,15 +75,21 @@ def create_check(
       enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.
     """
     spec = data.spec()
+    ingestion = ingestion_config(data, os.path.join(output, "quarantine"), code_version(_PACKAGES))
     example_gen = SessionExampleGen(
         data_dir=os.path.abspath(data.data_dir),
-        config=ingestion_config(data, os.path.join(output, "quarantine"), code_version(_PACKAGES)),
+        # A split by time would leave the day's last hours unseen.
+        config=dataclasses.replace(ingestion, split_fractions=WHOLE),
         pattern=data.pattern,
         span=data.span,
     )
-    schema_gen = ImportSchemaGen(schema_file=write_schema(output, session_schema(data)))
+    schema_gen = ImportSchemaGen(
+        schema_file=write_schema(output, counted_schema(data, counted_columns(spec)))
+    )
     schema = schema_gen.outputs["schema"]
-    statistics_gen = StatisticsGen(examples=example_gen.outputs["examples"], schema=schema)
+    statistics_gen = StatisticsGen(
+        examples=example_gen.outputs["examples"], schema=schema, stats_options=statistics_options()
+    )
     statistics = statistics_gen.outputs["statistics"]
     stages = [
         example_gen,
@@ -63,8 +101,12 @@ def create_check(
         validator = StrictDistributionValidator(
             statistics=statistics,
             baseline_statistics=earlier.outputs["result"],
-            config=validator_config(spec, thresholds),
-            include_split_pairs=[("train", "train")],
+            plan=ComparisonPlan(
+                compared_columns(spec),
+                tuple(session_level_columns(spec)),
+                thresholds,
+                day_ms=day_of_span(data.span, spec.utc_offset_hours),
+            ),
         )
         stages += [earlier, validator]
     return local_pipeline(
@@ -77,19 +119,24 @@ def create_check(
     )
 
 
-def check_day(pipeline: Pipeline, observer: local_runner.StageObserver) -> tuple[str, int]:
+def check_day(pipeline: Pipeline, observer: local_runner.StageObserver) -> CheckedDay:
     """Runs the check on this machine.
 
     Args:
       pipeline: Of :func:`create_check`.
       observer: Told about each stage.
 
-    Returns:
-      URI of the day's statistics, and its sessions.
-
     Raises:
       StageError: if the day does not pass.
     """
     result = local_runner.run(pipeline, observer)
     ingested = IngestionSummary.read(result.output("SessionExampleGen", "examples").uri)
-    return result.output("StatisticsGen", "statistics").uri, sum(ingested.sessions.values())
+    compared: list[Comparison] = []
+    if any(node.id == _VALIDATOR for node in pipeline.components):
+        compared = read_comparisons(result.output(_VALIDATOR, "anomalies").uri)
+    return CheckedDay(
+        result.output("StatisticsGen", "statistics").uri,
+        sum(ingested.sessions.values()),
+        sum(ingested.impressions.values()),
+        tuple(compared),
+    )

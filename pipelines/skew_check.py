@@ -14,11 +14,15 @@ from tfx.proto.example_gen_pb2 import Output, SplitConfig
 from components.content_import import ContentImportExampleGen
 from components.session_schema import build_schema
 from components.strict_distribution_validator.comparators import (
+    ComparisonPlan,
     DriftThresholds,
+    counted_columns,
     shown_columns,
-    validator_config,
 )
-from components.strict_distribution_validator.component import StrictDistributionValidator
+from components.strict_distribution_validator.component import (
+    StrictDistributionValidator,
+    statistics_options,
+)
 from datasets.spec import DatasetSpec
 from pipelines import local_runner
 from pipelines.data_stages import write_schema
@@ -50,6 +54,9 @@ def create_skew_check(
     columns = shown_columns(spec)
     schema = schema_pb2.Schema()
     schema.feature.extend(f for f in build_schema(spec).feature if f.name in columns)
+    for feature in schema.feature:
+        if feature.name in counted_columns(spec) and feature.type == schema_pb2.INT:
+            feature.int_domain.is_categorical = True
     schema_gen = ImportSchemaGen(
         schema_file=write_schema(output, text_format.MessageToString(schema))
     )
@@ -61,15 +68,16 @@ def create_skew_check(
         ),
     )
     statistics_gen = StatisticsGen(
-        examples=example_gen.outputs["examples"], schema=schema_gen.outputs["schema"]
+        examples=example_gen.outputs["examples"],
+        schema=schema_gen.outputs["schema"],
+        stats_options=statistics_options(),
     )
     logged = earlier_statistics(statistics)
     assert logged is not None
     validator = StrictDistributionValidator(
         statistics=statistics_gen.outputs["statistics"],
         baseline_statistics=logged.outputs["result"],
-        config=validator_config(spec, thresholds, columns),
-        include_split_pairs=[("train", "train")],
+        plan=ComparisonPlan(columns, thresholds=thresholds, volume=False),
     )
     return local_pipeline(
         "skew-check",

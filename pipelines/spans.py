@@ -53,6 +53,16 @@ def _date(span: int) -> datetime.date | None:
     return date if _YEARS[0] <= date.year < _YEARS[1] else None
 
 
+def day_of_span(span: int, utc_offset_hours: float) -> tuple[int, int] | None:
+    """Begin and end in Unix ms of the day that a number names as a date (YYYYMMDD); else None."""
+    date = _date(span)
+    if date is None:
+        return None
+    zone = datetime.timezone(datetime.timedelta(hours=utc_offset_hours))
+    begin = datetime.datetime(date.year, date.month, date.day, tzinfo=zone).timestamp() * 1000
+    return round(begin), round(begin) + 86_400_000
+
+
 def span_folders(pattern: str, spans: Sequence[int]) -> tuple[str, ...]:
     """The folders of some deliveries, relative to the data directory.
 

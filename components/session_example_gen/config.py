@@ -6,7 +6,11 @@ import dataclasses
 import json
 
 from datasets.registry import load_dataset
+from datasets.sessions import SPLITS
 from datasets.spec import DatasetSpec
+
+#: Shares of train, eval and test that leave everything in train.
+WHOLE = (1.0, 0.0, 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +21,7 @@ class SessionExampleGenConfig:
       dataset: Registry name or ``module:ATTRIBUTE`` of the data set.
       quarantine_dir: Where the rejected rows are written, one CSV per run.
       split_fractions: Shares of sessions in train, eval and test, by session start time (RMTL
-        §3.1.1: 6:2:2).
+        §3.1.1: 6:2:2). ``(1, 0, 0)`` splits nothing: a day that is only looked at is one split.
       max_bad_rows: Share of a file's rows that may be quarantined before the run fails.
       gap_minutes: Overrides the session rule's gap.
       max_session_length: Overrides the session rule's longest session, in impressions.
@@ -40,7 +44,9 @@ class SessionExampleGenConfig:
     description_version: str = ""
 
     def __post_init__(self) -> None:
-        if len(self.split_fractions) != 3 or any(f <= 0 for f in self.split_fractions):
+        if self.split_fractions == WHOLE:
+            pass
+        elif len(self.split_fractions) != 3 or any(f <= 0 for f in self.split_fractions):
             raise ValueError("split fractions must be three positive shares: train, eval, test")
         if abs(sum(self.split_fractions) - 1) > 1e-6:
             raise ValueError(f"split fractions sum to {sum(self.split_fractions)}, not 1")
@@ -57,6 +63,11 @@ class SessionExampleGenConfig:
             changes["max_length"] = self.max_session_length
         rule = dataclasses.replace(spec.session_rule, **changes)
         return dataclasses.replace(spec, session_rule=rule)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that are written."""
+        return SPLITS[:1] if self.split_fractions == WHOLE else SPLITS
 
     def to_json(self) -> str:
         """Canonical JSON."""

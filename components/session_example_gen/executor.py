@@ -23,7 +23,6 @@ from components.session_example_gen.inputs import Driver, delivery_folders, inpu
 from datasets import joins, readers
 from datasets.errors import DataError, data_error_in
 from datasets.file_names import name_of
-from datasets.sessions import SPLITS
 from datasets.spec import DatasetSpec, SideTable
 
 _LOG_BYTES_PER_SHARD = 32 << 20
@@ -39,7 +38,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         output_dict: dict[str, list],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes ``Split-train``, ``Split-eval``, ``Split-test`` and ``ingestion.json``.
+        """Writes the folder of each split and ``ingestion.json``.
 
         Args:
           input_dict: Empty.
@@ -78,7 +77,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         result = summary.summarise(counts, config, plan.notes, plan.table_files)
         gaps.check_tables(result.joined, plan.table_files)
         result.write(artifact.uri)
-        artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        artifact.split_names = artifact_utils.encode_split_names(list(config.splits))
         artifact.set_string_custom_property("code_version", config.code_version)
         artifact.set_string_custom_property("dataset", config.dataset)
         artifact.set_string_custom_property("description_version", config.description_version)

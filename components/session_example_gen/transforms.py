@@ -15,6 +15,7 @@ import polars as pl
 from apache_beam import pvalue
 
 from components.session_example_gen import encoding
+from components.session_example_gen.config import WHOLE
 from components.session_example_gen.counts import NO_SPLITS, Counts
 from datasets import joins, readers, sessions, validation
 from datasets.errors import DataError, fenced
@@ -23,6 +24,8 @@ from datasets.spec import Column, DatasetSpec, SideTable
 ROWS, REJECTS, COUNTS = "rows", "rejects", "counts"
 #: Keys of a bucket to show where a side table meets nothing.
 _EXAMPLES = 3
+#: A second after any that a log may hold.
+_NEVER = validation.LATEST_MS
 
 
 def bucket_of(keys: pl.Series, buckets: int) -> np.ndarray:
@@ -210,6 +213,9 @@ def boundaries_from(
     Where there are none, why is a tagged count for the executor, which knows what was read and
     what of it was bad; an error raised here would speak before that.
     """
+    if fractions == WHOLE and starts[0].size:
+        yield _NEVER, _NEVER
+        return
     try:
         yield sessions.split_boundaries(*starts, fractions)
     except DataError as error:

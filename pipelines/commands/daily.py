@@ -75,7 +75,19 @@ from pipelines.progress import stage_progress
 @click.option(
     "--drift-threshold",
     type=float,
-    help="How far a column's distribution may move in a day, from 0 to 1.  [default: 0.1]",
+    help="How far a column's distribution may move in a day, from 0 to 1, beyond what samples of "
+    "that size show by chance.  [default: 0.05 for numbers and the hour, 0.1 for shares]",
+)
+@click.option(
+    "--label-drift",
+    type=float,
+    help="By what factor the odds of a binary label may change in a day, likewise.  "
+    "[default: 1.25]",
+)
+@click.option(
+    "--rows-drift",
+    type=float,
+    help="By what factor the number of impressions may change in a day.  [default: 1.5]",
 )
 @click.option(
     "--max-bad-rows",
@@ -203,4 +215,6 @@ def _config(values: dict[str, Any]) -> DailyConfig:
         served_pattern=values["served_pattern"],
         window=values["window"],
         drift_threshold=values["drift_threshold"],
+        label_drift=values["label_drift"],
+        rows_drift=values["rows_drift"],
     )

@@ -112,7 +112,7 @@ def synthesize_command(
         console.print(f"{output_dir} already holds this data set", soft_wrap=True)
     console.print(_describe(summary))
     if days_dir is not None:
-        from datasets.synthetic.deliveries import deliver_by_day
+        from datasets.deliveries import deliver_by_day
 
         with console.status("cutting the log into days"):
             days = deliver_by_day(load_dataset(f"synthetic-{profile}"), output_dir, days_dir)

@@ -14,6 +14,9 @@ DAYS = [
         1,
         "done",
         sessions=207,
+        impressions=1304,
+        checks=46,
+        nearest="'click': factor of the odds 1.1, bar 1.4",
         window=(1,),
         ranking=Model("m1", True, "serving/ranking/1", {"click AUC": 0.61, "like AUC": 0.55}),
         policy=Model("p1", True, "serving/ranker/1", {"conservative": 4.2}),
@@ -36,7 +39,8 @@ def test_the_terminal_shows_outcomes_and_reasons():
     stream = io.StringIO()
     Console(file=stream, width=140).print(render_days(DAYS))
     text = stream.getvalue()
-    assert re.search(r"1\s+done\s+207", text)
+    assert re.search(r"1\s+done\s+1,304\s+207", text)
+    assert "day 1, 46 comparisons, nearest: 'click': factor of the odds 1.1, bar 1.4" in text
     assert "pushed, click AUC 0.61" in text
     assert "day 2: there is no log of day 2" in text
     assert "day 3, ranking model not blessed: click AUC fell by 0.09" in text
@@ -46,6 +50,7 @@ def test_the_page_names_the_ranker_that_serves_and_escapes_what_it_is_told(tmp_p
     text = write_daily_report(tmp_path, DAYS).read_text()
     assert "The ranker of day 1" in text
     assert "serving/ranker/1" in text
+    assert "46: &#39;click&#39;: factor of the odds 1.1, bar 1.4" in text
     assert "&lt;days/day-2&gt;" in text
     assert "data:image/png;base64," in text
     assert not list((tmp_path / "daily").glob("*.partial"))

@@ -6,12 +6,15 @@ import types
 
 import pytest
 
+from components.strict_distribution_validator.comparators import DriftThresholds
+from components.strict_distribution_validator.comparison import Comparison
 from datasets.errors import DataError
 from pipelines import daily
 from pipelines.config import RankingPipelineConfig
 from pipelines.daily import days_to_run, run_days
 from pipelines.daily_config import DailyConfig
 from pipelines.daily_state import DailyState
+from pipelines.day_check import CheckedDay
 from pipelines.errors import StageError, UserError
 from pipelines.fusion_config import FusionPipelineConfig
 from pipelines.local_runner import SilentObserver
@@ -72,7 +75,8 @@ def world(tmp_path, monkeypatch):
     def check_day(span, observer):
         if span in found.bad_logs:
             raise _stage_error("StrictDistributionValidator", DataError(f"day {span} moved"))
-        return f"statistics-{span}", 100 + span
+        compared = Comparison("click", "factor of the odds", 1.1, 1.4, False)
+        return CheckedDay(f"statistics-{span}", 100 + span, 120 + span, (compared,))
 
     def run_ranking(config, observer, command):
         found.ranked.append(config)
@@ -133,6 +137,22 @@ def test_each_day_trains_on_the_last_three_and_begins_where_the_last_ended(world
     assert [c.base_policy for c in world.fused] == ["", "policy-1", "policy-2", "policy-3"]
     assert world.baselines == ["", "statistics-1", "statistics-2", "statistics-3"]
     assert all(config.served is None for config in world.fused)
+
+
+def test_what_a_day_held_and_how_near_it_came_to_a_bar_is_kept(world):
+    world.log(1)
+    [day] = world.run(1)
+    assert (day.sessions, day.impressions, day.checks) == (101, 121, 1)
+    assert day.nearest == "'click': factor of the odds 1.1, bar 1.4"
+
+
+def test_each_flag_sets_its_thresholds(world):
+    assert world.config.thresholds == DriftThresholds()
+    asked = dataclasses.replace(
+        world.config, drift_threshold=0.3, label_drift=2.0, rows_drift=3.0
+    ).thresholds
+    assert (asked.jensen_shannon, asked.l_infinity) == (0.3, 0.3)
+    assert (asked.label_odds, asked.rows) == (2.0, 3.0)
 
 
 def test_a_bad_day_trains_nothing_and_is_left_out_of_later_windows(world):
@@ -313,6 +333,8 @@ def test_what_is_recorded_survives_the_process(world):
         ({"window": 0}, "--window"),
         ({"served_pattern": "*.parquet"}, "--served-pattern"),
         ({"drift_threshold": 2.0}, "--drift-threshold"),
+        ({"label_drift": 1.0}, "--label-drift"),
+        ({"rows_drift": float("inf")}, "--rows-drift"),
     ],
 )
 def test_wrong_settings_name_their_flag(world, change, words):

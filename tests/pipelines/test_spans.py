@@ -7,6 +7,7 @@ import pytest
 from pipelines.spans import (
     at_span,
     available_spans,
+    day_of_span,
     has_span,
     next_span,
     span_folders,
@@ -63,3 +64,11 @@ def test_numbers_follow_each_other_and_dates_as_the_calendar_has_them(first, las
 def test_a_number_that_would_be_a_date_of_an_implausible_year_is_no_date(span):
     assert next_span(span) == span + 1
     assert span_range(span, span + 1) == (span, span + 1)
+
+
+def test_a_number_that_is_a_date_has_its_day_in_the_data_sets_zone():
+    begin, end = day_of_span(20220425, 8.0)
+    assert (begin, end) == (1650816000000, 1650902400000)
+    assert day_of_span(20220425, 0.0)[0] == begin + 8 * 3_600_000
+    assert day_of_span(17, 8.0) is None
+    assert day_of_span(20220431, 8.0) is None

@@ -6,6 +6,7 @@ import os
 import polars as pl
 import pytest
 
+from components.session_example_gen.config import WHOLE
 from datasets.errors import DataError
 from datasets.sessions import SPLITS
 from datasets.spec import joined
@@ -66,6 +67,15 @@ def test_a_delimiter_that_never_occurs_is_noted(generate, tmp_path):
     assert notes == [
         "no impression has more than one value of tags: is '|' the delimiter of its column?"
     ]
+
+
+def test_a_delivery_that_is_only_looked_at_is_one_split(generate, shop):
+    split, whole = generate(shop), generate(shop, split_fractions=WHOLE)
+    assert sorted(whole.sessions("train"), key=_session_id) == sorted(
+        (s for name in SPLITS for s in split.sessions(name)), key=_session_id
+    )
+    assert not whole.sessions("eval") + whole.sessions("test")
+    assert whole.summary.sessions == {"train": 40, "eval": 0, "test": 0}
 
 
 def test_no_session_is_in_two_splits_and_splits_follow_in_time(generate, shop):

@@ -5,9 +5,10 @@ import json
 import polars as pl
 import pytest
 
+from datasets.deliveries import deliver_by_day
+from datasets.errors import DataError
 from datasets.registry import load_dataset
 from datasets.synthetic import SyntheticConfig, synthesize
-from datasets.synthetic.deliveries import deliver_by_day
 from datasets.synthetic.manifest import read_manifest
 
 
@@ -56,3 +57,36 @@ def test_what_is_there_is_not_overwritten(delivered):
     spec, directory, _ = delivered
     with pytest.raises(ValueError, match="not empty"):
         deliver_by_day(spec, directory / "data", directory / "days")
+
+
+LOG = "log_standard_a_to_b_pure.csv"
+
+
+def _log(directory, rows):
+    directory.mkdir()
+    (directory / LOG).write_text("date,time_ms,user_id\n" + "".join(f"{r}\n" for r in rows))
+    return load_dataset("kuairand"), directory
+
+
+def test_days_of_a_column_are_named_by_their_dates(tmp_path):
+    """Its rows of just after midnight carry the day before in `time_ms`: the column decides."""
+    spec, data = _log(
+        tmp_path / "data",
+        ["20220425,1650812741436,1", "2022-04-25,1650817213606,2", "20220427,1650997213606,01"],
+    )
+    days = deliver_by_day(spec, data, tmp_path / "days", dates=True, day_column="date")
+    assert days == (20220425, 20220427)
+    assert len((tmp_path / "days" / "day-20220425" / LOG).read_text().splitlines()) == 3
+    assert (tmp_path / "days" / "day-20220427" / LOG).read_text().endswith(",01\n")
+    by_time = deliver_by_day(spec, data, tmp_path / "by_time", dates=True)
+    assert by_time == (20220424, 20220425, 20220427)
+
+
+def test_a_row_without_a_day_is_named_and_nothing_is_written(tmp_path):
+    spec, data = _log(tmp_path / "data", ["20220425,1650817213606,2", "20229999,soon,1"])
+    for column, words in (("date", "'date'"), ("", "'time_ms'")):
+        with pytest.raises(DataError, match=f"1 row.*{words}.*row 2"):
+            deliver_by_day(spec, data, tmp_path / "days", day_column=column)
+    with pytest.raises(DataError, match="no column 'day'"):
+        deliver_by_day(spec, data, tmp_path / "days", day_column="day")
+    assert not (tmp_path / "days").exists()
