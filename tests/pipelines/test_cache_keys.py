@@ -106,6 +106,8 @@ DAILY = {
     "served_dir": ["served"],
     "served_pattern": ["other-{SPAN}/*.parquet", "--served-dir", "served"],
     "drift_threshold": ["0.5"],
+    "label_drift": ["2"],
+    "rows_drift": ["3"],
     "max_bad_rows": ["0.5"],
     "tasks": ["click"],
     "backbone": ["ple"],
