@@ -86,7 +86,8 @@ def compare(plan: ComparisonPlan, now: Sample, before: Sample) -> list[Compariso
     found = [
         comparison
         for name, kind in plan.columns.items()
-        if kind in by_kind and (comparison := by_kind[kind](plan, name, now, before)) is not None
+        if kind in by_kind
+        for comparison in by_kind[kind](plan, name, now, before)
     ]
     return [*found, *_volume(plan, now, before)] if plan.volume else found
 
@@ -120,24 +121,24 @@ def divergence(first: np.ndarray, second: np.ndarray) -> float:
     return max((relative(first) + relative(second)) / 2, 0.0)
 
 
-def _number(plan: ComparisonPlan, name: str, now: Sample, before: Sample) -> Comparison | None:
+def _number(plan: ComparisonPlan, name: str, now: Sample, before: Sample) -> Iterator[Comparison]:
     shares = cell_shares(now, before, name)
     if shares is None:
-        return None
+        return
     halves = [s.distribution(name).quantile(0.5) for s in (before, now)]  # type: ignore[union-attr]
     detail = f"median {halves[0]:.4g}, now {halves[1]:.4g}"
-    return _divergence(plan, name, shares, (now, before), detail)
+    yield _divergence(plan, name, shares, (now, before), detail)
 
 
-def _hour(plan: ComparisonPlan, name: str, now: Sample, before: Sample) -> Comparison | None:
+def _hour(plan: ComparisonPlan, name: str, now: Sample, before: Sample) -> Iterator[Comparison]:
     first, second = now.counts(name), before.counts(name)
     if first is None or second is None:
-        return None
+        return
     values = sorted(first | second)
     shares = np.array([[_share(c, value) for value in values] for c in (first, second)])
     largest = [max(c, key=c.__getitem__, default="") for c in (second, first)]
     detail = f"the fullest is {largest[0]}, now {largest[1]}"
-    return _divergence(plan, name, shares, (now, before), detail)
+    yield _divergence(plan, name, shares, (now, before), detail)
 
 
 def _divergence(
@@ -151,33 +152,48 @@ def _divergence(
     return Comparison(name, measure, value, bar, value > bar, detail, flag)
 
 
-def _label(plan: ComparisonPlan, name: str, now: Sample, before: Sample) -> Comparison | None:
-    first, second = now.rate(name), before.rate(name)
+def _label(plan: ComparisonPlan, name: str, now: Sample, before: Sample) -> Iterator[Comparison]:
+    first, second = now.label(name), before.label(name)
     if first is None or second is None:
-        return None
-    margin, sizes = plan.thresholds.label_odds, _sizes(plan, name, (now, before))
-    limit = bars.score_limit(plan.level)
-    ratio = bars.odds_ratio((first, second))
+        return
+    sizes = _sizes(plan, name, (now, before))
+    if (known := min(first.known, second.known)) < 1:
+        detail = f"{1 - second.known:.1%} unknown, now {1 - first.known:.1%}"
+        yield _share_of(plan, name, (first.known, second.known), sizes, detail)
+    if first.rate is None or second.rate is None:
+        return
+    margin, limit = plan.thresholds.label_odds, bars.score_limit(plan.level)
+    rates, sizes = (first.rate, second.rate), (sizes[0] * known, sizes[1] * known)
+    ratio = bars.odds_ratio(rates)
     value = 1.0 if math.isnan(ratio) else max(ratio, 1 / ratio if ratio > 0 else math.inf)
-    return Comparison(
+    yield Comparison(
         name,
         "factor of the odds",
         value,
-        bars.odds_bar(margin, second, sizes, plan.level, first >= second),
-        bars.odds_score((first, second), sizes, margin) > limit,
-        f"rate {second:.3%}, now {first:.3%}",
+        bars.odds_bar(margin, rates[1], sizes, plan.level, rates[0] >= rates[1]),
+        bars.odds_score(rates, sizes, margin) > limit,
+        f"rate {rates[1]:.3%}, now {rates[0]:.3%}",
         "--label-drift",
     )
 
 
-def _missing(plan: ComparisonPlan, name: str, now: Sample, before: Sample) -> Comparison | None:
+def _missing(plan: ComparisonPlan, name: str, now: Sample, before: Sample) -> Iterator[Comparison]:
     first, second = now.zeros(name), before.zeros(name)
-    if first is None or second is None:
-        return None
-    value = abs(first - second)
-    sizes = _sizes(plan, name, (now, before))
+    if first is not None and second is not None:
+        sizes = _sizes(plan, name, (now, before))
+        detail = f"{second:.1%} missing, now {first:.1%}"
+        yield _share_of(plan, name, (first, second), sizes, detail)
+
+
+def _share_of(
+    plan: ComparisonPlan,
+    name: str,
+    shares: tuple[float, float],
+    sizes: tuple[float, float],
+    detail: str,
+) -> Comparison:
+    value = abs(shares[0] - shares[1])
     bar = bars.share_bar(plan.thresholds.l_infinity, sizes, plan.level)
-    detail = f"{second:.1%} missing, now {first:.1%}"
     flag = "--drift-threshold"
     return Comparison(name, "change of the share", value, bar, value > bar, detail, flag)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 from tensorflow_metadata.proto.v0 import statistics_pb2
@@ -94,16 +95,16 @@ class Sample:
             return None
         return {b.label: b.sample_count for b in feature.string_stats.rank_histogram.buckets}
 
-    def rate(self, name: str) -> float | None:
-        """Share of 1 among a label's values; None without statistics of it."""
+    def label(self, name: str) -> Label | None:
+        """A binary label's values; None without statistics of them."""
         feature = self.feature(name)
         if feature is None or not (values := _values(feature)):
             return None
-        if (counts := self.counts(name)) is not None:
-            return min(counts.get("1", 0.0) / values, 1.0)
-        if feature.WhichOneof("stats") == "num_stats":
-            return feature.num_stats.mean
-        return None
+        if (counts := self.counts(name)) is None:
+            return None
+        zeros, ones = counts.get("0", 0.0), counts.get("1", 0.0)
+        known = zeros + ones
+        return Label(min(known / values, 1.0), ones / known if known else None)
 
     def zeros(self, name: str) -> float | None:
         """Share of 0 among a number's values; None where they are not numbers."""
@@ -121,6 +122,18 @@ class Sample:
             if histogram.type == _QUANTILES and histogram.buckets:
                 return Distribution.of(histogram)
         return None
+
+
+class Label(NamedTuple):
+    """A binary label's values.
+
+    Attributes:
+      known: Share of impressions whose label is known.
+      rate: Share of 1 among these; None where there are none.
+    """
+
+    known: float
+    rate: float | None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -60,6 +60,12 @@ def passed(days, check):
     return found
 
 
+@pytest.fixture(scope="module")
+def before(days, check):
+    """Statistics of the day before the one that is poisoned."""
+    return check(days, BEFORE, "").statistics
+
+
 def test_no_real_day_is_refused(passed):
     assert len(passed) == 14
     for day in list(passed.values())[1:]:
@@ -143,13 +149,13 @@ POISONS = {
 
 
 @pytest.mark.parametrize("name", POISONS)
-def test_a_poisoned_day_is_refused_by_name(name, days, check, passed, tmp_path):
+def test_a_poisoned_day_is_refused_by_name(name, days, check, before, tmp_path):
     poison, words = POISONS[name]
     folder = tmp_path / f"day-{DAY}"
     shutil.copytree(days / folder.name, folder)
     poison(pl.read_parquet(folder / LOG), days).write_parquet(folder / LOG)
     with pytest.raises(StageError, match=words):
-        check(tmp_path, DAY, passed[BEFORE].statistics)
+        check(tmp_path, DAY, before)
 
 
 @pytest.mark.parametrize(
@@ -159,9 +165,9 @@ def test_a_poisoned_day_is_refused_by_name(name, days, check, passed, tmp_path):
         ("user_features_pure.csv", "'user_active_degree'"),
     ],
 )
-def test_a_day_without_a_table_is_refused(table, words, days, check, passed, tmp_path):
+def test_a_day_without_a_table_is_refused(table, words, days, check, before, tmp_path):
     folder = tmp_path / f"day-{DAY}"
     shutil.copytree(days / folder.name, folder)
     (folder / table).unlink()
     with pytest.raises(StageError, match=words):
-        check(tmp_path, DAY, passed[BEFORE].statistics)
+        check(tmp_path, DAY, before)

@@ -92,6 +92,8 @@ POISONS = {
     "constant": (lambda c: {"watch": c["watch"] * 0 + 8000}, "watch"),
     "other zone": (lambda c: {"hour": (c["hour"] + 8) % 24}, "hour"),
     "missing": (lambda c: {"author_id": c["author_id"] * 0}, "author_id"),
+    "unknown": (lambda c: {"click": 0 * c["click"] - 1}, "click"),
+    "half unknown": (lambda c: {"like": np.where(c["click"], -1, c["like"])}, "like"),
     "half missing": (lambda c: {"author_id": c["author_id"] * (c["click"])}, "author_id"),
 }
 
@@ -101,6 +103,18 @@ def test_what_is_poisoned_and_nothing_else_is_refused(day, name):
     change, column = POISONS[name]
     assert _refused(PLAN, day(1, 20_000, change), day(0, 20_000)) == {column}
     assert _refused(PLAN, day(2, 20_000), day(1, 20_000, change)) == {column}
+
+
+def test_unknown_labels_on_both_days_leave_the_rate_of_the_known(day):
+    def half(columns):
+        known = columns["hour"] % 2 == 0
+        return {"click": np.where(known, columns["click"], -1)}
+
+    assert _refused(PLAN, day(1, 20_000, half), day(0, 20_000, half)) == set()
+    flipped = day(1, 20_000, lambda c: half({**c, "click": 1 - c["click"]}))
+    assert _refused(PLAN, flipped, day(0, 20_000, half)) == {"click"}
+    nothing = day(1, 20_000, lambda c: {"click": 0 * c["click"] - 1})
+    assert _refused(PLAN, nothing, nothing) == {"timestamp_ms"}
 
 
 def test_days_of_other_sizes_and_times_are_refused(day):

@@ -35,7 +35,7 @@ def test_the_effective_sample_is_what_the_spread_of_rates_shows(statistics_of):
     sample = statistics_of(log, ("user_id", "click"))
     assert sample.impressions == sum(map(len, log["click"]))
     assert sample.sessions == len(log["click"])
-    assert sample.rate("click") == pytest.approx(np.concatenate(log["click"]).mean())
+    assert sample.label("click") == (1.0, pytest.approx(np.concatenate(log["click"]).mean()))
     # No larger than it is, and not needlessly small.
     assert 0.6 * shown < sample.size(False, 0.2) < 1.15 * shown
     # Rows are not the sample: they promise far more than there is.
@@ -89,6 +89,14 @@ def test_missing_statistics_are_none(statistics_of):
         sample.zeros("text"),
         sample.zeros("y"),
         sample.distribution("text"),
-        sample.rate("y"),
+        sample.label("y"),
+        sample.label("x"),
     ):
         assert none is None
+
+
+def test_the_rate_of_a_label_is_that_of_its_known_values(statistics_of):
+    labels = {"click": [[1, 0], [-1, 0], [-1, 0]], "pay": [[-1, -1]] * 3}
+    sample = statistics_of(labels, ("click", "pay"))
+    assert sample.label("click") == (pytest.approx(4 / 6), 0.25)
+    assert sample.label("pay") == (0.0, None)
