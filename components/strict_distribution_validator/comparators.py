@@ -48,7 +48,7 @@ class DriftThresholds:
 
     jensen_shannon: float = 0.05
     l_infinity: float = 0.1
-    label_odds: float = 1.25
+    label_odds: float = 1.2
     rows: float = 1.5
     false_alarms: float = 0.01
     user_correlation: float = 0.3

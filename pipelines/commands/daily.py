@@ -81,8 +81,7 @@ from pipelines.progress import stage_progress
 @click.option(
     "--label-drift",
     type=float,
-    help="By what factor the odds of a binary label may change in a day, likewise.  "
-    "[default: 1.25]",
+    help="By what factor the odds of a binary label may change in a day, likewise.  [default: 1.2]",
 )
 @click.option(
     "--rows-drift",
