@@ -89,7 +89,7 @@ def run_closed_loop(
             if day == config.poisoned_day:
                 on_day(day, "its log is damaged on purpose")
                 _poison(config.logs / f"day-{day}" / _LOG_FILE)
-            [trained] = run_days(daily, (day,), observer, on_day)
+            [trained] = run_days(config.daily_of(day), (day,), observer, on_day)
             loop.server.versions.refresh()
             values = loop.values(ranker)
             found.append(loop_day(trained, ranker.span, _policy_arm(served), values, found))

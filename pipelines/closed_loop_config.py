@@ -29,10 +29,10 @@ class ClosedLoopConfig:
       epochs: Of the ranking model.
       train_steps: Of the policy.
       value_sessions: Sessions on whose truth rankers are compared.
-      drift_threshold: How far a day may move. The first served day moves far: another policy chose
-        what it shows.
-      label_drift: By what factor a label's odds may change, for the same reason.
-      rows_drift: By what factor a day's impressions may change: day 0 is a log of weeks.
+      drift_threshold: How far the first served day may move: far, as another policy chose what it
+        shows, and its users come at other hours. Later days have the daily loop's defaults.
+      label_drift: By what factor a label's odds may change on that day, for the same reason.
+      rows_drift: By what factor its impressions may: day 0 is a log of weeks.
       poisoned_day: A day whose log is damaged on purpose; None for none.
       seed: Of everything random.
     """
@@ -77,9 +77,17 @@ class ClosedLoopConfig:
         """Of served requests with their feedback, a folder a day."""
         return self.output_dir / "served"
 
+    def daily_of(self, day: int) -> DailyConfig:
+        """What runs on a served day, from 1."""
+        if day == 1:
+            return self.daily
+        return dataclasses.replace(
+            self.daily, drift_threshold=None, label_drift=None, rows_drift=None
+        )
+
     @functools.cached_property
     def daily(self) -> DailyConfig:
-        """What runs every day."""
+        """What runs on the first days, of which each is of another world than the one before."""
         run = str(self.output_dir / "run")
         return DailyConfig(
             ranking=RankingPipelineConfig(

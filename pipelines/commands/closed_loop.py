@@ -41,7 +41,8 @@ from pipelines.progress import stage_progress
     type=float,
     default=0.5,
     show_default=True,
-    help="How far a day may move; the first served one moves far, as another policy shows items.",
+    help="How far the first served day may move: far, as another policy shows items. Later days "
+    "have the defaults of `mtfx daily`.",
 )
 @click.option("--poisoned-day", type=int, help="Damage this day's log, to see it refused.")
 @seed_option

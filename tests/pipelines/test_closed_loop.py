@@ -20,7 +20,6 @@ def config(tmp_path_factory):
     return ClosedLoopConfig(
         tmp_path_factory.mktemp("loop"),
         days=2,
-        # A day of less than a fifth of the first log's 615 sessions is refused.
         sessions=200,
         users=40,
         pool=60,
@@ -70,8 +69,11 @@ def test_a_service_that_sends_wrong_features_is_named(config, days):
     """The next day, as the first one again, but with every video's length in seconds."""
     for folder in (config.logs, config.served):
         shutil.copytree(folder / "day-1", folder / "day-3")
+    for log in (config.logs / "day-3").glob("log_*.csv"):
+        later = pl.col("time_ms") + 2 * 86_400_000
+        pl.read_csv(log).with_columns(later).write_csv(log)
     tamper(config.served / "day-3" / "shown")
-    [day] = run_days(config.daily, (3,), SilentObserver(), lambda *_: None)
+    [day] = run_days(config.daily_of(3), (3,), SilentObserver(), lambda *_: None)
     assert day.status == "failed"
     assert "duration_ms" in day.reason
     assert day.served_refused
