@@ -240,7 +240,8 @@ def _volume(plan: ComparisonPlan, now: Sample, before: Sample) -> Iterator[Compa
 
 
 def _sizes(plan: ComparisonPlan, name: str, samples: tuple[Sample, Sample]) -> tuple[float, float]:
-    session_level = name in plan.session_level
+    # A session lies in one hour or two, and users keep to theirs.
+    session_level = name in plan.session_level or plan.columns.get(name) == "hour"
     correlation = plan.thresholds.user_correlation
     first, second = (sample.size(session_level, correlation) for sample in samples)
     return first, second

@@ -64,6 +64,19 @@ def test_two_ordinary_days_of_any_size_pass(day, sessions):
         assert not [comparison for comparison in found if comparison.refused]
 
 
+def test_the_hours_of_long_sessions_are_a_sample_of_sessions(statistics_of):
+    def make(seed):
+        hours = np.random.default_rng(seed).integers(0, 24, 200)
+        lists = {"step": [list(range(50))] * 200, "hour": [[int(h)] * 50 for h in hours]}
+        return statistics_of(lists, ("hour",))
+
+    plan = dataclasses.replace(PLAN, columns={"hour": "hour"}, volume=False)
+    strict = dataclasses.replace(DriftThresholds(), jensen_shannon=1e-6)
+    days = [make(seed) for seed in range(12)]
+    for before, now in itertools.pairwise(days):
+        assert _refused(dataclasses.replace(plan, thresholds=strict), now, before) == set()
+
+
 def test_the_largest_value_of_a_day_does_not_move_its_cells(day):
     """It is what TFDV's cells of equal width hang on: here by far more than the margin."""
     before = day(0)
