@@ -30,7 +30,7 @@ def render_days(days: Sequence[Day]) -> RenderableType:
     table = Table(title="Days", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("day", "status"):
         table.add_column(name, no_wrap=True)
-    for name in ("impressions", "sessions", "trained on", "served log of", "minutes"):
+    for name in ("sessions", "trained on", "served log of", "minutes"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("ranking model", "policy"):
         table.add_column(name)
@@ -38,7 +38,6 @@ def render_days(days: Sequence[Day]) -> RenderableType:
         table.add_row(
             str(day.span),
             Text(day.status, style=_STYLES[day.status]),
-            f"{day.impressions:,}" if day.impressions else "",
             f"{day.sessions:,}" if day.sessions else "",
             ", ".join(map(str, day.window)),
             ", ".join(map(str, day.served_window)),
@@ -49,7 +48,8 @@ def render_days(days: Sequence[Day]) -> RenderableType:
     parts: list[RenderableType] = [table]
     for day in shown:
         if day.nearest:
-            parts.append(Text(f"day {day.span}, {day.checks} comparisons, nearest: {day.nearest}"))
+            what = f"{day.impressions:,} impressions, {day.checks} comparisons"
+            parts.append(Text(f"day {day.span}: {what}, nearest to its bar {day.nearest}"))
         if day.reason:
             where = f" (stage {day.stage})" if day.stage else ""
             parts.append(Text(f"day {day.span}{where}: {day.reason}"))
