@@ -7,6 +7,7 @@ recorded. Models begin with the weights of the last blessed ones.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from pipelines.daily_state import DailyState
 from pipelines.day_check import check_day, create_check
 from pipelines.errors import StageError, require
 from pipelines.fusion import run_fusion
+from pipelines.own_process import run_in_own_process
 from pipelines.ranking import run_ranking
 from pipelines.rejoin import rejoin
 from pipelines.skew_check import check_skew, create_skew_check
@@ -43,7 +45,7 @@ def run_days(
     on_day: DayObserver,
     command: str = "",
 ) -> list[Day]:
-    """Runs some days, in order.
+    """Runs some days, in order, each in a process of its own: one for all grew by the day.
 
     Args:
       config: What to run.
@@ -68,7 +70,11 @@ def run_days(
             on_day(span, "has run already with this log; other flags count from the next day on")
             found.append(known)
             continue
-        day = _run_day(config, state, span, files, observer, on_day, command)
+        job = functools.partial(_run_day, config, state, span, files, command)
+        try:
+            day = run_in_own_process(job, observer, on_day)
+        except StageError as error:
+            day = Day(span, "failed", fingerprint=files, reason=str(error))
         state.record(day)
         state.write(config.output_dir)
         found.append(day)
@@ -107,9 +113,9 @@ def _run_day(
     state: DailyState,
     span: int,
     files: str,
+    command: str,
     observer: local_runner.StageObserver,
     on_day: DayObserver,
-    command: str,
 ) -> Day:
     begin = time.monotonic()
     day = Day(span, "refused", fingerprint=files)

@@ -103,6 +103,8 @@ def world(tmp_path, monkeypatch):
             estimates={"conservative": {"value": 1.0}},
         )
 
+    # The stand-ins are in this process only.
+    monkeypatch.setattr(daily, "run_in_own_process", lambda job, *told: job(*told))
     monkeypatch.setattr(daily, "create_check", create_check)
     monkeypatch.setattr(daily, "check_day", check_day)
     monkeypatch.setattr(daily, "run_ranking", run_ranking)
@@ -340,3 +342,15 @@ def test_what_is_recorded_survives_the_process(world):
 def test_wrong_settings_name_their_flag(world, change, words):
     with pytest.raises(UserError, match=words):
         dataclasses.replace(world.config, **change)
+
+
+def test_a_day_whose_process_is_killed_has_failed_and_says_so(world, monkeypatch):
+    def killed(job, *told):
+        raise StageError("", "the process of this day was ended by SIGKILL")
+
+    monkeypatch.setattr(daily, "run_in_own_process", killed)
+    world.log(1, 2)
+    [day] = world.run(1, 2)
+    assert day.status == "failed"
+    assert "SIGKILL" in day.reason
+    assert DailyState.read(world.config.output_dir).days[1] == day
