@@ -40,6 +40,7 @@ COPY models models
 COPY pipelines pipelines
 COPY serving serving
 COPY trainers trainers
+COPY src src
 
 FROM build AS build-cpu
 RUN uv sync --locked --no-dev --no-editable

@@ -15,11 +15,11 @@ from tf_agents.agents import data_converter, tf_agent
 from tf_agents.trajectories import trajectory
 from tf_agents.utils import common
 
-from agents.bcq_policy import BcqPolicy
-from agents.fusion_config import BcqConfig
-from agents.optimizers import adam
-from models.fusion_networks import ActionVae, Perturbation, TwinCritics
-from models.initializers import seed_for
+from mtfx.agents.bcq_policy import BcqPolicy
+from mtfx.agents.fusion_config import BcqConfig
+from mtfx.agents.optimizers import adam
+from mtfx.models.fusion_networks import ActionVae, Perturbation, TwinCritics
+from mtfx.models.initializers import seed_for
 
 
 class BcqInfo(NamedTuple):
@@ -252,7 +252,7 @@ class BcqAgent(tf_agent.TFAgent):
 
 
 def build_bcq(time_step_spec: Any, action_spec: Any, config: BcqConfig, seed: int) -> BcqAgent:
-    """The agent of ``agents.fusion_registry``."""
+    """The agent of ``mtfx.agents.fusion_registry``."""
     return BcqAgent(time_step_spec, action_spec, config, seed=seed)
 
 

@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 from tf_agents.policies import tf_policy
 from tf_agents.trajectories import policy_step
 
-from models.fusion_networks import ActionVae, Perturbation, TwinCritics
+from mtfx.models.fusion_networks import ActionVae, Perturbation, TwinCritics
 
 
 class BcqPolicy(tf_policy.TFPolicy):
@@ -44,7 +44,7 @@ class BcqPolicy(tf_policy.TFPolicy):
           perturbation: P.
           critics: Q_1 and Q_2.
           sampled_actions: n.
-          latent_clip: See :class:`agents.fusion_config.BcqConfig`.
+          latent_clip: See :class:`mtfx.agents.fusion_config.BcqConfig`.
           seed: Of actions that are asked for without a seed.
         """
         super().__init__(time_step_spec, action_spec, automatic_state_reset=False)

@@ -1,9 +1,9 @@
 """What a warm start keeps of a learner's state, and what begins anew: the one list of it.
 
 Whatever learns anything from day to day has an entry. Those of the agents in
-``agents.fusion_registry`` name the variables of their checkpoints, so that a variable that nobody
-has thought of is found (``tests/trainers/test_agent_checkpoint.py``). ``docs/daily-loop.md`` shows
-the list.
+``mtfx.agents.fusion_registry`` name the variables of their checkpoints, so that a variable that
+nobody has thought of is found (``tests/trainers/test_agent_checkpoint.py``). ``docs/daily-loop.md``
+shows the list.
 """
 
 from __future__ import annotations

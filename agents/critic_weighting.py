@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from datasets.spec import Task
-from models.keras import keras
-from models.loss_weighting.base import Batch, LossWeighting
+from mtfx.datasets.spec import Task
+from mtfx.models.keras import keras
+from mtfx.models.loss_weighting.base import Batch, LossWeighting
 
 WeightFunction = Callable[[dict[str, tf.Tensor], tf.Tensor, tf.Tensor], tf.Tensor]
 

@@ -1,7 +1,7 @@
 """Exploration policies of BatchRL-MTF section 3.3: random, action noise, and half of each.
 
 The paper draws from Gaussians and cuts the actions at the bounds; here noise comes from truncated
-normal distributions, so that every logged density is exact: see ``models.action_noise``.
+normal distributions, so that every logged density is exact: see ``mtfx.models.action_noise``.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import math
 
 import tensorflow as tf
 
-from models.action_noise import (
+from mtfx.models.action_noise import (
     NOISE_DEVIATION,
     RANDOM_DEVIATION,
     draw_around,
     truncated_normal_log_density,
 )
-from models.action_policy import ActionPolicy, ActionSample
+from mtfx.models.action_policy import ActionPolicy, ActionSample
 
 
 class Exploration(abc.ABC):
@@ -28,7 +28,7 @@ class Exploration(abc.ABC):
 
     @abc.abstractmethod
     def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
-        """See :class:`models.action_policy.ActionPolicy`; the densities are never NaN."""
+        """See :class:`mtfx.models.action_policy.ActionPolicy`; the densities are never NaN."""
 
     def parts(self, users: tf.Tensor) -> tf.Tensor:
         """Which of ``part_names`` acts for each user, int32 `[batch]`."""
@@ -50,7 +50,7 @@ class _Gaussian(Exploration):
         """Means before truncation, float32 `[batch, action]`; arguments as of ``actions``."""
 
     def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
-        """See :class:`models.action_policy.ActionPolicy`."""
+        """See :class:`mtfx.models.action_policy.ActionPolicy`."""
         seeds = tf.random.split(seed, 2)
         centres = self.centres(states, users, seeds[0])
         return draw_around(centres, self.standard_deviation, seeds[1])
@@ -136,7 +136,7 @@ class MixedExploration(Exploration):
         return tf.cast(tf.strings.to_hash_bucket_fast(keys, 2), tf.int32)
 
     def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
-        """See :class:`models.action_policy.ActionPolicy`."""
+        """See :class:`mtfx.models.action_policy.ActionPolicy`."""
         seeds = tf.random.split(seed, 2)
         first = self._random.actions(states, users, seeds[0])
         second = self._noise.actions(states, users, seeds[1])

@@ -1,4 +1,4 @@
-"""The MLPs of ``models.fusion_networks`` as networks of TF-Agents."""
+"""The MLPs of ``mtfx.models.fusion_networks`` as networks of TF-Agents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 from tf_agents.distributions import utils as distribution_utils
 from tf_agents.networks import network
 
-from models.fusion_networks import StateMlp
+from mtfx.models.fusion_networks import StateMlp
 
 
 class ActorNetwork(network.Network):
@@ -95,7 +95,7 @@ class CriticNetwork(network.Network):
           input_tensor_spec: Observation spec and action spec.
           units: Hidden layers.
           seed: Of the weights; twin critics need two.
-          dropout: See :class:`models.fusion_networks.StateMlp`.
+          dropout: See :class:`mtfx.models.fusion_networks.StateMlp`.
           name: Of the network.
         """
         super().__init__(input_tensor_spec=input_tensor_spec, state_spec=(), name=name)

@@ -1,8 +1,8 @@
 """Hyper-parameters of the agents that learn fusion policies from logs, as plain data.
 
-Each algorithm has its own class; ``agents.fusion_registry`` says which belongs to which name. What
-BatchRL-MTF (Zhang et al., 2022) prints is taken from its section 4.2; it prints nothing about its
-baselines, whose values are those of their own papers.
+Each algorithm has its own class; ``mtfx.agents.fusion_registry`` says which belongs to which name.
+What BatchRL-MTF (Zhang et al., 2022) prints is taken from its section 4.2; it prints nothing about
+its baselines, whose values are those of their own papers.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal, TypeVar, get_args
 
-from models.config_keys import check_keys
-from models.fusion.cells_config import CellsConfig
+from mtfx.models.config_keys import check_keys
+from mtfx.models.fusion.cells_config import CellsConfig
 
 OuterStageName = Literal["actor_critic", "batch_constrained"]
 OUTER_STAGES: tuple[OuterStageName, ...] = get_args(OuterStageName)

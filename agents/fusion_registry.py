@@ -11,10 +11,10 @@ from tf_agents.agents import tf_agent
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from agents.bcq import build_bcq
-from agents.carried_state import BCQ, CQL_SAC, TD3, XMTF, CarriedState
-from agents.cql_sac import build_cql_sac
-from agents.fusion_config import (
+from mtfx.agents.bcq import build_bcq
+from mtfx.agents.carried_state import BCQ, CQL_SAC, TD3, XMTF, CarriedState
+from mtfx.agents.cql_sac import build_cql_sac
+from mtfx.agents.fusion_config import (
     BcqConfig,
     CqlSacConfig,
     FusionAgentConfig,
@@ -22,10 +22,10 @@ from agents.fusion_config import (
     UwacTd3Config,
     XmtfConfig,
 )
-from agents.td3 import build_td3
-from agents.uwac_td3 import build_uwac_td3
-from agents.xmtf import XmtfAgent, xmtf_specs
-from agents.xmtf_batch_constrained import BatchConstrainedXmtfAgent
+from mtfx.agents.td3 import build_td3
+from mtfx.agents.uwac_td3 import build_uwac_td3
+from mtfx.agents.xmtf import XmtfAgent, xmtf_specs
+from mtfx.agents.xmtf_batch_constrained import BatchConstrainedXmtfAgent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class FusionAgentEntry:
       carried: What a warm start keeps of its state, and what begins anew.
       needs_candidates: Whether it learns from the candidates' predictions and has a ``fusion`` of
         its own, of states that its ``normalized`` gives; its observations are then those of
-        ``agents.xmtf.xmtf_specs``, and its actions as many as the predictions.
+        ``mtfx.agents.xmtf.xmtf_specs``, and its actions as many as the predictions.
     """
 
     config: type[FusionAgentConfig]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from agents.config import RmtlConfig
-from models.critics import Critics
-from models.known_labels import known_mask, with_zeros
+from mtfx.agents.config import RmtlConfig
+from mtfx.models.critics import Critics
+from mtfx.models.known_labels import known_mask, with_zeros
 
 
 def critic_loss_weights(
@@ -18,13 +18,13 @@ def critic_loss_weights(
     labels: tf.Tensor,
     actions: tf.Tensor,
 ) -> tf.Tensor:
-    """ω = 1 - λ Q(s, a) (10), or an ablation's; see :class:`agents.config.RmtlConfig`.
+    """ω = 1 - λ Q(s, a) (10), or an ablation's; see :class:`mtfx.agents.config.RmtlConfig`.
 
     Args:
       critics: Asked without dropout.
       config: Which weights, and λ.
       features: By name, `[batch]`.
-      labels: float32 `[batch, task]`, ``datasets.labels.UNKNOWN`` where unknown; such an
+      labels: float32 `[batch, task]`, ``mtfx.datasets.labels.UNKNOWN`` where unknown; such an
         impression's weight is for no loss.
       actions: The actor's predictions, float32 `[batch, task]`.
 

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.agents import tf_agent
 
-from agents.fusion_registry import q_values
-from agents.transition_tensors import (
+from mtfx.agents.fusion_registry import q_values
+from mtfx.agents.transition_tensors import (
     Candidates,
     Transitions,
     TransitionTensors,
@@ -19,7 +19,7 @@ from agents.transition_tensors import (
     experience,
     transition_tensors,
 )
-from datasets.file_names import pattern_free
+from mtfx.datasets.file_names import pattern_free
 
 #: States on which the mean Q of a log line is measured.
 _Q_SAMPLE = 1024
@@ -68,7 +68,7 @@ def train_offline(
     call of TensorFlow.
 
     Args:
-      agent: One of ``agents.fusion_registry.build_agent``.
+      agent: One of ``mtfx.agents.fusion_registry.build_agent``.
       table: The transitions.
       steps: Training steps, those of a killed run of this training included.
       batch_size: Transitions per step.
@@ -147,7 +147,7 @@ def training_loop(
     """A function that makes as many steps as it is told, and gives the means of their losses.
 
     Args:
-      agent: One of ``agents.fusion_registry.build_agent``.
+      agent: One of ``mtfx.agents.fusion_registry.build_agent``.
       data: The transitions; variables where they change.
       batch_size: Transitions per step.
       seed: Of the minibatches.

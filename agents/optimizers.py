@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.keras import keras
+from mtfx.models.keras import keras
 
 
 def adam(learning_rate: float) -> keras.optimizers.legacy.Adam:

@@ -15,14 +15,14 @@ from tf_agents.policies import actor_policy, gaussian_policy
 from tf_agents.trajectories import trajectory
 from tf_agents.utils import common
 
-from agents.config import RmtlConfig
-from agents.loss_weights import critic_loss_weights
-from agents.ranking_network import RankingNetwork
-from models.critics import Critics
-from models.keras import keras
-from models.known_labels import known_mask, with_zeros
-from models.observation import FEATURES, FEEDBACK
-from models.ranking_model import RankingModel
+from mtfx.agents.config import RmtlConfig
+from mtfx.agents.loss_weights import critic_loss_weights
+from mtfx.agents.ranking_network import RankingNetwork
+from mtfx.models.critics import Critics
+from mtfx.models.keras import keras
+from mtfx.models.known_labels import known_mask, with_zeros
+from mtfx.models.observation import FEATURES, FEEDBACK
+from mtfx.models.ranking_model import RankingModel
 
 
 class RmtlInfo(NamedTuple):
@@ -46,7 +46,8 @@ class RmtlAgent(tf_agent.TFAgent):
 
     ``train`` takes transitions of the session MDP and updates the critics (14), the actor as
     ``config.actor_update`` says, and the targets (18). RMTL's schedule (pretrain the actor, freeze
-    it until the critics have converged, retrain it with their weights) is in ``trainers.rmtl``.
+    it until the critics have converged, retrain it with their weights) is in
+    ``mtfx.trainers.rmtl``.
 
     Attributes:
       actor: The actor.
@@ -213,7 +214,7 @@ class RmtlAgent(tf_agent.TFAgent):
     def loss_weights(
         self, features: Mapping[str, tf.Tensor], labels: tf.Tensor, actions: tf.Tensor
     ) -> tf.Tensor:
-        """ω = 1 - λ Q(s, a) (10), or an ablation's; see :class:`agents.config.RmtlConfig`.
+        """ω = 1 - λ Q(s, a) (10), or an ablation's; see :class:`mtfx.agents.config.RmtlConfig`.
 
         Args:
           features: By name, `[batch]`.

@@ -8,10 +8,10 @@ import tensorflow as tf
 from tf_agents.agents.td3 import td3_agent
 from tf_agents.utils import common
 
-from agents.fusion_adapters import ActorNetwork, CriticNetwork
-from agents.fusion_config import Td3Config
-from agents.optimizers import adam
-from models.initializers import seed_for
+from mtfx.agents.fusion_adapters import ActorNetwork, CriticNetwork
+from mtfx.agents.fusion_config import Td3Config
+from mtfx.agents.optimizers import adam
+from mtfx.models.initializers import seed_for
 
 
 class Td3Agent(td3_agent.Td3Agent):
@@ -91,5 +91,5 @@ class Td3Agent(td3_agent.Td3Agent):
 
 
 def build_td3(time_step_spec: Any, action_spec: Any, config: Td3Config, seed: int) -> Td3Agent:
-    """The agent of ``agents.fusion_registry``."""
+    """The agent of ``mtfx.agents.fusion_registry``."""
     return Td3Agent(time_step_spec, action_spec, config, seed=seed)

@@ -8,14 +8,14 @@ import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from models.observation import MASK, PREDICTIONS, STATE
+from mtfx.models.observation import MASK, PREDICTIONS, STATE
 
 #: By how much an action may be out of bounds.
 _ROUNDING = 1e-5
 
 
 class Transitions(Protocol):
-    """Arrays or tensors of N transitions, for example a ``trainers.transition_data`` table.
+    """Arrays or tensors of N transitions, for example a ``mtfx.trainers.transition_data`` table.
 
     For an agent that learns from candidates it also has ``predictions``, float `[N, C, K]`, and
     ``mask``, bool `[N, C]`.

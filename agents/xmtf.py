@@ -15,14 +15,14 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 from tf_agents.utils import common, tensor_normalizer
 
-from agents.fusion_adapters import ActorNetwork, CriticNetwork
-from agents.fusion_config import XmtfConfig
-from agents.optimizers import adam
-from agents.xmtf_inner_stage import InnerStage
-from agents.xmtf_policy import XmtfPolicy
-from models.fusion.formula_free import FormulaFreeFusion
-from models.initializers import seed_for
-from models.observation import MASK, PREDICTIONS, STATE
+from mtfx.agents.fusion_adapters import ActorNetwork, CriticNetwork
+from mtfx.agents.fusion_config import XmtfConfig
+from mtfx.agents.optimizers import adam
+from mtfx.agents.xmtf_inner_stage import InnerStage
+from mtfx.agents.xmtf_policy import XmtfPolicy
+from mtfx.models.fusion.formula_free import FormulaFreeFusion
+from mtfx.models.initializers import seed_for
+from mtfx.models.observation import MASK, PREDICTIONS, STATE
 
 
 class XmtfInfo(NamedTuple):

@@ -17,13 +17,13 @@ from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 from tf_agents.utils import tensor_normalizer
 
-from agents.bcq import BcqAgent
-from agents.bcq_policy import BcqPolicy
-from agents.fusion_config import XmtfConfig
-from agents.xmtf_inner_stage import InnerStage
-from models.fusion.formula_free import FormulaFreeFusion
-from models.initializers import seed_for
-from models.observation import MASK, PREDICTIONS, STATE
+from mtfx.agents.bcq import BcqAgent
+from mtfx.agents.bcq_policy import BcqPolicy
+from mtfx.agents.fusion_config import XmtfConfig
+from mtfx.agents.xmtf_inner_stage import InnerStage
+from mtfx.models.fusion.formula_free import FormulaFreeFusion
+from mtfx.models.initializers import seed_for
+from mtfx.models.observation import MASK, PREDICTIONS, STATE
 
 
 class BatchConstrainedInfo(NamedTuple):
@@ -71,7 +71,7 @@ class BatchConstrainedXmtfPolicy(tf_policy.TFPolicy):
         return self.normalizer.normalize(states, clip_value=5.0)
 
     def greedy_actions(self, states: tf.Tensor, seed: Any = None) -> tf.Tensor:
-        """Actions of states `[batch, S]`, float32 `[batch, K]`; see ``agents.bcq_policy``."""
+        """Actions of states `[batch, S]`, float32 `[batch, K]`; see ``mtfx.agents.bcq_policy``."""
         return self.outer.sampled_best_actions(self.normalized(states), seed)
 
     def _variables(self) -> list[tf.Variable]:
@@ -102,7 +102,7 @@ class BatchConstrainedXmtfAgent(tf_agent.TFAgent):
         """Builds the two stages.
 
         Args:
-          time_step_spec: See ``agents.xmtf.xmtf_specs``.
+          time_step_spec: See ``mtfx.agents.xmtf.xmtf_specs``.
           action_spec: float32 `[K]` in [-1, 1].
           config: Hyper-parameters.
           seed: Of the weights and of all draws.

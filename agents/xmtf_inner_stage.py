@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from agents.fusion_config import TransferName, XmtfConfig
-from models.fusion.formula_free import FormulaFreeFusion
-from models.fusion.monotonic_cells import build_cells
-from models.keras import keras
-from models.pairwise import monotonicity_loss, num_pairs, order_loss, transfer_loss
+from mtfx.agents.fusion_config import TransferName, XmtfConfig
+from mtfx.models.fusion.formula_free import FormulaFreeFusion
+from mtfx.models.fusion.monotonic_cells import build_cells
+from mtfx.models.keras import keras
+from mtfx.models.pairwise import monotonicity_loss, num_pairs, order_loss, transfer_loss
 
 #: Adam's rate in the warm-up. The identity is a plain target that does not move; at xMTF's 2e-4 the
 #: cells needed over 2,000 steps to order 95% of the pairs as it does, at 1e-3 about 1,000.

@@ -10,7 +10,7 @@ from tf_agents.policies import tf_policy
 from tf_agents.trajectories import policy_step
 from tf_agents.utils import tensor_normalizer
 
-from agents.fusion_adapters import ActorNetwork
+from mtfx.agents.fusion_adapters import ActorNetwork
 
 
 class XmtfPolicy(tf_policy.TFPolicy):

@@ -26,11 +26,11 @@ import click
 import numpy as np
 import tensorflow as tf
 
-from agents.fusion_config import BcqConfig, CqlSacConfig, FusionAgentConfig, Td3Config
-from agents.fusion_registry import build_agent
-from agents.offline_training import training_loop
-from agents.transition_tensors import TransitionTensors, transition_tensors
 from benchmarks.ranking_training import Seconds, measure
+from mtfx.agents.fusion_config import BcqConfig, CqlSacConfig, FusionAgentConfig, Td3Config
+from mtfx.agents.fusion_registry import build_agent
+from mtfx.agents.offline_training import training_loop
+from mtfx.agents.transition_tensors import TransitionTensors, transition_tensors
 
 STATE_DIM, ACTION_DIM, HIDDEN = 71, 6, 256
 #: A square matmul of this size is the peak; larger ones are not faster.

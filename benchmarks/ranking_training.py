@@ -24,14 +24,14 @@ import click
 import numpy as np
 import tensorflow as tf
 
-from datasets.spec import Task
-from models.config import ModelConfig
-from models.features import InputFeature
-from models.mtl.registry import BACKBONES
-from models.ranking_model import RankingModel
-from trainers.config import TrainingConfig
-from trainers.input_pipeline import impression_batches
-from trainers.training import build_for_training
+from mtfx.datasets.spec import Task
+from mtfx.models.config import ModelConfig
+from mtfx.models.features import InputFeature
+from mtfx.models.mtl.registry import BACKBONES
+from mtfx.models.ranking_model import RankingModel
+from mtfx.trainers.config import TrainingConfig
+from mtfx.trainers.input_pipeline import impression_batches
+from mtfx.trainers.training import build_for_training
 
 INPUTS = (
     InputFeature("user_id", "categorical", 50_000),

@@ -15,9 +15,6 @@ import tensorflow as tf
 from tf_agents.drivers import dynamic_step_driver
 from tf_agents.replay_buffers import tf_uniform_replay_buffer
 
-from agents.config import RmtlConfig
-from agents.critic_weighting import CriticWeighting
-from agents.rmtl import RmtlAgent
 from benchmarks.ranking_training import (
     INPUTS,
     TASKS,
@@ -26,16 +23,19 @@ from benchmarks.ranking_training import (
     measure,
     write_sessions,
 )
-from environments.session_replay import SessionReplayEnvironment
-from models.config import ModelConfig
-from models.critics import build_critics
-from models.loss_weighting.base import LossWeighting
-from models.ranking_model import RankingModel
-from models.sizes import BACKBONE_NAMES, MODEL_SIZES, model_sizes
-from trainers.config import TrainingConfig
-from trainers.input_pipeline import impression_batches, load_sessions
-from trainers.rmtl import RmtlTrainingConfig, critic_config
-from trainers.training import build_for_training
+from mtfx.agents.config import RmtlConfig
+from mtfx.agents.critic_weighting import CriticWeighting
+from mtfx.agents.rmtl import RmtlAgent
+from mtfx.environments.session_replay import SessionReplayEnvironment
+from mtfx.models.config import ModelConfig
+from mtfx.models.critics import build_critics
+from mtfx.models.loss_weighting.base import LossWeighting
+from mtfx.models.ranking_model import RankingModel
+from mtfx.models.sizes import BACKBONE_NAMES, MODEL_SIZES, model_sizes
+from mtfx.trainers.config import TrainingConfig
+from mtfx.trainers.input_pipeline import impression_batches, load_sessions
+from mtfx.trainers.rmtl import RmtlTrainingConfig, critic_config
+from mtfx.trainers.training import build_for_training
 
 
 @click.command(context_settings={"show_default": True})

@@ -31,9 +31,9 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.offline_rl import PEAK_SIZE, matmul_peak
-from serving.client import GrpcRankerClient
-from serving.load import LoadConfig, run_load
-from serving.messages import (
+from mtfx.serving.client import GrpcRankerClient
+from mtfx.serving.load import LoadConfig, run_load
+from mtfx.serving.messages import (
     EXAMPLES,
     FEATURES,
     RANK_TRANSFORMED,
@@ -41,7 +41,7 @@ from serving.messages import (
     STATE,
     RankingError,
 )
-from serving.warmup import num_candidates, read_warmup
+from mtfx.serving.warmup import num_candidates, read_warmup
 
 SIZES = (100, 500, 1000)
 _TF_SERVING = "tensorflow_model_server"
@@ -195,7 +195,12 @@ def _server(ranker: Path) -> Iterator[tuple[str, int]]:
         command.append(f"--model_base_path={base}")
     else:
         name = "stand-in for TF Serving (Python)"
-        command = [sys.executable, "-m", "serving.stand_in_server", f"--model-base-path={base}"]
+        command = [
+            sys.executable,
+            "-m",
+            "mtfx.serving.stand_in_server",
+            f"--model-base-path={base}",
+        ]
         command += [f"--port={port}", f"--rest-api-port={rest}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -18,7 +18,7 @@ import time
 
 import polars as pl
 
-from datasets.synthetic import SyntheticConfig, synthesize
+from mtfx.datasets.synthetic import SyntheticConfig, synthesize
 
 _GAP_MS = 30 * 60_000
 
@@ -40,11 +40,11 @@ def run_component(data_dir: str, output: str, workers: int) -> int:
     from tfx.types import standard_artifacts
     from tfx.utils import proto_utils
 
-    from components.session_example_gen.component import SessionExampleGen
-    from components.session_example_gen.config import SessionExampleGenConfig
-    from components.session_example_gen.executor import Executor
-    from components.session_example_gen.summary import IngestionSummary
-    from pipelines.beam_args import local_beam_args
+    from mtfx.components.session_example_gen.component import SessionExampleGen
+    from mtfx.components.session_example_gen.config import SessionExampleGenConfig
+    from mtfx.components.session_example_gen.executor import Executor
+    from mtfx.components.session_example_gen.summary import IngestionSummary
+    from mtfx.pipelines.beam_args import local_beam_args
 
     config = SessionExampleGenConfig("synthetic-shop", os.path.join(output, "quarantine"))
     component = SessionExampleGen(data_dir, config)

@@ -16,15 +16,15 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.ranking_training import Seconds, measure
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.environment import FusionEnvironment
-from environments.simulator.fitted_response import FittedResponse, FittedSettings
-from environments.simulator.policies import ConstantPolicy
-from environments.simulator.runner import SessionRunner
-from environments.simulator.world import World
-from models.fusion.config import FUSION_NAMES, FusionConfig
-from models.fusion.registry import build_fusion
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.environment import FusionEnvironment
+from mtfx.environments.simulator.fitted_response import FittedResponse, FittedSettings
+from mtfx.environments.simulator.policies import ConstantPolicy
+from mtfx.environments.simulator.runner import SessionRunner
+from mtfx.environments.simulator.world import World
+from mtfx.models.fusion.config import FUSION_NAMES, FusionConfig
+from mtfx.models.fusion.registry import build_fusion
 
 #: What the simulator must reach on two cores with 100 candidates per request.
 TARGET = 20_000

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import click
 
-from datasets.synthetic import PUBLISHED, SyntheticConfig, synthesize
-from datasets.synthetic.config import FORMATS, PROFILES
+from mtfx.datasets.synthetic import PUBLISHED, SyntheticConfig, synthesize
+from mtfx.datasets.synthetic.config import FORMATS, PROFILES
 
 
 @click.command(help=__doc__)

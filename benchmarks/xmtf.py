@@ -24,16 +24,16 @@ import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from agents.fusion_config import Td3Config, XmtfConfig
-from agents.fusion_registry import build_agent
-from agents.xmtf import build_xmtf
 from benchmarks.ranking_training import Seconds, measure
-from models.fusion.cells_config import CELL_FAMILIES, CellsConfig
-from models.fusion.config import FusionConfig
-from models.fusion.formula_free import FormulaFreeFusion
-from models.fusion.monotonic_cells import build_cells
-from models.fusion.registry import build_fusion
-from models.observation import MASK, PREDICTIONS, STATE
+from mtfx.agents.fusion_config import Td3Config, XmtfConfig
+from mtfx.agents.fusion_registry import build_agent
+from mtfx.agents.xmtf import build_xmtf
+from mtfx.models.fusion.cells_config import CELL_FAMILIES, CellsConfig
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.formula_free import FormulaFreeFusion
+from mtfx.models.fusion.monotonic_cells import build_cells
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.observation import MASK, PREDICTIONS, STATE
 
 STATE_DIM, PREDICTION_COUNT, HIDDEN = 71, 6, (256,) * 4
 TRAINING_CANDIDATES, REQUEST_CANDIDATES = 100, 500

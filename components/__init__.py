@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import datasets as _datasets  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
+import mtfx.datasets as _datasets  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
 
 
 def __getattr__(name: str) -> Any:
     """The artifact types, by the names that Kubeflow's containers import them by."""
     if name == "Simulator":
-        from components.artifacts import Simulator
+        from mtfx.components.artifacts import Simulator
 
         return Simulator
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

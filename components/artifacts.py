@@ -6,7 +6,7 @@ from tfx.types import artifact
 
 
 class Simulator(artifact.Artifact):
-    """A world as ``environments.simulator.world.save_world`` writes it, and its report.
+    """A world as ``mtfx.environments.simulator.world.save_world`` writes it, and its report.
 
     ``report/index.html`` and ``report/report.json`` compare it with the log;
     ``saved_model`` is the same for programs without this project.

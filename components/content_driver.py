@@ -13,10 +13,10 @@ from tfx.proto import example_gen_pb2
 from tfx.types import standard_component_specs
 from tfx.utils import proto_utils
 
-from datasets import readers
-from datasets.errors import DataError
-from datasets.file_names import name_of
-from datasets.fingerprint import fingerprint
+from mtfx.datasets import readers
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.file_names import name_of
+from mtfx.datasets.fingerprint import fingerprint
 
 
 class ContentDriver(driver.FileBasedDriver):

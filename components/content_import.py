@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tfx.components.example_gen.import_example_gen.component import ImportExampleGen
 
-from components.content_driver import ContentDriver
+from mtfx.components.content_driver import ContentDriver
 
 
 class ContentImportExampleGen(ImportExampleGen):

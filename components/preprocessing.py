@@ -11,8 +11,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from datasets.registry import load_dataset
-from datasets.spec import Feature
+from mtfx.datasets.registry import load_dataset
+from mtfx.datasets.spec import Feature
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
       and unit variance (numeric), shaped like its input; of a multivalued feature as many ids as
       ``max_values`` where its input has one text, `[batch, max_values]` or `[batch, time *
       max_values]`, the ids ascending and -1 behind the last; for each task its labels, float32
-      `[batch, time]`, ``datasets.labels.UNKNOWN`` where unknown.
+      `[batch, time]`, ``mtfx.datasets.labels.UNKNOWN`` where unknown.
     """
     spec = load_dataset(custom_config["dataset"])
     outputs: dict[str, Any] = {}

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.session_example_gen.encoding import SESSION_START, session_level_columns
-from datasets.labels import UNKNOWN
-from datasets.spec import DatasetSpec, Dtype
+from mtfx.components.session_example_gen.encoding import SESSION_START, session_level_columns
+from mtfx.datasets.labels import UNKNOWN
+from mtfx.datasets.spec import DatasetSpec, Dtype
 
 _TYPES = {"int64": schema_pb2.INT, "string": schema_pb2.BYTES, "float32": schema_pb2.FLOAT}
 _RANGES = {"hour": (0, 23), "day_of_week": (0, 6)}
@@ -21,7 +21,7 @@ def build_schema(spec: DatasetSpec) -> schema_pb2.Schema:
 
     Session-level columns have exactly one value per example. Impression-level columns have at
     least one and are ragged; binary labels are 0 or 1, numbers are finite, times positive. Labels
-    that may be unknown are ``datasets.labels.UNKNOWN`` where they are.
+    that may be unknown are ``mtfx.datasets.labels.UNKNOWN`` where they are.
     """
     least = {task.name: UNKNOWN if task.may_be_unknown else 0 for task in spec.tasks}
     schema = schema_pb2.Schema()

@@ -13,8 +13,8 @@ from typing import Literal
 import polars as pl
 import pyarrow as pa
 
-from datasets.errors import DataError
-from datasets.spec import Column
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.spec import Column
 
 Meaning = Literal[
     "integer", "number", "boolean", "text", "time", "date", "duration", "nothing", "list", "other"

@@ -14,8 +14,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv
 
-from datasets import csv_records
-from datasets.errors import DataError
+from mtfx.datasets import csv_records
+from mtfx.datasets.errors import DataError
 
 #: A header is looked for in so many bytes.
 HEADER_BYTES = 1 << 20

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import polars as pl
 
-from datasets.errors import DataError
-from datasets.readers import match_files
-from datasets.spec import DatasetSpec
-from datasets.synthetic.manifest import FILE_NAME
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.readers import match_files
+from mtfx.datasets.spec import DatasetSpec
+from mtfx.datasets.synthetic.manifest import FILE_NAME
 
 _DAY_MS = 86_400_000
 _PER_MS = {"s": 1000.0, "ms": 1.0, "us": 0.001}

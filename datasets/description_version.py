@@ -1,8 +1,8 @@
 """A version of the user's own description of a data set: an input of a run, like a flag.
 
-It holds the sources of its modules (``datasets.user_modules``) and what they came to: the values
-of the description, whether from the source, from a file or from the environment. Of a function,
-such as ``to_impressions``, that is its code and whatever it refers to.
+It holds the sources of its modules (``mtfx.datasets.user_modules``) and what they came to: the
+values of the description, whether from the source, from a file or from the environment. Of a
+function, such as ``to_impressions``, that is its code and whatever it refers to.
 
 It cannot see what a function reads while it runs, from a file or by a computed name: read that
 where the module is imported, into a value.
@@ -21,9 +21,9 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from datasets.registry import DATASETS, load_dataset
-from datasets.spec import DatasetSpec
-from datasets.user_modules import UserModule, is_user_path, user_modules, variables_read
+from mtfx.datasets.registry import DATASETS, load_dataset
+from mtfx.datasets.spec import DatasetSpec
+from mtfx.datasets.user_modules import UserModule, is_user_path, user_modules, variables_read
 
 _HEX_DIGITS = 12
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)

@@ -11,10 +11,10 @@ from collections import Counter
 
 import polars as pl
 
-from datasets import joins, readers, sessions, validation
-from datasets.errors import DataError, in_words
-from datasets.labels import UNKNOWN
-from datasets.spec import Column, DatasetSpec, SideTable
+from mtfx.datasets import joins, readers, sessions, validation
+from mtfx.datasets.errors import DataError, in_words
+from mtfx.datasets.labels import UNKNOWN
+from mtfx.datasets.spec import Column, DatasetSpec, SideTable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Exposures:
 
     Attributes:
       frame: One row per impression: the canonical columns, those of the side tables, and
-        ``datasets.spec.DERIVED_COLUMNS`` as if this log were all. Unknown labels are
-        ``datasets.labels.UNKNOWN``.
+        ``mtfx.datasets.spec.DERIVED_COLUMNS`` as if this log were all. Unknown labels are
+        ``mtfx.datasets.labels.UNKNOWN``.
       files: Where it comes from.
       rejected: Rows left out because a value was bad.
       complete: False if reading stopped at the limit.

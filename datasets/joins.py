@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from datasets.readers import check_columns, match_files
-from datasets.spec import Column, SideTable
-from datasets.validation import POLARS_TYPES, joined_values
+from mtfx.datasets.readers import check_columns, match_files
+from mtfx.datasets.spec import Column, SideTable
+from mtfx.datasets.validation import POLARS_TYPES, joined_values
 
 _ID_TYPES = {"user_id": "user", "item_id": "item"}
 TIME = "_time"

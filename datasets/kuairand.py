@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from datasets.spec import Column, DatasetSpec, Feature, KnownFile, SideTable, Task
+from mtfx.datasets.spec import Column, DatasetSpec, Feature, KnownFile, SideTable, Task
 
 _USER_CATEGORIES = (
     "is_lowactive_period",

@@ -2,8 +2,8 @@
 
 A file is read as blocks of whole records (or Parquet row groups), so that the parsing of a large
 file is spread over workers while only one of them reads it. Every column of a CSV arrives as
-text; types are checked in ``datasets.validation``, where a bad value can be quarantined with its
-file and row instead of failing the file. A row's number is its first line's in the file.
+text; types are checked in ``mtfx.datasets.validation``, where a bad value can be quarantined with
+its file and row instead of failing the file. A row's number is its first line's in the file.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ import pyarrow.parquet
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from datasets import arrow_types, csv_parsing, csv_records
-from datasets.errors import DataError, fenced
-from datasets.file_names import literal
-from datasets.spec import Column
+from mtfx.datasets import arrow_types, csv_parsing, csv_records
+from mtfx.datasets.errors import DataError, fenced
+from mtfx.datasets.file_names import literal
+from mtfx.datasets.spec import Column
 
 BLOCK_BYTES = 16 << 20
 #: A record of more bytes is none: a quote was left open, or the file has no lines.

@@ -10,15 +10,15 @@ import json
 import pathlib
 import sys
 
-from datasets.errors import why_unreadable
-from datasets.spec import DatasetSpec
-from datasets.user_modules import drop_stale_bytecode, user_modules
+from mtfx.datasets.errors import why_unreadable
+from mtfx.datasets.spec import DatasetSpec
+from mtfx.datasets.user_modules import drop_stale_bytecode, user_modules
 
 DATASETS: dict[str, str] = {
-    "kuairand": "datasets.kuairand:SPEC",
-    "retailrocket": "datasets.retailrocket:SPEC",
-    "synthetic-video": "datasets.synthetic:VIDEO_SPEC",
-    "synthetic-shop": "datasets.synthetic:SHOP_SPEC",
+    "kuairand": "mtfx.datasets.kuairand:SPEC",
+    "retailrocket": "mtfx.datasets.retailrocket:SPEC",
+    "synthetic-video": "mtfx.datasets.synthetic:VIDEO_SPEC",
+    "synthetic-shop": "mtfx.datasets.synthetic:SHOP_SPEC",
 }
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from datasets.spec import Column, DatasetSpec, Feature, KnownFile, SideTable, Task
+from mtfx.datasets.spec import Column, DatasetSpec, Feature, KnownFile, SideTable, Task
 
 VIEW, ADD_TO_CART, TRANSACTION = "view", "addtocart", "transaction"
 

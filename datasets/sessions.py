@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from datasets.errors import DataError
-from datasets.spec import DatasetSpec, SessionRule
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.spec import DatasetSpec, SessionRule
 
 SPLITS = ("train", "eval", "test")
 _STEP_BUCKETS = ((1, "1"), (3, "2-3"), (7, "4-7"), (15, "8-15"), (31, "16-31"))
@@ -73,8 +73,9 @@ def build_sessions(events: pl.DataFrame, spec: DatasetSpec) -> tuple[pl.DataFram
 
     Returns:
       Impressions sorted by ``session_start_ms``, session and time, with the canonical
-      columns, ``session_id`` (string), ``session_start_ms`` and ``datasets.spec.DERIVED_COLUMNS``;
-      and counts of what was dropped or split. A label is null where it is unknown.
+      columns, ``session_id`` (string), ``session_start_ms`` and
+      ``mtfx.datasets.spec.DERIVED_COLUMNS``; and counts of what was dropped or split. A label is
+      null where it is unknown.
 
     Raises:
       DataError: if ``to_impressions`` gives a label that its task cannot have.

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from datasets.transitions import TransitionSpec
-from serving.plausible_time import time_faults
+from mtfx.datasets.transitions import TransitionSpec
+from mtfx.serving.plausible_time import time_faults
 
 #: Actions may exceed their bounds by the rounding of a float32, and are clipped to them.
 ACTION_TOLERANCE = 1e-5
@@ -38,8 +38,8 @@ def value_faults(
     """The first thing wrong with each row.
 
     Args:
-      columns: As in :class:`datasets.transition_codec.TransitionBatch`, with ``predictions`` the
-        flat values of all rows; ``next_state``, ``reward`` and ``discount`` may be absent.
+      columns: As in :class:`mtfx.datasets.transition_codec.TransitionBatch`, with ``predictions``
+        the flat values of all rows; ``next_state``, ``reward`` and ``discount`` may be absent.
       prediction_values: int64 `[N]`, how many prediction values each row has.
       spec: Sizes.
 

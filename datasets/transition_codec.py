@@ -10,7 +10,7 @@ import pyarrow as pa
 import tensorflow as tf
 from tfx_bsl.coders import example_coder
 
-from datasets.transitions import TransitionSpec
+from mtfx.datasets.transitions import TransitionSpec
 
 #: Names of the columns by their kind in a ``tf.Example``; sizes are in :func:`row_sizes`.
 FLOAT_COLUMNS = (

@@ -24,12 +24,12 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from google.protobuf.message import DecodeError
 
-from datasets import arrow_types
-from datasets import transition_codec as codec
-from datasets.errors import DataError
-from datasets.transition_checks import RecordFault, value_faults
-from datasets.transition_codec import TransitionBatch
-from datasets.transitions import TransitionSpec
+from mtfx.datasets import arrow_types
+from mtfx.datasets import transition_codec as codec
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.transition_checks import RecordFault, value_faults
+from mtfx.datasets.transition_codec import TransitionBatch
+from mtfx.datasets.transitions import TransitionSpec
 
 #: Columns of a transition that a served request does not have: joining it to the next makes them.
 JOINED_COLUMNS = ("next_state", "reward", "discount")

@@ -3,7 +3,7 @@
 One transition is one request of a session: the state, the candidates' predictions, the fusion
 weights that ranked them (the action), what the user did with the top item, and the next state.
 The simulator's rollouts and served logs give the same record, so that whatever is trained on one
-is trained on the other without a change. ``datasets.transition_codec`` writes and parses it.
+is trained on the other without a change. ``mtfx.datasets.transition_codec`` writes and parses it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import os
 from typing import Any
 
-from datasets.errors import DataError
+from mtfx.datasets.errors import DataError
 
 MANIFEST = "transitions.json"
 #: Raised when a field changes its meaning, so that old files are refused and not misread.

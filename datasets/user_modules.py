@@ -2,7 +2,7 @@
 
 They are found by reading their sources, so that an import inside a function counts as well. The
 standard library, installed packages and MTFX itself are no part of it: MTFX has a version of its
-own (``pipelines.code_version``), and an installed package is changed by installing another.
+own (``mtfx.pipelines.code_version``), and an installed package is changed by installing another.
 """
 
 from __future__ import annotations

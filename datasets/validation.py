@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from datasets.arrow_types import in_ms
-from datasets.readers import ROW, rejects_frame
-from datasets.spec import LABEL_ROLES, Column, Dtype
-from serving.plausible_time import EARLIEST_MS, LATEST_MS, time_faults
+from mtfx.datasets.arrow_types import in_ms
+from mtfx.datasets.readers import ROW, rejects_frame
+from mtfx.datasets.spec import LABEL_ROLES, Column, Dtype
+from mtfx.serving.plausible_time import EARLIEST_MS, LATEST_MS, time_faults
 
 POLARS_TYPES: dict[Dtype, type[pl.DataType]] = {
     "int64": pl.Int64,
@@ -36,8 +36,8 @@ def canonicalise(
       path: The file, for the rejects.
       properties: Of a side table in long form, what its rows are to become: the last of ``columns``
         is a value, the one before it the name of its property.
-      unknown: Names of the labels that may be unknown, see ``datasets.spec.Task``; they are null
-        where a cell is empty or the column is missing.
+      unknown: Names of the labels that may be unknown, see ``mtfx.datasets.spec.Task``; they are
+        null where a cell is empty or the column is missing.
 
     Returns:
       The good rows with the canonical columns, and the bad ones as ``file, row, reason, text``
@@ -154,7 +154,7 @@ def _property_checks(
 
 
 def joined_values(values: pl.Expr, delimiter: str) -> pl.Expr:
-    """Lists of text as ``datasets.spec.joined`` has them; nothing for a null."""
+    """Lists of text as ``mtfx.datasets.spec.joined`` has them; nothing for a null."""
     known = values.list.eval(pl.element().str.strip_chars()).list.eval(
         pl.element().filter(pl.element() != "")
     )

@@ -9,9 +9,9 @@ from tf_agents.environments import tf_environment
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from environments.session_table import SessionTable
-from models.known_labels import known_mask
-from models.observation import FEATURES, FEEDBACK
+from mtfx.environments.session_table import SessionTable
+from mtfx.models.known_labels import known_mask
+from mtfx.models.observation import FEATURES, FEEDBACK
 
 #: Actions are kept this far from 0 and 1, where (2) is infinite: the least that float32 resolves.
 ACTION_EPSILON = 1e-7
@@ -159,7 +159,7 @@ def negative_bce(labels: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
     """RMTL's reward (2): y log a + (1 - y) log(1 - a), with a kept off 0 and 1.
 
     Args:
-      labels: 0, 1 or ``datasets.labels.UNKNOWN``, float32, any shape.
+      labels: 0, 1 or ``mtfx.datasets.labels.UNKNOWN``, float32, any shape.
       actions: Predictions in [0, 1], float32 of the same shape.
 
     Returns:

@@ -16,7 +16,7 @@ class SessionTable:
       features: By name, `[impressions]` (multivalued: `[impressions, max_values]`): int64 ids or
         float32 values. A session's impressions
         follow one another in order of time.
-      labels: float32 `[impressions, task]`, ``datasets.labels.UNKNOWN`` where unknown.
+      labels: float32 `[impressions, task]`, ``mtfx.datasets.labels.UNKNOWN`` where unknown.
       lengths: int64 `[sessions]`: impressions per session, each at least 1.
 
     Raises:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from tensorflow_model_analysis.proto import validation_result_pb2
 
-from datasets.spec import Task
-from evaluation.summaries import TaskMetrics, task_of_output
+from mtfx.datasets.spec import Task
+from mtfx.evaluation.summaries import TaskMetrics, task_of_output
 
 _LABELS = {
     "auc": "AUC",

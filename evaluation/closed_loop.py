@@ -12,9 +12,9 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from evaluation.daily_days import Day, Status
-from evaluation.report import write_atomically
-from evaluation.significance import Mean, PairedTest, mean_with_interval, paired_test
+from mtfx.evaluation.daily_days import Day, Status
+from mtfx.evaluation.report import write_atomically
+from mtfx.evaluation.significance import Mean, PairedTest, mean_with_interval, paired_test
 
 FILE, FIGURE = "closed_loop.json", "closed_loop.png"
 

@@ -10,9 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from evaluation.report import format_count, format_figure, format_percent, format_seconds
-from evaluation.run_summary import RunSummary
-from evaluation.summaries import TaskMetrics
+from mtfx.evaluation.report import format_count, format_figure, format_percent, format_seconds
+from mtfx.evaluation.run_summary import RunSummary
+from mtfx.evaluation.summaries import TaskMetrics
 
 
 def render_summary(summary: RunSummary, slices_per_column: int = 3) -> RenderableType:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 
-from evaluation.score_statistics import ScoreStatistics
+from mtfx.evaluation.score_statistics import ScoreStatistics
 
 _ROC_POINTS = 200
 _CALIBRATION_BUCKETS = 20

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from evaluation.daily_days import Day, Model
+from mtfx.evaluation.daily_days import Day, Model
 
 #: Days shown; the page has them all.
 _SHOWN = 14

@@ -6,10 +6,10 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from evaluation.daily_console import describe
-from evaluation.daily_days import Day
-from evaluation.pages import render_policy_page
-from evaluation.report import write_atomically
+from mtfx.evaluation.daily_console import describe
+from mtfx.evaluation.daily_days import Day
+from mtfx.evaluation.pages import render_policy_page
+from mtfx.evaluation.report import write_atomically
 
 _FOLDER, _PAGE = "daily", "index.html"
 #: Okabe and Ito's palette.

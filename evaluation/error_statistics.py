@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from datasets.labels import is_known
-from evaluation.score_statistics import ratio
+from mtfx.datasets.labels import is_known
+from mtfx.evaluation.score_statistics import ratio
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ErrorStatistics:
 
         Args:
           labels: Finite values, ``[impression]``; impressions whose label is
-            ``datasets.labels.UNKNOWN`` are left out.
+            ``mtfx.datasets.labels.UNKNOWN`` are left out.
           predictions: Finite values, ``[impression]``.
           session_lengths: Not used; errors are averaged over impressions.
 

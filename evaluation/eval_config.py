@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 import tensorflow_model_analysis as tfma
 
-from datasets.spec import Task
-from evaluation import metrics
+from mtfx.datasets.spec import Task
+from mtfx.evaluation import metrics
 
 CANDIDATE = "candidate"
 BASELINE = "baseline"

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from evaluation.summaries import TaskMetrics, TaskPlots
+from mtfx.evaluation.summaries import TaskMetrics, TaskPlots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

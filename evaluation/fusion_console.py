@@ -11,10 +11,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from evaluation.fusion_summary import FusionSummary
-from evaluation.policy_comparison import FIGURES, PolicyRow
-from evaluation.report import format_percent, format_seconds
-from evaluation.significance import Mean
+from mtfx.evaluation.fusion_summary import FusionSummary
+from mtfx.evaluation.policy_comparison import FIGURES, PolicyRow
+from mtfx.evaluation.report import format_percent, format_seconds
+from mtfx.evaluation.significance import Mean
 
 #: Differences with a p-value below this are marked.
 _SIGNIFICANT = 0.05

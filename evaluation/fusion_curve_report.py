@@ -12,8 +12,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from evaluation.fusion_curves import FusionCurves, falling_share
-from evaluation.report import format_percent, write_atomically
+from mtfx.evaluation.fusion_curves import FusionCurves, falling_share
+from mtfx.evaluation.report import format_percent, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,9 +14,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from datasets.errors import DataError, why_unreadable
-from models.fusion.config import FORMULA_FREE
-from models.fusion.ranker import ACTION, CONTRIBUTION, CURVES, GRID, INNER, METADATA_FILE, STATE
+from mtfx.datasets.errors import DataError, why_unreadable
+from mtfx.models.fusion.config import FORMULA_FREE
+from mtfx.models.fusion.ranker import (
+    ACTION,
+    CONTRIBUTION,
+    CURVES,
+    GRID,
+    INNER,
+    METADATA_FILE,
+    STATE,
+)
 
 #: A curve falls where a later value is this much below an earlier one, relative to its largest
 #: value: float32 rounds a flat curve by less.

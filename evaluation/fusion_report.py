@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from evaluation.fusion_summary import FusionSummary
-from evaluation.pages import render_policy_page
-from evaluation.policy_comparison import FIGURES
-from evaluation.policy_figures import policy_bars, q_values
-from evaluation.report import write_atomically
+from mtfx.evaluation.fusion_summary import FusionSummary
+from mtfx.evaluation.pages import render_policy_page
+from mtfx.evaluation.policy_comparison import FIGURES
+from mtfx.evaluation.policy_figures import policy_bars, q_values
+from mtfx.evaluation.report import write_atomically
 
 SUMMARY_FILE, PAGE_FILE = "summary.json", "index.html"
 

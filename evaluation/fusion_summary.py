@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evaluation.policy_comparison import PolicyRow, rows_to_json
-from evaluation.run_summary import jsonable
+from mtfx.evaluation.policy_comparison import PolicyRow, rows_to_json
+from mtfx.evaluation.run_summary import jsonable
 
 
 @dataclasses.dataclass(frozen=True)

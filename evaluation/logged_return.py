@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from evaluation.ope.base import Estimate
-from evaluation.ope.bootstrap import mean_interval
-from evaluation.ope.config import BootstrapConfig
-from evaluation.ope.data import OfflineData
+from mtfx.evaluation.ope.base import Estimate
+from mtfx.evaluation.ope.bootstrap import mean_interval
+from mtfx.evaluation.ope.config import BootstrapConfig
+from mtfx.evaluation.ope.data import OfflineData
 
 
 def logged_return(data: OfflineData, config: BootstrapConfig, gamma: float, seed: int) -> Estimate:

@@ -1,9 +1,9 @@
 """Metrics of multi-task ranking for TensorFlow Model Analysis (TFMA).
 
-TFMA finds these by ``module="evaluation.metrics"`` and ``class_name``. All metrics of a task are
-derived from one shared computation (:mod:`evaluation.score_statistics` for binary tasks,
-:mod:`evaluation.error_statistics` for regression), so an impression is looked at once per task and
-slice however many metrics are asked for. TFMA's own metrics each unpack every impression anew,
+TFMA finds these by ``module="mtfx.evaluation.metrics"`` and ``class_name``. All metrics of a task
+are derived from one shared computation (:mod:`mtfx.evaluation.score_statistics` for binary tasks,
+:mod:`mtfx.evaluation.error_statistics` for regression), so an impression is looked at once per task
+and slice however many metrics are asked for. TFMA's own metrics each unpack every impression anew,
 which takes most of the time of an evaluation. The names are TFMA's where the meaning is.
 
 **Session log loss on slices.** ``s_logloss`` weighs each impression by 1 / length of its session.
@@ -20,10 +20,10 @@ from typing import Any, Literal
 
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
-from evaluation import curves
-from evaluation.error_statistics import ErrorStatistics
-from evaluation.score_statistics import ScoreStatistics, ratio
-from evaluation.statistics_combiner import SESSION_LENGTH, Statistics, StatisticsCombiner
+from mtfx.evaluation import curves
+from mtfx.evaluation.error_statistics import ErrorStatistics
+from mtfx.evaluation.score_statistics import ScoreStatistics, ratio
+from mtfx.evaluation.statistics_combiner import SESSION_LENGTH, Statistics, StatisticsCombiner
 
 Kind = Literal["binary", "regression"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import jinja2
 
-from evaluation.report import format_count, format_figure, format_percent, format_seconds
-from evaluation.run_summary import jsonable
+from mtfx.evaluation.report import format_count, format_figure, format_percent, format_seconds
+from mtfx.evaluation.run_summary import jsonable
 
 
 def render_policy_page(
@@ -31,7 +31,7 @@ def render_policy_page(
       jinja2.UndefinedError: if the template names something that is not given.
     """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("evaluation"),
+        loader=jinja2.PackageLoader("mtfx.evaluation"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
-from evaluation.logged_return import is_finite, lack_of_evidence
-from evaluation.ope.base import Estimate
-from evaluation.policy_report import ActionReport
-from models.config_keys import check_keys
+from mtfx.evaluation.logged_return import is_finite, lack_of_evidence
+from mtfx.evaluation.ope.base import Estimate
+from mtfx.evaluation.policy_report import ActionReport
+from mtfx.models.config_keys import check_keys
 
 #: What of the current policy's estimate the new one's lower bound is compared with.
 Reference = Literal["low", "value"]
@@ -141,7 +141,7 @@ def decide(
       candidate: Its value by the deciding estimator; None where its actions forbid an estimate.
         Above its diagnostic ``largest_return``, where it has one, it is refused.
       current: The current policy's, by the same estimator, data and seed; None if there is none.
-      logged: What the logging policy earned, from ``evaluation.logged_return``.
+      logged: What the logging policy earned, from ``mtfx.evaluation.logged_return``.
       config: The rule.
       order_agreement: See :class:`BlessingConfig`; None for a policy whose fusion is the log's.
       failure: Why there is no ``candidate``, if the estimator refused the data or the policy.

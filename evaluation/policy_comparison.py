@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evaluation.significance import Mean, PairedTest, mean_with_interval, paired_test
+from mtfx.evaluation.significance import Mean, PairedTest, mean_with_interval, paired_test
 
 #: One value per session.
 Values = Sequence[float]

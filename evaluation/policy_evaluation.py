@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.ope.base import Estimate
-from evaluation.pages import render_policy_page
-from evaluation.policy_blessing import Verdict
-from evaluation.policy_figures import action_distributions, value_intervals
-from evaluation.policy_report import ActionReport
-from evaluation.report import write_atomically
-from evaluation.run_summary import jsonable
+from mtfx.evaluation.ope.base import Estimate
+from mtfx.evaluation.pages import render_policy_page
+from mtfx.evaluation.policy_blessing import Verdict
+from mtfx.evaluation.policy_figures import action_distributions, value_intervals
+from mtfx.evaluation.policy_report import ActionReport
+from mtfx.evaluation.report import write_atomically
+from mtfx.evaluation.run_summary import jsonable
 
 SUMMARY_FILE, PAGE_FILE = "summary.json", "index.html"
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evaluation.ope.base import Estimate
-from evaluation.policy_comparison import FIGURES, PolicyRow
+from mtfx.evaluation.ope.base import Estimate
+from mtfx.evaluation.policy_comparison import FIGURES, PolicyRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

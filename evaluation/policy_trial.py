@@ -20,9 +20,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from evaluation.confidence_sequence import always_valid_p, margins
-from evaluation.run_summary import jsonable
-from evaluation.user_totals import DAYS, PLAYS, POSITIVES, WATCH_S, ArmLog, Moments, daily_moments
+from mtfx.evaluation.confidence_sequence import always_valid_p, margins
+from mtfx.evaluation.run_summary import jsonable
+from mtfx.evaluation.user_totals import (
+    DAYS,
+    PLAYS,
+    POSITIVES,
+    WATCH_S,
+    ArmLog,
+    Moments,
+    daily_moments,
+)
 
 Direction = Literal["up", "down", "open"]
 #: The metrics: title, numerator and denominator.

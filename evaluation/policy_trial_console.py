@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from evaluation.policy_trial_report import TrialReport, metric_rows
+from mtfx.evaluation.policy_trial_report import TrialReport, metric_rows
 
 _STYLES = {"better": "bold green", "worse": "bold red", "invalid": "bold red", "undecided": "bold"}
 

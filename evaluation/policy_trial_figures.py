@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluation.policy_trial import METRICS, MetricResult, TrialResult
+from mtfx.evaluation.policy_trial import METRICS, MetricResult, TrialResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evaluation.pages import render_policy_page
-from evaluation.policy_trial import METRICS, TrialResult
-from evaluation.policy_trial_figures import difference_figure
-from evaluation.report import format_figure, format_percent, write_atomically
+from mtfx.evaluation.pages import render_policy_page
+from mtfx.evaluation.policy_trial import METRICS, TrialResult
+from mtfx.evaluation.policy_trial_figures import difference_figure
+from mtfx.evaluation.report import format_figure, format_percent, write_atomically
 
 #: A relative difference beyond this is not written out.
 _LARGE = 10.0

@@ -11,7 +11,7 @@ from typing import TypedDict
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from datasets.labels import is_known
+from mtfx.datasets.labels import is_known
 
 #: Predictions are clipped to [CLIP, 1 - CLIP] before a logarithm is taken.
 CLIP = 1e-7
@@ -37,8 +37,8 @@ def task_figures(
     """AUC, log loss and s-logloss (RMTL, section 3.1.2).
 
     Args:
-      labels: 0, 1 or ``datasets.labels.UNKNOWN``, `[n]`; impressions of an unknown label are left
-        out, and a session counts in proportion to the share of its impressions that are not.
+      labels: 0, 1 or ``mtfx.datasets.labels.UNKNOWN``, `[n]`; impressions of an unknown label are
+        left out, and a session counts in proportion to the share of its impressions that are not.
       predictions: Probabilities, `[n]`.
       session_lengths: Impressions of each session, `[sessions]`, in the order of the rows, of which
         each session's are adjacent.

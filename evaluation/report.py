@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 import jinja2
 
-from evaluation import figures
-from evaluation.run_summary import SPLITS, RunSummary, jsonable
-from evaluation.summaries import SliceMetrics, TaskMetrics
+from mtfx.evaluation import figures
+from mtfx.evaluation.run_summary import SPLITS, RunSummary, jsonable
+from mtfx.evaluation.summaries import SliceMetrics, TaskMetrics
 
 REPORT_DIRECTORY = "report"
 #: Rows of a slice table; the smallest slices beyond are left to ``summary.json``.
@@ -57,7 +57,7 @@ def write_atomically(path: pathlib.Path, text: str) -> None:
 def render_html(summary: RunSummary) -> str:
     """The report as a self-contained HTML page."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("evaluation"),
+        loader=jinja2.PackageLoader("mtfx.evaluation"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 
-from datasets.spec import Task
-from evaluation.blessing_reasons import blessing_reasons
-from evaluation.eval_config import BASELINE
-from evaluation.summaries import (
+from mtfx.datasets.spec import Task
+from mtfx.evaluation.blessing_reasons import blessing_reasons
+from mtfx.evaluation.eval_config import BASELINE
+from mtfx.evaluation.summaries import (
     CalibrationBucket,
     EvaluationSummary,
     SliceMetrics,

@@ -10,8 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets.spec import Task
-from evaluation.summaries import EvaluationSummary
+from mtfx.datasets.spec import Task
+from mtfx.evaluation.summaries import EvaluationSummary
 
 SPLITS = ("train", "eval", "test")
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from datasets.labels import is_known
+from mtfx.datasets.labels import is_known
 
 #: Predictions are clipped to [EPSILON, 1 - EPSILON] before a logarithm is taken, as in training.
 EPSILON = 1e-7
@@ -80,8 +80,8 @@ class ScoreStatistics:
         """Statistics of a batch of impressions.
 
         Args:
-          labels: 0, 1 or ``datasets.labels.UNKNOWN``, ``[impression]``; impressions of an unknown
-            label are left out.
+          labels: 0, 1 or ``mtfx.datasets.labels.UNKNOWN``, ``[impression]``; impressions of an
+            unknown label are left out.
           predictions: Probabilities, ``[impression]``.
           session_lengths: Impressions of the whole session each belongs to, ``[impression]``.
 

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from datasets.labels import is_known
+from mtfx.datasets.labels import is_known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +107,7 @@ def sample_of_impressions(
     Args:
       feedback_names: F names.
       session: Number of each impression's session, from 0, ascending, int `[n]`.
-      feedback: 0, 1 or ``datasets.labels.UNKNOWN``, `[n, feedback]`.
+      feedback: 0, 1 or ``mtfx.datasets.labels.UNKNOWN``, `[n, feedback]`.
       watch_s: Seconds, `[n]`, or None.
       max_views: Impressions beyond so many of a session are left out, as the simulator's cap does;
         0 keeps all.

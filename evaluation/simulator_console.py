@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from evaluation.report import format_figure, format_percent
+from mtfx.evaluation.report import format_figure, format_percent
 
 
 def render_simulator_report(report: Mapping[str, Any]) -> RenderableType:

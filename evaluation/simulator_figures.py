@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from evaluation.session_sample import SessionSample
-from evaluation.significance import Mean
+from mtfx.evaluation.session_sample import SessionSample
+from mtfx.evaluation.significance import Mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

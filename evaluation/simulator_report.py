@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.pages import render_policy_page
-from evaluation.report import write_atomically
-from evaluation.run_summary import jsonable
-from evaluation.session_sample import SessionSample
-from evaluation.significance import Mean, mean_with_interval
-from evaluation.simulator_figures import distribution_figure, rate_figure
+from mtfx.evaluation.pages import render_policy_page
+from mtfx.evaluation.report import write_atomically
+from mtfx.evaluation.run_summary import jsonable
+from mtfx.evaluation.session_sample import SessionSample
+from mtfx.evaluation.significance import Mean, mean_with_interval
+from mtfx.evaluation.simulator_figures import distribution_figure, rate_figure
 
 REPORT_DIRECTORY, JSON_FILE, PAGE_FILE = "report", "report.json", "index.html"
 #: A mean that is further off than this, and beyond the intervals, is named as a finding.

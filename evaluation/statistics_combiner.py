@@ -10,8 +10,8 @@ import apache_beam as beam
 import numpy as np
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
-from evaluation.error_statistics import ErrorStatistics
-from evaluation.score_statistics import ScoreStatistics
+from mtfx.evaluation.error_statistics import ErrorStatistics
+from mtfx.evaluation.score_statistics import ScoreStatistics
 
 SESSION_LENGTH = "session_length"
 

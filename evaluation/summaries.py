@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets.spec import Task
+from mtfx.datasets.spec import Task
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,3 +1,3 @@
 """One command per table or figure of the papers."""
 
-import datasets as _datasets  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
+import mtfx.datasets as _datasets  # noqa: F401  (selects Keras 2 before TensorFlow is imported)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments import fusion_drawings, plots
-from experiments.design import Column, Design
-from experiments.figures import FIGURES
-from experiments.fusion_drawings import QCurve
-from experiments.tables import ResultTable, fill_table
+from mtfx.experiments import fusion_drawings, plots
+from mtfx.experiments.design import Column, Design
+from mtfx.experiments.figures import FIGURES
+from mtfx.experiments.fusion_drawings import QCurve
+from mtfx.experiments.tables import ResultTable, fill_table
 
 Results = Mapping[str, Mapping[str, Any]]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from experiments.batchrl_numbers import batchrl_table_1
-from experiments.design import Column, Design, FusionOptions, RowKey, TableDesign
-from experiments.fusion_policies import TABLE_1_POLICIES, policy_spec
-from experiments.fusion_trials import FusionTrial, Stage
-from experiments.requirements import with_requirements
-from experiments.setting import Values
+from mtfx.experiments.batchrl_numbers import batchrl_table_1
+from mtfx.experiments.design import Column, Design, FusionOptions, RowKey, TableDesign
+from mtfx.experiments.fusion_policies import TABLE_1_POLICIES, policy_spec
+from mtfx.experiments.fusion_trials import FusionTrial, Stage
+from mtfx.experiments.requirements import with_requirements
+from mtfx.experiments.setting import Values
 
 SIMULATOR_ROWS: tuple[RowKey, ...] = (
     ("simulator", "true_return"),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from experiments.report import ExperimentReport
-from experiments.table_text import console_legend, console_tables
+from mtfx.experiments.report import ExperimentReport
+from mtfx.experiments.table_text import console_legend, console_tables
 
 
 def print_report(console: Console, report: ExperimentReport, directory: Path) -> None:

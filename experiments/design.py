@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, Protocol, get_args
 
-from experiments.scheduler import Trial
-from experiments.setting import Values
+from mtfx.experiments.scheduler import Trial
+from mtfx.experiments.setting import Values
 
 
 class ExperimentOptions(Protocol):
@@ -58,7 +58,7 @@ class FusionOptions:
     settings: Values = ()
 
 
-#: A row of a table: a task, or another heading, and a key of ``experiments.figures.FIGURES``.
+#: A row of a table: a task, or another heading, and a key of ``mtfx.experiments.figures.FIGURES``.
 RowKey = tuple[str, str]
 #: Figures of the paper, by row.
 PaperFigures = Mapping[RowKey, float]

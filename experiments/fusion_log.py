@@ -7,9 +7,9 @@ import os
 
 import numpy as np
 
-from datasets.rewards import build_reward
-from environments.simulator.rollout import Interactions
-from evaluation.ope.data import OfflineData
+from mtfx.datasets.rewards import build_reward
+from mtfx.environments.simulator.rollout import Interactions
+from mtfx.evaluation.ope.data import OfflineData
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ class FusionLog:
         """The log as agents and estimators take it.
 
         Args:
-          reward: A preset of ``datasets.rewards``.
+          reward: A preset of ``mtfx.datasets.rewards``.
           feedback_names: Names of the feedbacks.
         """
         rewards = build_reward(reward, feedback_names)(self.feedback, self.watch_s, self.duration_s)

@@ -7,25 +7,25 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from datasets.rewards import positive_feedbacks
-from environments.simulator.dynamics import Simulator
-from environments.simulator.runner import SessionRunner
-from environments.simulator.value import figures_of
-from evaluation.ope.base import Estimate, Estimator
-from evaluation.ope.config import (
+from mtfx.datasets.rewards import positive_feedbacks
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.runner import SessionRunner
+from mtfx.environments.simulator.value import figures_of
+from mtfx.evaluation.ope.base import Estimate, Estimator
+from mtfx.evaluation.ope.config import (
     ConservativeConfig,
     DoublyRobustConfig,
     FittedQConfig,
     ImportanceSamplingConfig,
 )
-from evaluation.ope.data import OfflineData
-from evaluation.ope.policies import sample_actions
-from evaluation.ope.registry import build_estimator
-from experiments.fusion_log import FusionLog
-from experiments.fusion_trials import FusionTrial
-from experiments.ope_agreement import agreement
-from models.action_policy import ActionPolicy
-from models.fusion.base import FusionFunction
+from mtfx.evaluation.ope.data import OfflineData
+from mtfx.evaluation.ope.policies import sample_actions
+from mtfx.evaluation.ope.registry import build_estimator
+from mtfx.experiments.fusion_log import FusionLog
+from mtfx.experiments.fusion_trials import FusionTrial
+from mtfx.experiments.ope_agreement import agreement
+from mtfx.models.action_policy import ActionPolicy
+from mtfx.models.fusion.base import FusionFunction
 
 #: Second number of the seeds of users and sessions; no log and no curve has it.
 _EVALUATION_SEED = 21

@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from agents.search.bayesian import BayesianConfig
-from agents.search.evolution import EvolutionConfig
-from agents.search.policies import (
+from mtfx.agents.search.bayesian import BayesianConfig
+from mtfx.agents.search.evolution import EvolutionConfig
+from mtfx.agents.search.policies import (
     ConstantVectorPolicy,
     NetworkPolicy,
     NetworkShape,
     PopulationObjective,
     VectorPolicy,
 )
-from agents.search.registry import search_entry
-from environments.simulator.dynamics import Simulator
-from experiments.fusion_trials import FusionTrial
-from experiments.population_returns import PopulationReturns, sessions_per_point
-from models.fusion.base import FusionFunction
+from mtfx.agents.search.registry import search_entry
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.experiments.fusion_trials import FusionTrial
+from mtfx.experiments.population_returns import PopulationReturns, sessions_per_point
+from mtfx.models.fusion.base import FusionFunction
 
 _FILE = "parameters.npy"
 _RANDOM_POINTS = 16

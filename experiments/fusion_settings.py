@@ -1,7 +1,7 @@
 """What ``--set`` may change in the trials of fusion policies, and what ``--scale small`` means.
 
 As with RMTL's trials, a setting is part of a trial's identity only where it can change the trial's
-result: ``experiments.fusion_trials`` says which stages a trial depends on.
+result: ``mtfx.experiments.fusion_trials`` says which stages a trial depends on.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-from experiments.setting import Setting, Value, Values, parse_value
+from mtfx.experiments.setting import Setting, Value, Values, parse_value
 
 #: The defaults are BatchRL-MTF's (section 4.2, appendix A) where the paper gives one.
 SETTINGS: dict[str, Setting] = {

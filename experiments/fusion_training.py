@@ -11,17 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from agents.fusion_config import FusionAgentConfig
-from agents.fusion_registry import build_agent, fusion_agent_entry, q_values
-from agents.offline_training import OfflineLog, train_offline
-from datasets.file_names import pattern_free
-from environments.simulator.dynamics import Simulator
-from environments.simulator.runner import SessionRunner
-from environments.simulator.tf_agents_policy import TfAgentsPolicy
-from environments.simulator.value import figures_of
-from evaluation.ope.data import OfflineData
-from experiments.fusion_trials import FusionTrial
-from models.fusion.base import FusionFunction
+from mtfx.agents.fusion_config import FusionAgentConfig
+from mtfx.agents.fusion_registry import build_agent, fusion_agent_entry, q_values
+from mtfx.agents.offline_training import OfflineLog, train_offline
+from mtfx.datasets.file_names import pattern_free
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.runner import SessionRunner
+from mtfx.environments.simulator.tf_agents_policy import TfAgentsPolicy
+from mtfx.environments.simulator.value import figures_of
+from mtfx.evaluation.ope.data import OfflineData
+from mtfx.experiments.fusion_trials import FusionTrial
+from mtfx.models.fusion.base import FusionFunction
 
 _CHECKPOINTS, _CURVE = "checkpoints", "curve.jsonl"
 #: Initial states of the log in which Q is looked at, at most.

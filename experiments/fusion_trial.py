@@ -9,32 +9,32 @@ from typing import Any
 
 import numpy as np
 
-from agents.exploration import ActionNoise, Exploration, MixedExploration, RandomExploration
-from datasets.rewards import RewardConfig, reward_preset
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.policies import ConstantPolicy
-from environments.simulator.rollout import rollout
-from environments.simulator.world import load_world
-from experiments.action_distribution import action_figures, action_histograms
-from experiments.fusion_log import FusionLog
-from experiments.fusion_measures import (
+from mtfx.agents.exploration import ActionNoise, Exploration, MixedExploration, RandomExploration
+from mtfx.datasets.rewards import RewardConfig, reward_preset
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.policies import ConstantPolicy
+from mtfx.environments.simulator.rollout import rollout
+from mtfx.environments.simulator.world import load_world
+from mtfx.experiments.action_distribution import action_figures, action_histograms
+from mtfx.experiments.fusion_log import FusionLog
+from mtfx.experiments.fusion_measures import (
     accuracy,
     conservative_estimate,
     logged_figures,
     other_estimates,
     simulated_figures,
 )
-from experiments.fusion_policies import AGENTS, SEARCHERS
-from experiments.fusion_search import load_found, search
-from experiments.fusion_training import load_agent, train_policy
-from experiments.fusion_trials import FusionTrial
-from experiments.results import TrialRecord
-from experiments.world_data import WorldData
-from models.action_policy import ActionPolicy
-from models.fusion.config import FusionConfig
-from models.fusion.registry import build_fusion
-from models.keras import keras
+from mtfx.experiments.fusion_policies import AGENTS, SEARCHERS
+from mtfx.experiments.fusion_search import load_found, search
+from mtfx.experiments.fusion_training import load_agent, train_policy
+from mtfx.experiments.fusion_trials import FusionTrial
+from mtfx.experiments.results import TrialRecord
+from mtfx.experiments.world_data import WorldData
+from mtfx.models.action_policy import ActionPolicy
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.keras import keras
 
 #: Second number of the seeds of users and sessions, so that no two purposes share sessions.
 _LOG_SEEDS = {"random": 1, "mixed": 2}

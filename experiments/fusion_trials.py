@@ -12,15 +12,15 @@ import hashlib
 import json
 from typing import Any, Literal, get_args
 
-from experiments.fusion_policies import (
+from mtfx.experiments.fusion_policies import (
     ACCURACY_POLICIES,
     AGENTS,
     PolicySpec,
     policy_spec,
     trained_as,
 )
-from experiments.fusion_settings import SETTINGS
-from experiments.setting import Values, overrides
+from mtfx.experiments.fusion_settings import SETTINGS
+from mtfx.experiments.setting import Values, overrides
 
 #: ``log``: sessions under an exploration, ``random`` or ``mixed``. ``policy``: training or search.
 #: ``evaluation``: the true figures in the simulator, the conservative estimate, and the actions.
@@ -28,7 +28,7 @@ from experiments.setting import Values, overrides
 #: with the truth over all policies.
 Stage = Literal["log", "policy", "evaluation", "estimates", "accuracy"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
-#: As ``evaluation.ope.registry`` names them, which imports TensorFlow.
+#: As ``mtfx.evaluation.ope.registry`` names them, which imports TensorFlow.
 ESTIMATOR_NAMES = ("conservative", "fqe", "importance_sampling", "doubly_robust")
 LOGS = ("random", "mixed")
 #: The policy around whose actions the mixed exploration adds noise.
@@ -49,7 +49,7 @@ class FusionTrial:
       stage: One of ``STAGES``.
       subject: Name of the log, the policy or the estimator.
       seed: Seed of everything random.
-      settings: Overrides by name; see ``experiments.fusion_settings``.
+      settings: Overrides by name; see ``mtfx.experiments.fusion_settings``.
       changes: Overrides that concern only this policy, not those whose data it uses.
     """
 

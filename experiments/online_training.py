@@ -16,11 +16,11 @@ from tf_agents.replay_buffers import tf_uniform_replay_buffer
 from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 
-from agents.exploration import ActionNoise, Exploration, RandomExploration
-from environments.simulator.dynamics import Simulator
-from environments.simulator.environment import FusionEnvironment
-from experiments.xmtf_learners import Learner
-from models.observation import STATE
+from mtfx.agents.exploration import ActionNoise, Exploration, RandomExploration
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.environment import FusionEnvironment
+from mtfx.experiments.xmtf_learners import Learner
+from mtfx.models.observation import STATE
 
 #: Pairs of steps drawn for each that is learnt from: those from a session's end to the next one's
 #: start are left out, which are less than a third where sessions have two views and more.
@@ -39,8 +39,8 @@ class OnlineConfig:
       steps: Steps with an update each.
       batch_size: Transitions of an update.
       buffer_size: Transitions kept, at most.
-      random_deviation: See :class:`agents.exploration.RandomExploration`.
-      noise_deviation: See :class:`agents.exploration.ActionNoise`.
+      random_deviation: See :class:`mtfx.agents.exploration.RandomExploration`.
+      noise_deviation: See :class:`mtfx.agents.exploration.ActionNoise`.
     """
 
     lanes: int

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from experiments.batchrl_tables import seed_by_seed
-from experiments.design import Column, Design, FusionOptions, RowKey, TableDesign
-from experiments.fusion_policies import ACCURACY_POLICIES, policy_spec
-from experiments.fusion_trials import ESTIMATOR_NAMES, FusionTrial
-from experiments.requirements import with_requirements
+from mtfx.experiments.batchrl_tables import seed_by_seed
+from mtfx.experiments.design import Column, Design, FusionOptions, RowKey, TableDesign
+from mtfx.experiments.fusion_policies import ACCURACY_POLICIES, policy_spec
+from mtfx.experiments.fusion_trials import ESTIMATOR_NAMES, FusionTrial
+from mtfx.experiments.requirements import with_requirements
 
 _AGREEMENT: tuple[RowKey, ...] = (
     ("over policies", "kendall_tau"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluation.significance import Mean
+from mtfx.evaluation.significance import Mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

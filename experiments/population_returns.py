@@ -5,22 +5,22 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from agents.search.policies import VectorPolicy
-from environments.simulator import draws
-from environments.simulator.dynamics import Simulator
-from environments.simulator.fresh_sessions import FreshSessions
-from environments.simulator.requests import run_request
-from environments.simulator.runner import as_seed
-from models.fusion.base import FusionFunction
+from mtfx.agents.search.policies import VectorPolicy
+from mtfx.environments.simulator import draws
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.fresh_sessions import FreshSessions
+from mtfx.environments.simulator.requests import run_request
+from mtfx.environments.simulator.runner import as_seed
+from mtfx.models.fusion.base import FusionFunction
 
 
 class PopulationReturns:
     """Mean discounted return of each member, on sessions that no earlier call has seen.
 
     All members of a call meet the same users and the same luck, so that they can be compared, and
-    the next call has new ones (:class:`environments.simulator.fresh_sessions.FreshSessions`). A
-    session that has ended runs along and is not counted, so that a member's sessions stay together
-    in the batch.
+    the next call has new ones (:class:`mtfx.environments.simulator.fresh_sessions.FreshSessions`).
+    A session that has ended runs along and is not counted, so that a member's sessions stay
+    together in the batch.
     """
 
     def __init__(

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
-from experiments.results import TrialRecord
-from experiments.time_left import TimeLeft, clock
+from mtfx.experiments.results import TrialRecord
+from mtfx.experiments.time_left import TimeLeft, clock
 
 _SHOWN = 3
 

@@ -9,13 +9,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from experiments.data import TrialData
-from experiments.design import ExperimentOptions
-from experiments.results import plain
-from experiments.scheduler import TrialOutcomes
-from experiments.table_text import markdown
-from experiments.tables import ResultTable
-from experiments.time_left import clock
+from mtfx.experiments.data import TrialData
+from mtfx.experiments.design import ExperimentOptions
+from mtfx.experiments.results import plain
+from mtfx.experiments.scheduler import TrialOutcomes
+from mtfx.experiments.table_text import markdown
+from mtfx.experiments.tables import ResultTable
+from mtfx.experiments.time_left import clock
 
 
 @dataclasses.dataclass(frozen=True)

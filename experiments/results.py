@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.data import TrialData
+from mtfx.experiments.data import TrialData
 
 RESULT_FILE = "result.json"
 LOG_FILE = "trial.log"

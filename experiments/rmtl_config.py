@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from agents.config import RmtlConfig
-from trainers.critics import CriticTrainingConfig
-from trainers.rmtl import RmtlTrainingConfig
+from mtfx.agents.config import RmtlConfig
+from mtfx.trainers.critics import CriticTrainingConfig
+from mtfx.trainers.rmtl import RmtlTrainingConfig
 
 
 def rmtl_training_config(
@@ -16,8 +16,8 @@ def rmtl_training_config(
     """Puts every setting where it belongs.
 
     Args:
-      setting: The value of a setting by its name in ``experiments.settings``.
-      weighting: How critics become loss weights, see ``agents.config``.
+      setting: The value of a setting by its name in ``mtfx.experiments.settings``.
+      weighting: How critics become loss weights, see ``mtfx.agents.config``.
       batch_size: Transitions per step of the critics.
       critic_path: Trained critics to use instead.
     """

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import plots
-from experiments.design import Design
-from experiments.figures import FIGURES
-from experiments.tables import fill_table
-from experiments.trials import RmtlTrial
+from mtfx.experiments import plots
+from mtfx.experiments.design import Design
+from mtfx.experiments.figures import FIGURES
+from mtfx.experiments.tables import fill_table
+from mtfx.experiments.trials import RmtlTrial
 
 Results = Mapping[str, Mapping[str, Any]]
 

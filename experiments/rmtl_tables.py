@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from experiments.design import Column, Design, RankingOptions, RowKey, TableDesign
-from experiments.figures import RANKING_FIGURES
-from experiments.paper_numbers import PAPER_DATA, rmtl_table_1, rmtl_table_2
-from experiments.requirements import with_requirements
-from experiments.setting import Value
-from experiments.trials import RmtlTrial
-from models.sizes import BACKBONE_NAMES
+from mtfx.experiments.design import Column, Design, RankingOptions, RowKey, TableDesign
+from mtfx.experiments.figures import RANKING_FIGURES
+from mtfx.experiments.paper_numbers import PAPER_DATA, rmtl_table_1, rmtl_table_2
+from mtfx.experiments.requirements import with_requirements
+from mtfx.experiments.setting import Value
+from mtfx.experiments.trials import RmtlTrial
+from mtfx.models.sizes import BACKBONE_NAMES
 
 #: The backbones that the paper combines with RMTL, as it writes them.
 _RMTL_BACKBONES = {"esmm": "ESMM", "mmoe": "MMoE", "ple": "PLE"}

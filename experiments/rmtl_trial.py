@@ -13,37 +13,37 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from datasets.registry import load_dataset
-from datasets.spec import Task
-from environments.session_replay import negative_bce
-from environments.session_table import SessionTable
-from evaluation.ranking_metrics import TaskFigures, task_figures
-from experiments.data import SPLITS, PreparedData
-from experiments.rmtl_config import rmtl_training_config
-from experiments.settings import WITH_CRITICS
-from experiments.trials import RmtlTrial
-from models.config import ModelConfig
-from models.features import InputFeature
-from models.keras import keras
-from models.loss_weighting.base import LossWeighting
-from models.ranking_model import RankingModel
-from models.sizes import model_sizes
-from trainers.config import TrainingConfig
-from trainers.critic_artifact import load_critics, save_critics
-from trainers.critics import discounted_returns
-from trainers.ddpg import train_ddpg
-from trainers.epochs import Metrics
-from trainers.input_pipeline import impression_batches, load_sessions
-from trainers.model_inputs import model_inputs
-from trainers.rmtl import (
+from mtfx.datasets.registry import load_dataset
+from mtfx.datasets.spec import Task
+from mtfx.environments.session_replay import negative_bce
+from mtfx.environments.session_table import SessionTable
+from mtfx.evaluation.ranking_metrics import TaskFigures, task_figures
+from mtfx.experiments.data import SPLITS, PreparedData
+from mtfx.experiments.rmtl_config import rmtl_training_config
+from mtfx.experiments.settings import WITH_CRITICS
+from mtfx.experiments.trials import RmtlTrial
+from mtfx.models.config import ModelConfig
+from mtfx.models.features import InputFeature
+from mtfx.models.keras import keras
+from mtfx.models.loss_weighting.base import LossWeighting
+from mtfx.models.ranking_model import RankingModel
+from mtfx.models.sizes import model_sizes
+from mtfx.trainers.config import TrainingConfig
+from mtfx.trainers.critic_artifact import load_critics, save_critics
+from mtfx.trainers.critics import discounted_returns
+from mtfx.trainers.ddpg import train_ddpg
+from mtfx.trainers.epochs import Metrics
+from mtfx.trainers.input_pipeline import impression_batches, load_sessions
+from mtfx.trainers.model_inputs import model_inputs
+from mtfx.trainers.rmtl import (
     CRITIC_DIR,
     RmtlTrainingConfig,
     critic_config,
     learn_critics,
     retrain,
 )
-from trainers.table_batches import table_batches
-from trainers.training import TrainingResult, build_for_training, train
+from mtfx.trainers.table_batches import table_batches
+from mtfx.trainers.training import TrainingResult, build_for_training, train
 
 _MODEL = "model"
 #: Impressions in the scatter plot of Q against the realised return.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 
-from experiments.data import TrialData
-from experiments.design import Design, Experiment, ExperimentOptions
-from experiments.progress import TrialProgress
-from experiments.report import ExperimentReport
-from experiments.scheduler import run_trials
-from experiments.tables import fill_table
-from experiments.workers import TrialFunction
+from mtfx.experiments.data import TrialData
+from mtfx.experiments.design import Design, Experiment, ExperimentOptions
+from mtfx.experiments.progress import TrialProgress
+from mtfx.experiments.report import ExperimentReport
+from mtfx.experiments.scheduler import run_trials
+from mtfx.experiments.tables import fill_table
+from mtfx.experiments.workers import TrialFunction
 
 
 def run_experiment(
@@ -44,7 +44,7 @@ def run_experiment(
       The report; failed trials are in its outcomes.
 
     Raises:
-      ValueError: as :func:`experiments.scheduler.run_trials`, or if the options do not suit.
+      ValueError: as :func:`mtfx.experiments.scheduler.run_trials`, or if the options do not suit.
     """
     design: Design = experiment.design(options)
     function = load_trial_function(experiment.trial_function)

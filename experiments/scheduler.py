@@ -11,10 +11,10 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from experiments.data import TrialData
-from experiments.progress import TrialProgress
-from experiments.results import LOG_FILE, TrialRecord, plain, trials_root
-from experiments.workers import TRIALS_OF_A_PROCESS, Outcome, Task, TrialFunction, Worker
+from mtfx.experiments.data import TrialData
+from mtfx.experiments.progress import TrialProgress
+from mtfx.experiments.results import LOG_FILE, TrialRecord, plain, trials_root
+from mtfx.experiments.workers import TRIALS_OF_A_PROCESS, Outcome, Task, TrialFunction, Worker
 
 _SECONDS_PER_TICK = 1.0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from experiments.setting import Setting, Value, Values, overrides, parse_value
+from mtfx.experiments.setting import Setting, Value, Values, overrides, parse_value
 
 #: ``constant`` is a backbone with constant task weights; ``critics`` trains critics while that
 #: model is frozen; ``rmtl``, ``cw``, ``wl`` and ``nlc`` retrain it with weights by the critics

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from rich import box
 from rich.table import Table
 
-from evaluation.significance import Mean, PairedTest
-from experiments.figures import FIGURES, Figure
-from experiments.tables import Cell, ResultTable, Row
+from mtfx.evaluation.significance import Mean, PairedTest
+from mtfx.experiments.figures import FIGURES, Figure
+from mtfx.experiments.tables import Cell, ResultTable, Row
 
 #: Differences with a smaller p carry a star, as in RMTL's tables.
 SIGNIFICANT = 0.05

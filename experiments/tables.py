@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evaluation.significance import Mean, PairedTest, mean_with_interval, paired_test
-from experiments.design import Column, TableDesign
-from experiments.figures import FIGURES
+from mtfx.evaluation.significance import Mean, PairedTest, mean_with_interval, paired_test
+from mtfx.experiments.design import Column, TableDesign
+from mtfx.experiments.figures import FIGURES
 
 _Values = Sequence[float | None]
 

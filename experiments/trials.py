@@ -7,8 +7,8 @@ import hashlib
 import json
 from typing import Any
 
-from experiments.settings import METHODS, SETTINGS, WITH_CRITICS, Value, applicable
-from models.sizes import BACKBONE_NAMES
+from mtfx.experiments.settings import METHODS, SETTINGS, WITH_CRITICS, Value, applicable
+from mtfx.models.sizes import BACKBONE_NAMES
 
 
 @dataclasses.dataclass(frozen=True)

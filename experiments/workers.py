@@ -23,8 +23,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.data import TrialData
-from experiments.results import LOG_FILE, TrialRecord
+from mtfx.experiments.data import TrialData
+from mtfx.experiments.results import LOG_FILE, TrialRecord
 
 #: Takes the data of its kind, the trial, and the directories by key.
 TrialFunction = Callable[[Any, Any, dict[str, str]], dict[str, Any]]

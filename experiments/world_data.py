@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 
-from environments.simulator.world import TABLES_FILE, WORLD_FILE, load_world
+from mtfx.environments.simulator.world import TABLES_FILE, WORLD_FILE, load_world
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class WorldData:
     fingerprint: str
 
     def facts(self) -> tuple[str, ...]:
-        """See :class:`experiments.data.TrialData`."""
+        """See :class:`mtfx.experiments.data.TrialData`."""
         return (
             f"world: {self.users:,} users with {self.pool_size:,} items each",
             f"predictions: {', '.join(self.predictions)}",

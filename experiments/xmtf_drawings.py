@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evaluation.significance import Mean
-from experiments.plots import COLOURS, new_figure, save_figure
+from mtfx.evaluation.significance import Mean
+from mtfx.experiments.plots import COLOURS, new_figure, save_figure
 
 
 class Curve(NamedTuple):

@@ -10,17 +10,17 @@ from tf_agents.agents import tf_agent
 from tf_agents.trajectories import trajectory
 from tf_agents.utils import tensor_normalizer
 
-from agents.fusion_config import BcqConfig, FusionAgentConfig, Td3Config, XmtfConfig
-from agents.fusion_registry import build_agent
-from agents.xmtf import XmtfAgent, build_xmtf
-from experiments.xmtf_trials import XmtfTrial
-from models.action_policy import ActionSample
-from models.fusion.base import FusionFunction
-from models.fusion.cells_config import CellsConfig
-from models.fusion.config import FusionConfig
-from models.fusion.formula_free import RawStateFusion
-from models.fusion.registry import build_fusion
-from models.observation import MASK, PREDICTIONS, STATE
+from mtfx.agents.fusion_config import BcqConfig, FusionAgentConfig, Td3Config, XmtfConfig
+from mtfx.agents.fusion_registry import build_agent
+from mtfx.agents.xmtf import XmtfAgent, build_xmtf
+from mtfx.experiments.xmtf_trials import XmtfTrial
+from mtfx.models.action_policy import ActionSample
+from mtfx.models.fusion.base import FusionFunction
+from mtfx.models.fusion.cells_config import CellsConfig
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.formula_free import RawStateFusion
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.observation import MASK, PREDICTIONS, STATE
 
 #: Normalised states are clipped to this, as by xMTF's agent.
 _CLIP = 5.0
@@ -55,7 +55,7 @@ class Learner(abc.ABC):
         return tf.zeros([])
 
     def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
-        """See :class:`models.action_policy.ActionPolicy`."""
+        """See :class:`mtfx.models.action_policy.ActionPolicy`."""
         del users
         unknown = tf.fill([tf.shape(states)[0]], float("nan"))
         return ActionSample(tf.clip_by_value(self.greedy_actions(states, seed), -1, 1), unknown)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from agents.xmtf import XmtfAgent
-from environments.simulator import draws
-from environments.simulator.dynamics import Simulator
-from models.pairwise import violations
+from mtfx.agents.xmtf import XmtfAgent
+from mtfx.environments.simulator import draws
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.models.pairwise import violations
 
 #: Users whose curves are kept, and points of a curve, between what is predicted at all.
 CURVE_USERS, CURVE_POINTS = 8, 48

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from models.fusion.cells_config import CellFamily
-from models.fusion.config import FusionName
+from mtfx.models.fusion.cells_config import CellFamily
+from mtfx.models.fusion.config import FusionName
 
 #: ``constant`` weighs all predictions alike; ``cem`` searches one weight vector for everybody.
 OnlineLearner = Literal["constant", "cem", "td3", "bcq", "xmtf"]

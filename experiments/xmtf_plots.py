@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.significance import Mean
-from experiments import plots, xmtf_drawings
-from experiments.design import Column, Design
-from experiments.figures import FIGURES
-from experiments.tables import fill_table
-from experiments.xmtf_drawings import Curve
-from experiments.xmtf_tables import LAMBDAS, lambda_title
+from mtfx.evaluation.significance import Mean
+from mtfx.experiments import plots, xmtf_drawings
+from mtfx.experiments.design import Column, Design
+from mtfx.experiments.figures import FIGURES
+from mtfx.experiments.tables import fill_table
+from mtfx.experiments.xmtf_drawings import Curve
+from mtfx.experiments.xmtf_tables import LAMBDAS, lambda_title
 
 Results = Mapping[str, Mapping[str, Any]]
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agents.fusion_config import TRANSFERS, XmtfConfig
-from datasets.rewards import REWARD_PRESETS
-from experiments.fusion_settings import FusionScale
-from experiments.setting import Setting, Value, Values, parse_value
-from models.fusion.cells_config import CellsConfig
+from mtfx.agents.fusion_config import TRANSFERS, XmtfConfig
+from mtfx.datasets.rewards import REWARD_PRESETS
+from mtfx.experiments.fusion_settings import FusionScale
+from mtfx.experiments.setting import Setting, Value, Values, parse_value
+from mtfx.models.fusion.cells_config import CellsConfig
 
 #: Reward of seconds watched alone, which is what xMTF measures.
 WATCH_TIME = "watch_time"

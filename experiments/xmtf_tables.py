@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from experiments.design import Column, Design, FusionOptions, RowKey, TableDesign
-from experiments.requirements import with_requirements
-from experiments.setting import Value
-from experiments.xmtf_methods import METHODS
-from experiments.xmtf_numbers import xmtf_table_3, xmtf_table_4
-from experiments.xmtf_trials import XmtfTrial
+from mtfx.experiments.design import Column, Design, FusionOptions, RowKey, TableDesign
+from mtfx.experiments.requirements import with_requirements
+from mtfx.experiments.setting import Value
+from mtfx.experiments.xmtf_methods import METHODS
+from mtfx.experiments.xmtf_numbers import xmtf_table_3, xmtf_table_4
+from mtfx.experiments.xmtf_trials import XmtfTrial
 
 #: λ of Table 4.
 LAMBDAS = (0.0, 0.1, 0.4, 0.9, 1.0)

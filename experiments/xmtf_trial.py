@@ -7,27 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from agents.search.policies import ConstantVectorPolicy, PopulationObjective
-from agents.search.registry import search_entry
-from datasets.rewards import RewardConfig, reward_preset
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.policies import ConstantPolicy
-from environments.simulator.runner import SessionRunner
-from environments.simulator.value import figures_of
-from environments.simulator.world import load_world
-from experiments.fusion_measures import measured_figures
-from experiments.online_training import OnlineConfig, OnlineTraining
-from experiments.population_returns import PopulationReturns, sessions_per_point
-from experiments.world_data import WorldData
-from experiments.xmtf_learners import XmtfLearner, build_learner
-from experiments.xmtf_measures import cell_curves, cell_figures
-from experiments.xmtf_settings import WATCH_TIME
-from experiments.xmtf_trials import XmtfTrial
-from models.fusion.base import FusionFunction
-from models.fusion.config import FusionConfig
-from models.fusion.registry import build_fusion
-from models.keras import keras
+from mtfx.agents.search.policies import ConstantVectorPolicy, PopulationObjective
+from mtfx.agents.search.registry import search_entry
+from mtfx.datasets.rewards import RewardConfig, reward_preset
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.policies import ConstantPolicy
+from mtfx.environments.simulator.runner import SessionRunner
+from mtfx.environments.simulator.value import figures_of
+from mtfx.environments.simulator.world import load_world
+from mtfx.experiments.fusion_measures import measured_figures
+from mtfx.experiments.online_training import OnlineConfig, OnlineTraining
+from mtfx.experiments.population_returns import PopulationReturns, sessions_per_point
+from mtfx.experiments.world_data import WorldData
+from mtfx.experiments.xmtf_learners import XmtfLearner, build_learner
+from mtfx.experiments.xmtf_measures import cell_curves, cell_figures
+from mtfx.experiments.xmtf_settings import WATCH_TIME
+from mtfx.experiments.xmtf_trials import XmtfTrial
+from mtfx.models.fusion.base import FusionFunction
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.keras import keras
 
 #: Minutes watched and nothing else: the paper measures, and learns from, watch time.
 WATCH_TIME_REWARD = RewardConfig(watch_weight=1.0, integrity_weight=0.0, interaction_weight=0.0)
@@ -173,7 +173,7 @@ class _Trial:
 
 
 def training_reward(name: str) -> RewardConfig:
-    """The reward of a name: watch time alone, or a preset of ``datasets.rewards``."""
+    """The reward of a name: watch time alone, or a preset of ``mtfx.datasets.rewards``."""
     return WATCH_TIME_REWARD if name == WATCH_TIME else reward_preset(name)
 
 

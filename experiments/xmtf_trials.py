@@ -11,9 +11,9 @@ import hashlib
 import json
 from typing import Any
 
-from experiments.setting import Values, overrides
-from experiments.xmtf_methods import ONLINE_AGENTS, OnlineMethod, online_method
-from experiments.xmtf_settings import SETTINGS
+from mtfx.experiments.setting import Values, overrides
+from mtfx.experiments.xmtf_methods import ONLINE_AGENTS, OnlineMethod, online_method
+from mtfx.experiments.xmtf_settings import SETTINGS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +24,9 @@ class XmtfTrial:
     that have their default value, are left out.
 
     Attributes:
-      subject: Name of the method, see ``experiments.xmtf_methods``.
+      subject: Name of the method, see ``mtfx.experiments.xmtf_methods``.
       seed: Seed of everything random.
-      settings: Overrides by name; see ``experiments.xmtf_settings``.
+      settings: Overrides by name; see ``mtfx.experiments.xmtf_settings``.
     """
 
     subject: str

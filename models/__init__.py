@@ -1,3 +1,3 @@
 """Keras models: state representation, multi-task backbones, the ranking model."""
 
-import datasets as _datasets  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
+import mtfx.datasets as _datasets  # noqa: F401  (selects Keras 2 before TensorFlow is imported)

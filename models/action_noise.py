@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from models.action_policy import ActionSample
+from mtfx.models.action_policy import ActionSample
 
 #: Standard deviation of random exploration, around the middle of the bounds. BatchRL-MTF does not
 #: print its own; with 0.5 two actions in three lie in the middle half and the bounds are still met.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from models.config_keys import check_keys
-from models.features import StateConfig
-from models.loss_weighting.names import LossWeightingName
-from models.loss_weighting.registry import loss_weighting_entry
-from models.mtl.config import BackboneConfig
-from models.mtl.registry import backbone_entry
+from mtfx.models.config_keys import check_keys
+from mtfx.models.features import StateConfig
+from mtfx.models.loss_weighting.names import LossWeightingName
+from mtfx.models.loss_weighting.registry import loss_weighting_entry
+from mtfx.models.mtl.config import BackboneConfig
+from mtfx.models.mtl.registry import backbone_entry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,12 +18,12 @@ class ModelConfig:
     """A ranking model's configuration; the defaults are RMTL's.
 
     Attributes:
-      backbone: Name of the backbone, see ``models.mtl.registry``.
+      backbone: Name of the backbone, see ``mtfx.models.mtl.registry``.
       sizes: Its sizes; RMTL's when None.
       state: Sizes of the state representation.
       task_weights: Weight of a task's loss, by name; 1 for a task that is not named.
       loss_weighting: How the losses are weighted beyond that, see
-        ``models.loss_weighting.registry``.
+        ``mtfx.models.loss_weighting.registry``.
     """
 
     backbone: str = "mmoe"

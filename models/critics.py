@@ -7,15 +7,15 @@ from typing import Any, Literal, get_args
 
 import tensorflow as tf
 
-from datasets.spec import Task
-from models.config_keys import check_keys
-from models.features import InputFeature, StateConfig, StateRepresentation
-from models.initializers import glorot_uniform, seed_for
-from models.keras import keras
-from models.mtl.blocks import ParallelMlp, Towers
+from mtfx.datasets.spec import Task
+from mtfx.models.config_keys import check_keys
+from mtfx.models.features import InputFeature, StateConfig, StateRepresentation
+from mtfx.models.initializers import glorot_uniform, seed_for
+from mtfx.models.keras import keras
+from mtfx.models.mtl.blocks import ParallelMlp, Towers
 
 #: Features that a critic may look at: all of the model's, or those of one level, see
-#: ``datasets.spec.Feature``.
+#: ``mtfx.datasets.spec.Feature``.
 CriticFeatures = Literal["all", "impression", "session"]
 #: The most likely action value at the start; see :class:`Critics`.
 _INITIAL_Q = -1.0

@@ -8,8 +8,8 @@ from typing import Literal
 
 import tensorflow as tf
 
-from models.initializers import glorot_uniform, seed_for
-from models.keras import keras
+from mtfx.models.initializers import glorot_uniform, seed_for
+from mtfx.models.keras import keras
 
 
 @dataclasses.dataclass(frozen=True)

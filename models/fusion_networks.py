@@ -7,8 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from models.initializers import glorot_uniform, seed_for
-from models.keras import keras
+from mtfx.models.initializers import glorot_uniform, seed_for
+from mtfx.models.keras import keras
 
 
 class StateMlp(keras.layers.Layer):

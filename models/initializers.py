@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 
-from models.keras import keras
+from mtfx.models.keras import keras
 
 
 def seed_for(seed: int, name: str) -> int:

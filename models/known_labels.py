@@ -1,10 +1,10 @@
-"""Masks of labels that nobody knows, for losses: see ``datasets.labels``."""
+"""Masks of labels that nobody knows, for losses: see ``mtfx.datasets.labels``."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from datasets.labels import UNKNOWN
+from mtfx.datasets.labels import UNKNOWN
 
 
 def known_mask(labels: tf.Tensor) -> tf.Tensor:

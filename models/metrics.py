@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from models.keras import keras
+from mtfx.models.keras import keras
 
 #: Steps of the ROC curve.
 NUM_THRESHOLDS = 4_000

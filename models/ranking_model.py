@@ -5,15 +5,15 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-from datasets.spec import Task
-from models.config import ModelConfig
-from models.features import InputFeature, StateRepresentation
-from models.keras import keras
-from models.known_labels import known_mask, with_zeros
-from models.loss_weighting.base import Batch, LossWeighting, Step
-from models.loss_weighting.registry import build_loss_weighting
-from models.metrics import LogitAuc, SumOfMeans
-from models.mtl.registry import backbone_entry, build_backbone
+from mtfx.datasets.spec import Task
+from mtfx.models.config import ModelConfig
+from mtfx.models.features import InputFeature, StateRepresentation
+from mtfx.models.keras import keras
+from mtfx.models.known_labels import known_mask, with_zeros
+from mtfx.models.loss_weighting.base import Batch, LossWeighting, Step
+from mtfx.models.loss_weighting.registry import build_loss_weighting
+from mtfx.models.metrics import LogitAuc, SumOfMeans
+from mtfx.models.mtl.registry import backbone_entry, build_backbone
 
 #: Logarithms of the smallest and largest value a regression may predict, in the task's unit.
 MIN_LOG, MAX_LOG = -8.0, 16.0
@@ -22,11 +22,11 @@ MIN_LOG, MAX_LOG = -8.0, 16.0
 class RankingModel(tfrs.Model):
     """Predicts every task's feedback for an impression.
 
-    Loss: Σₖ wₖ · Lₖ, with weights as ``models.loss_weighting`` finds them, constant unless asked
-    otherwise; Lₖ is the binary cross-entropy of the logits for a binary task, and the Tweedie
+    Loss: Σₖ wₖ · Lₖ, with weights as ``mtfx.models.loss_weighting`` finds them, constant unless
+    asked otherwise; Lₖ is the binary cross-entropy of the logits for a binary task, and the Tweedie
     deviance of power 1.5 for a regression such as watch time (see :class:`TweedieDeviance`). Lₖ is
-    the mean over the impressions whose label of the task is known (``datasets.labels``), 0 if there
-    is none; others change neither it nor its gradient.
+    the mean over the impressions whose label of the task is known (``mtfx.datasets.labels``), 0 if
+    there is none; others change neither it nor its gradient.
 
     Attributes:
       inputs: The features.
@@ -138,7 +138,7 @@ class RankingModel(tfrs.Model):
 
         Args:
           inputs: Features as for :meth:`call`, and labels float32 `[batch, task]`,
-            ``datasets.labels.UNKNOWN`` where unknown.
+            ``mtfx.datasets.labels.UNKNOWN`` where unknown.
           training: Whether this is a training step, which computes no metrics but the losses.
 
         Returns:

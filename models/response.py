@@ -7,12 +7,12 @@ import math
 
 import tensorflow as tf
 
-from datasets.spec import Task
-from models.features import InputFeature, StateConfig, StateRepresentation
-from models.keras import keras
-from models.known_labels import known_mask, with_zeros
-from models.mtl.config import BackboneConfig
-from models.mtl.registry import build_backbone
+from mtfx.datasets.spec import Task
+from mtfx.models.features import InputFeature, StateConfig, StateRepresentation
+from mtfx.models.keras import keras
+from mtfx.models.known_labels import known_mask, with_zeros
+from mtfx.models.mtl.config import BackboneConfig
+from mtfx.models.mtl.registry import build_backbone
 
 _LEAST_SD = 0.05
 
@@ -24,7 +24,7 @@ class ResponseNetworkConfig:
     Attributes:
       embedding_dim: Width of every feature's embedding.
       state_dim: Width of the state.
-      backbone: Multi-task backbone, see ``models.mtl.registry``; it takes ``BackboneConfig``.
+      backbone: Multi-task backbone, see ``mtfx.models.mtl.registry``; it takes ``BackboneConfig``.
       bottom_units: Of its bottom.
       tower_units: Of each head.
       dropout: Share of hidden units set to zero while training.
@@ -106,7 +106,7 @@ class ResponseNetwork(keras.Model):
 
         Args:
           inputs: Transformed features `[batch]`.
-          feedback: 0, 1 or ``datasets.labels.UNKNOWN``, float32 `[batch, feedback]`.
+          feedback: 0, 1 or ``mtfx.datasets.labels.UNKNOWN``, float32 `[batch, feedback]`.
           watch_s: Seconds or ``UNKNOWN``, float32 `[batch]`; it also counts for nothing where the
             primary feedback is unknown, on which it depends.
           watch_weight: 0 where the log has no watch times.

@@ -7,8 +7,8 @@ import dataclasses
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-from models.features import InputFeature, StateConfig, StateRepresentation
-from models.initializers import seed_for
+from mtfx.models.features import InputFeature, StateConfig, StateRepresentation
+from mtfx.models.initializers import seed_for
 
 #: Keys of what training needs beside the features.
 ITEM, PROBABILITY = "_item", "_sampling_probability"

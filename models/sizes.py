@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal, get_args
 
-from models.mtl.config import BackboneConfig, MmoeConfig, PleConfig
+from mtfx.models.mtl.config import BackboneConfig, MmoeConfig, PleConfig
 
 if TYPE_CHECKING:
-    from models.features import StateConfig
+    from mtfx.models.features import StateConfig
 
 ModelSize = Literal["paper", "small"]
 MODEL_SIZES: tuple[ModelSize, ...] = get_args(ModelSize)
@@ -38,7 +38,7 @@ def model_sizes(backbone: str, size: ModelSize, seed: int) -> tuple[BackboneConf
       size: ``paper`` has RMTL's layer sizes, ``small`` suits some 100,000 impressions.
       seed: The backbone's.
     """
-    from models.features import StateConfig
+    from mtfx.models.features import StateConfig
 
     if size == "small":
         state = StateConfig(embedding_dim=16, hidden_units=(), state_dim=64)

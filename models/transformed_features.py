@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from models.features import InputFeature
+from mtfx.models.features import InputFeature
 
 SESSION_IDS, SESSION_VALUES = "session_ids", "session_values"
 IMPRESSION_IDS, IMPRESSION_VALUES = "impression_ids", "impression_values"

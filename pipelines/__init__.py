@@ -1,3 +1,3 @@
 """The TFX pipelines, their configuration, the runners and the command line."""
 
-import datasets as _datasets  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
+import mtfx.datasets as _datasets  # noqa: F401  (selects Keras 2 before TensorFlow is imported)

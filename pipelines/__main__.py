@@ -1,4 +1,4 @@
-"""The command line: ``mtfx``, or ``python -m pipelines``."""
+"""The command line: ``mtfx``, or ``python -m mtfx.pipelines``."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from typing import NoReturn
 import click
 from rich.console import Console
 
-from pipelines.code_version import package_version
-from pipelines.commands.backbones import backbones_command
-from pipelines.commands.closed_loop import closed_loop_command
-from pipelines.commands.compare import compare_command
-from pipelines.commands.compile import compile_command
-from pipelines.commands.cut_days import cut_days_command
-from pipelines.commands.daily import daily_command
-from pipelines.commands.datasets import datasets_command
-from pipelines.commands.experiment import experiment_command
-from pipelines.commands.explain import explain_command
-from pipelines.commands.failures import append_traceback, explain
-from pipelines.commands.fusion import fusion_command
-from pipelines.commands.invocation import Invocation, debug_option
-from pipelines.commands.join_feedback import join_feedback_command
-from pipelines.commands.ranking import ranking_command
-from pipelines.commands.simulator import simulator_command
-from pipelines.commands.stream import stream_command
-from pipelines.commands.synthesize import synthesize_command
-from pipelines.logs import write_errors_to
+import mtfx
+from mtfx.pipelines.code_version import package_version
+from mtfx.pipelines.commands.backbones import backbones_command
+from mtfx.pipelines.commands.closed_loop import closed_loop_command
+from mtfx.pipelines.commands.compare import compare_command
+from mtfx.pipelines.commands.compile import compile_command
+from mtfx.pipelines.commands.cut_days import cut_days_command
+from mtfx.pipelines.commands.daily import daily_command
+from mtfx.pipelines.commands.datasets import datasets_command
+from mtfx.pipelines.commands.experiment import experiment_command
+from mtfx.pipelines.commands.explain import explain_command
+from mtfx.pipelines.commands.failures import append_traceback, explain
+from mtfx.pipelines.commands.fusion import fusion_command
+from mtfx.pipelines.commands.invocation import Invocation, debug_option
+from mtfx.pipelines.commands.join_feedback import join_feedback_command
+from mtfx.pipelines.commands.ranking import ranking_command
+from mtfx.pipelines.commands.simulator import simulator_command
+from mtfx.pipelines.commands.stream import stream_command
+from mtfx.pipelines.commands.synthesize import synthesize_command
+from mtfx.pipelines.logs import write_errors_to
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -63,13 +64,13 @@ for _command in _COMMANDS:
 def make_modules_importable() -> None:
     """Lets this process and Beam's worker processes import modules of the current directory.
 
-    It comes last, and MTFX first, so that nobody's ``models.py`` or ``datasets/`` takes the place
-    of ours.
+    It comes last, and MTFX first, so that nobody's ``mtfx.py`` takes its place.
     """
     here = os.getcwd()
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
-    ours = str(Path(__file__).resolve().parent.parent)
+    # Not resolved: in a checkout it is src/, which has links to the folders.
+    ours = str(Path(mtfx.__file__).parent.parent)
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     paths = dict.fromkeys(path for path in (ours, *given, here) if path)
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)

@@ -17,30 +17,30 @@ import polars as pl
 from tfx.orchestration import metadata
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
-from components.feedback_join.config import FeedbackJoinConfig
-from components.feedback_join.pipeline import join_feedback
-from components.latest_blessed_ranking import (
+from mtfx.components.feedback_join.config import FeedbackJoinConfig
+from mtfx.components.feedback_join.pipeline import join_feedback
+from mtfx.components.latest_blessed_ranking import (
     EXAMPLES,
     TRANSFORM_GRAPH,
     LatestBlessedRankingStrategy,
 )
-from datasets.synthetic import SyntheticConfig, synthesize
-from environments.simulator.dynamics import Simulator
-from environments.simulator.value import session_figures
-from evaluation.closed_loop import LoopDay, loop_day
-from evaluation.daily_days import Day
-from models.fusion.saved_policy import SavedPolicy
-from pipelines import local_runner
-from pipelines.closed_loop_config import ClosedLoopConfig
-from pipelines.daily import run_days
-from pipelines.daily_config import DailyConfig
-from pipelines.daily_state import DailyState
-from pipelines.errors import StageError
-from pipelines.simulated_service import ServedDay, SimulatedService, write_log
-from serving.client import GrpcRankerClient
-from serving.exploration import ExplorationPlan
-from serving.stand_in_server import StandInServer
-from trainers.world_requests import WorldRequests
+from mtfx.datasets.synthetic import SyntheticConfig, synthesize
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.value import session_figures
+from mtfx.evaluation.closed_loop import LoopDay, loop_day
+from mtfx.evaluation.daily_days import Day
+from mtfx.models.fusion.saved_policy import SavedPolicy
+from mtfx.pipelines import local_runner
+from mtfx.pipelines.closed_loop_config import ClosedLoopConfig
+from mtfx.pipelines.daily import run_days
+from mtfx.pipelines.daily_config import DailyConfig
+from mtfx.pipelines.daily_state import DailyState
+from mtfx.pipelines.errors import StageError
+from mtfx.pipelines.simulated_service import ServedDay, SimulatedService, write_log
+from mtfx.serving.client import GrpcRankerClient
+from mtfx.serving.exploration import ExplorationPlan
+from mtfx.serving.stand_in_server import StandInServer
+from mtfx.trainers.world_requests import WorldRequests
 
 _LOG_FILE = "log_standard_day_synthetic.csv"
 _DAY_MS = 86_400_000

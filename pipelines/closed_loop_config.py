@@ -6,11 +6,11 @@ import dataclasses
 import functools
 from pathlib import Path
 
-from pipelines.config import RankingPipelineConfig
-from pipelines.daily_config import DailyConfig
-from pipelines.errors import require
-from pipelines.fusion_config import FusionPipelineConfig
-from pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.daily_config import DailyConfig
+from mtfx.pipelines.errors import require
+from mtfx.pipelines.fusion_config import FusionPipelineConfig
+from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from evaluation.policy_trial import TrialSettings, judge_trial
-from evaluation.policy_trial_report import TrialReport, write_trial_report
-from pipelines.errors import UserError, require
+from mtfx.evaluation.policy_trial import TrialSettings, judge_trial
+from mtfx.evaluation.policy_trial_report import TrialReport, write_trial_report
+from mtfx.pipelines.errors import UserError, require
 
 _MAX_SEED = 2**31 - 1
 
@@ -92,7 +92,7 @@ def run_compare(options: CompareOptions, progress: Callable[[str, int], None]) -
 
 def _logged(options: CompareOptions, progress: Callable[[str, int], None]) -> TrialReport:
     del progress
-    from pipelines.logged_trial import logged_arms
+    from mtfx.pipelines.logged_trial import logged_arms
 
     directory = options.interactions or ""
     arms = logged_arms(directory, options.control, options.treatment, options.feedback_names)
@@ -109,9 +109,9 @@ def _logged(options: CompareOptions, progress: Callable[[str, int], None]) -> Tr
 
 def _simulated(options: CompareOptions, progress: Callable[[str, int], None]) -> TrialReport:
     # Takes TensorFlow, which logs do not.
-    from pipelines.compared_policies import FusionRun
-    from pipelines.simulated_trial import simulated_arms
-    from serving.exploration import TrialPlan
+    from mtfx.pipelines.compared_policies import FusionRun
+    from mtfx.pipelines.simulated_trial import simulated_arms
+    from mtfx.serving.exploration import TrialPlan
 
     run = FusionRun(options.run_dir or "")
     control = run.policy("--control", options.control)

@@ -9,23 +9,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from datasets.errors import DataError, why_unreadable
-from datasets.rewards import reward_preset
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.policies import ConstantPolicy
-from environments.simulator.ranker_policy import RankerPolicy
-from environments.simulator.world import load_world
-from evaluation.fusion_report import SUMMARY_FILE
-from models.action_policy import ActionPolicy
-from models.fusion.base import FusionFunction
-from models.fusion.config import FusionConfig
-from models.fusion.ranker import METADATA_FILE
-from models.fusion.registry import build_fusion
-from models.fusion.saved_policy import SavedPolicy
-from pipelines.errors import require
-from pipelines.run_place import in_run
-from pipelines.run_reports import report_error
+from mtfx.datasets.errors import DataError, why_unreadable
+from mtfx.datasets.rewards import reward_preset
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.policies import ConstantPolicy
+from mtfx.environments.simulator.ranker_policy import RankerPolicy
+from mtfx.environments.simulator.world import load_world
+from mtfx.evaluation.fusion_report import SUMMARY_FILE
+from mtfx.models.action_policy import ActionPolicy
+from mtfx.models.fusion.base import FusionFunction
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.ranker import METADATA_FILE
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.saved_policy import SavedPolicy
+from mtfx.pipelines.errors import require
+from mtfx.pipelines.run_place import in_run
+from mtfx.pipelines.run_reports import report_error
 
 #: Equal weights for everybody; there without training.
 CONSTANT = "constant"

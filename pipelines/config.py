@@ -9,16 +9,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.beam_args import local_beam_args
-from pipelines.errors import require
-from pipelines.method_options import MethodOptions
-from pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from mtfx.pipelines.beam_args import local_beam_args
+from mtfx.pipelines.errors import require
+from mtfx.pipelines.method_options import MethodOptions
+from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
 
 if TYPE_CHECKING:
-    from evaluation.eval_config import Thresholds
-    from models.config import ModelConfig
-    from trainers.config import TrainingConfig
-    from trainers.rmtl import RmtlTrainingConfig
+    from mtfx.evaluation.eval_config import Thresholds
+    from mtfx.models.config import ModelConfig
+    from mtfx.trainers.config import TrainingConfig
+    from mtfx.trainers.rmtl import RmtlTrainingConfig
 
 _MAX_SEED = 2**31 - 1
 # Where and with how many processes a run happens decides nothing about its result.
@@ -39,7 +39,7 @@ class RankingPipelineConfig:
       base_model: Artifact of an earlier ranking model, with whose weights training begins; empty
         begins with random ones.
       seed: Seed of everything random.
-      beam_pipeline_args: Passed to Beam; see ``pipelines.beam_args``.
+      beam_pipeline_args: Passed to Beam; see ``mtfx.pipelines.beam_args``.
       enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.
     """
 

@@ -12,24 +12,24 @@ import os
 import time
 from collections.abc import Callable
 
-from components.session_example_gen.inputs import input_files
-from datasets.description_version import description_version
-from datasets.errors import DataError, data_error_in
-from datasets.fingerprint import fingerprint
-from evaluation.daily_days import Day, Model
-from evaluation.fusion_summary import FusionSummary
-from evaluation.run_summary import RunSummary
-from pipelines import local_runner
-from pipelines.daily_config import DailyConfig
-from pipelines.daily_state import DailyState
-from pipelines.day_check import check_day, create_check
-from pipelines.errors import StageError, require
-from pipelines.fusion import run_fusion
-from pipelines.own_process import run_in_own_process
-from pipelines.ranking import run_ranking
-from pipelines.rejoin import rejoin
-from pipelines.skew_check import check_skew, create_skew_check
-from pipelines.spans import next_span, span_folders, span_range
+from mtfx.components.session_example_gen.inputs import input_files
+from mtfx.datasets.description_version import description_version
+from mtfx.datasets.errors import DataError, data_error_in
+from mtfx.datasets.fingerprint import fingerprint
+from mtfx.evaluation.daily_days import Day, Model
+from mtfx.evaluation.fusion_summary import FusionSummary
+from mtfx.evaluation.run_summary import RunSummary
+from mtfx.pipelines import local_runner
+from mtfx.pipelines.daily_config import DailyConfig
+from mtfx.pipelines.daily_state import DailyState
+from mtfx.pipelines.day_check import check_day, create_check
+from mtfx.pipelines.errors import StageError, require
+from mtfx.pipelines.fusion import run_fusion
+from mtfx.pipelines.own_process import run_in_own_process
+from mtfx.pipelines.ranking import run_ranking
+from mtfx.pipelines.rejoin import rejoin
+from mtfx.pipelines.skew_check import check_skew, create_skew_check
+from mtfx.pipelines.spans import next_span, span_folders, span_range
 
 _SERVED_STAGE, _SKEW_STAGE = "ServedInteractionGen", "StrictDistributionValidator"
 #: More are taken for a mistake in a number: a year, and by how much dates of a year differ.

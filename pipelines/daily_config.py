@@ -8,13 +8,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.config import RankingPipelineConfig
-from pipelines.errors import require
-from pipelines.fusion_config import FusionPipelineConfig, ServedLog
-from pipelines.spans import available_spans, has_span, span_folders
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.errors import require
+from mtfx.pipelines.fusion_config import FusionPipelineConfig, ServedLog
+from mtfx.pipelines.spans import available_spans, has_span, span_folders
 
 if TYPE_CHECKING:
-    from components.strict_distribution_validator.comparators import DriftThresholds
+    from mtfx.components.strict_distribution_validator.comparators import DriftThresholds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +83,7 @@ class DailyConfig:
     @property
     def thresholds(self) -> DriftThresholds:
         """How far a day may move. Imports TFX."""
-        from components.strict_distribution_validator.comparators import DriftThresholds
+        from mtfx.components.strict_distribution_validator.comparators import DriftThresholds
 
         asked = {
             "jensen_shannon": self.drift_threshold,

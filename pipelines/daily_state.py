@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from datasets.errors import why_unreadable
-from evaluation.daily_days import Day, Model, Status
-from pipelines.errors import UserError
-from pipelines.run_place import in_run
+from mtfx.datasets.errors import why_unreadable
+from mtfx.evaluation.daily_days import Day, Model, Status
+from mtfx.pipelines.errors import UserError
+from mtfx.pipelines.run_place import in_run
 
 FILE = "daily.json"
 

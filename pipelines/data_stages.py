@@ -16,17 +16,17 @@ from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.proto import transform_pb2
 from tfx.types.channel import Channel
 
-from components.session_example_gen.component import SessionExampleGen
-from components.session_example_gen.config import SessionExampleGenConfig
-from components.session_example_gen.summary import IngestionSummary
-from components.session_schema import build_schema
-from components.strict_example_validator.component import StrictExampleValidator
-from datasets.description_version import description_version
-from datasets.sessions import SPLITS
-from pipelines import local_runner
-from pipelines.options import DataOptions
-from pipelines.ranking_summary import log_rows
-from pipelines.spans import span_folders
+from mtfx.components.session_example_gen.component import SessionExampleGen
+from mtfx.components.session_example_gen.config import SessionExampleGenConfig
+from mtfx.components.session_example_gen.summary import IngestionSummary
+from mtfx.components.session_schema import build_schema
+from mtfx.components.strict_example_validator.component import StrictExampleValidator
+from mtfx.datasets.description_version import description_version
+from mtfx.datasets.sessions import SPLITS
+from mtfx.pipelines import local_runner
+from mtfx.pipelines.options import DataOptions
+from mtfx.pipelines.ranking_summary import log_rows
+from mtfx.pipelines.spans import span_folders
 
 
 class DataStages(NamedTuple):
@@ -114,7 +114,7 @@ def stages_after(
     transform = Transform(
         examples=examples,
         schema=schema,
-        preprocessing_fn="components.preprocessing.preprocessing_fn",
+        preprocessing_fn="mtfx.components.preprocessing.preprocessing_fn",
         # The versions are not read; they make the cache miss when code has changed.
         custom_config={
             "dataset": data.dataset,

@@ -9,30 +9,30 @@ from tfx.components import StatisticsGen
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.orchestration.pipeline import Pipeline
 
-from components.session_example_gen.component import SessionExampleGen
-from components.session_example_gen.config import WHOLE
-from components.session_example_gen.encoding import session_level_columns
-from components.session_example_gen.summary import IngestionSummary
-from components.strict_distribution_validator.comparators import (
+from mtfx.components.session_example_gen.component import SessionExampleGen
+from mtfx.components.session_example_gen.config import WHOLE
+from mtfx.components.session_example_gen.encoding import session_level_columns
+from mtfx.components.session_example_gen.summary import IngestionSummary
+from mtfx.components.strict_distribution_validator.comparators import (
     ComparisonPlan,
     DriftThresholds,
     compared_columns,
     counted_columns,
 )
-from components.strict_distribution_validator.comparison import Comparison
-from components.strict_distribution_validator.component import (
+from mtfx.components.strict_distribution_validator.comparison import Comparison
+from mtfx.components.strict_distribution_validator.component import (
     StrictDistributionValidator,
     read_comparisons,
     statistics_options,
 )
-from components.strict_example_validator.component import StrictExampleValidator
-from pipelines import local_runner
-from pipelines.code_version import code_version
-from pipelines.data_stages import counted_schema, ingestion_config, write_schema
-from pipelines.imported import earlier_statistics
-from pipelines.local_pipeline import local_pipeline
-from pipelines.options import DataOptions
-from pipelines.spans import day_of_span
+from mtfx.components.strict_example_validator.component import StrictExampleValidator
+from mtfx.pipelines import local_runner
+from mtfx.pipelines.code_version import code_version
+from mtfx.pipelines.data_stages import counted_schema, ingestion_config, write_schema
+from mtfx.pipelines.imported import earlier_statistics
+from mtfx.pipelines.local_pipeline import local_pipeline
+from mtfx.pipelines.options import DataOptions
+from mtfx.pipelines.spans import day_of_span
 
 #: Code that decides what a day's statistics are; an edit elsewhere does not check it again.
 _PACKAGES = ("components", "datasets")

@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from datasets.errors import DataError
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.world import load_world
-from evaluation.fusion_report import SUMMARY_FILE
-from pipelines.errors import UserError, require
-from pipelines.run_place import in_run
-from pipelines.run_reports import report_error
+from mtfx.datasets.errors import DataError
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.world import load_world
+from mtfx.evaluation.fusion_report import SUMMARY_FILE
+from mtfx.pipelines.errors import UserError, require
+from mtfx.pipelines.run_place import in_run
+from mtfx.pipelines.run_reports import report_error
 
 #: Column, or key, of a user's name.
 USER = "user"

@@ -11,17 +11,17 @@ from tfx.proto.pusher_pb2 import PushDestination
 from tfx.types import standard_artifacts
 from tfx.types.channel import Channel, union
 
-from components.earlier_blessed_model import EarlierBlessedModelStrategy
-from components.policy_comparison.component import PolicyComparison
-from components.policy_evaluator.component import PolicyEvaluator
-from components.ranker_exporter.component import RankerExporter
-from evaluation.fusion_report import write_fusion_report
-from evaluation.fusion_summary import FusionSummary
-from pipelines import local_runner
-from pipelines.code_version import code_version
-from pipelines.fusion_config import SEARCHES, FusionPipelineConfig
-from pipelines.fusion_run import summarise_run
-from pipelines.fusion_stages import (
+from mtfx.components.earlier_blessed_model import EarlierBlessedModelStrategy
+from mtfx.components.policy_comparison.component import PolicyComparison
+from mtfx.components.policy_evaluator.component import PolicyEvaluator
+from mtfx.components.ranker_exporter.component import RankerExporter
+from mtfx.evaluation.fusion_report import write_fusion_report
+from mtfx.evaluation.fusion_summary import FusionSummary
+from mtfx.pipelines import local_runner
+from mtfx.pipelines.code_version import code_version
+from mtfx.pipelines.fusion_config import SEARCHES, FusionPipelineConfig
+from mtfx.pipelines.fusion_run import summarise_run
+from mtfx.pipelines.fusion_stages import (
     evaluation_config,
     exploration_stages,
     fusion_key,
@@ -31,7 +31,7 @@ from pipelines.fusion_stages import (
     served_stage,
     trainer_stage,
 )
-from pipelines.imported import earlier_model
+from mtfx.pipelines.imported import earlier_model
 
 #: Simulated sessions of other seeds than those that are learned from.
 EVALUATION_SEED = 1_000_003

@@ -9,31 +9,32 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets.rewards import REWARD_PRESETS, RewardConfig, reward_preset
-from models.fusion.config import (
+from mtfx.datasets.rewards import REWARD_PRESETS, RewardConfig, reward_preset
+from mtfx.models.fusion.config import (
     FUSION_NAMES,
     AnyFusionConfig,
     FormulaFreeConfig,
     FusionConfig,
 )
-from pipelines.beam_args import local_beam_args
-from pipelines.errors import require
-from pipelines.fusion_settings import agent_config
-from pipelines.infra_validation import InfraValidation
-from pipelines.run_place import in_run
-from pipelines.run_reports import report_error
-from pipelines.spans import at_span, has_span
+from mtfx.pipelines.beam_args import local_beam_args
+from mtfx.pipelines.errors import require
+from mtfx.pipelines.fusion_settings import agent_config
+from mtfx.pipelines.infra_validation import InfraValidation
+from mtfx.pipelines.run_place import in_run
+from mtfx.pipelines.run_reports import report_error
+from mtfx.pipelines.spans import at_span, has_span
 
 if TYPE_CHECKING:
-    from agents.fusion_config import FusionAgentConfig
-    from environments.simulator.config import SimulatorConfig
+    from mtfx.agents.fusion_config import FusionAgentConfig
+    from mtfx.environments.simulator.config import SimulatorConfig
 
-#: Methods that learn from transitions; ``agents.fusion_registry`` has them too.
+#: Methods that learn from transitions; ``mtfx.agents.fusion_registry`` has them too.
 AGENTS = ("bcq", "td3", "uwac_td3", "cql_sac", "xmtf")
-#: Methods that search in the simulator; ``components.policy_search`` has them too.
+#: Methods that search in the simulator; ``mtfx.components.policy_search`` has them too.
 SEARCHES = ("constant", "bo", "es", "cem")
 EXPLORATIONS = ("mixed", "random", "noise")
-#: Where the simulator's users take their responses from; ``trainers.world_config`` has them too.
+#: Where the simulator's users take their responses from; ``mtfx.trainers.world_config`` has them
+#: too.
 RESPONSES = ("auto", "truth", "fitted")
 ESTIMATORS = ("conservative", "fqe", "importance_sampling", "doubly_robust")
 #: Those that weigh logged actions by the density they were drawn with.
@@ -89,8 +90,9 @@ class FusionPipelineConfig:
       eval_sessions: Simulated sessions on which policies are compared.
       train_steps: Training steps; None is the agent's default (the paper's 300,000).
       batch_size: Transitions per step; None is the agent's default.
-      settings: The agent's other hyper-parameters, by name; see ``pipelines.fusion_settings``. Its
-        ``gamma`` is the reward's, and with it that of every method, estimate and simulated value.
+      settings: The agent's other hyper-parameters, by name; see ``mtfx.pipelines.fusion_settings``.
+        Its ``gamma`` is the reward's, and with it that of every method, estimate and simulated
+        value.
       estimator: Whose lower bound decides on the blessing.
       max_return_drop: How far that bound may fall below the current policy's, or below what the log
         earned where there is no current policy; in units of reward.
@@ -102,7 +104,7 @@ class FusionPipelineConfig:
       candidate_buckets: Numbers of candidates for which XLA compiles the ranker; none, without XLA.
       infra_validation: How the ranker is tried in TF Serving before it is pushed.
       seed: Seed of everything random.
-      beam_pipeline_args: Passed to Beam; see ``pipelines.beam_args``.
+      beam_pipeline_args: Passed to Beam; see ``mtfx.pipelines.beam_args``.
       enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.
     """
 
@@ -326,7 +328,7 @@ class FusionPipelineConfig:
     @property
     def simulator(self) -> SimulatorConfig:
         """The rules of a simulated session. Imports TensorFlow."""
-        from environments.simulator.config import SimulatorConfig
+        from mtfx.environments.simulator.config import SimulatorConfig
 
         return SimulatorConfig(candidates=self.candidates, reward=self.reward_config)
 

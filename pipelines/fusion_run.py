@@ -9,14 +9,14 @@ from typing import Any
 import tensorflow as tf
 from tfx.utils import path_utils
 
-from components.policy_comparison.executor import COMPARISON_FILE
-from evaluation.fusion_summary import FusionSummary
-from evaluation.policy_comparison import rows_from_json
-from evaluation.policy_evaluation import SUMMARY_FILE
-from pipelines.code_version import code_version
-from pipelines.fusion_config import FusionPipelineConfig
-from pipelines.local_runner import RunResult
-from trainers.fusion import HISTORY_FILE
+from mtfx.components.policy_comparison.executor import COMPARISON_FILE
+from mtfx.evaluation.fusion_summary import FusionSummary
+from mtfx.evaluation.policy_comparison import rows_from_json
+from mtfx.evaluation.policy_evaluation import SUMMARY_FILE
+from mtfx.pipelines.code_version import code_version
+from mtfx.pipelines.fusion_config import FusionPipelineConfig
+from mtfx.pipelines.local_runner import RunResult
+from mtfx.trainers.fusion import HISTORY_FILE
 
 
 def summarise_run(config: FusionPipelineConfig, result: RunResult, command: str) -> FusionSummary:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.fusion_config import (
+from mtfx.agents.fusion_config import (
     BcqConfig,
     CqlSacConfig,
     FusionAgentConfig,
@@ -12,10 +12,10 @@ from agents.fusion_config import (
     UwacTd3Config,
     XmtfConfig,
 )
-from datasets.rewards import RewardConfig
-from pipelines.errors import UserError, require
+from mtfx.datasets.rewards import RewardConfig
+from mtfx.pipelines.errors import UserError, require
 
-#: ``agents.fusion_registry`` has them too, but imports TensorFlow.
+#: ``mtfx.agents.fusion_registry`` has them too, but imports TensorFlow.
 CONFIGS: dict[str, type[FusionAgentConfig]] = {
     "bcq": BcqConfig,
     "td3": Td3Config,

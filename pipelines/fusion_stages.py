@@ -16,29 +16,32 @@ from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.types import standard_artifacts
 from tfx.types.channel import Channel
 
-from components.interaction_gen.component import ServedInteractionGen, SimulatedInteractionGen
-from components.interaction_gen.config import ServedInteractionConfig, SimulatedInteractionConfig
-from components.latest_blessed_ranking import LatestBlessedRankingStrategy
-from components.policy_evaluator.config import PolicyEvaluatorConfig, default_estimators
-from components.policy_search.component import PolicySearch
-from components.policy_search.search import PolicySearchConfig
-from components.simulator_gen.component import SimulatorGen
-from datasets.description_version import description_version
-from datasets.registry import load_dataset
-from datasets.transitions import TransitionSpec
-from environments.simulator.dynamics import Simulator
-from environments.simulator.world import load_world
-from evaluation.ope.config import ConservativeConfig
-from evaluation.policy_blessing import BlessingConfig
-from models.fusion.registry import build_fusion
-from pipelines.code_version import code_version
-from pipelines.fusion_config import NEED_DENSITIES, SEARCHES, FusionPipelineConfig, ServedLog
-from pipelines.imported import earlier_simulator
-from pipelines.local_pipeline import local_pipeline
-from pipelines.spans import span_folders
-from trainers.fusion_config import FusionTrainerConfig
-from trainers.world_config import PredictionKind, ResponseKind, WorldConfig
-from trainers.world_files import world_fingerprint
+from mtfx.components.interaction_gen.component import ServedInteractionGen, SimulatedInteractionGen
+from mtfx.components.interaction_gen.config import (
+    ServedInteractionConfig,
+    SimulatedInteractionConfig,
+)
+from mtfx.components.latest_blessed_ranking import LatestBlessedRankingStrategy
+from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig, default_estimators
+from mtfx.components.policy_search.component import PolicySearch
+from mtfx.components.policy_search.search import PolicySearchConfig
+from mtfx.components.simulator_gen.component import SimulatorGen
+from mtfx.datasets.description_version import description_version
+from mtfx.datasets.registry import load_dataset
+from mtfx.datasets.transitions import TransitionSpec
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.world import load_world
+from mtfx.evaluation.ope.config import ConservativeConfig
+from mtfx.evaluation.policy_blessing import BlessingConfig
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.pipelines.code_version import code_version
+from mtfx.pipelines.fusion_config import NEED_DENSITIES, SEARCHES, FusionPipelineConfig, ServedLog
+from mtfx.pipelines.imported import earlier_simulator
+from mtfx.pipelines.local_pipeline import local_pipeline
+from mtfx.pipelines.spans import span_folders
+from mtfx.trainers.fusion_config import FusionTrainerConfig
+from mtfx.trainers.world_config import PredictionKind, ResponseKind, WorldConfig
+from mtfx.trainers.world_files import world_fingerprint
 
 
 def ranking_and_simulator(config: FusionPipelineConfig) -> tuple[Any, Any]:
@@ -56,8 +59,8 @@ def simulator_stages(
 
     Args:
       config: The run.
-      predictions: See :class:`~trainers.world_config.WorldConfig`; a policy that shall be served
-        is trained on the model's.
+      predictions: See :class:`~mtfx.trainers.world_config.WorldConfig`; a policy that shall be
+        served is trained on the model's.
     """
     dataset, log_dir = config.ranking_run()["dataset"], config.log_dir
     ranking = Resolver(
@@ -225,7 +228,7 @@ def trainer_stage(
 ) -> Trainer:
     """The stage that trains a method, begun with ``base`` if it is given."""
     return Trainer(
-        run_fn="trainers.fusion.run_fn",
+        run_fn="mtfx.trainers.fusion.run_fn",
         examples=interactions,
         train_args=TrainArgs(splits=["train"]),
         eval_args=EvalArgs(splits=["eval"]),

@@ -7,8 +7,8 @@ import os
 from tfx.dsl.components.common.importer import Importer
 from tfx.types import standard_artifacts
 
-from components.artifacts import Simulator
-from datasets.fingerprint import directory_fingerprint
+from mtfx.components.artifacts import Simulator
+from mtfx.datasets.fingerprint import directory_fingerprint
 
 
 def earlier_model(uri: str, name: str = "BaseModel") -> Importer | None:

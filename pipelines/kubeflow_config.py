@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from pipelines.errors import require
+from mtfx.pipelines.errors import require
 
 #: Stores that Kubeflow's launcher and TensorFlow's file system both read and write.
 _ROOTS = ("gs://",)

@@ -9,17 +9,17 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types import standard_artifacts
 from tfx.types.artifact_utils import encode_split_names
 
-from components.cluster.current_model import CurrentModel
-from components.cluster.evaluators import PolicyEvaluator
-from components.cluster.policy_comparison import PolicyComparison
-from components.cluster.seeded_trainer import SeededTrainer
-from components.ranker_exporter.component import RankerExporter
-from components.simulator_gen.component import SimulatorGen
-from datasets.sessions import SPLITS
-from pipelines.code_version import code_version
-from pipelines.fusion import EVALUATION_SEED
-from pipelines.fusion_config import SEARCHES, FusionPipelineConfig
-from pipelines.fusion_stages import (
+from mtfx.components.cluster.current_model import CurrentModel
+from mtfx.components.cluster.evaluators import PolicyEvaluator
+from mtfx.components.cluster.policy_comparison import PolicyComparison
+from mtfx.components.cluster.seeded_trainer import SeededTrainer
+from mtfx.components.ranker_exporter.component import RankerExporter
+from mtfx.components.simulator_gen.component import SimulatorGen
+from mtfx.datasets.sessions import SPLITS
+from mtfx.pipelines.code_version import code_version
+from mtfx.pipelines.fusion import EVALUATION_SEED
+from mtfx.pipelines.fusion_config import SEARCHES, FusionPipelineConfig
+from mtfx.pipelines.fusion_stages import (
     evaluation_config,
     exploration_stages,
     fusion_key,
@@ -28,8 +28,8 @@ from pipelines.fusion_stages import (
     trainer_config,
     world_config,
 )
-from pipelines.kubeflow_config import KubeflowConfig
-from pipelines.kubeflow_ranking import destination
+from mtfx.pipelines.kubeflow_config import KubeflowConfig
+from mtfx.pipelines.kubeflow_ranking import destination
 
 #: Kinds of pushed models, and the folders that they go to.
 RANKER, POLICY = "ranker", "policy"
@@ -46,10 +46,10 @@ def create_fusion_pipeline(
 ) -> Pipeline:
     """Builds the pipeline; its stages read from top to bottom.
 
-    It differs from ``pipelines.fusion`` where a cluster's backend has no store to resolve from:
-    what it takes of the ranking pipeline are three addresses, parameters of each run; the current
-    policy is the one that was pushed last, beside the ranker that it is part of. ``seed`` is a
-    parameter too, of the training alone; what is simulated has the seed of ``config``.
+    It differs from ``mtfx.pipelines.fusion`` where a cluster's backend has no store to resolve
+    from: what it takes of the ranking pipeline are three addresses, parameters of each run; the
+    current policy is the one that was pushed last, beside the ranker that it is part of. ``seed``
+    is a parameter too, of the training alone; what is simulated has the seed of ``config``.
 
     Args:
       config: What to run; its ``run_dir`` is not used.
@@ -76,7 +76,7 @@ def create_fusion_pipeline(
     seed = RuntimeParameter(name="seed", ptype=int, default=config.seed)
     trained = [
         SeededTrainer(
-            run_fn="trainers.fusion.run_fn",
+            run_fn="mtfx.trainers.fusion.run_fn",
             examples=explored[fusion_key(config, name)].outputs["examples"],
             custom_config=trainer_config(
                 config, name, cluster.below_root("checkpoints")

@@ -7,18 +7,18 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto.pusher_pb2 import PushDestination
 
-from components.cluster.current_model import CurrentModel
-from components.cluster.evaluators import Evaluator
-from components.cluster.example_gen import SpanExampleGen
-from components.cluster.schema import InlineSchemaGen
-from components.cluster.seeded_trainer import SeededTrainer
-from components.session_flattener.component import SessionFlattener
-from evaluation.eval_config import build_eval_config
-from pipelines.code_version import code_version
-from pipelines.config import RankingPipelineConfig
-from pipelines.data_stages import ingestion_config, session_schema, stages_after
-from pipelines.kubeflow_config import KubeflowConfig
-from pipelines.ranking import evaluation_schema, pipeline_name, trainer_config
+from mtfx.components.cluster.current_model import CurrentModel
+from mtfx.components.cluster.evaluators import Evaluator
+from mtfx.components.cluster.example_gen import SpanExampleGen
+from mtfx.components.cluster.schema import InlineSchemaGen
+from mtfx.components.cluster.seeded_trainer import SeededTrainer
+from mtfx.components.session_flattener.component import SessionFlattener
+from mtfx.evaluation.eval_config import build_eval_config
+from mtfx.pipelines.code_version import code_version
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.data_stages import ingestion_config, session_schema, stages_after
+from mtfx.pipelines.kubeflow_config import KubeflowConfig
+from mtfx.pipelines.ranking import evaluation_schema, pipeline_name, trainer_config
 
 #: What kind of model the pushed one is, and the folder that it goes to.
 PUSHED = "ranking"
@@ -29,9 +29,9 @@ def create_ranking_pipeline(
 ) -> Pipeline:
     """Builds the pipeline; its stages read from top to bottom.
 
-    It differs from ``pipelines.ranking`` where a cluster's backend has no store to resolve from:
-    the baseline is the model that was pushed last. ``data_dir``, ``span``, ``days`` and ``seed``
-    are parameters of each run.
+    It differs from ``mtfx.pipelines.ranking`` where a cluster's backend has no store to resolve
+    from: the baseline is the model that was pushed last. ``data_dir``, ``span``, ``days`` and
+    ``seed`` are parameters of each run.
 
     Args:
       config: What to run; its data and seed are the parameters' defaults.
@@ -49,7 +49,7 @@ def create_ranking_pipeline(
     schema_gen = InlineSchemaGen(text=session_schema(data)).with_id("SchemaGen")
     stages = stages_after(example_gen, schema_gen, data, ("train", "eval"), code_version())
     trainer = SeededTrainer(
-        run_fn="trainers.ranking.run_fn",
+        run_fn="mtfx.trainers.ranking.run_fn",
         examples=stages.transform.outputs["transformed_examples"],
         transform_graph=stages.transform.outputs["transform_graph"],
         custom_config=trainer_config(config, cluster.below_root("checkpoints")).to_custom_config(),

@@ -20,13 +20,13 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as tfx_runner
 from tfx.orchestration.pipeline import Pipeline
 
-from components.cluster.current_model import CurrentModel
-from components.cluster.example_gen import SpanExampleGen
-from pipelines.errors import UserError
-from pipelines.kubeflow_config import KubeflowConfig
+from mtfx.components.cluster.current_model import CurrentModel
+from mtfx.components.cluster.example_gen import SpanExampleGen
+from mtfx.pipelines.errors import UserError
+from mtfx.pipelines.kubeflow_config import KubeflowConfig
 
 #: What a container runs, before the arguments of its stage.
-COMMAND = ("python", "-m", "components.cluster.entry_point")
+COMMAND = ("python", "-m", "mtfx.components.cluster.entry_point")
 _ResourceSpec = pipeline_spec_pb2.PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec
 #: Stages whose inputs are files that the backend knows nothing of: never taken from its cache.
 _UNCACHED: Any = (SpanExampleGen, CurrentModel, Pusher)
@@ -55,7 +55,7 @@ def compile_pipeline(
     """Writes ``OUTPUT/NAME.yaml``, complete or not at all.
 
     Args:
-      pipeline: Of stages that a cluster's backend can run, see ``components.cluster``.
+      pipeline: Of stages that a cluster's backend can run, see ``mtfx.components.cluster``.
       cluster: Images and resources.
       output_dir: Made if missing.
 

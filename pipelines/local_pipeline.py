@@ -9,7 +9,7 @@ from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 
-from datasets.file_names import pattern_free
+from mtfx.datasets.file_names import pattern_free
 
 
 def local_pipeline(
@@ -26,7 +26,7 @@ def local_pipeline(
     Args:
       name: Resolvers and caches look among the runs of one name.
       components: Its nodes.
-      root: Folder of the artifacts; see ``datasets.file_names`` on the names that it may have.
+      root: Folder of the artifacts; see ``mtfx.datasets.file_names`` on the names that it may have.
       metadata: The file; pipelines that share it see each other's artifacts.
       beam_pipeline_args: Passed to Beam.
       enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from datasets.arrow_types import in_ms
-from datasets.errors import DataError
-from datasets.rewards import RewardConfig, positive_feedbacks
-from evaluation.user_totals import ArmLog
-from pipelines.errors import UserError, require
-from serving.plausible_time import EARLIEST_MS, LATEST_MS, main_span, time_fault
+from mtfx.datasets.arrow_types import in_ms
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.rewards import RewardConfig, positive_feedbacks
+from mtfx.evaluation.user_totals import ArmLog
+from mtfx.pipelines.errors import UserError, require
+from mtfx.serving.plausible_time import EARLIEST_MS, LATEST_MS, main_span, time_fault
 
 _COLUMNS = {
     "request_id": pl.String,

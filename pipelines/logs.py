@@ -18,7 +18,7 @@ from typing import TextIO
 
 from absl import logging as absl_logging
 
-from pipelines.errors import UserError
+from mtfx.pipelines.errors import UserError
 
 _FORMAT = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 
-from datasets.file_names import pattern_free
+from mtfx.datasets.file_names import pattern_free
 
 _IMPORTER = "Importer"
 

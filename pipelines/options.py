@@ -13,17 +13,17 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from datasets.registry import load_dataset, resolve_name
-from datasets.spec import DatasetSpec, Task
-from models.loss_weighting.names import LOSS_WEIGHTING_NAMES, LossWeightingName
-from models.sizes import BACKBONE_NAMES, MODEL_SIZES, ModelSize, model_sizes
-from pipelines.errors import UserError, require
-from pipelines.spans import has_span
+from mtfx.datasets.registry import load_dataset, resolve_name
+from mtfx.datasets.spec import DatasetSpec, Task
+from mtfx.models.loss_weighting.names import LOSS_WEIGHTING_NAMES, LossWeightingName
+from mtfx.models.sizes import BACKBONE_NAMES, MODEL_SIZES, ModelSize, model_sizes
+from mtfx.pipelines.errors import UserError, require
+from mtfx.pipelines.spans import has_span
 
 if TYPE_CHECKING:
-    from evaluation.eval_config import Thresholds
-    from models.config import ModelConfig
-    from trainers.config import TrainingConfig
+    from mtfx.evaluation.eval_config import Thresholds
+    from mtfx.models.config import ModelConfig
+    from mtfx.trainers.config import TrainingConfig
 
 Strategy = Literal["default", "mirrored", "multi_worker_mirrored"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
@@ -214,7 +214,7 @@ class ModelOptions:
 
     def build(self, seed: int) -> ModelConfig:
         """The model's configuration, with ``seed`` as its backbone's. Imports TensorFlow."""
-        from models.config import ModelConfig
+        from mtfx.models.config import ModelConfig
 
         sizes, state = model_sizes(self.backbone, self.size, seed)
         return ModelConfig(
@@ -268,7 +268,7 @@ class TrainingOptions:
 
     def build(self, seed: int) -> TrainingConfig:
         """The trainer's configuration. Imports TensorFlow."""
-        from trainers.config import TrainingConfig
+        from mtfx.trainers.config import TrainingConfig
 
         return TrainingConfig(seed=seed, **given(self))
 
@@ -299,7 +299,7 @@ class BlessingOptions:
 
     def build(self) -> Thresholds:
         """The evaluation's thresholds. Imports TensorFlow."""
-        from evaluation.eval_config import Thresholds
+        from mtfx.evaluation.eval_config import Thresholds
 
         return Thresholds(**given(self))
 

@@ -17,10 +17,10 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipelines.errors import StageError
+from mtfx.pipelines.errors import StageError
 
 if TYPE_CHECKING:
-    from pipelines.local_runner import StageObserver, StageResult
+    from mtfx.pipelines.local_runner import StageObserver, StageResult
 
 T = TypeVar("T")
 #: Called with a number and what is done with it.

@@ -10,17 +10,17 @@ from pathlib import Path
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.session_example_gen.summary import IngestionSummary
-from datasets.description_version import description_version
-from datasets.file_names import literal
-from datasets.sessions import SPLITS
-from experiments.data import PreparedData
-from pipelines import local_runner
-from pipelines.code_version import code_version
-from pipelines.data_stages import RowCounts, data_stages
-from pipelines.local_pipeline import local_pipeline
-from pipelines.options import DataOptions
-from pipelines.ranking_summary import data_span
+from mtfx.components.session_example_gen.summary import IngestionSummary
+from mtfx.datasets.description_version import description_version
+from mtfx.datasets.file_names import literal
+from mtfx.datasets.sessions import SPLITS
+from mtfx.experiments.data import PreparedData
+from mtfx.pipelines import local_runner
+from mtfx.pipelines.code_version import code_version
+from mtfx.pipelines.data_stages import RowCounts, data_stages
+from mtfx.pipelines.local_pipeline import local_pipeline
+from mtfx.pipelines.options import DataOptions
+from mtfx.pipelines.ranking_summary import data_span
 
 #: Code that decides what the data are; an edit elsewhere does not prepare them again.
 _PACKAGES = ("components", "datasets")
@@ -41,7 +41,7 @@ def prepare_data(
       data: The log.
       output_dir: For artifacts, metadata and the quarantine, as in ``mtfx ranking``.
       observer: Told about each stage.
-      beam_pipeline_args: Passed to Beam; see ``pipelines.beam_args``.
+      beam_pipeline_args: Passed to Beam; see ``mtfx.pipelines.beam_args``.
       enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.
 
     Returns:

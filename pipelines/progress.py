@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TaskID, Text
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from pipelines.local_runner import StageResult
+    from mtfx.pipelines.local_runner import StageResult
 
 
 def describe_rows(rows: int, seconds: float) -> str:

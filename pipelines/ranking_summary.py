@@ -13,15 +13,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.session_example_gen.summary import IngestionSummary
-from datasets.spec import Task
-from evaluation.results import read_evaluation
-from evaluation.run_summary import Ingestion, RunSummary
-from pipelines.code_version import code_version
-from pipelines.config import RankingPipelineConfig
-from pipelines.local_runner import RunResult
-from pipelines.options import DataOptions
-from trainers.training import HISTORY_FILE
+from mtfx.components.session_example_gen.summary import IngestionSummary
+from mtfx.datasets.spec import Task
+from mtfx.evaluation.results import read_evaluation
+from mtfx.evaluation.run_summary import Ingestion, RunSummary
+from mtfx.pipelines.code_version import code_version
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.local_runner import RunResult
+from mtfx.pipelines.options import DataOptions
+from mtfx.trainers.training import HISTORY_FILE
 
 _QUARANTINE_EXAMPLES = 5
 

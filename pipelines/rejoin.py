@@ -10,13 +10,13 @@ import os
 from tfx.components import Pusher
 from tfx.proto.pusher_pb2 import PushDestination
 
-from components.ranker_exporter.component import RankerExporter
-from pipelines import local_runner
-from pipelines.code_version import code_version
-from pipelines.fusion_config import FusionPipelineConfig
-from pipelines.fusion_stages import simulator_stages
-from pipelines.imported import earlier_model, earlier_simulator
-from pipelines.local_pipeline import local_pipeline
+from mtfx.components.ranker_exporter.component import RankerExporter
+from mtfx.pipelines import local_runner
+from mtfx.pipelines.code_version import code_version
+from mtfx.pipelines.fusion_config import FusionPipelineConfig
+from mtfx.pipelines.fusion_stages import simulator_stages
+from mtfx.pipelines.imported import earlier_model, earlier_simulator
+from mtfx.pipelines.local_pipeline import local_pipeline
 
 
 def rejoin(config: FusionPipelineConfig, policy: str, observer: local_runner.StageObserver) -> str:

@@ -2,7 +2,8 @@
 
 ML Metadata and reports keep whole paths, but a run's folder may be renamed, restored from a backup,
 mounted elsewhere or copied. What a run made lies below its folder, wherever that is now, so the
-paths follow the folder: those of reports here, those of ML Metadata in ``pipelines.moved_run``.
+paths follow the folder: those of reports here, those of ML Metadata in
+``mtfx.pipelines.moved_run``.
 """
 
 from __future__ import annotations

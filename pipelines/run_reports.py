@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datasets.errors import why_unreadable
-from pipelines.errors import UserError
+from mtfx.datasets.errors import why_unreadable
+from mtfx.pipelines.errors import UserError
 
 
 def report_error(

@@ -13,16 +13,16 @@ import numpy as np
 import polars as pl
 import tensorflow as tf
 
-from datasets.sessions import derive
-from environments.simulator import draws
-from environments.simulator.dynamics import Simulator
-from environments.simulator.runner import as_seed
-from environments.simulator.session import SessionState, StepOutcome
-from serving.client import RankerClient
-from serving.exploration import ExplorationPlan, request_seed
-from serving.interaction_log import WATCH_S, InteractionLogger, RequestContext
-from serving.messages import Exploration, Ranking
-from trainers.world_requests import WorldRequests
+from mtfx.datasets.sessions import derive
+from mtfx.environments.simulator import draws
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.runner import as_seed
+from mtfx.environments.simulator.session import SessionState, StepOutcome
+from mtfx.serving.client import RankerClient
+from mtfx.serving.exploration import ExplorationPlan, request_seed
+from mtfx.serving.interaction_log import WATCH_S, InteractionLogger, RequestContext
+from mtfx.serving.messages import Exploration, Ranking
+from mtfx.trainers.world_requests import WorldRequests
 
 _PAUSE_MS = 2_000
 _DAY_MS = 86_400_000

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from environments.simulator.dynamics import Simulator
-from environments.simulator.runner import SessionRunner
-from environments.simulator.value import figures_of
-from evaluation.user_totals import ArmLog
-from pipelines.compared_policies import FusionRun, NamedPolicy
-from pipelines.errors import require
-from serving.exploration import TrialPlan
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.runner import SessionRunner
+from mtfx.environments.simulator.value import figures_of
+from mtfx.evaluation.user_totals import ArmLog
+from mtfx.pipelines.compared_policies import FusionRun, NamedPolicy
+from mtfx.pipelines.errors import require
+from mtfx.serving.exploration import TrialPlan
 
 #: Told of an arm and how many sessions of it are going to be run.
 Progress = Callable[[str, int], None]

@@ -11,23 +11,23 @@ from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGe
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto.example_gen_pb2 import Output, SplitConfig
 
-from components.content_import import ContentImportExampleGen
-from components.session_schema import build_schema
-from components.strict_distribution_validator.comparators import (
+from mtfx.components.content_import import ContentImportExampleGen
+from mtfx.components.session_schema import build_schema
+from mtfx.components.strict_distribution_validator.comparators import (
     ComparisonPlan,
     DriftThresholds,
     counted_columns,
     shown_columns,
 )
-from components.strict_distribution_validator.component import (
+from mtfx.components.strict_distribution_validator.component import (
     StrictDistributionValidator,
     statistics_options,
 )
-from datasets.spec import DatasetSpec
-from pipelines import local_runner
-from pipelines.data_stages import write_schema
-from pipelines.imported import earlier_statistics
-from pipelines.local_pipeline import local_pipeline
+from mtfx.datasets.spec import DatasetSpec
+from mtfx.pipelines import local_runner
+from mtfx.pipelines.data_stages import write_schema
+from mtfx.pipelines.imported import earlier_statistics
+from mtfx.pipelines.local_pipeline import local_pipeline
 
 
 def create_skew_check(
@@ -45,7 +45,7 @@ def create_skew_check(
 
     Args:
       spec: The data set.
-      shown_dir: Gzipped TFRecords of ``serving.interaction_log``.
+      shown_dir: Gzipped TFRecords of ``mtfx.serving.interaction_log``.
       statistics: Of the day's log.
       output: Absolute directory of the daily run.
       thresholds: How far a column may be off.

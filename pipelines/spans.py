@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 
-from serving.plausible_time import EARLIEST_MS, LATEST_MS
+from mtfx.serving.plausible_time import EARLIEST_MS, LATEST_MS
 
 _SPAN = re.compile(r"\{SPAN(?::(\d+))?\}")
 _YEARS = [

@@ -13,7 +13,7 @@ import requests
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from serving.messages import (
+from mtfx.serving.messages import (
     AT_RANDOM,
     EXAMPLES,
     EXPLORE,

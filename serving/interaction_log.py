@@ -1,7 +1,7 @@
 """What a service writes down of every request it ranks, and of what came of it.
 
 Requests and feedback are two logs of Parquet files, because they are written at different times and
-often by different programs. ``components.feedback_join`` brings them together by request id.
+often by different programs. ``mtfx.components.feedback_join`` brings them together by request id.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import tensorflow as tf
 
-from serving.exploration import HASH_RANGE, stable_hash
-from serving.messages import Ranking, shown_example
-from serving.plausible_time import time_fault
+from mtfx.serving.exploration import HASH_RANGE, stable_hash
+from mtfx.serving.messages import Ranking, shown_example
+from mtfx.serving.plausible_time import time_fault
 
 REQUESTS, FEEDBACK, SHOWN = "requests", "feedback", "shown"
 _FLOATS = pa.list_(pa.float32())
@@ -69,7 +69,7 @@ class RequestContext:
       session_id: Of the user's session.
       user_id: The user.
       step: Number of the request in its session, from 0.
-      arm: See ``serving.exploration``.
+      arm: See ``mtfx.serving.exploration``.
     """
 
     request_id: str

@@ -13,7 +13,7 @@ from concurrent import futures
 
 import numpy as np
 
-from serving.messages import RankingError
+from mtfx.serving.messages import RankingError
 
 
 @dataclasses.dataclass(frozen=True)

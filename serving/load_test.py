@@ -1,6 +1,6 @@
 """Load test of a served ranker, with the requests that were exported with it.
 
-python -m serving.load_test --target localhost:8500 --ranker run/serving/ranker/1700000000
+python -m mtfx.serving.load_test --target localhost:8500 --ranker run/serving/ranker/1700000000
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from serving.client import GrpcRankerClient, ServedModel
-from serving.load import LoadConfig, LoadResult, run_load
-from serving.warmup import num_candidates, read_warmup
+from mtfx.serving.client import GrpcRankerClient, ServedModel
+from mtfx.serving.load import LoadConfig, LoadResult, run_load
+from mtfx.serving.warmup import num_candidates, read_warmup
 
 
 @click.command("load_test")

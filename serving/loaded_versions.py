@@ -12,9 +12,9 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from serving.messages import EXAMPLES, SIGNATURE, STATE
-from serving.signature_calls import call
-from serving.warmup import FILE, read_warmup
+from mtfx.serving.messages import EXAMPLES, SIGNATURE, STATE
+from mtfx.serving.signature_calls import call
+from mtfx.serving.warmup import FILE, read_warmup
 
 _LOG = logging.getLogger(__name__)
 #: Digits of other scripts are no version, nor is anything beyond TF Serving's 64 bits.

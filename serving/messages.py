@@ -51,7 +51,7 @@ class RankingError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Exploration:
-    """How a request is explored with; see ``serving.exploration`` for both.
+    """How a request is explored with; see ``mtfx.serving.exploration`` for both.
 
     Attributes:
       seed: int32 `[2]`, ``request_seed`` of the request's id.

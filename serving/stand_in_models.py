@@ -9,8 +9,8 @@ import grpc
 import numpy as np
 import tensorflow as tf
 
-from serving.loaded_versions import LoadedVersions
-from serving.signature_calls import call
+from mtfx.serving.loaded_versions import LoadedVersions
+from mtfx.serving.signature_calls import call
 
 
 class RefusedError(Exception):

@@ -18,7 +18,7 @@ import grpc
 import numpy as np
 from google.protobuf import json_format
 
-from serving.stand_in_models import (
+from mtfx.serving.stand_in_models import (
     RefusedError,
     StandInModels,
     invalid,

@@ -4,7 +4,7 @@ It speaks TF Serving's own protocols (PredictionService and ModelService over gR
 in front of the same SavedModels, one request at a time and without batching. It is no server for
 production: there is no isolation, no metrics, and Python in the path of every request.
 
-    python -m serving.stand_in_server --model-base-path run/serving/ranker
+    python -m mtfx.serving.stand_in_server --model-base-path run/serving/ranker
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from serving.loaded_versions import LoadedVersions
-from serving.stand_in_models import RefusedError, StandInModels, invalid
-from serving.stand_in_rest import MAX_MESSAGE, rest_handler
+from mtfx.serving.loaded_versions import LoadedVersions
+from mtfx.serving.stand_in_models import RefusedError, StandInModels, invalid
+from mtfx.serving.stand_in_rest import MAX_MESSAGE, rest_handler
 
 NAME = "stand-in for TF Serving (local checks only)"
 _SIGNATURE_DEF = "signature_def"

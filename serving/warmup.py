@@ -15,7 +15,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.messages import EXAMPLES, SIGNATURE, STATE
+from mtfx.serving.messages import EXAMPLES, SIGNATURE, STATE
 
 FILE = "tf_serving_warmup_requests"
 #: TF Serving's own limit; a version with more requests does not load.

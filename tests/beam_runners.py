@@ -16,7 +16,7 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.beam_args import local_beam_args
+from mtfx.pipelines.beam_args import local_beam_args
 
 ROOT = Path(__file__).resolve().parents[1]
 PORTABLE = ("--runner=PortableRunner", "--job_endpoint=embed")

@@ -16,7 +16,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import pytest
 from hypothesis import HealthCheck, settings
 
-import datasets  # noqa: F401  (selects Keras 2, before anything imports TensorFlow)
+import mtfx  # noqa: F401  (selects Keras 2, before anything imports TensorFlow)
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -51,7 +51,7 @@ def _signatures_remembered() -> Iterator[None]:
     if "apache_beam" not in sys.modules:
         yield
         return
-    from pipelines import beam_signatures
+    from mtfx.pipelines import beam_signatures
 
     with beam_signatures.remembered():
         yield

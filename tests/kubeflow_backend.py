@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from components.cluster import entry_point
+from mtfx.components.cluster import entry_point
 
 ENTRY_POINT = ["python", "-m", entry_point.__name__]
 

@@ -14,9 +14,9 @@ EXAMPLES = [f"candidate {number}".encode() for number in range(7)]
 
 
 def export(directory):
-    from models.fusion.config import FusionConfig
-    from models.fusion.ranker import Ranker, export_ranker
-    from models.fusion.registry import build_fusion
+    from mtfx.models.fusion.config import FusionConfig
+    from mtfx.models.fusion.ranker import Ranker, export_ranker
+    from mtfx.models.fusion.registry import build_fusion
     from tests.hashed_ranking import NAMES, save_ranking
 
     ranker = Ranker(

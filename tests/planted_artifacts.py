@@ -13,9 +13,9 @@ import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
 from tfx_bsl.public import tfxio
 
-from components.preprocessing import preprocessing_fn
-from components.session_example_gen.encoding import encode_sessions, write_examples
-from components.session_schema import build_schema
+from mtfx.components.preprocessing import preprocessing_fn
+from mtfx.components.session_example_gen.encoding import encode_sessions, write_examples
+from mtfx.components.session_schema import build_schema
 from tests.beam_runners import local_pipeline
 from tests.planted_log import CLICKS, GOOD_FROM, SPEC, draw_events, split_sessions
 
@@ -42,7 +42,7 @@ class PlantedArtifacts:
 
 
 def write_artifacts(directory: str, sessions: int, random_sessions: int) -> PlantedArtifacts:
-    """Writes all that ``trainers.world_building.run_fn`` reads below an empty directory."""
+    """Writes all that ``mtfx.trainers.world_building.run_fn`` reads below an empty directory."""
     module = types.ModuleType(DATASET.partition(":")[0])
     module.SPEC = SPEC  # type: ignore[attr-defined]
     sys.modules[module.__name__] = module

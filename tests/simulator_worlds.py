@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from environments.simulator.table_response import TableResponse
-from environments.simulator.world import World
+from mtfx.environments.simulator.table_response import TableResponse
+from mtfx.environments.simulator.world import World
 
 FEEDBACKS = ("click", "long_view", "like")
 

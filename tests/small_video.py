@@ -6,7 +6,7 @@ tests run all 36.
 
 import dataclasses
 
-from datasets.synthetic import VIDEO_SPEC
+from mtfx.datasets.synthetic import VIDEO_SPEC
 
 _FEATURES = (
     "user_id",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from datasets.spec import Column, DatasetSpec, Feature, SideTable, Task
+from mtfx.datasets.spec import Column, DatasetSpec, Feature, SideTable, Task
 
 SPEC = DatasetSpec(
     name="tagged",

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets.errors import DataError
-from environments.simulator.world import TABLES_FILE, load_world, save_world
+from mtfx.datasets.errors import DataError
+from mtfx.environments.simulator.world import TABLES_FILE, load_world, save_world
 from tests.simulator_worlds import random_world
 from tests.test_scaffold import LAYERS
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from datasets.transition_codec import TransitionBatch
-from datasets.transitions import TransitionSpec
+from mtfx.datasets.transition_codec import TransitionBatch
+from mtfx.datasets.transitions import TransitionSpec
 
 SPEC = TransitionSpec(5, ("click", "like", "watch"), ("click", "like"), 3)
 

@@ -1,3 +1,3 @@
 """The run functions of the TFX Trainer, and what they are made of."""
 
-import datasets as _datasets  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
+import mtfx.datasets as _datasets  # noqa: F401  (selects Keras 2 before TensorFlow is imported)

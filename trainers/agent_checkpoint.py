@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from datasets.errors import DataError
+from mtfx.datasets.errors import DataError
 
 _DIRECTORY = "agent"
 
@@ -19,7 +19,7 @@ def save_agent(agent: Any, serving_model_dir: str) -> None:
     """Writes the agent's networks, target networks and optimizers beside its exported policy.
 
     Args:
-      agent: One of ``agents.fusion_registry.build_agent``.
+      agent: One of ``mtfx.agents.fusion_registry.build_agent``.
       serving_model_dir: Directory of the exported policy in its artifact.
     """
     prefix = os.path.join(_beside(serving_model_dir), "checkpoint")
@@ -27,7 +27,7 @@ def save_agent(agent: Any, serving_model_dir: str) -> None:
 
 
 def restore_agent(agent: Any, serving_model_dir: str) -> None:
-    """Gives an agent the state of an earlier one; ``agents.carried_state`` says what is in it.
+    """Gives an agent the state of an earlier one; ``mtfx.agents.carried_state`` says what is in it.
 
     The count of training steps goes on too: xMTF's cells are prepared in the first steps of their
     life, and would be wiped if these came once more. Draws that follow from the step's number are

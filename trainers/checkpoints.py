@@ -10,9 +10,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from datasets.file_names import pattern_free
-from models.ranking_model import RankingModel
-from trainers.multi_worker import Worker
+from mtfx.datasets.file_names import pattern_free
+from mtfx.models.ranking_model import RankingModel
+from mtfx.trainers.multi_worker import Worker
 
 _STATE_FILE = "state.json"
 Metrics = dict[str, "float | None"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal, get_args
 
-from models.config_keys import check_keys
+from mtfx.models.config_keys import check_keys
 
 Strategy = Literal["default", "mirrored", "multi_worker_mirrored"]
 #: The strategy of several machines.
@@ -23,7 +23,7 @@ class TrainingConfig:
       patience: Stop after this many epochs without a better validation score.
       seed: Seed of weights, dropout and shuffling.
       lazy_embeddings: Update only the embeddings that occur in a batch (see
-        ``trainers.optimizer``).
+        ``mtfx.trainers.optimizer``).
       mixed_precision: Hidden layers in bfloat16.
       strategy: tf.distribute strategy: ``default`` is one device, ``mirrored`` all local ones,
         ``multi_worker_mirrored`` all of the cluster described by the environment's ``TF_CONFIG``.

@@ -10,9 +10,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from datasets.spec import Task
-from models.critics import CriticConfig, Critics, build_critics
-from models.features import InputFeature
+from mtfx.datasets.spec import Task
+from mtfx.models.critics import CriticConfig, Critics, build_critics
+from mtfx.models.features import InputFeature
 
 _CONFIG_FILE, _WEIGHTS = "critics.json", "weights"
 

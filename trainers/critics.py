@@ -15,11 +15,11 @@ import tensorflow as tf
 from tf_agents.drivers import dynamic_step_driver
 from tf_agents.replay_buffers import tf_uniform_replay_buffer
 
-from agents.rmtl import RmtlAgent
-from datasets.file_names import pattern_free
-from environments.session_replay import SessionReplayEnvironment
-from models.config_keys import check_keys
-from trainers.epochs import TrainingDivergedError
+from mtfx.agents.rmtl import RmtlAgent
+from mtfx.datasets.file_names import pattern_free
+from mtfx.environments.session_replay import SessionReplayEnvironment
+from mtfx.models.config_keys import check_keys
+from mtfx.trainers.epochs import TrainingDivergedError
 
 #: Told the step and the window's mean signed TD error after every window.
 CriticHook = Callable[[int, float], None]

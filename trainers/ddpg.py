@@ -6,15 +6,15 @@ import dataclasses
 
 import tensorflow as tf
 
-from agents.ddpg_mtl import DdpgMtlAgent
-from environments.session_replay import SessionReplayEnvironment
-from environments.session_table import SessionTable
-from models.critics import CriticConfig, build_critics
-from models.keras import keras
-from models.ranking_model import RankingModel
-from trainers.critics import CriticTrainingResult, train_critics
-from trainers.epochs import validation_score
-from trainers.rmtl import RmtlTrainingConfig
+from mtfx.agents.ddpg_mtl import DdpgMtlAgent
+from mtfx.environments.session_replay import SessionReplayEnvironment
+from mtfx.environments.session_table import SessionTable
+from mtfx.models.critics import CriticConfig, build_critics
+from mtfx.models.keras import keras
+from mtfx.models.ranking_model import RankingModel
+from mtfx.trainers.critics import CriticTrainingResult, train_critics
+from mtfx.trainers.epochs import validation_score
+from mtfx.trainers.rmtl import RmtlTrainingConfig
 
 
 def train_ddpg(
@@ -39,7 +39,7 @@ def train_ddpg(
       target_actor: Another built model of the same configuration.
       sizes: Of the critics.
       table: Sessions to replay.
-      validation_data: As for :func:`trainers.training.train`.
+      validation_data: As for :func:`mtfx.trainers.training.train`.
       config: RMTL's settings, of which DDPG takes all but the weights.
       seed: Of weights, noise, replay and sampling.
       learning_rate: The actor's.

@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from models.keras import keras
-from trainers.checkpoints import Metrics, TrainingCheckpoints, TrainingState
-from trainers.config import TrainingConfig
+from mtfx.models.keras import keras
+from mtfx.trainers.checkpoints import Metrics, TrainingCheckpoints, TrainingState
+from mtfx.trainers.config import TrainingConfig
 
 ProgressHook = Callable[[int, Metrics], None]
 

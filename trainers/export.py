@@ -10,9 +10,9 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from datasets.spec import DatasetSpec, Feature
-from models.transformed_features import ROW_LENGTHS, FeatureColumns, TransformedFeatures
-from trainers.model_inputs import model_inputs
+from mtfx.datasets.spec import DatasetSpec, Feature
+from mtfx.models.transformed_features import ROW_LENGTHS, FeatureColumns, TransformedFeatures
+from mtfx.trainers.model_inputs import model_inputs
 
 EXAMPLES = "examples"
 METADATA_FILE = "mtfx.json"

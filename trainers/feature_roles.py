@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import polars as pl
 
-from datasets.spec import DERIVED_COLUMNS, DatasetSpec
+from mtfx.datasets.spec import DERIVED_COLUMNS, DatasetSpec
 
 #: A log column belongs to the item if this share of an item's impressions agree on its value.
 _AGREEMENT = 0.99

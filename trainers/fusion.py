@@ -11,15 +11,15 @@ import os
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from agents.fusion_config import XmtfConfig
-from agents.fusion_registry import build_agent, fusion_agent_entry
-from agents.offline_training import OfflineLog, train_offline
-from datasets.transitions import TransitionManifest
-from models.fusion.saved_policy import PolicyMetadata, export_policy
-from trainers.agent_checkpoint import restore_agent, save_agent
-from trainers.fusion_config import FusionTrainerConfig
-from trainers.fusion_export import exported_fusion, order_agreement, policy_module
-from trainers.transition_data import load_transitions
+from mtfx.agents.fusion_config import XmtfConfig
+from mtfx.agents.fusion_registry import build_agent, fusion_agent_entry
+from mtfx.agents.offline_training import OfflineLog, train_offline
+from mtfx.datasets.transitions import TransitionManifest
+from mtfx.models.fusion.saved_policy import PolicyMetadata, export_policy
+from mtfx.trainers.agent_checkpoint import restore_agent, save_agent
+from mtfx.trainers.fusion_config import FusionTrainerConfig
+from mtfx.trainers.fusion_export import exported_fusion, order_agreement, policy_module
+from mtfx.trainers.transition_data import load_transitions
 
 HISTORY_FILE = "history.json"
 

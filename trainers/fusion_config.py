@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from agents.fusion_config import FusionAgentConfig, XmtfConfig
-from agents.fusion_registry import fusion_agent_entry
-from models.fusion.config import AnyFusionConfig, FormulaFreeConfig, fusion_config
+from mtfx.agents.fusion_config import FusionAgentConfig, XmtfConfig
+from mtfx.agents.fusion_registry import fusion_agent_entry
+from mtfx.models.fusion.config import AnyFusionConfig, FormulaFreeConfig, fusion_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +15,7 @@ class FusionTrainerConfig:
     """Carried in the Trainer's ``custom_config``.
 
     Attributes:
-      method: Name of the algorithm; see ``agents.fusion_registry``.
+      method: Name of the algorithm; see ``mtfx.agents.fusion_registry``.
       agent: Its hyper-parameters.
       fusion: The function that the logged actions were for.
       checkpoint_dir: Directory that outlives a killed run, so that the next one resumes.

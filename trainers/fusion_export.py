@@ -7,10 +7,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from models.fusion.config import AnyFusionConfig, FormulaFreeConfig
-from models.fusion.formula_free import RawStateFusion
-from models.fusion.saved_policy import PolicyModule, agent_function
-from trainers.transition_data import TransitionTable
+from mtfx.models.fusion.config import AnyFusionConfig, FormulaFreeConfig
+from mtfx.models.fusion.formula_free import RawStateFusion
+from mtfx.models.fusion.saved_policy import PolicyModule, agent_function
+from mtfx.trainers.transition_data import TransitionTable
 
 #: Requests whose orders are compared.
 _REQUESTS = 500
@@ -22,7 +22,7 @@ def policy_module(agent: Any, state_dim: int) -> PolicyModule:
     Both take states as they come: the agent's normaliser, as it is now, is part of what is saved.
 
     Args:
-      agent: One of ``agents.fusion_registry.build_agent``.
+      agent: One of ``mtfx.agents.fusion_registry.build_agent``.
       state_dim: S.
     """
     policy = agent.policy

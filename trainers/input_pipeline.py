@@ -11,9 +11,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from datasets.spec import Task
-from environments.session_table import SessionTable
-from models.features import InputFeature
+from mtfx.datasets.spec import Task
+from mtfx.environments.session_table import SessionTable
+from mtfx.models.features import InputFeature
 
 #: Sessions parsed by one call of the parser.
 _PARSE_BATCH = 256
@@ -50,8 +50,8 @@ def impression_batches(
 
     Returns:
       Pairs of ``{feature name: [batch]}`` (int64 ids or float32; `[batch, max_values]` of a
-      multivalued feature) and labels float32 `[batch, task]`, ``datasets.labels.UNKNOWN`` where
-      unknown.
+      multivalued feature) and labels float32 `[batch, task]`, ``mtfx.datasets.labels.UNKNOWN``
+      where unknown.
 
     Raises:
       ValueError: if no file matches, or a column is missing from the spec or of a shape that is

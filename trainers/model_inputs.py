@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow_transform as tft
 
-from datasets.spec import DatasetSpec, Feature
-from models.features import InputFeature
+from mtfx.datasets.spec import DatasetSpec, Feature
+from mtfx.models.features import InputFeature
 
 
 def model_inputs(

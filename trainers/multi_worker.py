@@ -4,7 +4,7 @@ TensorFlow takes the cluster from the environment's ``TF_CONFIG``, and only befo
 operation. The stages that run before the Trainer in the same process have had theirs, so the chief
 trains in a process of its own, and each other machine runs one that waits for the chief's job::
 
-    TF_CONFIG=... python -m trainers.worker --job RUN/checkpoints/job.json
+    TF_CONFIG=... python -m mtfx.trainers.worker --job RUN/checkpoints/job.json
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def train_as_chief(fn_args: FnArgs, checkpoint_dir: str) -> None:
     if not worker.is_chief:
         raise ClusterError(
             f"this is {worker.name} of TF_CONFIG's cluster, and the chief alone runs the pipeline; "
-            f"here run: python -m trainers.worker --job {job_path(checkpoint_dir)}"
+            f"here run: python -m mtfx.trainers.worker --job {job_path(checkpoint_dir)}"
         )
     path = job_path(checkpoint_dir)
     tf.io.gfile.makedirs(checkpoint_dir)
@@ -160,7 +160,7 @@ def train_as_chief(fn_args: FnArgs, checkpoint_dir: str) -> None:
         file.write(to_json(fn_args))
     tf.io.gfile.rename(path + ".tmp", path, overwrite=True)
     try:
-        command = [sys.executable, "-m", "trainers.worker", "--job", path]
+        command = [sys.executable, "-m", "mtfx.trainers.worker", "--job", path]
         code = subprocess.run(command, check=False).returncode
     finally:
         tf.io.gfile.remove(path)

@@ -13,18 +13,18 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from datasets.registry import load_dataset
-from models.config import ModelConfig
-from models.loss_weighting.base import LossWeighting
-from models.ranking_model import RankingModel
-from trainers import export, multi_worker
-from trainers.config import MULTI_WORKER, TrainingConfig
-from trainers.input_pipeline import impression_batches, load_sessions
-from trainers.model_inputs import model_inputs
-from trainers.multi_worker import Worker
-from trainers.rmtl import RmtlTrainingConfig, train_rmtl
-from trainers.training import train
-from trainers.warm_start import WarmStart, earlier_weights
+from mtfx.datasets.registry import load_dataset
+from mtfx.models.config import ModelConfig
+from mtfx.models.loss_weighting.base import LossWeighting
+from mtfx.models.ranking_model import RankingModel
+from mtfx.trainers import export, multi_worker
+from mtfx.trainers.config import MULTI_WORKER, TrainingConfig
+from mtfx.trainers.input_pipeline import impression_batches, load_sessions
+from mtfx.trainers.model_inputs import model_inputs
+from mtfx.trainers.multi_worker import Worker
+from mtfx.trainers.rmtl import RmtlTrainingConfig, train_rmtl
+from mtfx.trainers.training import train
+from mtfx.trainers.warm_start import WarmStart, earlier_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +83,7 @@ def run_fn(fn_args: FnArgs) -> None:
     weights of ``fn_args.base_model`` if there is one, writes a SavedModel to
     ``fn_args.serving_model_dir`` and TensorBoard's files and ``history.json`` to
     ``fn_args.model_run_dir``; by RMTL's schedule, also its critics, to ``critic`` in there. With
-    the strategy ``multi_worker_mirrored`` this is the chief, see ``trainers.multi_worker``.
+    the strategy ``multi_worker_mirrored`` this is the chief, see ``mtfx.trainers.multi_worker``.
     """
     config = RankingTrainerConfig.from_custom_config(fn_args.custom_config)
     if config.training.strategy == MULTI_WORKER:

@@ -10,8 +10,8 @@ import polars as pl
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from datasets.errors import DataError
-from datasets.spec import DatasetSpec
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.spec import DatasetSpec
 
 #: Column with the number of the session in the frame.
 SESSION = "session"

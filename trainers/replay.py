@@ -6,8 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from agents.transition_tensors import Candidates, TransitionTensors, state_spec
-from models.observation import MASK, PREDICTIONS
+from mtfx.agents.transition_tensors import Candidates, TransitionTensors, state_spec
+from mtfx.models.observation import MASK, PREDICTIONS
 
 
 class TransitionReplay:
@@ -28,7 +28,7 @@ class TransitionReplay:
         """Makes the variables.
 
         Args:
-          agent: One of ``agents.fusion_registry.build_agent``, which says the sizes.
+          agent: One of ``mtfx.agents.fusion_registry.build_agent``, which says the sizes.
           capacity: See the class.
 
         Raises:

@@ -32,21 +32,21 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from datasets.errors import DataError
-from datasets.labels import is_known
-from environments.simulator.watch_time import expected_watch_s
-from models.features import InputFeature
-from models.response import ResponseNetwork, ResponseNetworkConfig
-from trainers.optimizer import LazyAdam
-from trainers.response_calibration import (
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.labels import is_known
+from mtfx.environments.simulator.watch_time import expected_watch_s
+from mtfx.models.features import InputFeature
+from mtfx.models.response import ResponseNetwork, ResponseNetworkConfig
+from mtfx.trainers.optimizer import LazyAdam
+from mtfx.trainers.response_calibration import (
     FeedbackCalibration,
     check_calibration,
     fit_platt,
 )
-from trainers.watch_tables import WatchTables, fit_watch_tables, no_watch_tables
+from mtfx.trainers.watch_tables import WatchTables, fit_watch_tables, no_watch_tables
 
 _PREDICT_BATCH = 16_384
-#: As in ``datasets.synthetic`` and ``FittedSettings.max_loops``.
+#: As in ``mtfx.datasets.synthetic`` and ``FittedSettings.max_loops``.
 _MAX_LOOPS = 3.0
 
 
@@ -83,7 +83,7 @@ class ResponseRows(NamedTuple):
 
     Attributes:
       features: Transformed, by name, `[n]`.
-      feedback: 0, 1 or ``datasets.labels.UNKNOWN``, float32 `[n, feedback]`.
+      feedback: 0, 1 or ``mtfx.datasets.labels.UNKNOWN``, float32 `[n, feedback]`.
       watch_s: Seconds or ``UNKNOWN``, float32 `[n]`; None if the log has no watch times.
       duration_s: Of the items, float32 `[n]`; 0 where unknown.
     """

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
-from models.features import InputFeature
-from models.retrieval import ITEM, PROBABILITY, TwoTower, TwoTowerConfig, top_items
-from trainers.optimizer import LazyAdam
+from mtfx.models.features import InputFeature
+from mtfx.models.retrieval import ITEM, PROBABILITY, TwoTower, TwoTowerConfig, top_items
+from mtfx.trainers.optimizer import LazyAdam
 
 _EMBED_BATCH = 65_536
 _TOP_BATCH = 1024

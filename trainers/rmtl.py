@@ -11,24 +11,24 @@ from typing import Any, Literal, get_args
 
 import tensorflow as tf
 
-from agents.config import RmtlConfig
-from agents.critic_weighting import CriticWeighting
-from agents.loss_weights import critic_loss_weights
-from agents.rmtl import RmtlAgent
-from environments.session_replay import SessionReplayEnvironment
-from environments.session_table import SessionTable
-from models.config import ModelConfig
-from models.config_keys import check_keys
-from models.critics import CriticConfig, CriticFeatures, Critics, build_critics
-from models.keras import keras
-from models.loss_weighting.base import LossWeighting
-from models.mtl.registry import backbone_entry
-from models.ranking_model import RankingModel
-from trainers.config import TrainingConfig
-from trainers.critic_artifact import load_critics, save_critics
-from trainers.critics import CriticTrainingConfig, CriticTrainingResult, train_critics
-from trainers.epochs import ProgressHook, validation_score
-from trainers.training import TrainingResult, train
+from mtfx.agents.config import RmtlConfig
+from mtfx.agents.critic_weighting import CriticWeighting
+from mtfx.agents.loss_weights import critic_loss_weights
+from mtfx.agents.rmtl import RmtlAgent
+from mtfx.environments.session_replay import SessionReplayEnvironment
+from mtfx.environments.session_table import SessionTable
+from mtfx.models.config import ModelConfig
+from mtfx.models.config_keys import check_keys
+from mtfx.models.critics import CriticConfig, CriticFeatures, Critics, build_critics
+from mtfx.models.keras import keras
+from mtfx.models.loss_weighting.base import LossWeighting
+from mtfx.models.mtl.registry import backbone_entry
+from mtfx.models.ranking_model import RankingModel
+from mtfx.trainers.config import TrainingConfig
+from mtfx.trainers.critic_artifact import load_critics, save_critics
+from mtfx.trainers.critics import CriticTrainingConfig, CriticTrainingResult, train_critics
+from mtfx.trainers.epochs import ProgressHook, validation_score
+from mtfx.trainers.training import TrainingResult, train
 
 #: Makes the model, with a loss weighting or, for None, the one of its configuration.
 ModelBuilder = Callable[[LossWeighting | None], RankingModel]
@@ -43,7 +43,7 @@ class RmtlTrainingConfig:
     Attributes:
       agent: Hyper-parameters of the agent.
       critics: How its critics are trained.
-      critic_dropout: See :class:`models.critics.CriticConfig`.
+      critic_dropout: See :class:`mtfx.models.critics.CriticConfig`.
       critic_features: Likewise.
       critic_path: Take trained critics from here instead (RMTL section 3.4); empty trains them.
       retrain_from: Where the last stage begins: at the pretrained model, as the paper's authors
@@ -104,7 +104,7 @@ def train_rmtl(
     Args:
       build_model: Makes the model.
       model_config: What it makes; gives the critics their sizes.
-      train_data: As for :func:`trainers.training.train`.
+      train_data: As for :func:`mtfx.trainers.training.train`.
       validation_data: Likewise.
       load_sessions: Reads the training split for the environment; called once, if at all.
       training: Of pretraining, and what ``config`` does not override of retraining.
@@ -112,7 +112,7 @@ def train_rmtl(
       checkpoint_dir: A folder in it for each stage.
       log_dir: Likewise; ``critic`` has the trained critics, for transfer.
       on_epoch_end: Called after the epochs of both supervised stages.
-      initial_weights: Of pretraining, as for :func:`trainers.training.train`.
+      initial_weights: Of pretraining, as for :func:`mtfx.trainers.training.train`.
 
     Returns:
       The result of retraining.

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.optimize import brentq
 from sklearn.linear_model import LogisticRegression
 
-from datasets.labels import is_known
-from environments.simulator.satisfaction import NEUTRAL, SatisfactionRule, satisfaction_paths
+from mtfx.datasets.labels import is_known
+from mtfx.environments.simulator.satisfaction import NEUTRAL, SatisfactionRule, satisfaction_paths
 
 #: Impressions' worth of the overall mean that a user's own mean is mixed with.
 _MOOD_PRIOR = 20.0
@@ -28,7 +28,7 @@ class LoggedSessions:
     Attributes:
       user: User id of each impression, `[n]`.
       session: From 0, ascending, int `[n]`.
-      feedback: 0, 1 or ``datasets.labels.UNKNOWN``, `[n, feedback]`.
+      feedback: 0, 1 or ``mtfx.datasets.labels.UNKNOWN``, `[n, feedback]`.
       cut: Whether each session was cut at the longest length, so that its end is not a departure,
         bool `[session]`.
     """

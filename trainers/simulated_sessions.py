@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from environments.simulator import draws
-from environments.simulator.dynamics import Simulator
-from environments.simulator.runner import SESSIONS_AT_ONCE, as_seed, checked_users
-from environments.simulator.session import Candidates, SessionState
+from mtfx.environments.simulator import draws
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.runner import SESSIONS_AT_ONCE, as_seed, checked_users
+from mtfx.environments.simulator.session import Candidates, SessionState
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from datasets.errors import DataError, why_unreadable
+from mtfx.datasets.errors import DataError, why_unreadable
 
 _FILE = "stream.json"
 

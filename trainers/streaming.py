@@ -9,20 +9,20 @@ from typing import Any
 
 import tensorflow as tf
 
-from agents.fusion_config import FusionAgentConfig, XmtfConfig
-from agents.fusion_registry import build_agent, fusion_agent_entry
-from agents.offline_training import TrainingDivergedError, training_loop
-from agents.transition_tensors import Candidates, candidate_tensors, transition_tensors
-from datasets.errors import DataError
-from datasets.file_names import literal, pattern_free
-from datasets.fingerprint import fingerprint
-from datasets.transitions import TransitionManifest
-from models.fusion.config import AnyFusionConfig
-from models.fusion.saved_policy import PolicyMetadata, export_policy
-from trainers.fusion_export import exported_fusion, policy_module
-from trainers.replay import TransitionReplay
-from trainers.stream_state import StreamState, read_state
-from trainers.transition_data import TransitionTable, load_transitions
+from mtfx.agents.fusion_config import FusionAgentConfig, XmtfConfig
+from mtfx.agents.fusion_registry import build_agent, fusion_agent_entry
+from mtfx.agents.offline_training import TrainingDivergedError, training_loop
+from mtfx.agents.transition_tensors import Candidates, candidate_tensors, transition_tensors
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.file_names import literal, pattern_free
+from mtfx.datasets.fingerprint import fingerprint
+from mtfx.datasets.transitions import TransitionManifest
+from mtfx.models.fusion.config import AnyFusionConfig
+from mtfx.models.fusion.saved_policy import PolicyMetadata, export_policy
+from mtfx.trainers.fusion_export import exported_fusion, policy_module
+from mtfx.trainers.replay import TransitionReplay
+from mtfx.trainers.stream_state import StreamState, read_state
+from mtfx.trainers.transition_data import TransitionTable, load_transitions
 
 _CHECKPOINTS, _POLICIES, _QUARANTINE = "checkpoints", "policies", "quarantine"
 
@@ -32,7 +32,7 @@ class StreamingConfig:
     """How sessions are trained on as they come.
 
     Attributes:
-      method: An algorithm of ``agents.fusion_registry``.
+      method: An algorithm of ``mtfx.agents.fusion_registry``.
       agent: Its hyper-parameters; ``buffer_size`` is that of the replay buffer.
       fusion: The fusion function whose actions the sessions hold.
       candidates: C, candidates of a request that an agent learns from; smaller requests are padded,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from environments.session_table import SessionTable
+from mtfx.environments.session_table import SessionTable
 
 #: Sessions whose impressions are listed by one step of the input pipeline.
 _SESSIONS = 4096
@@ -14,7 +14,7 @@ _SESSIONS = 4096
 def table_batches(
     table: SessionTable, batch_size: int, *, shuffle: bool, seed: int
 ) -> tf.data.Dataset:
-    """Batches of impressions, as those of :func:`trainers.input_pipeline.impression_batches`.
+    """Batches of impressions, as those of :func:`mtfx.trainers.input_pipeline.impression_batches`.
 
     For training that passes over the same sessions many times: they are parsed once. What is
     shuffled is sessions, all of them, and their impressions stay together.

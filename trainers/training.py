@@ -10,16 +10,16 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from datasets.errors import DataError
-from datasets.labels import is_known
-from datasets.spec import Task
-from models.keras import keras
-from models.ranking_model import RankingModel
-from trainers.checkpoints import TrainingCheckpoints
-from trainers.config import MULTI_WORKER, TrainingConfig
-from trainers.epochs import EpochKeeper, Metrics, ProgressHook
-from trainers.multi_worker import Worker, cluster_strategy
-from trainers.optimizer import LazyAdam
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.labels import is_known
+from mtfx.datasets.spec import Task
+from mtfx.models.keras import keras
+from mtfx.models.ranking_model import RankingModel
+from mtfx.trainers.checkpoints import TrainingCheckpoints
+from mtfx.trainers.config import MULTI_WORKER, TrainingConfig
+from mtfx.trainers.epochs import EpochKeeper, Metrics, ProgressHook
+from mtfx.trainers.multi_worker import Worker, cluster_strategy
+from mtfx.trainers.optimizer import LazyAdam
 
 HISTORY_FILE = "history.json"
 

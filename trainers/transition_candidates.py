@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from datasets.errors import DataError
-from datasets.transition_codec import TransitionBatch
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.transition_codec import TransitionBatch
 
 #: Bytes of predictions that are kept at most; a padded table of them is made on top.
 MAX_BYTES = 4 * 1024**3

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from datasets.errors import DataError
-from datasets.transition_checks import RecordFault
-from datasets.transition_codec import TransitionBatch
-from datasets.transition_reader import read_blocks
-from datasets.transitions import MANIFEST, TransitionManifest, TransitionSpec
-from trainers.transition_candidates import CandidateRows
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.transition_checks import RecordFault
+from mtfx.datasets.transition_codec import TransitionBatch
+from mtfx.datasets.transition_reader import read_blocks
+from mtfx.datasets.transitions import MANIFEST, TransitionManifest, TransitionSpec
+from mtfx.trainers.transition_candidates import CandidateRows
 
 
 @dataclasses.dataclass(frozen=True)

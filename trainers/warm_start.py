@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from datasets.errors import DataError
-from models.ranking_model import RankingModel
+from mtfx.datasets.errors import DataError
+from mtfx.models.ranking_model import RankingModel
 
 _TABLE = re.compile(r"/embedding_(?P<table>[^/]+)/embeddings:0\Z")
 
@@ -46,13 +46,13 @@ def earlier_weights(
     optimizer starts anew: its moments are no part of a served model.
 
     Args:
-      base_model: Directory of a SavedModel that ``trainers.export`` wrote.
+      base_model: Directory of a SavedModel that ``mtfx.trainers.export`` wrote.
       transform_output: Of the new model.
       on_start: Told what was carried over.
 
     Returns:
-      A function for ``initial_weights`` of :func:`trainers.training.train`. It raises DataError if
-      there is no such model, or one of another configuration.
+      A function for ``initial_weights`` of :func:`mtfx.trainers.training.train`. It raises
+      DataError if there is no such model, or one of another configuration.
     """
 
     def give(model: RankingModel) -> None:

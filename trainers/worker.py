@@ -1,7 +1,7 @@
-"""A process of a training on several machines: ``python -m trainers.worker``.
+"""A process of a training on several machines: ``python -m mtfx.trainers.worker``.
 
 It is started with ``TF_CONFIG`` in its environment, on every machine but the chief's by hand or by
-the cluster's scheduler; see ``trainers.multi_worker``.
+the cluster's scheduler; see ``mtfx.trainers.multi_worker``.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import sys
 import time
 
 import click
-
-import datasets  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
 
 _POLL_SECONDS = 1.0
 
@@ -25,8 +23,8 @@ _POLL_SECONDS = 1.0
 def main(job: str, wait_minutes: float) -> None:
     """Waits for the chief's job and takes part in it."""
     logging.basicConfig(level=logging.INFO)
-    from trainers import multi_worker
-    from trainers.ranking import train_and_export
+    from mtfx.trainers import multi_worker
+    from mtfx.trainers.ranking import train_and_export
 
     try:
         worker = multi_worker.this_worker()
@@ -40,7 +38,7 @@ def main(job: str, wait_minutes: float) -> None:
 def _read(job: str, wait_minutes: float) -> str:
     import tensorflow as tf
 
-    from trainers.multi_worker import ClusterError
+    from mtfx.trainers.multi_worker import ClusterError
 
     deadline = time.monotonic() + 60 * wait_minutes
     # Files need no operation of TensorFlow's: the cluster can still be joined afterwards.

@@ -15,24 +15,24 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from datasets.labels import UNKNOWN
-from datasets.registry import load_dataset
-from datasets.synthetic.manifest import FILE_NAME as SYNTHETIC_MANIFEST
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.response import ResponseModel
-from environments.simulator.saved_simulator import DIRECTORY as SAVED_MODEL
-from environments.simulator.saved_simulator import export_simulator
-from environments.simulator.synthetic_response import SyntheticResponse
-from environments.simulator.synthetic_tables import MAIN_TAB, synthetic_tables
-from environments.simulator.world import World, save_world
-from evaluation.simulator_report import REPORT_DIRECTORY, write_simulator_report
-from trainers.world_config import WorldConfig
-from trainers.world_data import WorldData, load_world_data
-from trainers.world_pools import Pools, make_pools, pairs
-from trainers.world_predictions import RankingPredictions, true_predictions
-from trainers.world_response import fit_response_model, response_tables
-from trainers.world_validation import validate_world
+from mtfx.datasets.labels import UNKNOWN
+from mtfx.datasets.registry import load_dataset
+from mtfx.datasets.synthetic.manifest import FILE_NAME as SYNTHETIC_MANIFEST
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.response import ResponseModel
+from mtfx.environments.simulator.saved_simulator import DIRECTORY as SAVED_MODEL
+from mtfx.environments.simulator.saved_simulator import export_simulator
+from mtfx.environments.simulator.synthetic_response import SyntheticResponse
+from mtfx.environments.simulator.synthetic_tables import MAIN_TAB, synthetic_tables
+from mtfx.environments.simulator.world import World, save_world
+from mtfx.evaluation.simulator_report import REPORT_DIRECTORY, write_simulator_report
+from mtfx.trainers.world_config import WorldConfig
+from mtfx.trainers.world_data import WorldData, load_world_data
+from mtfx.trainers.world_pools import Pools, make_pools, pairs
+from mtfx.trainers.world_predictions import RankingPredictions, true_predictions
+from mtfx.trainers.world_response import fit_response_model, response_tables
+from mtfx.trainers.world_validation import validate_world
 
 #: Written beside the world: what was fitted and how well; the sessions that are compared.
 FIT_FILE, LOG_FILE, SIMULATION_FILE = "fit.json", "log_sessions.npz", "simulated_sessions.npz"
@@ -52,7 +52,7 @@ def run_fn(
       output: Directory to write ``world.json``, ``world.npz``, ``fit.json``, the compared
         sessions, the comparison (``report/index.html`` and ``report/report.json``), and the
         simulator as a SavedModel (``saved_model``) to.
-      config_json: A :class:`~trainers.world_config.WorldConfig` as JSON.
+      config_json: A :class:`~mtfx.trainers.world_config.WorldConfig` as JSON.
 
     Returns:
       What ``fit.json`` holds.

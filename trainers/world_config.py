@@ -6,11 +6,11 @@ import dataclasses
 import json
 from typing import Any, Literal, get_args
 
-from models.config_keys import check_keys
-from models.response import ResponseNetworkConfig
-from models.retrieval import TwoTowerConfig
-from trainers.response import ResponseTrainingConfig
-from trainers.retrieval import RetrievalTrainingConfig
+from mtfx.models.config_keys import check_keys
+from mtfx.models.response import ResponseNetworkConfig
+from mtfx.models.retrieval import TwoTowerConfig
+from mtfx.trainers.response import ResponseTrainingConfig
+from mtfx.trainers.retrieval import RetrievalTrainingConfig
 
 ResponseKind = Literal["auto", "truth", "fitted"]
 PredictionKind = Literal["model", "true"]

@@ -9,18 +9,18 @@ import numpy as np
 import polars as pl
 import tensorflow_transform as tft
 
-from datasets.exposures import Exposures, read_random_exposures
-from datasets.file_names import literal
-from datasets.labels import UNKNOWN, is_known
-from datasets.sessions import SPLITS
-from datasets.spec import DatasetSpec
-from environments.simulator.satisfaction import SatisfactionRule, satisfaction_rule
-from models.features import InputFeature
-from trainers.feature_roles import FeatureRoles, feature_roles, item_catalogue
-from trainers.model_inputs import model_inputs
-from trainers.raw_impressions import SESSION, FeatureTransform, read_raw_impressions
-from trainers.response import ResponseRows
-from trainers.session_dynamics import LoggedSessions
+from mtfx.datasets.exposures import Exposures, read_random_exposures
+from mtfx.datasets.file_names import literal
+from mtfx.datasets.labels import UNKNOWN, is_known
+from mtfx.datasets.sessions import SPLITS
+from mtfx.datasets.spec import DatasetSpec
+from mtfx.environments.simulator.satisfaction import SatisfactionRule, satisfaction_rule
+from mtfx.models.features import InputFeature
+from mtfx.trainers.feature_roles import FeatureRoles, feature_roles, item_catalogue
+from mtfx.trainers.model_inputs import model_inputs
+from mtfx.trainers.raw_impressions import SESSION, FeatureTransform, read_raw_impressions
+from mtfx.trainers.response import ResponseRows
+from mtfx.trainers.session_dynamics import LoggedSessions
 
 _DURATION = "duration_ms"
 
@@ -60,11 +60,11 @@ class WorldData:
         return tuple(self.inputs[name] for name in names)
 
     def feedback(self, frame: pl.DataFrame) -> np.ndarray:
-        """Labels float32 `[n, feedback]`, ``datasets.labels.UNKNOWN`` where unknown."""
+        """Labels float32 `[n, feedback]`, ``mtfx.datasets.labels.UNKNOWN`` where unknown."""
         return frame.select(self.rule.feedback_names).to_numpy().astype(np.float32)
 
     def watch_s(self, frame: pl.DataFrame) -> np.ndarray | None:
-        """Seconds watched, float32 `[n]`, ``datasets.labels.UNKNOWN`` where unknown."""
+        """Seconds watched, float32 `[n]`, ``mtfx.datasets.labels.UNKNOWN`` where unknown."""
         if self.watch_column is None:
             return None
         watch_ms = frame[self.watch_column].to_numpy()
@@ -83,7 +83,7 @@ class WorldData:
         )
 
     def sessions(self, split: str) -> LoggedSessions:
-        """Impressions as :mod:`trainers.session_dynamics` takes them."""
+        """Impressions as :mod:`mtfx.trainers.session_dynamics` takes them."""
         frame = self.splits[split]
         number = frame[SESSION].to_numpy()
         cut = np.bincount(number) >= self.spec.session_rule.max_length

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from datasets import joins, readers
-from datasets.fingerprint import fingerprint
-from datasets.spec import DatasetSpec
-from datasets.synthetic.manifest import FILE_NAME as SYNTHETIC_MANIFEST
+from mtfx.datasets import joins, readers
+from mtfx.datasets.fingerprint import fingerprint
+from mtfx.datasets.spec import DatasetSpec
+from mtfx.datasets.synthetic.manifest import FILE_NAME as SYNTHETIC_MANIFEST
 
 
 def world_fingerprint(spec: DatasetSpec, data_dir: str) -> str:

@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import polars as pl
 
-from trainers.feature_roles import user_requests
-from trainers.retrieval import embed, hit_rate, retrieve, train_retrieval
-from trainers.world_config import WorldConfig
-from trainers.world_data import WorldData
+from mtfx.trainers.feature_roles import user_requests
+from mtfx.trainers.retrieval import embed, hit_rate, retrieve, train_retrieval
+from mtfx.trainers.world_config import WorldConfig
+from mtfx.trainers.world_data import WorldData
 
 #: Items of a pool of logged ones, and those added to it at random, at least.
 _LOGGED, _RANDOM = 100, 30

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import tensorflow as tf
 
-from datasets.spec import DatasetSpec
-from environments.simulator.response import ResponseModel
-from trainers.raw_impressions import raw_features
+from mtfx.datasets.spec import DatasetSpec
+from mtfx.environments.simulator.response import ResponseModel
+from mtfx.trainers.raw_impressions import raw_features
 
 _ROWS = 32_768
 

@@ -12,16 +12,16 @@ import numpy as np
 import polars as pl
 import tensorflow as tf
 
-from datasets.registry import load_dataset
-from datasets.spec import DatasetSpec
-from environments.simulator.synthetic_tables import MAIN_TAB
-from environments.simulator.world import World, load_world
-from trainers.feature_roles import user_requests
-from trainers.world_building import FIT_FILE
-from trainers.world_config import WorldConfig
-from trainers.world_data import WorldData, load_world_data
-from trainers.world_pools import Pools, catalogue_rows, pairs
-from trainers.world_predictions import RankingPredictions
+from mtfx.datasets.registry import load_dataset
+from mtfx.datasets.spec import DatasetSpec
+from mtfx.environments.simulator.synthetic_tables import MAIN_TAB
+from mtfx.environments.simulator.world import World, load_world
+from mtfx.trainers.feature_roles import user_requests
+from mtfx.trainers.world_building import FIT_FILE
+from mtfx.trainers.world_config import WorldConfig
+from mtfx.trainers.world_data import WorldData, load_world_data
+from mtfx.trainers.world_pools import Pools, catalogue_rows, pairs
+from mtfx.trainers.world_predictions import RankingPredictions
 
 _KINDS = {"int64": "int64_list", "string": "bytes_list", "float32": "float_list"}
 _USERS_KEPT = 4096
@@ -85,8 +85,8 @@ class WorldRequests:
         Args:
           user: Index of the user.
           slots: Of the candidates in the user's pool.
-          derived: The request's columns of ``datasets.sessions.derive``; those of the user's logged
-            impression when None, as in the simulator's own predictions.
+          derived: The request's columns of ``mtfx.datasets.sessions.derive``; those of the user's
+            logged impression when None, as in the simulator's own predictions.
         """
         columns = self.columns(user)
         example: Any = tf.train.Example()

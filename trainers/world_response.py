@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from environments.simulator.fitted_response import FittedResponse, FittedSettings
-from environments.simulator.satisfaction import NEUTRAL
-from trainers.response import FittedNetwork, ResponseRows, fit_response
-from trainers.session_dynamics import SessionDynamics, fit_sessions
-from trainers.world_config import WorldConfig
-from trainers.world_data import WorldData
-from trainers.world_pools import Pools, pairs
+from mtfx.environments.simulator.fitted_response import FittedResponse, FittedSettings
+from mtfx.environments.simulator.satisfaction import NEUTRAL
+from mtfx.trainers.response import FittedNetwork, ResponseRows, fit_response
+from mtfx.trainers.session_dynamics import SessionDynamics, fit_sessions
+from mtfx.trainers.world_config import WorldConfig
+from mtfx.trainers.world_data import WorldData
+from mtfx.trainers.world_pools import Pools, pairs
 
 #: Where the session stands is no input: the simulator's satisfaction takes its place.
 _SESSION_FEATURES = ("step", "step_bucket")
@@ -66,9 +66,9 @@ def fit_response_model(
 ) -> ResponseFit:
     """Fits feedback and watch time on random exposures, and the rest on the log's sessions.
 
-    The network learns from the training split before; see :mod:`trainers.response`. Without random
-    exposures, or with fewer than ``min_random_rows``, the training split takes their place, and the
-    model inherits the choices of whoever ranked it.
+    The network learns from the training split before; see :mod:`mtfx.trainers.response`. Without
+    random exposures, or with fewer than ``min_random_rows``, the training split takes their place,
+    and the model inherits the choices of whoever ranked it.
 
     Args:
       data: The log.

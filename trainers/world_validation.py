@@ -12,21 +12,21 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from datasets.errors import DataError
-from datasets.labels import UNKNOWN
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.response import ResponseModel
-from environments.simulator.synthetic_tables import MAIN_TAB
-from environments.simulator.watch_time import UNKNOWN_LONGEST_S
-from environments.simulator.world import World
-from evaluation.session_sample import sample_of_impressions
-from evaluation.simulator_report import SimulatorReport
-from trainers.raw_impressions import SESSION
-from trainers.simulated_sessions import LoggedItems, simulate_sessions
-from trainers.world_config import WorldConfig
-from trainers.world_data import WorldData
-from trainers.world_pools import Pools, logged_pools
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.labels import UNKNOWN
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.response import ResponseModel
+from mtfx.environments.simulator.synthetic_tables import MAIN_TAB
+from mtfx.environments.simulator.watch_time import UNKNOWN_LONGEST_S
+from mtfx.environments.simulator.world import World
+from mtfx.evaluation.session_sample import sample_of_impressions
+from mtfx.evaluation.simulator_report import SimulatorReport
+from mtfx.trainers.raw_impressions import SESSION
+from mtfx.trainers.simulated_sessions import LoggedItems, simulate_sessions
+from mtfx.trainers.world_config import WorldConfig
+from mtfx.trainers.world_data import WorldData
+from mtfx.trainers.world_pools import Pools, logged_pools
 
 #: Compare the sessions of no more users: their items' responses must be tabulated too.
 _MOST_USERS = 500
@@ -34,7 +34,7 @@ _MOST_USERS = 500
 _MOST_SESSIONS = 20_000
 #: Simulate as many as the log has, but no fewer.
 _LEAST_SESSIONS = 4_000
-#: As in ``FittedSettings.max_loops`` and ``datasets.synthetic``.
+#: As in ``FittedSettings.max_loops`` and ``mtfx.datasets.synthetic``.
 _MAX_LOOPS = 3.0
 _POLICY = (
     "every request shows a random one of the items that the log showed this user and that the "

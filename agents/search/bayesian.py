@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from agents.search.base import (
+from mtfx.agents.search.base import (
     CountedObjective,
     Objective,
     Progress,

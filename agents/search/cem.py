@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from agents.search.base import (
+from mtfx.agents.search.base import (
     CountedObjective,
     Objective,
     Progress,

@@ -2,7 +2,7 @@
 
 The paper: "ES uses a simple network whose inputs are user state and outputs are personalized fusion
 weights. With the network, ES turns to search the optimal network parameters through natural
-gradient." This is the search; ``agents.search.policies.NetworkPolicy`` is the network.
+gradient." This is the search; ``mtfx.agents.search.policies.NetworkPolicy`` is the network.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from agents.search.base import (
+from mtfx.agents.search.base import (
     CountedObjective,
     Objective,
     Progress,

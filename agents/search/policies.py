@@ -2,7 +2,7 @@
 
 They hold the parameters of several members side by side, so that the simulator steps the sessions
 of a whole population at once, and keep them in a variable, so that a new generation traces nothing
-anew. They are :class:`models.action_policy.ActionPolicy`.
+anew. They are :class:`mtfx.models.action_policy.ActionPolicy`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 import tensorflow as tf
 
-from models.action_policy import ActionSample
+from mtfx.models.action_policy import ActionSample
 
 
 class VectorPolicy(tf.Module, abc.ABC):

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from agents.search import bayesian, cem, evolution
-from agents.search.base import SearchResult
+from mtfx.agents.search import bayesian, cem, evolution
+from mtfx.agents.search.base import SearchResult
 
 
 @dataclasses.dataclass(frozen=True)

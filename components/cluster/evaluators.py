@@ -1,7 +1,7 @@
 """Evaluators whose baseline may hold no model.
 
 A resolver that finds nothing leaves a channel empty. A backend of containers always passes on one
-artifact, which :func:`components.cluster.current_model.CurrentModel` marks where it is empty.
+artifact, which :func:`mtfx.components.cluster.current_model.CurrentModel` marks where it is empty.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from tfx.components.evaluator import component as evaluator_component
 from tfx.components.evaluator import executor as evaluator_executor
 from tfx.dsl.components.base import executor_spec
 
-from components.cluster.current_model import existing
-from components.policy_evaluator import component as policy_evaluator
-from components.policy_evaluator import executor as policy_evaluator_executor
+from mtfx.components.cluster.current_model import existing
+from mtfx.components.policy_evaluator import component as policy_evaluator
+from mtfx.components.policy_evaluator import executor as policy_evaluator_executor
 
 
 def without_missing(input_dict: dict[str, list], key: str) -> dict[str, list]:

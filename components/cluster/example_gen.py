@@ -16,10 +16,10 @@ from tfx.types import artifact_utils, channel, standard_artifacts, standard_comp
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.utils import proto_utils
 
-from components.session_example_gen import executor
-from components.session_example_gen.config import SessionExampleGenConfig
-from datasets.errors import DataError
-from datasets.file_names import literal
+from mtfx.components.session_example_gen import executor
+from mtfx.components.session_example_gen.config import SessionExampleGenConfig
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.file_names import literal
 
 _SPLIT = "log"
 
@@ -117,7 +117,7 @@ def _input_of(pattern: str) -> example_gen_pb2.Input:
 
 
 class SpanExampleGen(base_beam_component.BaseBeamComponent):
-    """Reads the deliveries of a log; see ``components.session_example_gen``.
+    """Reads the deliveries of a log; see ``mtfx.components.session_example_gen``.
 
     Kubeflow's backend knows nothing of the files: it must not take this stage from its cache.
     """

@@ -10,9 +10,9 @@ from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 from tfx.utils import json_utils
 
-from components.artifacts import Simulator
-from components.policy_comparison import component, executor
-from environments.simulator.config import SimulatorConfig
+from mtfx.components.artifacts import Simulator
+from mtfx.components.policy_comparison import component, executor
+from mtfx.environments.simulator.config import SimulatorConfig
 
 #: Methods that a policy can be learned by, and so the most policies to compare.
 MOST_POLICIES = 12
@@ -41,7 +41,7 @@ class Executor(executor.Executor):
         output_dict: dict[str, list],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Runs the sessions; see ``components.policy_comparison``."""
+        """Runs the sessions; see ``mtfx.components.policy_comparison``."""
         policies = [policy for name in _INPUTS for policy in input_dict.get(name) or []]
         inputs = {"simulator": input_dict["simulator"], "policies": policies}
         super().Do(inputs, output_dict, exec_properties)
@@ -69,7 +69,7 @@ class PolicyComparison(base_component.BaseComponent):
         """Makes the component.
 
         Args:
-          simulator: See ``components.policy_comparison``, as for the others.
+          simulator: See ``mtfx.components.policy_comparison``, as for the others.
           policies: A channel for each policy, at most ``MOST_POLICIES``.
           simulator_config: Likewise.
           sessions: Likewise.

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from components.feedback_join.config import FeedbackJoinConfig, FeedbackJoinSummary
-from datasets.errors import DataError
-from serving.interaction_log import FEEDBACK, REQUESTS
+from mtfx.components.feedback_join.config import FeedbackJoinConfig, FeedbackJoinSummary
+from mtfx.datasets.errors import DataError
+from mtfx.serving.interaction_log import FEEDBACK, REQUESTS
 
 #: Ids of each kind that a message has.
 _NAMED = 3

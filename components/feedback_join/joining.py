@@ -6,9 +6,15 @@ from typing import NamedTuple
 
 import polars as pl
 
-from components.feedback_join.config import FeedbackJoinConfig
-from serving.interaction_log import FEEDBACK, FEEDBACK_SCHEMA, REQUEST_SCHEMA, REQUESTS, WATCH_S
-from serving.plausible_time import time_faults
+from mtfx.components.feedback_join.config import FeedbackJoinConfig
+from mtfx.serving.interaction_log import (
+    FEEDBACK,
+    FEEDBACK_SCHEMA,
+    REQUEST_SCHEMA,
+    REQUESTS,
+    WATCH_S,
+)
+from mtfx.serving.plausible_time import time_faults
 
 #: For so long after it was joined, a request that is repeated and feedback that is late are known.
 _REMEMBERED_MS = 86_400_000
@@ -71,7 +77,7 @@ def join(
     report how far they are, so the largest value counts.
 
     Args:
-      requests: Columns of ``serving.interaction_log.REQUEST_SCHEMA``, in any order.
+      requests: Columns of ``mtfx.serving.interaction_log.REQUEST_SCHEMA``, in any order.
       feedback: Of ``FEEDBACK_SCHEMA``, of these requests.
       config: Settings.
       log_end_ms: Time of the last row of both logs; later ones are of wrong clocks.

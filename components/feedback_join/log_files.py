@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from datasets import arrow_types
-from datasets.errors import DataError
-from serving.interaction_log import FEEDBACK, FEEDBACK_SCHEMA, REQUEST_SCHEMA, REQUESTS
-from serving.plausible_time import main_span
+from mtfx.datasets import arrow_types
+from mtfx.datasets.errors import DataError
+from mtfx.serving.interaction_log import FEEDBACK, FEEDBACK_SCHEMA, REQUEST_SCHEMA, REQUESTS
+from mtfx.serving.plausible_time import main_span
 
 SCHEMAS = {REQUESTS: REQUEST_SCHEMA, FEEDBACK: FEEDBACK_SCHEMA}
 _BATCH_ROWS = 10_000

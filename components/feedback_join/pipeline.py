@@ -19,27 +19,27 @@ import pyarrow.compute
 from apache_beam import pvalue
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from components.feedback_join.checks import Examples, check
-from components.feedback_join.config import FeedbackJoinConfig, FeedbackJoinSummary
-from components.feedback_join.joining import Waiting, join
-from components.feedback_join.log_files import SCHEMAS, log_files, log_span, read_rows
-from components.feedback_join.sequence import (
+from mtfx.components.feedback_join.checks import Examples, check
+from mtfx.components.feedback_join.config import FeedbackJoinConfig, FeedbackJoinSummary
+from mtfx.components.feedback_join.joining import Waiting, join
+from mtfx.components.feedback_join.log_files import SCHEMAS, log_files, log_span, read_rows
+from mtfx.components.feedback_join.sequence import (
     AUTO,
     SUMMARY_FILE,
     Earlier,
     earlier_join,
     outdated_notes,
 )
-from components.feedback_join.waiting import (
+from mtfx.components.feedback_join.waiting import (
     WAITING,
     digest,
     read_waiting,
     waiting_files,
     write_waiting,
 )
-from components.session_example_gen.counts import Counts, MergeCounts
-from datasets.errors import DataError, data_error_in, fenced
-from serving.interaction_log import FEEDBACK, REQUESTS, SHOWN
+from mtfx.components.session_example_gen.counts import Counts, MergeCounts
+from mtfx.datasets.errors import DataError, data_error_in, fenced
+from mtfx.serving.interaction_log import FEEDBACK, REQUESTS, SHOWN
 
 QUARANTINE_FILE = "quarantine.csv"
 _COUNTS_FILE, _EXAMPLES_FILE = "counts.json", "examples.json"
@@ -69,7 +69,8 @@ def join_feedback(
     request again that is written here. Nothing else ties the two, so each may be run again.
 
     Args:
-      log_dir: With ``requests/`` and ``feedback/``, as ``serving.interaction_log`` writes them.
+      log_dir: With ``requests/`` and ``feedback/``, as ``mtfx.serving.interaction_log`` writes
+        them.
       output_dir: Gets Parquet files that ``ServedInteractionGen`` reads, ``join.json`` and, if rows
         were unusable, ``quarantine.csv``; must not exist, or be an earlier join's.
       config: Settings.

@@ -9,8 +9,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.ipc
 
-from components.feedback_join.joining import Waiting
-from datasets.errors import DataError
+from mtfx.components.feedback_join.joining import Waiting
+from mtfx.datasets.errors import DataError
 
 #: Below a join's directory. No reader of joined requests takes Arrow files for Parquet's.
 WAITING = "waiting"

@@ -9,11 +9,14 @@ from tfx.proto import example_gen_pb2, range_config_pb2
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.artifacts import Simulator
-from components.interaction_gen import executor, inputs
-from components.interaction_gen.config import ServedInteractionConfig, SimulatedInteractionConfig
-from components.interaction_gen.cuts import SPLITS
-from datasets.file_names import literal
+from mtfx.components.artifacts import Simulator
+from mtfx.components.interaction_gen import executor, inputs
+from mtfx.components.interaction_gen.config import (
+    ServedInteractionConfig,
+    SimulatedInteractionConfig,
+)
+from mtfx.components.interaction_gen.cuts import SPLITS
+from mtfx.datasets.file_names import literal
 
 
 class SimulatedInteractionGenSpec(ComponentSpec):
@@ -32,7 +35,7 @@ class SimulatedInteractionGen(base_beam_component.BaseBeamComponent):
 
     The output ``examples`` is a standard Examples artifact with the splits ``train`` and ``eval``
     (the last sessions by time): gzipped TFRecords of ``tf.Example``, one per request, as
-    ``datasets.transition_codec`` has them; beside them ``transitions.json``, the manifest, and
+    ``mtfx.datasets.transition_codec`` has them; beside them ``transitions.json``, the manifest, and
     ``interactions.json``, all counts. The transitions follow from the configuration alone, on any
     Beam runner with any number of workers.
     """
@@ -68,7 +71,7 @@ class ServedInteractionGen(FileBasedExampleGen):
     """Reads logs of served requests and writes the transitions.
 
     A request is a ``tf.Example`` of a TFRecord file or a row of a Parquet file, with the columns
-    of ``datasets.transition_codec.TransitionBatch`` but for ``next_state``, ``reward`` and
+    of ``mtfx.datasets.transition_codec.TransitionBatch`` but for ``next_state``, ``reward`` and
     ``discount``, which are made here: each request meets the next one of its session. The output is
     that of :class:`SimulatedInteractionGen`. Span and version come from TFX's own driver for
     file-based inputs; unchanged files are not read twice, where their content decides.

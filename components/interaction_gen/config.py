@@ -7,13 +7,13 @@ import json
 import math
 from typing import Any
 
-from agents.exploration import EXPLORATIONS
-from datasets.rewards import RewardConfig
-from datasets.transitions import TransitionSpec
-from environments.simulator.config import SimulatorConfig
-from models.action_noise import NOISE_DEVIATION, RANDOM_DEVIATION
-from models.fusion.config import AnyFusionConfig, FusionConfig, fusion_config
-from serving.plausible_time import time_fault
+from mtfx.agents.exploration import EXPLORATIONS
+from mtfx.datasets.rewards import RewardConfig
+from mtfx.datasets.transitions import TransitionSpec
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.models.action_noise import NOISE_DEVIATION, RANDOM_DEVIATION
+from mtfx.models.fusion.config import AnyFusionConfig, FusionConfig, fusion_config
+from mtfx.serving.plausible_time import time_fault
 
 DAY_MS = 86_400_000
 _MAX_SEED = 2**31 - 1
@@ -25,8 +25,8 @@ class SimulatedInteractionConfig:
 
     Attributes:
       sessions: How many.
-      exploration: One of ``agents.exploration.EXPLORATIONS``; BatchRL-MTF section 3.3 takes the
-        mixed one.
+      exploration: One of ``mtfx.agents.exploration.EXPLORATIONS``; BatchRL-MTF section 3.3 takes
+        the mixed one.
       random_deviation: Standard deviation of random exploration.
       noise_deviation: Standard deviation of action noise, (8).
       action: Constant action around which action noise explores where no policy is given; empty for

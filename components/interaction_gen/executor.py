@@ -15,15 +15,18 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import path_utils
 
-from components.content_driver import custom_json, pattern_of
-from components.interaction_gen import results, served, simulated, summary
-from components.interaction_gen.config import ServedInteractionConfig, SimulatedInteractionConfig
-from components.interaction_gen.cuts import SPLITS
-from components.interaction_gen.inputs import ServedDriver
-from components.interaction_gen.writing import Target, WriteTransitions
-from components.session_example_gen.counts import Counts, MergeCounts
-from datasets.file_names import name_of
-from datasets.transitions import TransitionManifest
+from mtfx.components.content_driver import custom_json, pattern_of
+from mtfx.components.interaction_gen import results, served, simulated, summary
+from mtfx.components.interaction_gen.config import (
+    ServedInteractionConfig,
+    SimulatedInteractionConfig,
+)
+from mtfx.components.interaction_gen.cuts import SPLITS
+from mtfx.components.interaction_gen.inputs import ServedDriver
+from mtfx.components.interaction_gen.writing import Target, WriteTransitions
+from mtfx.components.session_example_gen.counts import Counts, MergeCounts
+from mtfx.datasets.file_names import name_of
+from mtfx.datasets.transitions import TransitionManifest
 
 _READ, _WRITTEN = "read", "written"
 _BUCKETS_PER_FILE = 4
@@ -31,7 +34,7 @@ _MAX_BUCKETS = 1000
 
 
 class SimulatedExecutor(base_beam_executor.BaseBeamExecutor):
-    """See :class:`components.interaction_gen.component.SimulatedInteractionGen`."""
+    """See :class:`mtfx.components.interaction_gen.component.SimulatedInteractionGen`."""
 
     def Do(  # noqa: N802 (TFX's name)
         self,
@@ -79,7 +82,7 @@ class SimulatedExecutor(base_beam_executor.BaseBeamExecutor):
 
 
 class ServedExecutor(base_beam_executor.BaseBeamExecutor):
-    """See :class:`components.interaction_gen.component.ServedInteractionGen`."""
+    """See :class:`mtfx.components.interaction_gen.component.ServedInteractionGen`."""
 
     def Do(  # noqa: N802 (TFX's name)
         self,

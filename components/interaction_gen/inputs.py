@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from components.content_driver import ContentDriver, custom_json
-from components.interaction_gen.config import ServedInteractionConfig
-from datasets import readers
-from datasets.errors import DataError
+from mtfx.components.content_driver import ContentDriver, custom_json
+from mtfx.components.interaction_gen.config import ServedInteractionConfig
+from mtfx.datasets import readers
+from mtfx.datasets.errors import DataError
 
 
 class ServedDriver(ContentDriver):

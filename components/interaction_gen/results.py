@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import apache_beam as beam
 import tensorflow as tf
 
-from components.session_example_gen.counts import Counts
-from datasets.errors import DataError, data_error_in
-from datasets.transition_checks import RecordFault
+from mtfx.components.session_example_gen.counts import Counts
+from mtfx.datasets.errors import DataError, data_error_in
+from mtfx.datasets.transition_checks import RecordFault
 
 
 def write_counts(counts: Counts, path: str) -> None:

@@ -9,15 +9,15 @@ import apache_beam as beam
 import numpy as np
 from apache_beam import pvalue
 
-from components.interaction_gen import joining
-from components.interaction_gen.config import ServedInteractionConfig
-from components.session_example_gen.counts import Counts
-from datasets.errors import DataError, fenced
-from datasets.rewards import build_reward
-from datasets.transition_checks import RecordFault
-from datasets.transition_codec import TransitionBatch, concatenate
-from datasets.transition_reader import Block, read_blocks
-from serving.plausible_time import main_span
+from mtfx.components.interaction_gen import joining
+from mtfx.components.interaction_gen.config import ServedInteractionConfig
+from mtfx.components.session_example_gen.counts import Counts
+from mtfx.datasets.errors import DataError, fenced
+from mtfx.datasets.rewards import build_reward
+from mtfx.datasets.transition_checks import RecordFault
+from mtfx.datasets.transition_codec import TransitionBatch, concatenate
+from mtfx.datasets.transition_reader import Block, read_blocks
+from mtfx.serving.plausible_time import main_span
 
 FAULTS, COUNTS = "faults", "counts"
 _GRAINS, _GRAIN_MS = "ten minutes", 600_000

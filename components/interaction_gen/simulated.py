@@ -9,19 +9,19 @@ import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 
-from agents.exploration import Exploration, build_exploration
-from components.interaction_gen.config import DAY_MS, SimulatedInteractionConfig
-from datasets.errors import DataError, fenced
-from datasets.transition_codec import TransitionBatch
-from datasets.transitions import TransitionSpec
-from environments.simulator.dynamics import Simulator
-from environments.simulator.policies import ConstantPolicy
-from environments.simulator.rollout import Interactions, rollout
-from environments.simulator.world import load_world
-from models.action_policy import ActionPolicy
-from models.fusion.base import FusionFunction
-from models.fusion.registry import build_fusion
-from models.fusion.saved_policy import SavedPolicy
+from mtfx.agents.exploration import Exploration, build_exploration
+from mtfx.components.interaction_gen.config import DAY_MS, SimulatedInteractionConfig
+from mtfx.datasets.errors import DataError, fenced
+from mtfx.datasets.transition_codec import TransitionBatch
+from mtfx.datasets.transitions import TransitionSpec
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.policies import ConstantPolicy
+from mtfx.environments.simulator.rollout import Interactions, rollout
+from mtfx.environments.simulator.world import load_world
+from mtfx.models.action_policy import ActionPolicy
+from mtfx.models.fusion.base import FusionFunction
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.saved_policy import SavedPolicy
 
 
 @dataclasses.dataclass(frozen=True)

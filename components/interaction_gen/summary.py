@@ -12,9 +12,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.interaction_gen.cuts import SPLITS
-from components.session_example_gen.counts import NO_SPLITS, Counts
-from datasets.errors import DataError, in_words
+from mtfx.components.interaction_gen.cuts import SPLITS
+from mtfx.components.session_example_gen.counts import NO_SPLITS, Counts
+from mtfx.datasets.errors import DataError, in_words
 
 FILE_NAME = "interactions.json"
 #: A variance below this share of the squared mean is what float64 leaves of equal rewards.

@@ -10,7 +10,7 @@ import apache_beam as beam
 import numpy as np
 from apache_beam import pvalue
 
-from components.interaction_gen.cuts import (
+from mtfx.components.interaction_gen.cuts import (
     SPLITS,
     Cuts,
     MergeStartCounts,
@@ -18,11 +18,11 @@ from components.interaction_gen.cuts import (
     session_starts,
     start_counts,
 )
-from components.session_example_gen.counts import NO_SPLITS, Counts
-from components.session_example_gen.encoding import write_examples
-from datasets.errors import DataError
-from datasets.transition_codec import TransitionBatch, concatenate, encode_transitions
-from datasets.transitions import TransitionSpec
+from mtfx.components.session_example_gen.counts import NO_SPLITS, Counts
+from mtfx.components.session_example_gen.encoding import write_examples
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.transition_codec import TransitionBatch, concatenate, encode_transitions
+from mtfx.datasets.transitions import TransitionSpec
 
 _COUNTS = "counts"
 

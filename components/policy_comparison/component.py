@@ -7,9 +7,9 @@ from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.utils import json_utils
 
-from components.artifacts import Simulator
-from components.policy_comparison import executor
-from environments.simulator.config import SimulatorConfig
+from mtfx.components.artifacts import Simulator
+from mtfx.components.policy_comparison import executor
+from mtfx.environments.simulator.config import SimulatorConfig
 
 
 class PolicyComparisonSpec(ComponentSpec):

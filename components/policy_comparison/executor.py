@@ -13,13 +13,13 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import json_utils, path_utils
 
-from components.policy_search.search import CONSTANT
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.value import session_figures
-from environments.simulator.world import load_world
-from evaluation.policy_comparison import FIGURES, compare_policies, rows_to_json
-from models.fusion.saved_policy import SavedPolicy
+from mtfx.components.policy_search.search import CONSTANT
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.value import session_figures
+from mtfx.environments.simulator.world import load_world
+from mtfx.evaluation.policy_comparison import FIGURES, compare_policies, rows_to_json
+from mtfx.models.fusion.saved_policy import SavedPolicy
 
 COMPARISON_FILE = "comparison.json"
 #: The policy to compare with comes first: no personalisation, if it is among them.

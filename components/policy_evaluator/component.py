@@ -6,9 +6,9 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.artifacts import Simulator
-from components.policy_evaluator import executor
-from components.policy_evaluator.config import PolicyEvaluatorConfig
+from mtfx.components.artifacts import Simulator
+from mtfx.components.policy_evaluator import executor
+from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig
 
 
 class PolicyEvaluatorSpec(ComponentSpec):
@@ -37,7 +37,7 @@ class PolicyEvaluator(base_component.BaseComponent):
     with intervals, the simulator's true value where a simulator is given, and the policy's actions
     against the logged ones. ``blessing`` is a standard ModelBlessing with the properties that TFX's
     Evaluator sets, so that Pusher and resolvers take it as they take that one's. What is blessed
-    says ``evaluation.policy_blessing``; a policy that is refused does not fail the pipeline.
+    says ``mtfx.evaluation.policy_blessing``; a policy that is refused does not fail the pipeline.
 
     The log's actions must be of the policy's fusion, see ``TransitionManifest.fusion``. Of a policy
     with trained cells, xMTF's, the off-policy estimates are approximations: they value its actions
@@ -56,7 +56,7 @@ class PolicyEvaluator(base_component.BaseComponent):
         baseline_policy: channel.BaseChannel | None = None,
         simulator: channel.BaseChannel | None = None,
         config: PolicyEvaluatorConfig | None = None,
-        load_fn: str = "trainers.transition_data.load_transitions",
+        load_fn: str = "mtfx.trainers.transition_data.load_transitions",
     ):
         """Makes the component.
 

@@ -6,9 +6,9 @@ import dataclasses
 import json
 from typing import Any
 
-from datasets.rewards import RewardConfig
-from environments.simulator.config import SimulatorConfig
-from evaluation.ope.config import (
+from mtfx.datasets.rewards import RewardConfig
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.evaluation.ope.config import (
     BootstrapConfig,
     ConservativeConfig,
     DoublyRobustConfig,
@@ -17,10 +17,10 @@ from evaluation.ope.config import (
     ImportanceSamplingConfig,
     config_from_dict,
 )
-from evaluation.policy_blessing import BlessingConfig
-from models.config_keys import check_keys
+from mtfx.evaluation.policy_blessing import BlessingConfig
+from mtfx.models.config_keys import check_keys
 
-#: By name in ``evaluation.ope.registry``, which imports TensorFlow.
+#: By name in ``mtfx.evaluation.ope.registry``, which imports TensorFlow.
 _CONFIGS: dict[str, type[EstimatorConfig]] = {
     "conservative": ConservativeConfig,
     "fqe": FittedQConfig,

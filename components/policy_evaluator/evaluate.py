@@ -9,19 +9,19 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from components.policy_evaluator.config import PolicyEvaluatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.value import session_figures
-from evaluation.logged_return import lack_of_evidence, logged_return
-from evaluation.ope.base import Estimate
-from evaluation.ope.bootstrap import mean_interval
-from evaluation.ope.data import OfflineData
-from evaluation.ope.policies import asker
-from evaluation.ope.registry import build_estimator
-from evaluation.policy_blessing import decide
-from evaluation.policy_evaluation import PolicyEvaluation
-from evaluation.policy_report import report_actions
-from models.fusion.saved_policy import SavedPolicy
+from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.value import session_figures
+from mtfx.evaluation.logged_return import lack_of_evidence, logged_return
+from mtfx.evaluation.ope.base import Estimate
+from mtfx.evaluation.ope.bootstrap import mean_interval
+from mtfx.evaluation.ope.data import OfflineData
+from mtfx.evaluation.ope.policies import asker
+from mtfx.evaluation.ope.registry import build_estimator
+from mtfx.evaluation.policy_blessing import decide
+from mtfx.evaluation.policy_evaluation import PolicyEvaluation
+from mtfx.evaluation.policy_report import report_actions
+from mtfx.models.fusion.saved_policy import SavedPolicy
 
 #: States in which actions are compared and drawn.
 _REPORT_STATES = 20_000

@@ -10,17 +10,17 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact, artifact_utils
 from tfx.utils import import_utils, io_utils, path_utils
 
-from components.policy_evaluator.config import PolicyEvaluatorConfig
-from components.policy_evaluator.evaluate import evaluate_policy
-from datasets.errors import DataError
-from datasets.file_names import literal
-from datasets.transitions import TransitionManifest
-from environments.simulator.dynamics import Simulator
-from environments.simulator.world import load_world
-from evaluation.ope.data import OfflineData
-from evaluation.policy_evaluation import write_evaluation
-from models.fusion.config import FormulaFreeConfig
-from models.fusion.saved_policy import SavedPolicy
+from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig
+from mtfx.components.policy_evaluator.evaluate import evaluate_policy
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.file_names import literal
+from mtfx.datasets.transitions import TransitionManifest
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.world import load_world
+from mtfx.evaluation.ope.data import OfflineData
+from mtfx.evaluation.policy_evaluation import write_evaluation
+from mtfx.models.fusion.config import FormulaFreeConfig
+from mtfx.models.fusion.saved_policy import SavedPolicy
 
 
 class Executor(base_executor.BaseExecutor):

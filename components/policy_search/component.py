@@ -9,11 +9,11 @@ from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.utils import json_utils
 
-from components.artifacts import Simulator
-from components.policy_search import executor
-from components.policy_search.search import PolicySearchConfig
-from environments.simulator.config import SimulatorConfig
-from models.fusion.config import FusionConfig
+from mtfx.components.artifacts import Simulator
+from mtfx.components.policy_search import executor
+from mtfx.components.policy_search.search import PolicySearchConfig
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.models.fusion.config import FusionConfig
 
 
 class PolicySearchSpec(ComponentSpec):

@@ -10,14 +10,14 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import json_utils, path_utils
 
-from agents.search.base import SearchStep
-from components.policy_search.search import PolicySearchConfig, search_policy
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.world import load_world
-from models.fusion.config import FusionConfig
-from models.fusion.registry import build_fusion
-from models.fusion.saved_policy import PolicyMetadata, PolicyModule, export_policy
+from mtfx.agents.search.base import SearchStep
+from mtfx.components.policy_search.search import PolicySearchConfig, search_policy
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.world import load_world
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.saved_policy import PolicyMetadata, PolicyModule, export_policy
 
 
 class Executor(base_executor.BaseExecutor):

@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.search.base import Progress, SearchResult
-from agents.search.policies import (
+from mtfx.agents.search.base import Progress, SearchResult
+from mtfx.agents.search.policies import (
     ConstantVectorPolicy,
     NetworkPolicy,
     NetworkShape,
     VectorPolicy,
 )
-from agents.search.registry import search_config, search_entry
-from environments.simulator.dynamics import Simulator
-from environments.simulator.fresh_sessions import DrawnSessions, FreshSessions
-from environments.simulator.runner import SessionRunner
-from environments.simulator.value import figures_of
-from models.fusion.base import FusionFunction
+from mtfx.agents.search.registry import search_config, search_entry
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.fresh_sessions import DrawnSessions, FreshSessions
+from mtfx.environments.simulator.runner import SessionRunner
+from mtfx.environments.simulator.value import figures_of
+from mtfx.models.fusion.base import FusionFunction
 
 #: No personalisation and no search: equal weights for all predictions.
 CONSTANT = "constant"
@@ -32,7 +32,7 @@ class SearchMethod:
     """A method that searches.
 
     Attributes:
-      search: Key of ``agents.search.registry``; empty searches nothing.
+      search: Key of ``mtfx.agents.search.registry``; empty searches nothing.
       personalised: Whether the parameters are those of a network from the state to the weights,
         or the weights themselves, the same for everybody.
       defaults: Settings that differ from the search's own.

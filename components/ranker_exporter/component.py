@@ -9,8 +9,8 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.artifacts import Simulator
-from components.ranker_exporter import executor
+from mtfx.components.artifacts import Simulator
+from mtfx.components.ranker_exporter import executor
 
 
 class RankerExporterSpec(ComponentSpec):
@@ -30,7 +30,7 @@ class RankerExporterSpec(ComponentSpec):
 
 
 class RankerExporter(base_component.BaseComponent):
-    """Joins a ranking model and a fusion policy in one SavedModel; see ``models.fusion``."""
+    """Joins a ranking model and a fusion policy in one SavedModel; see ``mtfx.models.fusion``."""
 
     SPEC_CLASS = RankerExporterSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
@@ -54,7 +54,7 @@ class RankerExporter(base_component.BaseComponent):
           examples: The log's sessions, raw: the ranker is warmed up and checked with requests made
             of them.
           candidate_buckets: Numbers of candidates for which XLA compiles the ranking model; see
-            ``models.fusion.transformed_ranker``.
+            ``mtfx.models.fusion.transformed_ranker``.
           code_version: Recorded with the ranker, and part of the cache key.
         """
         super().__init__(

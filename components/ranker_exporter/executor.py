@@ -13,15 +13,15 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.ranker_exporter.checking import check_answers, check_transformed
-from components.ranker_exporter.warmup_requests import SIZES, read_sessions, warmup_requests
-from datasets.file_names import literal
-from environments.simulator.dynamics import Simulator
-from environments.simulator.world import load_world
-from models.fusion.ranker import METADATA_FILE, export_ranker
-from models.fusion.saved_policy import SavedPolicy
-from models.fusion.transformed_ranker import TransformedRanker
-from serving.warmup import write_warmup
+from mtfx.components.ranker_exporter.checking import check_answers, check_transformed
+from mtfx.components.ranker_exporter.warmup_requests import SIZES, read_sessions, warmup_requests
+from mtfx.datasets.file_names import literal
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.world import load_world
+from mtfx.models.fusion.ranker import METADATA_FILE, export_ranker
+from mtfx.models.fusion.saved_policy import SavedPolicy
+from mtfx.models.fusion.transformed_ranker import TransformedRanker
+from mtfx.serving.warmup import write_warmup
 
 #: Users whose first states the warm-up requests have.
 _STATES = 8

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from datasets.errors import DataError
+from mtfx.datasets.errors import DataError
 
 #: Candidates of the requests: one, the default number, and a large set. TensorFlow plans memory
 #: and kernels by shape, so the first request of a new size is slow.
@@ -86,7 +86,7 @@ def warmup_requests(
       sizes: Numbers of candidates.
 
     Returns:
-      States and examples, as ``serving.warmup`` takes them.
+      States and examples, as ``mtfx.serving.warmup`` takes them.
     """
     return [
         (states[number % len(states)], [merged_request(sessions[number % len(sessions) :], size)])

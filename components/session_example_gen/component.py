@@ -7,10 +7,10 @@ from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import example_gen_pb2, range_config_pb2
 
-from components.session_example_gen import executor, inputs
-from components.session_example_gen.config import SessionExampleGenConfig
-from datasets.file_names import literal
-from datasets.sessions import SPLITS
+from mtfx.components.session_example_gen import executor, inputs
+from mtfx.components.session_example_gen.config import SessionExampleGenConfig
+from mtfx.datasets.file_names import literal
+from mtfx.datasets.sessions import SPLITS
 
 
 class SessionExampleGen(FileBasedExampleGen):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from datasets.registry import load_dataset
-from datasets.sessions import SPLITS
-from datasets.spec import DatasetSpec
+from mtfx.datasets.registry import load_dataset
+from mtfx.datasets.sessions import SPLITS
+from mtfx.datasets.spec import DatasetSpec
 
 #: Shares of train, eval and test that leave everything in train.
 WHOLE = (1.0, 0.0, 0.0)

@@ -10,8 +10,8 @@ import pyarrow as pa
 import tensorflow as tf
 from tfx_bsl.coders import example_coder
 
-from datasets.labels import UNKNOWN
-from datasets.spec import DatasetSpec
+from mtfx.datasets.labels import UNKNOWN
+from mtfx.datasets.spec import DatasetSpec
 
 SESSION_ID, SESSION_START = "session_id", "session_start_ms"
 # Sessions per encoder call: bounds the memory that the serialized batch takes.
@@ -30,14 +30,14 @@ def encode_sessions(frame: pl.DataFrame, spec: DatasetSpec) -> list[bytes]:
     """Encodes whole sessions.
 
     Args:
-      frame: Impressions as ``datasets.sessions.build_sessions`` returns them: the rows of a
+      frame: Impressions as ``mtfx.datasets.sessions.build_sessions`` returns them: the rows of a
         session are consecutive and in order.
       spec: The data set.
 
     Returns:
       One serialized ``tf.Example`` per session, in the frame's order. Session-level columns are
       lists of one value, the others lists of the session's length T. An unknown label is
-      ``datasets.labels.UNKNOWN``.
+      ``mtfx.datasets.labels.UNKNOWN``.
     """
     if not frame.height:
         return []

@@ -15,15 +15,15 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 
-from components.content_driver import custom_json, pattern_of
-from components.session_example_gen import gaps, summary, transforms
-from components.session_example_gen.config import SessionExampleGenConfig
-from components.session_example_gen.counts import Counts, MergeCounts
-from components.session_example_gen.inputs import Driver, delivery_folders, input_files
-from datasets import joins, readers
-from datasets.errors import DataError, data_error_in
-from datasets.file_names import name_of
-from datasets.spec import DatasetSpec, SideTable
+from mtfx.components.content_driver import custom_json, pattern_of
+from mtfx.components.session_example_gen import gaps, summary, transforms
+from mtfx.components.session_example_gen.config import SessionExampleGenConfig
+from mtfx.components.session_example_gen.counts import Counts, MergeCounts
+from mtfx.components.session_example_gen.inputs import Driver, delivery_folders, input_files
+from mtfx.datasets import joins, readers
+from mtfx.datasets.errors import DataError, data_error_in
+from mtfx.datasets.file_names import name_of
+from mtfx.datasets.spec import DatasetSpec, SideTable
 
 _LOG_BYTES_PER_SHARD = 32 << 20
 _COMPRESSION = {".gz": 4, ".parquet": 4}

@@ -9,9 +9,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.session_example_gen.counts import Counts
-from datasets.errors import DataError
-from datasets.spec import DatasetSpec
+from mtfx.components.session_example_gen.counts import Counts
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.spec import DatasetSpec
 
 _MOST_EXAMPLES = 3
 

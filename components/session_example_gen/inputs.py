@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from components.content_driver import ContentDriver, custom_json
-from components.session_example_gen.config import SessionExampleGenConfig
-from datasets import joins, readers
-from datasets.errors import DataError
-from datasets.spec import DatasetSpec
+from mtfx.components.content_driver import ContentDriver, custom_json
+from mtfx.components.session_example_gen.config import SessionExampleGenConfig
+from mtfx.datasets import joins, readers
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.spec import DatasetSpec
 
 
 class InputFiles(NamedTuple):

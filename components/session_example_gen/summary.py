@@ -9,12 +9,12 @@ from collections import Counter
 
 import tensorflow as tf
 
-from components.session_example_gen import gaps
-from components.session_example_gen.config import SessionExampleGenConfig
-from components.session_example_gen.counts import NO_SPLITS, Counts
-from datasets.errors import DataError, in_words
-from datasets.sessions import SPLITS
-from datasets.spec import DatasetSpec
+from mtfx.components.session_example_gen import gaps
+from mtfx.components.session_example_gen.config import SessionExampleGenConfig
+from mtfx.components.session_example_gen.counts import NO_SPLITS, Counts
+from mtfx.datasets.errors import DataError, in_words
+from mtfx.datasets.sessions import SPLITS
+from mtfx.datasets.spec import DatasetSpec
 
 FILE_NAME = "ingestion.json"
 

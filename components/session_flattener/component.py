@@ -9,7 +9,7 @@ from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.utils import json_utils
 
-from components.session_flattener import executor
+from mtfx.components.session_flattener import executor
 
 
 class SessionFlattenerSpec(ComponentSpec):

@@ -17,7 +17,7 @@ from tfx.utils import io_utils, json_utils
 from tfx_bsl.coders import example_coder
 from tfx_bsl.public import tfxio
 
-from datasets.file_names import literal
+from mtfx.datasets.file_names import literal
 
 SESSION_LENGTH = "session_length"
 

@@ -6,8 +6,8 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.artifacts import Simulator
-from components.simulator_gen import executor
+from mtfx.components.artifacts import Simulator
+from mtfx.components.simulator_gen import executor
 
 
 class SimulatorGenSpec(ComponentSpec):
@@ -40,7 +40,7 @@ class SimulatorGen(base_component.BaseComponent):
         transform_graph: channel.BaseChannel,
         model: channel.BaseChannel,
         config: str,
-        run_fn: str = "trainers.world_building.run_fn",
+        run_fn: str = "mtfx.trainers.world_building.run_fn",
     ):
         """Makes the component.
 
@@ -48,7 +48,7 @@ class SimulatorGen(base_component.BaseComponent):
           examples: Sessions, all splits.
           transform_graph: That the ranking model was trained with.
           model: The ranking model, whose predictions are tabulated.
-          config: For ``run_fn``, as JSON; a ``trainers.world_config.WorldConfig``.
+          config: For ``run_fn``, as JSON; a ``mtfx.trainers.world_config.WorldConfig``.
           run_fn: Importable name of the function that builds the world.
         """
         super().__init__(

@@ -2,7 +2,7 @@
 
 Each threshold is a practical margin: how far the world may move in a day. The bar that a day is
 held to is the margin plus what two samples of the days' sizes would show beyond it by chance, so
-that a threshold knows its sample (see :mod:`components.strict_distribution_validator.bars`).
+that a threshold knows its sample (see :mod:`mtfx.components.strict_distribution_validator.bars`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Literal
 
 from tfx.proto import distribution_validator_pb2
 
-from components.session_schema import column_types
-from datasets.spec import DatasetSpec
+from mtfx.components.session_schema import column_types
+from mtfx.datasets.spec import DatasetSpec
 
 #: ``number``: divergence in cells of equal mass. ``category``: largest change of a value's share.
 #: ``label``: odds. ``hour``: divergence over its values. ``id``: share of ids that are 0, which

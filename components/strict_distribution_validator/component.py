@@ -5,7 +5,7 @@ thresholds are fixed, while what two samples of one distribution show hangs on t
 bars are set from the statistics that are compared. TFDV's divergence of numbers is not taken, as
 the cells of its histograms hang on the largest value, which moves a heavy-tailed column's by 0.1
 and more between two ordinary days; nor is its change of a share for labels, as it overlooks that a
-rare one is gone. :mod:`components.strict_distribution_validator.comparison` has both.
+rare one is gone. :mod:`mtfx.components.strict_distribution_validator.comparison` has both.
 """
 
 from __future__ import annotations
@@ -30,10 +30,13 @@ from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ExecutionParameter
 from tfx.utils import json_utils
 
-from components.strict_distribution_validator.comparators import ComparisonPlan, validator_config
-from components.strict_distribution_validator.comparison import Comparison, compare, share_bars
-from components.strict_distribution_validator.sample import Sample
-from datasets.errors import DataError
+from mtfx.components.strict_distribution_validator.comparators import (
+    ComparisonPlan,
+    validator_config,
+)
+from mtfx.components.strict_distribution_validator.comparison import Comparison, compare, share_bars
+from mtfx.components.strict_distribution_validator.sample import Sample
+from mtfx.datasets.errors import DataError
 
 #: In the artifact's directory: every comparison of the last run.
 COMPARISONS = "comparisons.json"

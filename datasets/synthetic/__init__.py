@@ -6,10 +6,10 @@ same specs read them.
 
 import dataclasses
 
-from datasets import kuairand, retailrocket
-from datasets.synthetic.config import PUBLISHED, SyntheticConfig, default_items, default_users
-from datasets.synthetic.synthesis import SynthesisSummary, synthesize
-from datasets.synthetic.truth import auc_ceiling
+from mtfx.datasets import kuairand, retailrocket
+from mtfx.datasets.synthetic.config import PUBLISHED, SyntheticConfig, default_items, default_users
+from mtfx.datasets.synthetic.synthesis import SynthesisSummary, synthesize
+from mtfx.datasets.synthetic.truth import auc_ceiling
 
 VIDEO_SPEC = dataclasses.replace(
     kuairand.SPEC,

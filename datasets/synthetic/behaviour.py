@@ -9,14 +9,14 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from datasets.synthetic.blocks import Block
-from datasets.synthetic.latents import Items, Users
-from datasets.synthetic.user_model import UserModel
+from mtfx.datasets.synthetic.blocks import Block
+from mtfx.datasets.synthetic.latents import Items, Users
+from mtfx.datasets.synthetic.user_model import UserModel
 
 
 @dataclasses.dataclass(frozen=True)
 class Intercepts:
-    """The constants that :mod:`datasets.synthetic.calibration` finds.
+    """The constants that :mod:`mtfx.datasets.synthetic.calibration` finds.
 
     Attributes:
       tasks: Added to the score of each feedback, float32 `[task]`.

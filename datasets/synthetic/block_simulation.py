@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datasets.synthetic.behaviour import Impressions, Intercepts, World
-from datasets.synthetic.blocks import Block
-from datasets.synthetic.latents import Users
-from datasets.synthetic.schedule import plan_sessions
-from datasets.synthetic.seeding import Stream, generator
-from datasets.synthetic.simulation import keep_first, simulate
+from mtfx.datasets.synthetic.behaviour import Impressions, Intercepts, World
+from mtfx.datasets.synthetic.blocks import Block
+from mtfx.datasets.synthetic.latents import Users
+from mtfx.datasets.synthetic.schedule import plan_sessions
+from mtfx.datasets.synthetic.seeding import Stream, generator
+from mtfx.datasets.synthetic.simulation import keep_first, simulate
 
 
 def make_block(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from datasets.synthetic.config import SyntheticConfig
+from mtfx.datasets.synthetic.config import SyntheticConfig
 
 BLOCK_ROWS = 100_000
 

@@ -11,7 +11,7 @@ from typing import IO, Protocol, cast
 import polars as pl
 import pyarrow.parquet as pq
 
-from datasets.synthetic.config import Format
+from mtfx.datasets.synthetic.config import Format
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import polars as pl
 
-from datasets.synthetic.seeding import Stream, generator, mix, normal
-from datasets.synthetic.user_model import OBSERVED_SHARE, UserModel
+from mtfx.datasets.synthetic.seeding import Stream, generator, mix, normal
+from mtfx.datasets.synthetic.user_model import OBSERVED_SHARE, UserModel
 
 BLOCK_ITEMS = 1 << 16
 

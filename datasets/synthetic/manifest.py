@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from datasets.synthetic.config import SyntheticConfig
-from datasets.synthetic.files import WrittenFile
+from mtfx.datasets.synthetic.config import SyntheticConfig
+from mtfx.datasets.synthetic.files import WrittenFile
 
 FILE_NAME = "synthetic.json"
 #: Raised when the user model or a file layout changes, so that old data sets are told from new.

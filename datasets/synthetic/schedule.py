@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from datasets.synthetic.user_model import UserModel
+from mtfx.datasets.synthetic.user_model import UserModel
 
 _DAY_MS, _HOUR_MS = 86_400_000, 3_600_000
 #: Share of a day's sessions that start in each local hour: quiet at 4, busiest at 21.

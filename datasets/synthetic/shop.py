@@ -7,19 +7,19 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from datasets.retailrocket import ADD_TO_CART, TRANSACTION, VIEW
-from datasets.synthetic.behaviour import Impressions, Outcome, World, sigmoid
-from datasets.synthetic.blocks import Block
-from datasets.synthetic.config import SyntheticConfig
-from datasets.synthetic.latents import (
+from mtfx.datasets.retailrocket import ADD_TO_CART, TRANSACTION, VIEW
+from mtfx.datasets.synthetic.behaviour import Impressions, Outcome, World, sigmoid
+from mtfx.datasets.synthetic.blocks import Block
+from mtfx.datasets.synthetic.config import SyntheticConfig
+from mtfx.datasets.synthetic.latents import (
     BLOCK_ITEMS,
     Users,
     effects,
     feedback_scores,
     pareto_activity,
 )
-from datasets.synthetic.seeding import Stream, generator, normal
-from datasets.synthetic.shop_tables import (
+from mtfx.datasets.synthetic.seeding import Stream, generator, normal
+from mtfx.datasets.synthetic.shop_tables import (
     PART1_WEEKS,
     SNAPSHOTS_FROM_MS,
     WEEK_MS,
@@ -28,8 +28,8 @@ from datasets.synthetic.shop_tables import (
     make_products,
     property_rows,
 )
-from datasets.synthetic.truth import truth_frame
-from datasets.synthetic.user_model import FACTORS, NEUTRAL_SATISFACTION, SHOP_MODEL
+from mtfx.datasets.synthetic.truth import truth_frame
+from mtfx.datasets.synthetic.user_model import FACTORS, NEUTRAL_SATISFACTION, SHOP_MODEL
 
 #: What a tenth above the usual price takes from the utility.
 _PRICE_WEIGHT = 0.25

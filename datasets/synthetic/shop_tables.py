@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import polars as pl
 
-from datasets.synthetic.latents import (
+from mtfx.datasets.synthetic.latents import (
     BLOCK_ITEMS,
     Items,
     draw_codes,
@@ -16,8 +16,8 @@ from datasets.synthetic.latents import (
     observed_part,
     permuted_ids,
 )
-from datasets.synthetic.seeding import Stream, generator, normal
-from datasets.synthetic.user_model import FACTORS, UserModel
+from mtfx.datasets.synthetic.seeding import Stream, generator, normal
+from mtfx.datasets.synthetic.user_model import FACTORS, UserModel
 
 SNAPSHOTS_FROM_MS = 1_430_622_000_000  # Sunday 2015-05-03 03:00 UTC
 WEEK_MS = 7 * 86_400_000

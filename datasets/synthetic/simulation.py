@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from datasets.synthetic.behaviour import Impressions, Intercepts, World, sigmoid
-from datasets.synthetic.latents import Users, zipf_ranks
-from datasets.synthetic.schedule import Schedule
-from datasets.synthetic.seeding import normal
-from datasets.synthetic.user_model import (
+from mtfx.datasets.synthetic.behaviour import Impressions, Intercepts, World, sigmoid
+from mtfx.datasets.synthetic.latents import Users, zipf_ranks
+from mtfx.datasets.synthetic.schedule import Schedule
+from mtfx.datasets.synthetic.seeding import normal
+from mtfx.datasets.synthetic.user_model import (
     CARRY_OVER,
     FACTORS,
     LEAVE_BELOW,

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from datasets.synthetic.behaviour import Impressions, Outcome, World, sigmoid
-from datasets.synthetic.blocks import Block
-from datasets.synthetic.config import SyntheticConfig
-from datasets.synthetic.latents import BLOCK_ITEMS, Users, effects
-from datasets.synthetic.seeding import Stream, generator
-from datasets.synthetic.truth import truth_frame
-from datasets.synthetic.user_model import VIDEO_MODEL
-from datasets.synthetic.video_tables import make_users, make_videos, user_effects, video_table
+from mtfx.datasets.synthetic.behaviour import Impressions, Outcome, World, sigmoid
+from mtfx.datasets.synthetic.blocks import Block
+from mtfx.datasets.synthetic.config import SyntheticConfig
+from mtfx.datasets.synthetic.latents import BLOCK_ITEMS, Users, effects
+from mtfx.datasets.synthetic.seeding import Stream, generator
+from mtfx.datasets.synthetic.truth import truth_frame
+from mtfx.datasets.synthetic.user_model import VIDEO_MODEL
+from mtfx.datasets.synthetic.video_tables import make_users, make_videos, user_effects, video_table
 
 TAG = "synthetic"
 LOGS = ("standard_4_08_to_4_21", "standard_4_22_to_5_08", "random_4_22_to_5_08")

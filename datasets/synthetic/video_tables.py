@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import polars as pl
 
-from datasets.synthetic.blocks import Block
-from datasets.synthetic.latents import (
+from mtfx.datasets.synthetic.blocks import Block
+from mtfx.datasets.synthetic.latents import (
     BLOCK_ITEMS,
     Items,
     Users,
@@ -19,8 +19,8 @@ from datasets.synthetic.latents import (
     pareto_activity,
     permuted_ids,
 )
-from datasets.synthetic.seeding import Stream, generator, mix, normal
-from datasets.synthetic.user_model import FACTORS, NEUTRAL_SATISFACTION, UserModel
+from mtfx.datasets.synthetic.seeding import Stream, generator, mix, normal
+from mtfx.datasets.synthetic.user_model import FACTORS, NEUTRAL_SATISFACTION, UserModel
 
 _DEGREES = ("low_active", "middle_active", "high_active", "full_active")
 _DEGREE_ENDS = (0.02, 0.1, 0.34)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from datasets.rewards import RewardConfig
+from mtfx.datasets.rewards import RewardConfig
 
 
 @dataclasses.dataclass(frozen=True)

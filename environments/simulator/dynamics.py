@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from datasets.rewards import build_reward
-from environments.simulator import draws
-from environments.simulator.candidate_sets import CandidateSets
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.session import Candidates, SessionState, StepOutcome
-from environments.simulator.world import World
+from mtfx.datasets.rewards import build_reward
+from mtfx.environments.simulator import draws
+from mtfx.environments.simulator.candidate_sets import CandidateSets
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.session import Candidates, SessionState, StepOutcome
+from mtfx.environments.simulator.world import World
 
 #: Views are divided by this in the state, as in xMTF.
 VIEWS_SCALE = 100.0

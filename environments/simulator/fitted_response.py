@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from environments.simulator import draws
-from environments.simulator.response import Response, ResponseModel, checked_table
-from environments.simulator.watch_time import expected_watch_s, sampled_watch_s
+from mtfx.environments.simulator import draws
+from mtfx.environments.simulator.response import Response, ResponseModel, checked_table
+from mtfx.environments.simulator.watch_time import expected_watch_s, sampled_watch_s
 
 _SHAPES = {
     "logits": 3,
@@ -251,7 +251,7 @@ class FittedResponse(ResponseModel):
         )
 
     def _worth(self, feedback: tf.Tensor) -> tf.Tensor:
-        """The satisfaction reward; see ``environments.simulator.satisfaction``."""
+        """The satisfaction reward; see ``mtfx.environments.simulator.satisfaction``."""
         worth = tf.minimum(tf.reduce_sum(feedback * self._weights, axis=1), 1.0)
         harmed = tf.reduce_any(feedback * self._negative > 0, axis=1)
         return tf.clip_by_value(tf.where(harmed, 0.0, worth) + self.config.reward_shift, 0.0, 1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from models.action_policy import ActionSample
+from mtfx.models.action_policy import ActionSample
 
 
 class ConstantPolicy:
@@ -30,7 +30,7 @@ class ConstantPolicy:
         self._action.assign(_checked(action))
 
     def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
-        """See :class:`models.action_policy.ActionPolicy`."""
+        """See :class:`mtfx.models.action_policy.ActionPolicy`."""
         batch = tf.shape(states)[0]
         action = tf.tile(self._action[tf.newaxis], [batch, 1])
         return ActionSample(action, tf.fill([batch], float("nan")))

@@ -8,11 +8,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from datasets.errors import DataError, why_unreadable
-from environments.simulator.dynamics import Simulator
-from models.action_policy import ActionSample
-from models.fusion.base import FusionFunction
-from models.fusion.ranker import ACTION, MASK, METADATA_FILE, PREDICTIONS, SCORES, STATE
+from mtfx.datasets.errors import DataError, why_unreadable
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.models.action_policy import ActionSample
+from mtfx.models.fusion.base import FusionFunction
+from mtfx.models.fusion.ranker import ACTION, MASK, METADATA_FILE, PREDICTIONS, SCORES, STATE
 
 _FUSE = "fuse"
 
@@ -60,7 +60,7 @@ class RankerPolicy(FusionFunction):
         self._model, self._fuse = model, fuse
 
     def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
-        """See :class:`models.action_policy.ActionPolicy`; a ranker draws nothing."""
+        """See :class:`mtfx.models.action_policy.ActionPolicy`; a ranker draws nothing."""
         del users, seed
         batch = tf.shape(states)[0]
         none = tf.zeros([batch, 0, self.num_predictions])
@@ -72,7 +72,7 @@ class RankerPolicy(FusionFunction):
     def scores(
         self, predictions: tf.Tensor, action: tf.Tensor, states: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """See :class:`models.fusion.base.FusionFunction`.
+        """See :class:`mtfx.models.fusion.base.FusionFunction`.
 
         The ranker chooses its action again by itself; the one given is not looked at.
         """

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from environments.simulator.dynamics import Simulator
-from environments.simulator.session import Candidates, SessionState, StepOutcome
-from models.action_policy import ActionPolicy, ActionSample
-from models.fusion.base import FusionFunction, check_finite
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.session import Candidates, SessionState, StepOutcome
+from mtfx.models.action_policy import ActionPolicy, ActionSample
+from mtfx.models.fusion.base import FusionFunction, check_finite
 
 #: tanh and a rescaling may put an action this far outside [-1, 1].
 _ACTION_TOLERANCE = 1e-5

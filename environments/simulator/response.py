@@ -33,7 +33,7 @@ class ResponseModel(tf.Module, abc.ABC):
 
     Randomness comes from ``seed`` alone: int32 `[2]` for the whole batch, or int32 `[batch, 2]`, a
     seed per session, with which a session's numbers do not depend on its place in the batch (see
-    :mod:`environments.simulator.draws`). A model must draw the same numbers whatever item is
+    :mod:`mtfx.environments.simulator.draws`). A model must draw the same numbers whatever item is
     shown, so that policies can be compared with common random numbers.
 
     Attributes:
@@ -105,7 +105,7 @@ class ResponseModel(tf.Module, abc.ABC):
 
     @abc.abstractmethod
     def arrays(self) -> dict[str, np.ndarray]:
-        """The tables, for :func:`environments.simulator.world.save_world`."""
+        """The tables, for :func:`mtfx.environments.simulator.world.save_world`."""
 
     @abc.abstractmethod
     def settings(self) -> dict[str, Any]:

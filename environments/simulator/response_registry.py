@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from environments.simulator.fitted_response import FittedResponse
-from environments.simulator.response import ResponseModel
-from environments.simulator.synthetic_response import SyntheticResponse
-from environments.simulator.table_response import TableResponse
+from mtfx.environments.simulator.fitted_response import FittedResponse
+from mtfx.environments.simulator.response import ResponseModel
+from mtfx.environments.simulator.synthetic_response import SyntheticResponse
+from mtfx.environments.simulator.table_response import TableResponse
 
 RESPONSE_MODELS: dict[str, type[ResponseModel]] = {
     "fitted": FittedResponse,

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from environments.simulator import draws
-from environments.simulator.dynamics import Simulator
-from environments.simulator.requests import Request, check_fit, run_request
-from environments.simulator.session import SessionState
-from models.action_policy import ActionPolicy
-from models.fusion.base import FusionFunction
+from mtfx.environments.simulator import draws
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.requests import Request, check_fit, run_request
+from mtfx.environments.simulator.session import SessionState
+from mtfx.models.action_policy import ActionPolicy
+from mtfx.models.fusion.base import FusionFunction
 
 #: Sessions side by side; more take more memory and are hardly faster.
 SESSIONS_AT_ONCE = 4_096

@@ -13,9 +13,9 @@ import dataclasses
 
 import numpy as np
 
-from datasets.labels import is_known
-from datasets.rewards import FEEDBACK_WEIGHTS
-from datasets.spec import DatasetSpec
+from mtfx.datasets.labels import is_known
+from mtfx.datasets.rewards import FEEDBACK_WEIGHTS
+from mtfx.datasets.spec import DatasetSpec
 
 NEUTRAL = 0.3
 _FIRST, _SECOND, _FURTHER = 0.4, 0.4, 0.2
@@ -41,7 +41,8 @@ class SatisfactionRule:
         """The satisfaction reward of impressions.
 
         Args:
-          feedback: 0, 1 or ``datasets.labels.UNKNOWN``, which is worth nothing, `[n, feedback]`.
+          feedback: 0, 1 or ``mtfx.datasets.labels.UNKNOWN``, which is worth nothing, `[n,
+            feedback]`.
           shift: Added before it is kept in [0, 1].
 
         Returns:

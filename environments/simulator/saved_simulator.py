@@ -6,8 +6,8 @@ import os
 
 import tensorflow as tf
 
-from environments.simulator.dynamics import Simulator
-from environments.simulator.session import SessionState
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.session import SessionState
 
 DIRECTORY = "saved_model"
 RESET, REQUEST, STEP = "reset", "request", "step"
@@ -17,7 +17,7 @@ class SavedSimulator(tf.Module):
     """A simulator's three signatures.
 
     - ``reset``: ``users`` int32 `[batch]`, ``seed`` int32 `[2]` -> a session, the fields of
-      :class:`~environments.simulator.session.SessionState` by name;
+      :class:`~mtfx.environments.simulator.session.SessionState` by name;
     - ``request``: a session -> ``state`` `[batch, S]`, ``slots``, ``predictions`` and ``mask`` of
       its candidates;
     - ``step``: a session and ``chosen``, column of the shown candidate, int32 `[batch]` -> the

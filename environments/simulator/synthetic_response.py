@@ -1,9 +1,9 @@
 """The known truth of the synthetic ``video`` profile, as a response model.
 
-The same user model as in :mod:`datasets.synthetic`, in TensorFlow: the log was drawn from these
-probabilities, so a policy's value in this world is its true value. Two things are simpler than in
-the log: all sessions take place in one tab, and a session's 40 minutes are not counted, as the
-simulator has a view cap.
+The same user model as in :mod:`mtfx.datasets.synthetic`, in TensorFlow: the log was drawn from
+these probabilities, so a policy's value in this world is its true value. Two things are simpler
+than in the log: all sessions take place in one tab, and a session's 40 minutes are not counted, as
+the simulator has a view cap.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from datasets.synthetic.user_model import (
+from mtfx.datasets.synthetic.user_model import (
     NEUTRAL_SATISFACTION,
     STARTING_SATISFACTION,
     VIDEO_MODEL,
 )
-from datasets.synthetic.video import CLICKED, MAX_LOOPS, SKIP_SPREAD, UNCLICKED, WATCH_SPREAD
-from environments.simulator import draws
-from environments.simulator.response import Response, ResponseModel, checked_table
-from environments.simulator.synthetic_tables import VideoTables
+from mtfx.datasets.synthetic.video import CLICKED, MAX_LOOPS, SKIP_SPREAD, UNCLICKED, WATCH_SPREAD
+from mtfx.environments.simulator import draws
+from mtfx.environments.simulator.response import Response, ResponseModel, checked_table
+from mtfx.environments.simulator.synthetic_tables import VideoTables
 
 _CLICK, _LONG_VIEW, _LIKE, _HATE = (
     VIDEO_MODEL.tasks.index(name) for name in ("click", "long_view", "like", "hate")
@@ -43,7 +43,7 @@ class SyntheticResponse(ResponseModel):
         """Puts the tables into tensors.
 
         Args:
-          tables: See :func:`environments.simulator.synthetic_tables.synthetic_tables`.
+          tables: See :func:`mtfx.environments.simulator.synthetic_tables.synthetic_tables`.
 
         Raises:
           ValueError: if a table has the wrong shape or is not finite.

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.errors import DataError
-from datasets.synthetic.behaviour import Intercepts
-from datasets.synthetic.blocks import split_into_blocks
-from datasets.synthetic.calibration import calibrate
-from datasets.synthetic.config import SyntheticConfig
-from datasets.synthetic.latents import Users
-from datasets.synthetic.manifest import FILE_NAME, read_manifest
-from datasets.synthetic.user_model import FACTORS
-from datasets.synthetic.video import TABS, VideoWorld
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.synthetic.behaviour import Intercepts
+from mtfx.datasets.synthetic.blocks import split_into_blocks
+from mtfx.datasets.synthetic.calibration import calibrate
+from mtfx.datasets.synthetic.config import SyntheticConfig
+from mtfx.datasets.synthetic.latents import Users
+from mtfx.datasets.synthetic.manifest import FILE_NAME, read_manifest
+from mtfx.datasets.synthetic.user_model import FACTORS
+from mtfx.datasets.synthetic.video import TABS, VideoWorld
 
 #: The tab in which most of the log's sessions take place (62%).
 MAIN_TAB = 1

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from environments.simulator import draws
-from environments.simulator.response import Response, ResponseModel, checked_table
+from mtfx.environments.simulator import draws
+from mtfx.environments.simulator.response import Response, ResponseModel, checked_table
 
 #: A session's first satisfaction is kept in this range; those below 0.1 would leave at once.
 _LEAST_SATISFACTION, _MOST_SATISFACTION = 0.12, 0.8

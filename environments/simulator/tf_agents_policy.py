@@ -8,7 +8,7 @@ from tf_agents.policies import tf_policy
 from tf_agents.trajectories import time_step as ts
 from tf_agents.utils import common
 
-from models.action_policy import ActionSample
+from mtfx.models.action_policy import ActionSample
 
 
 class TfAgentsPolicy:
@@ -39,7 +39,7 @@ class TfAgentsPolicy:
         self._draws_itself = type(policy)._action is not tf_policy.TFPolicy._action
 
     def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
-        """See :class:`models.action_policy.ActionPolicy`."""
+        """See :class:`mtfx.models.action_policy.ActionPolicy`."""
         batch = tf.shape(states)[0]
         time_step = ts.TimeStep(
             step_type=tf.fill([batch], ts.StepType.MID),

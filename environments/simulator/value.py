@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from datasets.rewards import positive_feedbacks
-from environments.simulator.dynamics import Simulator
-from environments.simulator.runner import Seed, SessionRunner
-from models.action_policy import ActionPolicy
-from models.fusion.base import FusionFunction
+from mtfx.datasets.rewards import positive_feedbacks
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.runner import Seed, SessionRunner
+from mtfx.models.action_policy import ActionPolicy
+from mtfx.models.fusion.base import FusionFunction
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import abc
 from typing import Any, NamedTuple
 
-from evaluation.ope.data import OfflineData
-from models.action_policy import ActionPolicy
+from mtfx.evaluation.ope.data import OfflineData
+from mtfx.models.action_policy import ActionPolicy
 
 
 class Estimate(NamedTuple):
@@ -14,7 +14,7 @@ class Estimate(NamedTuple):
 
     Attributes:
       value: The estimate, in units of reward.
-      low: Lower end of the confidence interval; see ``evaluation.ope.bootstrap`` for what the
+      low: Lower end of the confidence interval; see ``mtfx.evaluation.ope.bootstrap`` for what the
         interval covers.
       high: Upper end.
       num_sessions: Sessions whose initial states (or whole courses) the value is a mean over.

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from evaluation.ope.config import BootstrapConfig
+from mtfx.evaluation.ope.config import BootstrapConfig
 
 #: Counts held at once, to bound memory.
 _CHUNK_CELLS = 4_000_000

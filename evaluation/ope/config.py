@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, TypeVar
 
-from models.config_keys import check_keys
+from mtfx.models.config_keys import check_keys
 
 _Config = TypeVar("_Config")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evaluation.ope.config import BootstrapConfig, ConservativeConfig
-from evaluation.ope.fitted_q import FittedQEvaluation
+from mtfx.evaluation.ope.config import BootstrapConfig, ConservativeConfig
+from mtfx.evaluation.ope.fitted_q import FittedQEvaluation
 
 
 class ConservativeEstimator(FittedQEvaluation):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from evaluation.ope.base import Estimate, Estimator, check_sessions
-from evaluation.ope.bootstrap import percentile_interval
-from evaluation.ope.config import BootstrapConfig, DoublyRobustConfig
-from evaluation.ope.data import OfflineData
-from evaluation.ope.fitted_q import fit_diagnostics
-from evaluation.ope.policies import SmoothedPolicy, sample_actions, with_density
-from evaluation.ope.q_fitting import FitHistory, draw_policy_actions, fit_q
-from evaluation.ope.weights import session_weights, weighted_value
-from models.action_policy import ActionPolicy
+from mtfx.evaluation.ope.base import Estimate, Estimator, check_sessions
+from mtfx.evaluation.ope.bootstrap import percentile_interval
+from mtfx.evaluation.ope.config import BootstrapConfig, DoublyRobustConfig
+from mtfx.evaluation.ope.data import OfflineData
+from mtfx.evaluation.ope.fitted_q import fit_diagnostics
+from mtfx.evaluation.ope.policies import SmoothedPolicy, sample_actions, with_density
+from mtfx.evaluation.ope.q_fitting import FitHistory, draw_policy_actions, fit_q
+from mtfx.evaluation.ope.weights import session_weights, weighted_value
+from mtfx.models.action_policy import ActionPolicy
 
 
 class DoublyRobust(Estimator):

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from evaluation.ope.base import Estimate, Estimator, check_sessions
-from evaluation.ope.bootstrap import mean_interval, refit_interval, resample_counts
-from evaluation.ope.config import BootstrapConfig, FittedQConfig
-from evaluation.ope.data import OfflineData
-from evaluation.ope.q_fitting import FitHistory, draw_policy_actions, fit_q
-from models.action_policy import ActionPolicy
+from mtfx.evaluation.ope.base import Estimate, Estimator, check_sessions
+from mtfx.evaluation.ope.bootstrap import mean_interval, refit_interval, resample_counts
+from mtfx.evaluation.ope.config import BootstrapConfig, FittedQConfig
+from mtfx.evaluation.ope.data import OfflineData
+from mtfx.evaluation.ope.q_fitting import FitHistory, draw_policy_actions, fit_q
+from mtfx.models.action_policy import ActionPolicy
 
 #: A fit has converged if its value moved by no more than this share since the middle of the steps,
 #: and Q is no further than that from its own fixed point. Not since the last tenth: along a cosine
@@ -29,7 +29,7 @@ class FittedQEvaluation(Estimator):
     Q minimises the squared TD error to r + gamma Q̄(s', π(s')). Le, Voloshin and Yue, "Batch Policy
     Learning under Constraints", ICML 2019. Needs no densities. The interval is over initial states
     and does not cover the error of the fit; with ``num_fits`` from two on each network is fitted on
-    sessions drawn anew, and it covers the chance in that: see ``evaluation.ope.bootstrap``.
+    sessions drawn anew, and it covers the chance in that: see ``mtfx.evaluation.ope.bootstrap``.
 
     Diagnostics, of the fit or, with several, the worst of them: ``td_loss`` (mean squared TD error
     over the last tenth of the steps), ``value_drift`` (what the value moved by in the second half

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluation.ope.base import Estimate, Estimator, check_sessions
-from evaluation.ope.bootstrap import percentile_interval
-from evaluation.ope.config import BootstrapConfig, ImportanceSamplingConfig
-from evaluation.ope.data import OfflineData
-from evaluation.ope.policies import SmoothedPolicy, with_density
-from evaluation.ope.weights import session_weights, weighted_value
-from models.action_policy import ActionPolicy
+from mtfx.evaluation.ope.base import Estimate, Estimator, check_sessions
+from mtfx.evaluation.ope.bootstrap import percentile_interval
+from mtfx.evaluation.ope.config import BootstrapConfig, ImportanceSamplingConfig
+from mtfx.evaluation.ope.data import OfflineData
+from mtfx.evaluation.ope.policies import SmoothedPolicy, with_density
+from mtfx.evaluation.ope.weights import session_weights, weighted_value
+from mtfx.models.action_policy import ActionPolicy
 
 
 class ImportanceSampling(Estimator):

@@ -7,12 +7,12 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from evaluation.ope.config import FittedQConfig
-from evaluation.ope.data import OfflineData
-from evaluation.ope.policies import sample_actions
-from evaluation.ope.q_network import QNetwork, conservative_loss, td_targets
-from models.action_policy import ActionPolicy
-from models.keras import keras
+from mtfx.evaluation.ope.config import FittedQConfig
+from mtfx.evaluation.ope.data import OfflineData
+from mtfx.evaluation.ope.policies import sample_actions
+from mtfx.evaluation.ope.q_network import QNetwork, conservative_loss, td_targets
+from mtfx.models.action_policy import ActionPolicy
+from mtfx.models.keras import keras
 
 #: The fit is looked at this often.
 CHECKPOINTS = 10

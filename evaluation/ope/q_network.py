@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from evaluation.ope.config import FittedQConfig
-from evaluation.ope.data import OfflineData
-from models.initializers import glorot_uniform, seed_for
-from models.keras import keras
+from mtfx.evaluation.ope.config import FittedQConfig
+from mtfx.evaluation.ope.data import OfflineData
+from mtfx.models.initializers import glorot_uniform, seed_for
+from mtfx.models.keras import keras
 
 #: Rows that pass through the network at once where nothing is trained.
 _CHUNK = 65_536

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from evaluation.ope.base import Estimator
-from evaluation.ope.config import (
+from mtfx.evaluation.ope.base import Estimator
+from mtfx.evaluation.ope.config import (
     BootstrapConfig,
     ConservativeConfig,
     DoublyRobustConfig,
@@ -15,10 +15,10 @@ from evaluation.ope.config import (
     FittedQConfig,
     ImportanceSamplingConfig,
 )
-from evaluation.ope.conservative import ConservativeEstimator
-from evaluation.ope.doubly_robust import DoublyRobust
-from evaluation.ope.fitted_q import FittedQEvaluation
-from evaluation.ope.importance_sampling import ImportanceSampling
+from mtfx.evaluation.ope.conservative import ConservativeEstimator
+from mtfx.evaluation.ope.doubly_robust import DoublyRobust
+from mtfx.evaluation.ope.fitted_q import FittedQEvaluation
+from mtfx.evaluation.ope.importance_sampling import ImportanceSampling
 
 
 @dataclasses.dataclass(frozen=True)

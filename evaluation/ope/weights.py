@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.ope.config import ImportanceSamplingConfig
-from evaluation.ope.data import OfflineData
-from evaluation.ope.policies import DensityPolicy
+from mtfx.evaluation.ope.config import ImportanceSamplingConfig
+from mtfx.evaluation.ope.data import OfflineData
+from mtfx.evaluation.ope.policies import DensityPolicy
 
 #: Log weights beyond this are lowered to it, so that products of weights stay finite.
 _MAX_LOG_WEIGHT = 230.0

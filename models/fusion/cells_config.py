@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal, get_args
 
-from models.config_keys import check_keys
+from mtfx.models.config_keys import check_keys
 
 CellFamily = Literal["mlp", "basis"]
 Transform = Literal["identity", "log", "tanh", "sigmoid"]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from models.config_keys import check_keys
+from mtfx.models.config_keys import check_keys
 
 FusionName = Literal["formula1", "formula2", "formula3"]
 FUSION_NAMES: tuple[FusionName, ...] = get_args(FusionName)
@@ -18,7 +18,7 @@ class FusionConfig:
     """A fusion formula's configuration.
 
     Attributes:
-      formula: Its name, see ``models.fusion.registry``. The default is BatchRL-MTF's (1).
+      formula: Its name, see ``mtfx.models.fusion.registry``. The default is BatchRL-MTF's (1).
       low: Weight of an action of -1. Our choice (0): no paper prints its bounds, and a score must
         not fall when a wanted feedback becomes likelier. Below 0 the formulas are not monotone.
       high: Weight of an action of 1. Our choice (1): a common factor of all weights does not change

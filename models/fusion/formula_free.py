@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from models.fusion.base import AdditiveFusion
-from models.fusion.cells_config import CellsConfig
-from models.fusion.monotonic_cells import MonotonicCells
+from mtfx.models.fusion.base import AdditiveFusion
+from mtfx.models.fusion.cells_config import CellsConfig
+from mtfx.models.fusion.monotonic_cells import MonotonicCells
 
 
 class OuterStage(tf.Module):
@@ -85,7 +85,7 @@ class FormulaFreeFusion(AdditiveFusion):
     def scores(
         self, predictions: tf.Tensor, action: tf.Tensor, states: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """z̃; see :meth:`models.fusion.base.FusionFunction.scores`."""
+        """z̃; see :meth:`mtfx.models.fusion.base.FusionFunction.scores`."""
         self.check_shapes(predictions, action)
         return tf.reduce_sum(self.contributions(self.inner(predictions, states), action), axis=-1)
 
@@ -109,17 +109,17 @@ class RawStateFusion(AdditiveFusion):
         self.fusion, self._normalized = fusion, normalized
 
     def inner(self, predictions: tf.Tensor, states: tf.Tensor | None) -> tf.Tensor:
-        """See :meth:`models.fusion.base.AdditiveFusion.inner`."""
+        """See :meth:`mtfx.models.fusion.base.AdditiveFusion.inner`."""
         return self.fusion.inner(predictions, None if states is None else self._normalized(states))
 
     def contributions(self, inner: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
-        """See :meth:`models.fusion.base.AdditiveFusion.contributions`."""
+        """See :meth:`mtfx.models.fusion.base.AdditiveFusion.contributions`."""
         return self.fusion.contributions(inner, action)
 
     def scores(
         self, predictions: tf.Tensor, action: tf.Tensor, states: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """See :meth:`models.fusion.base.FusionFunction.scores`."""
+        """See :meth:`mtfx.models.fusion.base.FusionFunction.scores`."""
         return self.fusion.scores(
             predictions, action, None if states is None else self._normalized(states)
         )

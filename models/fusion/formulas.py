@@ -6,8 +6,8 @@ import abc
 
 import tensorflow as tf
 
-from models.fusion.base import AdditiveFusion
-from models.fusion.config import FusionConfig
+from mtfx.models.fusion.base import AdditiveFusion
+from mtfx.models.fusion.config import FusionConfig
 
 # Smallest argument of a logarithm. A prediction may be 0 where a model saturates, and log(0) times
 # a weight of 0 would be NaN. 1e-7 is the clip of the project's log losses.
@@ -49,7 +49,7 @@ class Formula(AdditiveFusion):
     def scores(
         self, predictions: tf.Tensor, action: tf.Tensor, states: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """The formula's scores; see :meth:`models.fusion.base.FusionFunction.scores`.
+        """The formula's scores; see :meth:`mtfx.models.fusion.base.FusionFunction.scores`.
 
         The state has its say through the action alone.
         """

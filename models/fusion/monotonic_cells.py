@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from models.fusion.cells_config import CellsConfig, Transform
-from models.fusion_networks import StateMlp
-from models.initializers import glorot_uniform, seed_for
+from mtfx.models.fusion.cells_config import CellsConfig, Transform
+from mtfx.models.fusion_networks import StateMlp
+from mtfx.models.initializers import glorot_uniform, seed_for
 
 #: Below it predictions are not told apart by the logarithm: far below the rarest feedback's rate.
 _LOG_FLOOR = 1e-6

@@ -9,8 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from models.action_noise import NOISE_DEVIATION, RANDOM_DEVIATION, draw_around
-from models.fusion.base import (
+from mtfx.models.action_noise import NOISE_DEVIATION, RANDOM_DEVIATION, draw_around
+from mtfx.models.fusion.base import (
     AdditiveFusion,
     check_candidates,
     check_finite,
@@ -56,7 +56,7 @@ class Ranker(tf.Module):
 
         Args:
           ranking: A ranking model as ``tf.saved_model.load`` gives it, with the signatures
-            ``serving_default`` and ``predict_tasks`` of ``trainers.export.RankingModule``.
+            ``serving_default`` and ``predict_tasks`` of ``mtfx.trainers.export.RankingModule``.
           prediction_names: Those of its outputs that are fused, in the fusion function's order.
           fusion: The fusion function.
           policy: States float32 `[batch, state]` to actions float32 `[batch, action]`.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from models.fusion.base import AdditiveFusion
-from models.fusion.cells_config import CellsConfig
-from models.fusion.config import AnyFusionConfig, FormulaFreeConfig, FusionName
-from models.fusion.formula_free import FormulaFreeFusion
-from models.fusion.formulas import Formula, Formula1, Formula2, Formula3
+from mtfx.models.fusion.base import AdditiveFusion
+from mtfx.models.fusion.cells_config import CellsConfig
+from mtfx.models.fusion.config import AnyFusionConfig, FormulaFreeConfig, FusionName
+from mtfx.models.fusion.formula_free import FormulaFreeFusion
+from mtfx.models.fusion.formulas import Formula, Formula1, Formula2, Formula3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,8 @@ def build_fusion(config: AnyFusionConfig, num_predictions: int) -> AdditiveFusio
 
     Raises:
       ValueError: if the settings do not fit the number of predictions, or the function has cells
-        that are saved with a policy: ``models.fusion.saved_policy.SavedPolicy.fusion`` has them.
+        that are saved with a policy: ``mtfx.models.fusion.saved_policy.SavedPolicy.fusion`` has
+        them.
     """
     if isinstance(config, FormulaFreeConfig):
         if config.saved_cells:

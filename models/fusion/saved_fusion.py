@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from models.fusion.base import AdditiveFusion
+from mtfx.models.fusion.base import AdditiveFusion
 
 
 class SavedFusion(AdditiveFusion):
@@ -17,7 +17,7 @@ class SavedFusion(AdditiveFusion):
     """
 
     def __init__(self, model: Any, num_predictions: int, action_dim: int) -> None:
-        """Takes the functions of a ``models.fusion.saved_policy.PolicyModule`` with a fusion.
+        """Takes the functions of a ``mtfx.models.fusion.saved_policy.PolicyModule`` with a fusion.
 
         Args:
           model: As ``tf.saved_model.load`` gives it.
@@ -28,19 +28,19 @@ class SavedFusion(AdditiveFusion):
         self.model = model
 
     def inner(self, predictions: tf.Tensor, states: tf.Tensor | None) -> tf.Tensor:
-        """See :meth:`models.fusion.base.AdditiveFusion.inner`."""
+        """See :meth:`mtfx.models.fusion.base.AdditiveFusion.inner`."""
         shape = [None, None, self.num_predictions]
         return tf.ensure_shape(self.model.inner(predictions, _known(states)), shape)
 
     def contributions(self, inner: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
-        """See :meth:`models.fusion.base.AdditiveFusion.contributions`."""
+        """See :meth:`mtfx.models.fusion.base.AdditiveFusion.contributions`."""
         shape = [None, None, self.num_predictions]
         return tf.ensure_shape(self.model.contributions(inner, action), shape)
 
     def scores(
         self, predictions: tf.Tensor, action: tf.Tensor, states: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """See :meth:`models.fusion.base.FusionFunction.scores`."""
+        """See :meth:`mtfx.models.fusion.base.FusionFunction.scores`."""
         self.check_shapes(predictions, action)
         return tf.ensure_shape(self.model.scores(predictions, action, _known(states)), [None, None])
 

@@ -15,12 +15,12 @@ import tensorflow as tf
 from tf_agents.policies import tf_policy
 from tf_agents.trajectories import time_step as ts
 
-from datasets.errors import DataError, why_unreadable
-from models.action_policy import ActionSample
-from models.fusion.base import AdditiveFusion
-from models.fusion.config import AnyFusionConfig, FormulaFreeConfig, fusion_config
-from models.fusion.registry import build_fusion
-from models.fusion.saved_fusion import SavedFusion
+from mtfx.datasets.errors import DataError, why_unreadable
+from mtfx.models.action_policy import ActionSample
+from mtfx.models.fusion.base import AdditiveFusion
+from mtfx.models.fusion.config import AnyFusionConfig, FormulaFreeConfig, fusion_config
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.saved_fusion import SavedFusion
 
 STATE, ACTION, SIGNATURE = "state", "action", "actions"
 METADATA_FILE = "mtfx.json"
@@ -39,7 +39,7 @@ class PolicyMetadata:
       action_dim: Size of the actions.
       prediction_names: Predictions that its fusion function combines, in order.
       fusion: The fusion function, as ``to_dict`` of its config has it; see
-        ``models.fusion.config.fusion_config``.
+        ``mtfx.models.fusion.config.fusion_config``.
       config: Everything else that decided what the policy is: hyper-parameters, seed, data.
       code_version: Of MTFX.
     """
@@ -62,7 +62,7 @@ class PolicyModule(tf.Module):
     """A policy with its one signature; needs nothing but TensorFlow to load.
 
     With a fusion of its own it also has that one's ``inner``, ``contributions`` and ``scores``, as
-    functions whose arguments are those of ``models.fusion.base.AdditiveFusion``.
+    functions whose arguments are those of ``mtfx.models.fusion.base.AdditiveFusion``.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ class SavedPolicy:
             raise DataError(f"the policy's fusion {dict(self.metadata.fusion)}: {error}") from error
 
     def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
-        """Actions of states; see ``models.action_policy.ActionPolicy``.
+        """Actions of states; see ``mtfx.models.action_policy.ActionPolicy``.
 
         The density is unknown: what the policy samples inside, it does not tell.
         """

@@ -7,9 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from models.fusion.base import check_candidates
-from models.fusion.ranker import AT_RANDOM, EXAMPLES, SEED, STATE, Ranker
-from models.transformed_features import ROW_LENGTHS, TransformedFeatures
+from mtfx.models.fusion.base import check_candidates
+from mtfx.models.fusion.ranker import AT_RANDOM, EXAMPLES, SEED, STATE, Ranker
+from mtfx.models.transformed_features import ROW_LENGTHS, TransformedFeatures
 
 TRANSFORM, RANK_TRANSFORMED = "transform", "rank_transformed"
 EXPLORE_TRANSFORMED = "explore_transformed"
@@ -17,7 +17,7 @@ _FUNCTIONS = (TRANSFORM, "checked", "predict_transformed")
 
 
 class TransformedRanker(Ranker):
-    """A ranker of a model that ``trainers.export.RankingModule`` exported.
+    """A ranker of a model that ``mtfx.trainers.export.RankingModule`` exported.
 
     Its further signatures split a request where its strings end. ``transform`` looks up and
     normalises features ahead of time; ``rank_transformed`` and ``explore_transformed`` rank what it

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from datasets.spec import Task
-from models.keras import keras
-from models.known_labels import known_mask
+from mtfx.datasets.spec import Task
+from mtfx.models.keras import keras
+from mtfx.models.known_labels import known_mask
 
 Gradient = tf.Tensor | tf.IndexedSlices | None
 
@@ -20,7 +20,7 @@ class Batch:
 
     Attributes:
       features: By name, `[batch]`.
-      labels: float32 `[batch, task]`, ``datasets.labels.UNKNOWN`` where unknown.
+      labels: float32 `[batch, task]`, ``mtfx.datasets.labels.UNKNOWN`` where unknown.
       logits: float32 `[batch, task]`.
       losses: Loss of every impression and task, float32 `[batch, task]`, 0 where the label is
         unknown.

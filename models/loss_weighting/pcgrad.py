@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from datasets.spec import Task
-from models.loss_weighting.base import Gradient, LossWeighting, Step
+from mtfx.datasets.spec import Task
+from mtfx.models.loss_weighting.base import Gradient, LossWeighting, Step
 
 
 class ProjectedGradients(LossWeighting):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from datasets.spec import Task
-from models.loss_weighting.base import LossWeighting
-from models.loss_weighting.dwa import DynamicWeightAverage
-from models.loss_weighting.gradnorm import GradNorm
-from models.loss_weighting.names import LossWeightingName
-from models.loss_weighting.pcgrad import ProjectedGradients
-from models.loss_weighting.uncertainty import UncertaintyWeighting
+from mtfx.datasets.spec import Task
+from mtfx.models.loss_weighting.base import LossWeighting
+from mtfx.models.loss_weighting.dwa import DynamicWeightAverage
+from mtfx.models.loss_weighting.gradnorm import GradNorm
+from mtfx.models.loss_weighting.names import LossWeightingName
+from mtfx.models.loss_weighting.pcgrad import ProjectedGradients
+from mtfx.models.loss_weighting.uncertainty import UncertaintyWeighting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from datasets.spec import Task
-from models.loss_weighting.base import Batch, LossWeighting
+from mtfx.datasets.spec import Task
+from mtfx.models.loss_weighting.base import Batch, LossWeighting
 
 
 class UncertaintyWeighting(LossWeighting):

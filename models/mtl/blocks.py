@@ -7,9 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from models.initializers import glorot_uniform, seed_for
-from models.keras import keras
-from models.mtl.dropout import drop_threshold, keep_masks, keep_scale
+from mtfx.models.initializers import glorot_uniform, seed_for
+from mtfx.models.keras import keras
+from mtfx.models.mtl.dropout import drop_threshold, keep_masks, keep_scale
 
 
 class ParallelMlp(keras.layers.Layer):

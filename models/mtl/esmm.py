@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from datasets.spec import Task
-from models.keras import keras
-from models.mtl.base import Backbone
-from models.mtl.config import BackboneConfig
+from mtfx.datasets.spec import Task
+from mtfx.models.keras import keras
+from mtfx.models.mtl.base import Backbone
+from mtfx.models.mtl.config import BackboneConfig
 
 
 class Esmm(Backbone):

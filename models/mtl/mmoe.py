@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from datasets.spec import Task
-from models.keras import keras
-from models.mtl.base import Backbone
-from models.mtl.config import MmoeConfig
-from models.mtl.gates import Gate, mixtures
+from mtfx.datasets.spec import Task
+from mtfx.models.keras import keras
+from mtfx.models.mtl.base import Backbone
+from mtfx.models.mtl.config import MmoeConfig
+from mtfx.models.mtl.gates import Gate, mixtures
 
 
 class Mmoe(Backbone):

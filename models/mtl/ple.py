@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from datasets.spec import Task
-from models.keras import keras
-from models.mtl.base import Backbone
-from models.mtl.blocks import ParallelMlp
-from models.mtl.config import PleConfig
-from models.mtl.gates import Gate, mixtures
+from mtfx.datasets.spec import Task
+from mtfx.models.keras import keras
+from mtfx.models.mtl.base import Backbone
+from mtfx.models.mtl.blocks import ParallelMlp
+from mtfx.models.mtl.config import PleConfig
+from mtfx.models.mtl.gates import Gate, mixtures
 
 
 class ExtractionLevel(keras.layers.Layer):

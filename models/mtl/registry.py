@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
-from datasets.spec import Task
-from models.mtl.base import Backbone
-from models.mtl.config import BackboneConfig, MmoeConfig, PleConfig
-from models.mtl.esmm import Esmm
-from models.mtl.mmoe import Mmoe
-from models.mtl.ple import Ple
-from models.mtl.shared_bottom import SharedBottom
-from models.mtl.single_task import SingleTask
+from mtfx.datasets.spec import Task
+from mtfx.models.mtl.base import Backbone
+from mtfx.models.mtl.config import BackboneConfig, MmoeConfig, PleConfig
+from mtfx.models.mtl.esmm import Esmm
+from mtfx.models.mtl.mmoe import Mmoe
+from mtfx.models.mtl.ple import Ple
+from mtfx.models.mtl.shared_bottom import SharedBottom
+from mtfx.models.mtl.single_task import SingleTask
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from datasets.spec import Task
-from models.mtl.base import Backbone
-from models.mtl.config import BackboneConfig
+from mtfx.datasets.spec import Task
+from mtfx.models.mtl.base import Backbone
+from mtfx.models.mtl.config import BackboneConfig
 
 
 class SingleTask(Backbone):

@@ -10,8 +10,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from models.mtl.config import BackboneConfig
-from models.sizes import SMALL_BACKBONES
+from mtfx.models.mtl.config import BackboneConfig
+from mtfx.models.sizes import SMALL_BACKBONES
 
 
 @click.command("backbones")
@@ -21,8 +21,8 @@ def backbones_command() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from models.loss_weighting.registry import LOSS_WEIGHTINGS
-        from models.mtl.registry import BACKBONES
+        from mtfx.models.loss_weighting.registry import LOSS_WEIGHTINGS
+        from mtfx.models.mtl.registry import BACKBONES
 
     table = Table(box=None, pad_edge=False)
     for heading in ("name", "what it is", "--model-size paper", "--model-size small"):

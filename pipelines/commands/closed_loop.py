@@ -8,11 +8,11 @@ from typing import Any
 import click
 from rich.console import Console
 
-from pipelines.closed_loop_config import ClosedLoopConfig
-from pipelines.commands.fusion_options import seed_option
-from pipelines.commands.invocation import Invocation, debug_option
-from pipelines.logs import output_to_log, require_log
-from pipelines.progress import stage_progress
+from mtfx.pipelines.closed_loop_config import ClosedLoopConfig
+from mtfx.pipelines.commands.fusion_options import seed_option
+from mtfx.pipelines.commands.invocation import Invocation, debug_option
+from mtfx.pipelines.logs import output_to_log, require_log
+from mtfx.pipelines.progress import stage_progress
 
 
 @click.command("closed-loop")
@@ -62,8 +62,8 @@ def closed_loop_command(invocation: Invocation, /, **values: Any) -> None:
     with output_to_log(log) as terminal:
         console = Console(file=terminal, width=None if terminal.isatty() else 120)
         with console.status("loading TensorFlow and TFX"):
-            from evaluation.closed_loop import draw_loop, render_loop, write_loop
-            from pipelines.closed_loop import run_closed_loop
+            from mtfx.evaluation.closed_loop import draw_loop, render_loop, write_loop
+            from mtfx.pipelines.closed_loop import run_closed_loop
         with stage_progress(console) as progress:
             days = run_closed_loop(
                 config, progress, lambda day, what: console.print(f"day {day}: {what}")

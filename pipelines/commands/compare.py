@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from pipelines.commands.fusion_options import seed_option
-from pipelines.commands.invocation import Invocation, debug_option
-from pipelines.commands.parameters import Names
-from pipelines.logs import output_to_log, require_log
+from mtfx.pipelines.commands.fusion_options import seed_option
+from mtfx.pipelines.commands.invocation import Invocation, debug_option
+from mtfx.pipelines.commands.parameters import Names
+from mtfx.pipelines.logs import output_to_log, require_log
 
-#: As ``evaluation.policy_trial`` has them; the command's help is to import nothing slow.
+#: As ``mtfx.evaluation.policy_trial`` has them; the command's help is to import nothing slow.
 _METRICS = ("watch_s", "positive_rate", "plays")
 
 
@@ -100,7 +100,7 @@ def compare_command(
     of plays with a positive interaction are compared; the confidence sequence may be looked at
     every day, and the first day on which it excludes no difference decides.
     """
-    from pipelines.compare import CompareOptions, run_compare, trial_settings
+    from mtfx.pipelines.compare import CompareOptions, run_compare, trial_settings
 
     options = CompareOptions(
         control=control,
@@ -125,8 +125,8 @@ def compare_command(
     with output_to_log(log) as terminal:
         console = Console(file=terminal, width=None if terminal.isatty() else 120)
         with console.status("comparing") as status:
-            from evaluation.policy_trial_console import render_trial
-            from evaluation.policy_trial_report import PAGE_FILE
+            from mtfx.evaluation.policy_trial_console import render_trial
+            from mtfx.evaluation.policy_trial_report import PAGE_FILE
 
             report = run_compare(
                 options,

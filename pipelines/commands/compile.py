@@ -10,18 +10,18 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from datasets.registry import DATASETS
-from pipelines.beam_args import local_beam_args
-from pipelines.commands.fusion_options import candidate_buckets_option, max_return_drop_option
-from pipelines.commands.invocation import Invocation, debug_option
-from pipelines.commands.parameters import Names
-from pipelines.config import RankingPipelineConfig
-from pipelines.errors import require
-from pipelines.fusion_config import AGENTS, RESPONSES, SEARCHES, FusionPipelineConfig
-from pipelines.infra_validation import PLATFORMS
-from pipelines.kubeflow_config import KubeflowConfig
-from pipelines.logs import output_to_log, require_log
-from pipelines.options import (
+from mtfx.datasets.registry import DATASETS
+from mtfx.pipelines.beam_args import local_beam_args
+from mtfx.pipelines.commands.fusion_options import candidate_buckets_option, max_return_drop_option
+from mtfx.pipelines.commands.invocation import Invocation, debug_option
+from mtfx.pipelines.commands.parameters import Names
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.errors import require
+from mtfx.pipelines.fusion_config import AGENTS, RESPONSES, SEARCHES, FusionPipelineConfig
+from mtfx.pipelines.infra_validation import PLATFORMS
+from mtfx.pipelines.kubeflow_config import KubeflowConfig
+from mtfx.pipelines.logs import output_to_log, require_log
+from mtfx.pipelines.options import (
     BACKBONE_NAMES,
     MODEL_SIZES,
     BlessingOptions,
@@ -31,7 +31,7 @@ from pipelines.options import (
 )
 
 if TYPE_CHECKING:
-    from pipelines.kubeflow_runner import CompiledPipeline
+    from mtfx.pipelines.kubeflow_runner import CompiledPipeline
 
 _RANKING, _FUSION = "ranking", "fusion"
 #: Of one machine: the pod that trains is one.
@@ -308,9 +308,9 @@ def compile_command(
         if infra_validator not in (None, "none"):
             console.print(_NO_INFRA_VALIDATOR.format(infra_validator))
         with console.status("loading TensorFlow and TFX"):
-            from pipelines.kubeflow_fusion import create_fusion_pipeline
-            from pipelines.kubeflow_ranking import create_ranking_pipeline
-            from pipelines.kubeflow_runner import compile_pipeline
+            from mtfx.pipelines.kubeflow_fusion import create_fusion_pipeline
+            from mtfx.pipelines.kubeflow_ranking import create_ranking_pipeline
+            from mtfx.pipelines.kubeflow_runner import compile_pipeline
         if isinstance(config, RankingPipelineConfig):
             pipeline = create_ranking_pipeline(config, cluster, days or 1)
         else:

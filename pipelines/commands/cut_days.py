@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from datasets.registry import DATASETS
-from pipelines.commands.invocation import debug_option
-from pipelines.errors import require
-from pipelines.options import DataOptions
+from mtfx.datasets.registry import DATASETS
+from mtfx.pipelines.commands.invocation import debug_option
+from mtfx.pipelines.errors import require
+from mtfx.pipelines.options import DataOptions
 
 
 @click.command("cut-days")
@@ -46,7 +46,7 @@ def cut_days_command(dataset: str, data_dir: str, output_dir: Path, day_column: 
         f"--output-dir {output_dir} is not empty",
         "name another directory for the days",
     )
-    from datasets.deliveries import deliver_by_day
+    from mtfx.datasets.deliveries import deliver_by_day
 
     console = Console(highlight=False)
     with console.status("cutting the log into days"):

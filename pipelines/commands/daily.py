@@ -10,18 +10,18 @@ from typing import Any
 import click
 from rich.console import Console
 
-from datasets.registry import DATASETS
-from datasets.rewards import REWARD_PRESETS
-from models.fusion.config import FUSION_NAMES
-from pipelines.beam_args import local_beam_args
-from pipelines.commands.fusion_options import candidate_buckets_option, max_return_drop_option
-from pipelines.commands.invocation import Invocation, debug_option
-from pipelines.commands.parameters import HyperParameter, Names
-from pipelines.config import RankingPipelineConfig
-from pipelines.daily_config import DailyConfig
-from pipelines.fusion_config import AGENTS, ESTIMATORS, SEARCHES, FusionPipelineConfig
-from pipelines.logs import output_to_log, require_log
-from pipelines.options import (
+from mtfx.datasets.registry import DATASETS
+from mtfx.datasets.rewards import REWARD_PRESETS
+from mtfx.models.fusion.config import FUSION_NAMES
+from mtfx.pipelines.beam_args import local_beam_args
+from mtfx.pipelines.commands.fusion_options import candidate_buckets_option, max_return_drop_option
+from mtfx.pipelines.commands.invocation import Invocation, debug_option
+from mtfx.pipelines.commands.parameters import HyperParameter, Names
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.daily_config import DailyConfig
+from mtfx.pipelines.fusion_config import AGENTS, ESTIMATORS, SEARCHES, FusionPipelineConfig
+from mtfx.pipelines.logs import output_to_log, require_log
+from mtfx.pipelines.options import (
     BACKBONE_NAMES,
     MODEL_SIZES,
     BlessingOptions,
@@ -29,7 +29,7 @@ from pipelines.options import (
     ModelOptions,
     TrainingOptions,
 )
-from pipelines.progress import stage_progress
+from mtfx.pipelines.progress import stage_progress
 
 
 @click.command("daily")
@@ -149,10 +149,10 @@ def daily_command(invocation: Invocation, /, span: int, start: int | None, **val
     with output_to_log(config.log_path) as terminal:
         console = Console(file=terminal, width=None if terminal.isatty() else 120)
         with console.status("loading TensorFlow and TFX"):
-            from evaluation.daily_console import render_days
-            from evaluation.daily_report import write_daily_report
-            from pipelines.daily import days_to_run, run_days
-            from pipelines.daily_state import DailyState
+            from mtfx.evaluation.daily_console import render_days
+            from mtfx.evaluation.daily_report import write_daily_report
+            from mtfx.pipelines.daily import days_to_run, run_days
+            from mtfx.pipelines.daily_state import DailyState
         spans = days_to_run(config, span, start)
         with stage_progress(console) as progress:
             days = run_days(

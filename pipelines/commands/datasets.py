@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from datasets.registry import DATASETS, load_dataset
-from datasets.spec import DatasetSpec, KnownFile, SessionRule
-from pipelines.errors import UserError, require
+from mtfx.datasets.registry import DATASETS, load_dataset
+from mtfx.datasets.spec import DatasetSpec, KnownFile, SessionRule
+from mtfx.pipelines.errors import UserError, require
 
 _BLOCK = 1 << 20
 

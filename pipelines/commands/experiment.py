@@ -12,19 +12,26 @@ import click
 from click.core import ParameterSource
 from rich.console import Console
 
-from datasets.registry import DATASETS
-from experiments.design import Experiment
-from experiments.registry import EXPERIMENTS
-from experiments.settings import SETTINGS
-from models.sizes import BACKBONE_NAMES
-from pipelines.code_version import PACKAGES, code_version
-from pipelines.commands.experiment_kinds import KINDS, SCALES, Flags, Input, kind_of, scale_help
-from pipelines.commands.invocation import Invocation, debug_option
-from pipelines.commands.parameters import Names, describe_settings
-from pipelines.logs import output_to_log, require_log
+from mtfx.datasets.registry import DATASETS
+from mtfx.experiments.design import Experiment
+from mtfx.experiments.registry import EXPERIMENTS
+from mtfx.experiments.settings import SETTINGS
+from mtfx.models.sizes import BACKBONE_NAMES
+from mtfx.pipelines.code_version import PACKAGES, code_version
+from mtfx.pipelines.commands.experiment_kinds import (
+    KINDS,
+    SCALES,
+    Flags,
+    Input,
+    kind_of,
+    scale_help,
+)
+from mtfx.pipelines.commands.invocation import Invocation, debug_option
+from mtfx.pipelines.commands.parameters import Names, describe_settings
+from mtfx.pipelines.logs import output_to_log, require_log
 
 if TYPE_CHECKING:
-    from experiments.report import ExperimentReport
+    from mtfx.experiments.report import ExperimentReport
 
 #: Code that decides what a trial results in.
 _PACKAGES = tuple(package for package in PACKAGES if package != "pipelines")
@@ -192,9 +199,9 @@ def _run(
         # A file or a pipe has no width of its own, and the tables need more than 80 columns.
         console = Console(file=terminal, width=None if terminal.isatty() else 120)
         data = chosen.prepare(output_dir, console)
-        from experiments.console import print_report
-        from experiments.progress import trial_progress
-        from experiments.run import run_experiment
+        from mtfx.experiments.console import print_report
+        from mtfx.experiments.progress import trial_progress
+        from mtfx.experiments.run import run_experiment
 
         report = run_experiment(
             name,

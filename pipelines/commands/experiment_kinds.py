@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 import click
 from rich.console import Console
 
-from experiments.data import TrialData
-from experiments.design import (
+from mtfx.experiments.data import TrialData
+from mtfx.experiments.design import (
     Design,
     Experiment,
     ExperimentKind,
@@ -25,25 +25,25 @@ from experiments.design import (
     FusionOptions,
     RankingOptions,
 )
-from experiments.fusion_settings import (
+from mtfx.experiments.fusion_settings import (
     FUSION_SCALES,
     SMALL,
     FusionScale,
     parse_fusion_setting,
     scaled,
 )
-from experiments.fusion_settings import SETTINGS as FUSION_SETTINGS
-from experiments.registry import EXPERIMENTS
-from experiments.setting import Setting, Value, Values
-from experiments.settings import SETTINGS, parse_setting
-from experiments.xmtf_settings import SETTINGS as XMTF_SETTINGS
-from experiments.xmtf_settings import SMALL as XMTF_SMALL
-from experiments.xmtf_settings import parse_xmtf_setting, scaled_xmtf
-from models.sizes import BACKBONE_NAMES
-from pipelines.beam_args import local_beam_args
-from pipelines.errors import UserError, require
-from pipelines.options import DataOptions
-from pipelines.progress import stage_progress
+from mtfx.experiments.fusion_settings import SETTINGS as FUSION_SETTINGS
+from mtfx.experiments.registry import EXPERIMENTS
+from mtfx.experiments.setting import Setting, Value, Values
+from mtfx.experiments.settings import SETTINGS, parse_setting
+from mtfx.experiments.xmtf_settings import SETTINGS as XMTF_SETTINGS
+from mtfx.experiments.xmtf_settings import SMALL as XMTF_SMALL
+from mtfx.experiments.xmtf_settings import parse_xmtf_setting, scaled_xmtf
+from mtfx.models.sizes import BACKBONE_NAMES
+from mtfx.pipelines.beam_args import local_beam_args
+from mtfx.pipelines.errors import UserError, require
+from mtfx.pipelines.options import DataOptions
+from mtfx.pipelines.progress import stage_progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +128,7 @@ class _LogInput(Input):
 
     def prepare(self, output_dir: str, console: Console) -> TrialData:
         with console.status("loading TensorFlow and TFX"):
-            from pipelines.prepared_data import prepare_data
+            from mtfx.pipelines.prepared_data import prepare_data
         with stage_progress(console) as stages:
             beam = local_beam_args(self._beam_workers, ())
             return prepare_data(self._data, output_dir, stages, beam)
@@ -194,7 +194,7 @@ class _WorldInput(Input):
 
     def prepare(self, output_dir: str, console: Console) -> TrialData:
         with console.status("loading TensorFlow and the world"):
-            from experiments.world_data import describe_world
+            from mtfx.experiments.world_data import describe_world
 
             return describe_world(self._directory)
 

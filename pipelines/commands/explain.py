@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from pipelines.commands.invocation import Invocation, debug_option
-from pipelines.commands.parameters import Names
-from pipelines.errors import UserError, require
-from pipelines.logs import output_to_log
+from mtfx.pipelines.commands.invocation import Invocation, debug_option
+from mtfx.pipelines.commands.parameters import Names
+from mtfx.pipelines.errors import UserError, require
+from mtfx.pipelines.logs import output_to_log
 
 
 @click.command("explain")
@@ -71,10 +71,10 @@ def explain_command(
     with output_to_log(invocation.log_file) as terminal:
         console = Console(file=terminal, width=None if terminal.isatty() else 120)
         with console.status("loading TensorFlow and the ranker"):
-            from environments.simulator.config import SimulatorConfig
-            from evaluation.fusion_curve_report import render_curves, write_curves
-            from evaluation.fusion_curves import CurveSource
-            from pipelines.explain import ranker_of_run, read_requests, simulated_states
+            from mtfx.environments.simulator.config import SimulatorConfig
+            from mtfx.evaluation.fusion_curve_report import render_curves, write_curves
+            from mtfx.evaluation.fusion_curves import CurveSource
+            from mtfx.pipelines.explain import ranker_of_run, read_requests, simulated_states
 
             candidates = SimulatorConfig.candidates
             if run_dir is not None:

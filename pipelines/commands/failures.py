@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.errors import data_error_in
-from pipelines.errors import StageError, UserError
+from mtfx.datasets.errors import data_error_in
+from mtfx.pipelines.errors import StageError, UserError
 
 #: Exit code of a shell command that was interrupted.
 INTERRUPTED = 130

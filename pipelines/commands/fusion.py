@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from datasets.rewards import REWARD_PRESETS
-from models.fusion.config import FUSION_NAMES
-from pipelines.beam_args import local_beam_args
-from pipelines.commands.fusion_options import (
+from mtfx.datasets.rewards import REWARD_PRESETS
+from mtfx.models.fusion.config import FUSION_NAMES
+from mtfx.pipelines.beam_args import local_beam_args
+from mtfx.pipelines.commands.fusion_options import (
     cache_option,
     candidate_buckets_option,
     max_return_drop_option,
@@ -23,9 +23,9 @@ from pipelines.commands.fusion_options import (
     started,
     users_option,
 )
-from pipelines.commands.invocation import Invocation, debug_option
-from pipelines.commands.parameters import HyperParameter, Names
-from pipelines.fusion_config import (
+from mtfx.pipelines.commands.invocation import Invocation, debug_option
+from mtfx.pipelines.commands.parameters import HyperParameter, Names
+from mtfx.pipelines.fusion_config import (
     AGENTS,
     ESTIMATORS,
     EXPLORATIONS,
@@ -33,9 +33,9 @@ from pipelines.fusion_config import (
     FusionPipelineConfig,
     ServedLog,
 )
-from pipelines.fusion_settings import settings_help
-from pipelines.infra_validation import DEFAULT_TAG, PLATFORMS, InfraValidation
-from pipelines.progress import stage_progress
+from mtfx.pipelines.fusion_settings import settings_help
+from mtfx.pipelines.infra_validation import DEFAULT_TAG, PLATFORMS, InfraValidation
+from mtfx.pipelines.progress import stage_progress
 
 
 def _settings_table() -> str:
@@ -249,9 +249,9 @@ def fusion_command(
     )
     with started(invocation, config) as console:
         with console.status("loading TensorFlow and TFX"):
-            from evaluation.fusion_console import render_fusion_summary
-            from evaluation.fusion_report import PAGE_FILE
-            from pipelines.fusion import run_fusion
+            from mtfx.evaluation.fusion_console import render_fusion_summary
+            from mtfx.evaluation.fusion_report import PAGE_FILE
+            from mtfx.pipelines.fusion import run_fusion
         with stage_progress(console) as progress:
             summary = run_fusion(config, progress, shlex.join(["mtfx", *sys.argv[1:]]))
         console.print(render_fusion_summary(summary))

@@ -10,10 +10,10 @@ from typing import Any
 import click
 from rich.console import Console
 
-from pipelines.commands.invocation import Invocation
-from pipelines.commands.parameters import Numbers
-from pipelines.fusion_config import RESPONSES, FusionPipelineConfig
-from pipelines.logs import output_to_log, require_log
+from mtfx.pipelines.commands.invocation import Invocation
+from mtfx.pipelines.commands.parameters import Numbers
+from mtfx.pipelines.fusion_config import RESPONSES, FusionPipelineConfig
+from mtfx.pipelines.logs import output_to_log, require_log
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -8,19 +8,19 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from components.feedback_join.config import MISSING, FeedbackJoinConfig, FeedbackJoinSummary
-from pipelines.beam_args import local_beam_args
-from pipelines.commands.invocation import Invocation, debug_option
-from pipelines.commands.parameters import Names
-from pipelines.errors import require
-from pipelines.logs import output_to_log, require_log
+from mtfx.components.feedback_join.config import MISSING, FeedbackJoinConfig, FeedbackJoinSummary
+from mtfx.pipelines.beam_args import local_beam_args
+from mtfx.pipelines.commands.invocation import Invocation, debug_option
+from mtfx.pipelines.commands.parameters import Names
+from mtfx.pipelines.errors import require
+from mtfx.pipelines.logs import output_to_log, require_log
 
 
 @click.command("join-feedback")
 @click.option(
     "--log-dir",
     required=True,
-    help="With requests/ and feedback/, as serving.interaction_log writes them.",
+    help="With requests/ and feedback/, as mtfx.serving.interaction_log writes them.",
 )
 @click.option("--output-dir", required=True, help="For the joined requests; one directory a day.")
 @click.option(
@@ -118,7 +118,7 @@ def join_feedback_command(
     with output_to_log(log) as terminal:
         console = Console(file=terminal, width=None if terminal.isatty() else 120)
         with console.status("loading Beam"):
-            from components.feedback_join.pipeline import join_feedback
+            from mtfx.components.feedback_join.pipeline import join_feedback
         with console.status("joining"):
             found = join_feedback(
                 log_dir,

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from experiments.setting import Setting as TrialSetting
-from experiments.settings import SETTINGS, Value, parse_setting
+from mtfx.experiments.setting import Setting as TrialSetting
+from mtfx.experiments.settings import SETTINGS, Value, parse_setting
 
 
 class Names(click.ParamType):
@@ -47,7 +47,7 @@ class Numbers(click.ParamType):
 
 
 class Setting(click.ParamType):
-    """One of ``experiments.settings``, as name and value."""
+    """One of ``mtfx.experiments.settings``, as name and value."""
 
     name = "NAME=VALUE"
 

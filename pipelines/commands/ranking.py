@@ -9,16 +9,16 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from datasets.registry import DATASETS
-from experiments.settings import Value
-from models.loss_weighting.names import LOSS_WEIGHTING_NAMES
-from pipelines.beam_args import local_beam_args
-from pipelines.commands.invocation import Invocation, debug_option
-from pipelines.commands.parameters import Names, Setting, describe_settings
-from pipelines.config import RankingPipelineConfig
-from pipelines.logs import output_to_log, require_log
-from pipelines.method_options import METHODS, RMTL_SETTINGS, MethodOptions
-from pipelines.options import (
+from mtfx.datasets.registry import DATASETS
+from mtfx.experiments.settings import Value
+from mtfx.models.loss_weighting.names import LOSS_WEIGHTING_NAMES
+from mtfx.pipelines.beam_args import local_beam_args
+from mtfx.pipelines.commands.invocation import Invocation, debug_option
+from mtfx.pipelines.commands.parameters import Names, Setting, describe_settings
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.logs import output_to_log, require_log
+from mtfx.pipelines.method_options import METHODS, RMTL_SETTINGS, MethodOptions
+from mtfx.pipelines.options import (
     BACKBONE_NAMES,
     MODEL_SIZES,
     STRATEGIES,
@@ -28,7 +28,7 @@ from pipelines.options import (
     ModelOptions,
     TrainingOptions,
 )
-from pipelines.progress import stage_progress
+from mtfx.pipelines.progress import stage_progress
 
 _NAMES = ", ".join(DATASETS)
 
@@ -276,8 +276,8 @@ def run(config: RankingPipelineConfig, invocation: Invocation) -> None:
         # A file or a pipe has no width of its own, and the tables need more than 80 columns.
         console = Console(file=terminal, width=None if terminal.isatty() else 120)
         with console.status("loading TensorFlow and TFX"):
-            from evaluation.console import render_summary
-            from pipelines.ranking import run_ranking
+            from mtfx.evaluation.console import render_summary
+            from mtfx.pipelines.ranking import run_ranking
         with stage_progress(console) as progress:
             summary = run_ranking(config, progress, shlex.join(["mtfx", *sys.argv[1:]]))
         console.print(render_summary(summary))

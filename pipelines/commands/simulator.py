@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import click
 
-from pipelines.commands.fusion_options import (
+from mtfx.pipelines.commands.fusion_options import (
     cache_option,
     pool_option,
     response_option,
@@ -15,11 +15,11 @@ from pipelines.commands.fusion_options import (
     started,
     users_option,
 )
-from pipelines.commands.invocation import Invocation, debug_option
-from pipelines.fusion_config import FusionPipelineConfig
-from pipelines.progress import stage_progress
+from mtfx.pipelines.commands.invocation import Invocation, debug_option
+from mtfx.pipelines.fusion_config import FusionPipelineConfig
+from mtfx.pipelines.progress import stage_progress
 
-#: What candidates may be ranked by; ``trainers.world_config`` has them too.
+#: What candidates may be ranked by; ``mtfx.trainers.world_config`` has them too.
 PREDICTIONS = ("model", "true")
 
 
@@ -67,8 +67,8 @@ def simulator_command(
     )
     with started(invocation, config) as console:
         with console.status("loading TensorFlow and TFX"):
-            from evaluation.simulator_console import render_simulator_report
-            from pipelines.simulator import run_simulator
+            from mtfx.evaluation.simulator_console import render_simulator_report
+            from mtfx.pipelines.simulator import run_simulator
         with stage_progress(console) as progress:
             run = run_simulator(config, progress, cast(Any, predictions))
         console.print(render_simulator_report(run.report))

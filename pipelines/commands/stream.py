@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pipelines.commands.fusion_options import seed_option
-from pipelines.commands.invocation import Invocation, debug_option
-from pipelines.commands.parameters import HyperParameter
-from pipelines.fusion_config import AGENTS
-from pipelines.logs import output_to_log, require_log
+from mtfx.pipelines.commands.fusion_options import seed_option
+from mtfx.pipelines.commands.invocation import Invocation, debug_option
+from mtfx.pipelines.commands.parameters import HyperParameter
+from mtfx.pipelines.fusion_config import AGENTS
+from mtfx.pipelines.logs import output_to_log, require_log
 
 
 @click.command("stream")
@@ -77,7 +77,7 @@ def stream_command(invocation: Invocation, /, **values: Any) -> None:
     with output_to_log(log) as terminal:
         console = Console(file=terminal, width=None if terminal.isatty() else 120)
         with console.status("loading TensorFlow"):
-            from pipelines.streaming import StreamOptions, StreamProgress, run_stream
+            from mtfx.pipelines.streaming import StreamOptions, StreamProgress, run_stream
         bar = Progress(
             SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console
         )

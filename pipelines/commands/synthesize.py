@@ -10,14 +10,14 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from datasets.registry import load_dataset
-from datasets.synthetic.config import FORMATS, PROFILES, SyntheticConfig
-from pipelines.commands.invocation import debug_option
-from pipelines.errors import require
-from pipelines.progress import RowProgress
+from mtfx.datasets.registry import load_dataset
+from mtfx.datasets.synthetic.config import FORMATS, PROFILES, SyntheticConfig
+from mtfx.pipelines.commands.invocation import debug_option
+from mtfx.pipelines.errors import require
+from mtfx.pipelines.progress import RowProgress
 
 if TYPE_CHECKING:
-    from datasets.synthetic import SynthesisSummary
+    from mtfx.datasets.synthetic import SynthesisSummary
 
 
 class _Count(click.ParamType):
@@ -103,7 +103,7 @@ def synthesize_command(
         f"--days-dir {days_dir} is not empty",
         "name another directory for the days",
     )
-    from datasets.synthetic import synthesize
+    from mtfx.datasets.synthetic import synthesize
 
     console = Console(highlight=False)
     with RowProgress(console, f"{profile} log", impressions) as progress:
@@ -112,7 +112,7 @@ def synthesize_command(
         console.print(f"{output_dir} already holds this data set", soft_wrap=True)
     console.print(_describe(summary))
     if days_dir is not None:
-        from datasets.deliveries import deliver_by_day
+        from mtfx.datasets.deliveries import deliver_by_day
 
         with console.status("cutting the log into days"):
             days = deliver_by_day(load_dataset(f"synthetic-{profile}"), output_dir, days_dir)

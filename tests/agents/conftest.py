@@ -7,17 +7,17 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 from tf_agents.trajectories.policy_step import PolicyStep
 
-from agents.config import RmtlConfig
-from agents.rmtl import RmtlAgent
-from datasets.spec import Task
-from environments.session_replay import SessionReplayEnvironment
-from environments.session_table import SessionTable
-from models.config import ModelConfig
-from models.critics import CriticConfig, build_critics
-from models.features import InputFeature, StateConfig
-from models.keras import keras
-from models.mtl.config import MmoeConfig
-from models.ranking_model import RankingModel
+from mtfx.agents.config import RmtlConfig
+from mtfx.agents.rmtl import RmtlAgent
+from mtfx.datasets.spec import Task
+from mtfx.environments.session_replay import SessionReplayEnvironment
+from mtfx.environments.session_table import SessionTable
+from mtfx.models.config import ModelConfig
+from mtfx.models.critics import CriticConfig, build_critics
+from mtfx.models.features import InputFeature, StateConfig
+from mtfx.models.keras import keras
+from mtfx.models.mtl.config import MmoeConfig
+from mtfx.models.ranking_model import RankingModel
 
 INPUTS = (InputFeature("item", "categorical", 20), InputFeature("age", "numeric"))
 STATE = StateConfig(embedding_dim=4, hidden_units=(6,), state_dim=5)

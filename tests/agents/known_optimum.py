@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from agents.transition_tensors import TransitionTensors
+from mtfx.agents.transition_tensors import TransitionTensors
 
 GAMMA = 0.9
 #: What the second step's reward has of the second state, see ``two_steps``.

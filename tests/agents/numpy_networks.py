@@ -9,7 +9,7 @@ def draw(*shape, seed=0):
 
 
 def mlp(layer, *parts):
-    """Output of a ``models.fusion_networks.StateMlp`` for the joined parts."""
+    """Output of a ``mtfx.models.fusion_networks.StateMlp`` for the joined parts."""
     hidden = np.concatenate(parts, axis=-1).astype(np.float64)
     for index, (kernel, bias) in enumerate(zip(layer.kernels, layer.biases, strict=True)):
         hidden = hidden @ kernel.numpy() + bias.numpy()
@@ -19,12 +19,12 @@ def mlp(layer, *parts):
 
 
 def critic(network, states, actions):
-    """Values `[batch]` of a ``agents.fusion_adapters.CriticNetwork``."""
+    """Values `[batch]` of a ``mtfx.agents.fusion_adapters.CriticNetwork``."""
     return mlp(network.mlp, states, np.clip(actions, -1, 1))[:, 0]
 
 
 def actor(network, states):
-    """Actions of a ``agents.fusion_adapters.ActorNetwork``."""
+    """Actions of a ``mtfx.agents.fusion_adapters.ActorNetwork``."""
     return np.tanh(mlp(network.mlp, states))
 
 

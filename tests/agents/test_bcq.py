@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tf_agents.trajectories import time_step as ts
 
-from agents.bcq import BcqAgent
-from agents.fusion_config import BcqConfig
-from agents.fusion_registry import build_agent
-from agents.transition_tensors import TransitionTensors, experience
+from mtfx.agents.bcq import BcqAgent
+from mtfx.agents.fusion_config import BcqConfig
+from mtfx.agents.fusion_registry import build_agent
+from mtfx.agents.transition_tensors import TransitionTensors, experience
 from tests.agents.numpy_networks import draw, mlp, moved, values_of
 
 STATES, ACTIONS, LATENTS, SAMPLES, ROWS = 4, 3, 5, 6, 8

@@ -7,9 +7,9 @@ from scipy import stats
 from scipy.special import logsumexp
 from tf_agents.trajectories import time_step as ts
 
-from agents.fusion_config import CqlSacConfig
-from agents.fusion_registry import build_agent, q_values
-from agents.transition_tensors import TransitionTensors, experience
+from mtfx.agents.fusion_config import CqlSacConfig
+from mtfx.agents.fusion_registry import build_agent, q_values
+from mtfx.agents.transition_tensors import TransitionTensors, experience
 from tests.agents.numpy_networks import critic, draw, mlp, moved, shift, values_of
 
 STATES, ACTIONS, ROWS, SAMPLES = 4, 3, 6, 5

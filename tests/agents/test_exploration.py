@@ -5,14 +5,14 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from agents.exploration import (
+from mtfx.agents.exploration import (
     EXPLORATIONS,
     ActionNoise,
     MixedExploration,
     RandomExploration,
     build_exploration,
 )
-from models.action_policy import ActionSample
+from mtfx.models.action_policy import ActionSample
 
 NUMBER, DIM = 20_000, 2
 

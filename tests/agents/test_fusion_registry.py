@@ -5,15 +5,15 @@ import pytest
 import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 
-from agents.fusion_config import BcqConfig, Td3Config, UwacTd3Config
-from agents.fusion_registry import (
+from mtfx.agents.fusion_config import BcqConfig, Td3Config, UwacTd3Config
+from mtfx.agents.fusion_registry import (
     FUSION_AGENT_NAMES,
     build_agent,
     fusion_agent_entry,
     q_values,
     specs,
 )
-from models.observation import MASK, PREDICTIONS, STATE
+from mtfx.models.observation import MASK, PREDICTIONS, STATE
 
 STATES, ACTIONS, ROWS, CANDIDATES = 4, 3, 6, 5
 

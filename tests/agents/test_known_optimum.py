@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agents.fusion_config import BcqConfig, CqlSacConfig, Td3Config, UwacTd3Config
-from agents.fusion_registry import FUSION_AGENTS, build_agent
-from agents.offline_training import train_offline
+from mtfx.agents.fusion_config import BcqConfig, CqlSacConfig, Td3Config, UwacTd3Config
+from mtfx.agents.fusion_registry import FUSION_AGENTS, build_agent
+from mtfx.agents.offline_training import train_offline
 from tests.agents import known_optimum
 
 #: Those whose actions are judged alone; the problem has no candidates to learn from.

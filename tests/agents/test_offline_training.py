@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agents.fusion_config import BcqConfig, Td3Config
-from agents.fusion_registry import FUSION_AGENTS, build_agent, fusion_agent_entry, q_values
-from agents.offline_training import TrainingDivergedError, train_offline
-from agents.transition_tensors import TransitionTensors, experience, transition_tensors
+from mtfx.agents.fusion_config import BcqConfig, Td3Config
+from mtfx.agents.fusion_registry import FUSION_AGENTS, build_agent, fusion_agent_entry, q_values
+from mtfx.agents.offline_training import TrainingDivergedError, train_offline
+from mtfx.agents.transition_tensors import TransitionTensors, experience, transition_tensors
 from tests.agents.numpy_networks import draw
 
 STATES, ACTIONS, ROWS = 4, 2, 40

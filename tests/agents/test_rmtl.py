@@ -6,12 +6,12 @@ import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from agents.config import RmtlConfig
-from agents.critic_weighting import CriticWeighting
-from agents.ddpg_mtl import DdpgMtlAgent
-from datasets.labels import UNKNOWN
-from models.known_labels import known_mask, with_zeros
-from models.loss_weighting.base import Batch
+from mtfx.agents.config import RmtlConfig
+from mtfx.agents.critic_weighting import CriticWeighting
+from mtfx.agents.ddpg_mtl import DdpgMtlAgent
+from mtfx.datasets.labels import UNKNOWN
+from mtfx.models.known_labels import known_mask, with_zeros
+from mtfx.models.loss_weighting.base import Batch
 
 COUNTS = (1, 2, 5)
 

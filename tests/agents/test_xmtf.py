@@ -9,12 +9,12 @@ import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from agents.fusion_config import XmtfConfig
-from agents.xmtf import build_xmtf
-from agents.xmtf_inner_stage import InnerStage
-from models.fusion.cells_config import CellsConfig
-from models.observation import MASK, PREDICTIONS, STATE
-from models.pairwise import violations
+from mtfx.agents.fusion_config import XmtfConfig
+from mtfx.agents.xmtf import build_xmtf
+from mtfx.agents.xmtf_inner_stage import InnerStage
+from mtfx.models.fusion.cells_config import CellsConfig
+from mtfx.models.observation import MASK, PREDICTIONS, STATE
+from mtfx.models.pairwise import violations
 from tests.agents.numpy_networks import actor, critic, draw, moved, shift, slope, values_of
 
 STATES, CANDIDATES, TASKS, ROWS = 4, 5, 3, 6

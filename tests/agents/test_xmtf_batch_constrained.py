@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agents.fusion_config import XmtfConfig
-from agents.fusion_registry import build_agent
-from agents.offline_training import train_offline
-from agents.transition_tensors import candidate_tensors, experience, transition_tensors
-from models.fusion.cells_config import CellsConfig
-from models.observation import MASK, PREDICTIONS, STATE
-from models.pairwise import violations
+from mtfx.agents.fusion_config import XmtfConfig
+from mtfx.agents.fusion_registry import build_agent
+from mtfx.agents.offline_training import train_offline
+from mtfx.agents.transition_tensors import candidate_tensors, experience, transition_tensors
+from mtfx.models.fusion.cells_config import CellsConfig
+from mtfx.models.observation import MASK, PREDICTIONS, STATE
+from mtfx.models.pairwise import violations
 from tests.agents.numpy_networks import moved, values_of
 
 ROWS, STATES, CANDIDATES, TASKS = 400, 3, 6, 2

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from tfx.utils import proto_utils
 
-from components.content_driver import ContentDriver
-from components.content_import import ContentImportExampleGen
-from components.interaction_gen.component import ServedInteractionGen
-from components.interaction_gen.config import ServedInteractionConfig
-from components.session_example_gen.component import SessionExampleGen
-from datasets.errors import DataError
-from datasets.transitions import TransitionSpec
+from mtfx.components.content_driver import ContentDriver
+from mtfx.components.content_import import ContentImportExampleGen
+from mtfx.components.interaction_gen.component import ServedInteractionGen
+from mtfx.components.interaction_gen.config import ServedInteractionConfig
+from mtfx.components.session_example_gen.component import SessionExampleGen
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.transitions import TransitionSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = TransitionSpec(2, ("click",), ("click",), 1)

@@ -3,7 +3,7 @@ import logging
 import pytest
 from tfx.types import standard_artifacts
 
-from components.earlier_blessed_model import EarlierBlessedModelStrategy
+from mtfx.components.earlier_blessed_model import EarlierBlessedModelStrategy
 
 
 @pytest.fixture

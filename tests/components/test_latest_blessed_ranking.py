@@ -8,7 +8,7 @@ from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.types import standard_artifacts
 
-from components.latest_blessed_ranking import LatestBlessedRankingStrategy
+from mtfx.components.latest_blessed_ranking import LatestBlessedRankingStrategy
 
 
 @pytest.fixture

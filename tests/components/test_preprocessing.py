@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tensorflow_transform.tf_metadata import schema_utils
 from tfx_bsl.public import tfxio
 
-from components.preprocessing import distinct_ids, preprocessing_fn
-from components.session_schema import build_schema
-from datasets.spec import Column, DatasetSpec, Feature, Task
+from mtfx.components.preprocessing import distinct_ids, preprocessing_fn
+from mtfx.components.session_schema import build_schema
+from mtfx.datasets.spec import Column, DatasetSpec, Feature, Task
 from tests.beam_runners import local_pipeline
 
 SPEC = DatasetSpec(

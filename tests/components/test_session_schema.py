@@ -1,8 +1,8 @@
 import pytest
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.session_schema import build_schema, column_types
-from datasets.registry import load_dataset
+from mtfx.components.session_schema import build_schema, column_types
+from mtfx.datasets.registry import load_dataset
 
 
 @pytest.mark.parametrize("name", ["kuairand", "retailrocket"])

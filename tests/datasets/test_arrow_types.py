@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets import readers
-from datasets.arrow_types import arrow_in_ms
-from datasets.errors import DataError
-from datasets.spec import Column
-from datasets.validation import canonicalise
+from mtfx.datasets import readers
+from mtfx.datasets.arrow_types import arrow_in_ms
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.spec import Column
+from mtfx.datasets.validation import canonicalise
 
 MS = 1_700_000_000_123
 PER_MS = {"ms": 1, "us": 1_000, "ns": 1_000_000}

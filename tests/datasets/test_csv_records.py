@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from datasets import csv_records
+from mtfx.datasets import csv_records
 from tests.datasets.csv_reference import records_of
 
 FILES = st.lists(

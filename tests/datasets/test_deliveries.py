@@ -5,11 +5,11 @@ import json
 import polars as pl
 import pytest
 
-from datasets.deliveries import deliver_by_day
-from datasets.errors import DataError
-from datasets.registry import load_dataset
-from datasets.synthetic import SyntheticConfig, synthesize
-from datasets.synthetic.manifest import read_manifest
+from mtfx.datasets.deliveries import deliver_by_day
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.registry import load_dataset
+from mtfx.datasets.synthetic import SyntheticConfig, synthesize
+from mtfx.datasets.synthetic.manifest import read_manifest
 
 
 @pytest.fixture(scope="module", params=["video", "shop"])

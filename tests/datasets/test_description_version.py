@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from datasets.description_version import description_version
-from datasets.registry import DATASETS, load_dataset
-from datasets.user_modules import imported_names, user_modules
+from mtfx.datasets.description_version import description_version
+from mtfx.datasets.registry import DATASETS, load_dataset
+from mtfx.datasets.user_modules import imported_names, user_modules
 
 SHOP = """
 import os
-from datasets.spec import Column, DatasetSpec, Feature, SessionRule, Task
+from mtfx.datasets.spec import Column, DatasetSpec, Feature, SessionRule, Task
 import labels
 from helpers import {helper} as hours
 {imports}
@@ -180,7 +180,7 @@ def test_code_that_was_compiled_of_another_source_is_not_run(shop):
 
 def test_neither_mtfx_nor_what_is_installed_is_the_users(shop):
     shop.write(
-        "labels.py", "import polars, json, os.path\nfrom datasets import readers\nSOURCE = ''\n"
+        "labels.py", "import polars, json, os.path\nfrom mtfx.datasets import readers\nSOURCE = ''\n"
     )
     shop.version()
     assert sorted(user_modules("my_shop")) == [
@@ -191,7 +191,7 @@ def test_neither_mtfx_nor_what_is_installed_is_the_users(shop):
         "lazily",
         "my_shop",
     ]
-    assert user_modules("datasets.kuairand") == {} == user_modules("polars")
+    assert user_modules("mtfx.datasets.kuairand") == {} == user_modules("polars")
     assert [description_version(name) for name in DATASETS] == [""] * len(DATASETS)
 
 
@@ -207,7 +207,7 @@ def test_neither_mtfx_nor_what_is_installed_is_the_users(shop):
     ],
 )
 def test_every_way_to_import_is_read(tmp_path, line, names):
-    from datasets.user_modules import UserModule
+    from mtfx.datasets.user_modules import UserModule
 
     module = UserModule("pack.module", tmp_path / "module.py", line.encode())
     assert set(imported_names(module)) == names

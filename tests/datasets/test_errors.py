@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from datasets.errors import why_unreadable
+from mtfx.datasets.errors import why_unreadable
 
 
 def _error(action):

@@ -1,8 +1,8 @@
 import pytest
 
-from datasets.errors import DataError
-from datasets.exposures import read_random_exposures
-from datasets.spec import Column, DatasetSpec, Feature, Task
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.exposures import read_random_exposures
+from mtfx.datasets.spec import Column, DatasetSpec, Feature, Task
 
 SPEC = DatasetSpec(
     name="small",

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets import joins
-from datasets.readers import ROW
-from datasets.retailrocket import CATEGORY_TREE, ITEM_PROPERTIES
-from datasets.spec import Column, SideTable
-from datasets.validation import canonicalise
+from mtfx.datasets import joins
+from mtfx.datasets.readers import ROW
+from mtfx.datasets.retailrocket import CATEGORY_TREE, ITEM_PROPERTIES
+from mtfx.datasets.spec import Column, SideTable
+from mtfx.datasets.validation import canonicalise
 
 WIDE = SideTable(
     files=("prices_*.csv",),
@@ -74,7 +74,7 @@ def test_unused_properties_are_dropped_early():
     ],
 )
 def test_ids_of_another_version_are_not_joined(tmp_path, log, table, joins_it):
-    from datasets.kuairand import VIDEO_TABLE
+    from mtfx.datasets.kuairand import VIDEO_TABLE
 
     (tmp_path / table).write_text("video_id\n")
     found = joins.matching_files(str(tmp_path), VIDEO_TABLE, [str(tmp_path / log)])

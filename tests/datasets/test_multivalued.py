@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets import joins, readers
-from datasets.errors import DataError
-from datasets.readers import ROW
-from datasets.spec import Column, SideTable, joined
-from datasets.validation import canonicalise
+from mtfx.datasets import joins, readers
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.readers import ROW
+from mtfx.datasets.spec import Column, SideTable, joined
+from mtfx.datasets.validation import canonicalise
 
 TAGS = Column("tags", "tags", "context", dtype="string", delimiter="|")
 VALUES = st.lists(

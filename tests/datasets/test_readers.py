@@ -9,8 +9,8 @@ from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets import readers
-from datasets.errors import DataError, data_error_in
+from mtfx.datasets import readers
+from mtfx.datasets.errors import DataError, data_error_in
 from tests.beam_runners import local_pipeline
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.rewards import (
+from mtfx.datasets.rewards import (
     REWARD_PRESETS,
     RewardConfig,
     build_reward,

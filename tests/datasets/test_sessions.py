@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets import readers, validation
-from datasets.errors import DataError
-from datasets.registry import load_dataset
-from datasets.sessions import build_sessions, sessionise, split_boundaries, split_of
-from datasets.spec import Column, DatasetSpec, Feature, SessionRule, Task
+from mtfx.datasets import readers, validation
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.registry import load_dataset
+from mtfx.datasets.sessions import build_sessions, sessionise, split_boundaries, split_of
+from mtfx.datasets.spec import Column, DatasetSpec, Feature, SessionRule, Task
 
 GAP_MS = 30 * 60_000
 START = 1_650_000_000_000

@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from datasets.registry import DATASETS, load_dataset, resolve_name
-from datasets.spec import Column, DatasetSpec, Feature, Task
+from mtfx.datasets.registry import DATASETS, load_dataset, resolve_name
+from mtfx.datasets.spec import Column, DatasetSpec, Feature, Task
 
 KEYS = (
     Column("user_id", "u", "user"),
@@ -58,12 +58,12 @@ def test_synthetic_stands_for_the_profile_of_the_directory(tmp_path):
 
 
 def test_module_attribute_loads():
-    assert load_dataset("datasets.kuairand:SPEC").name == "kuairand"
+    assert load_dataset("mtfx.datasets.kuairand:SPEC").name == "kuairand"
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("nothing", "kuairand"), ("no.module:SPEC", "no.module"), ("datasets.spec:Task", "type")],
+    [("nothing", "kuairand"), ("no.module:SPEC", "no.module"), ("mtfx.datasets.spec:Task", "type")],
 )
 def test_unknown_data_set_says_what_is_known(name, words):
     with pytest.raises(ValueError, match=words):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.transition_codec import (
+from mtfx.datasets.transition_codec import (
     batch_from_parsed,
     concatenate,
     encode_transitions,

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from datasets.errors import DataError
-from datasets.transitions import MANIFEST, TransitionManifest, TransitionSpec
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.transitions import MANIFEST, TransitionManifest, TransitionSpec
 
 SPEC = TransitionSpec(5, ("click", "like"), ("like",), 3)
 

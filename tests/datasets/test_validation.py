@@ -1,9 +1,9 @@
 import polars as pl
 import pytest
 
-from datasets.readers import ROW
-from datasets.spec import Column
-from datasets.validation import canonicalise
+from mtfx.datasets.readers import ROW
+from mtfx.datasets.spec import Column
+from mtfx.datasets.validation import canonicalise
 
 COLUMNS = (
     Column("user_id", "user", "user"),

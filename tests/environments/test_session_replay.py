@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tf_agents.trajectories import time_step as ts
 
-from datasets.labels import UNKNOWN
-from environments.session_replay import SessionReplayEnvironment, negative_bce
-from environments.session_table import SessionTable
+from mtfx.datasets.labels import UNKNOWN
+from mtfx.environments.session_replay import SessionReplayEnvironment, negative_bce
+from mtfx.environments.session_table import SessionTable
 
 
 def make_table(lengths, tasks=2):

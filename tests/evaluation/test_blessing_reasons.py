@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from tensorflow_model_analysis.proto import validation_result_pb2
 
-from datasets.spec import Task
-from evaluation.blessing_reasons import blessing_reasons
-from evaluation.eval_config import build_eval_config
-from evaluation.results import read_evaluation
-from evaluation.summaries import TaskMetrics
+from mtfx.datasets.spec import Task
+from mtfx.evaluation.blessing_reasons import blessing_reasons
+from mtfx.evaluation.eval_config import build_eval_config
+from mtfx.evaluation.results import read_evaluation
+from mtfx.evaluation.summaries import TaskMetrics
 
 CLICK, WATCH = Task("click"), Task("watch_time_ms", kind="regression")
 OVERALL = {

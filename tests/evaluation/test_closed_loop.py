@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from evaluation.closed_loop import draw_loop, loop_day, render_loop, write_loop
-from evaluation.daily_days import Day
+from mtfx.evaluation.closed_loop import draw_loop, loop_day, render_loop, write_loop
+from mtfx.evaluation.daily_days import Day
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from evaluation.confidence_sequence import always_valid_p, margins
+from mtfx.evaluation.confidence_sequence import always_valid_p, margins
 
 ALPHA = 0.05
 

@@ -5,9 +5,9 @@ import re
 
 from rich.console import Console
 
-from evaluation.daily_console import render_days
-from evaluation.daily_days import Day, Model
-from evaluation.daily_report import draw_figures, write_daily_report
+from mtfx.evaluation.daily_console import render_days
+from mtfx.evaluation.daily_days import Day, Model
+from mtfx.evaluation.daily_report import draw_figures, write_daily_report
 
 DAYS = [
     Day(

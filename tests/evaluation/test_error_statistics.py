@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from evaluation.error_statistics import ErrorStatistics
+from mtfx.evaluation.error_statistics import ErrorStatistics
 
 values = st.floats(0.0, 1e6, width=32)
 

@@ -5,8 +5,8 @@ import tensorflow_model_analysis as tfma
 from google.protobuf import json_format
 from tensorflow_model_analysis.metrics import metric_specs
 
-from datasets.spec import Task
-from evaluation.eval_config import Thresholds, build_eval_config
+from mtfx.datasets.spec import Task
+from mtfx.evaluation.eval_config import Thresholds, build_eval_config
 
 TASKS = (Task("click"), Task("pay"), Task("watch_time_ms", kind="regression"))
 

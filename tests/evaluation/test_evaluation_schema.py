@@ -2,10 +2,10 @@
 
 import pytest
 
-from datasets.spec import Task
-from evaluation.eval_config import build_eval_config
-from evaluation.evaluation_schema import build_evaluation_schema
-from evaluation.results import read_evaluation
+from mtfx.datasets.spec import Task
+from mtfx.evaluation.eval_config import build_eval_config
+from mtfx.evaluation.evaluation_schema import build_evaluation_schema
+from mtfx.evaluation.results import read_evaluation
 
 TASKS = (Task("click"), Task("watch_time_ms", kind="regression"))
 

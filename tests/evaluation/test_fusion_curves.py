@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.errors import DataError
-from evaluation.fusion_curve_report import render_curves, write_curves
-from evaluation.fusion_curves import CurveSource, falling_share
-from models.fusion.cells_config import CellsConfig
-from models.fusion.config import FusionConfig
+from mtfx.datasets.errors import DataError
+from mtfx.evaluation.fusion_curve_report import render_curves, write_curves
+from mtfx.evaluation.fusion_curves import CurveSource, falling_share
+from mtfx.models.fusion.cells_config import CellsConfig
+from mtfx.models.fusion.config import FusionConfig
 from tests.small_rankers import export_small_ranker
 
 NAMES, STATE_NAMES = ("click", "like"), ("age", "views", "mean")

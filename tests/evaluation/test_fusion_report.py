@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from evaluation.fusion_console import render_fusion_summary
-from evaluation.fusion_report import render_fusion_page, write_fusion_report
-from evaluation.fusion_summary import FusionSummary
-from evaluation.policy_comparison import FIGURES, compare_policies
+from mtfx.evaluation.fusion_console import render_fusion_summary
+from mtfx.evaluation.fusion_report import render_fusion_page, write_fusion_report
+from mtfx.evaluation.fusion_summary import FusionSummary
+from mtfx.evaluation.policy_comparison import FIGURES, compare_policies
 
 
 def _figures(watch_s, noise=0.0):

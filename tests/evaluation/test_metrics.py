@@ -6,7 +6,7 @@ import pytest
 from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types
 
-from evaluation import metrics
+from mtfx.evaluation import metrics
 
 ALL = [
     value

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.ope.base import Estimate
-from evaluation.policy_blessing import BlessingConfig, decide
-from evaluation.policy_report import report_actions
+from mtfx.evaluation.ope.base import Estimate
+from mtfx.evaluation.policy_blessing import BlessingConfig, decide
+from mtfx.evaluation.policy_report import report_actions
 
 LOGGED = np.random.default_rng(0).uniform(-0.6, 0.6, (500, 2))
 GOOD = report_actions(LOGGED[:100] * 0.8, LOGGED)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluation.policy_comparison import (
+from mtfx.evaluation.policy_comparison import (
     FIGURES,
     compare_policies,
     rows_from_json,

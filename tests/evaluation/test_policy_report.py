@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluation.ope.base import Estimate
-from evaluation.policy_blessing import Verdict
-from evaluation.policy_evaluation import PolicyEvaluation, render_page, write_evaluation
-from evaluation.policy_report import report_actions
+from mtfx.evaluation.ope.base import Estimate
+from mtfx.evaluation.policy_blessing import Verdict
+from mtfx.evaluation.policy_evaluation import PolicyEvaluation, render_page, write_evaluation
+from mtfx.evaluation.policy_report import report_actions
 
 RNG = np.random.default_rng(0)
 LOGGED = RNG.uniform(-0.6, 0.6, (2000, 2)).astype(np.float32)

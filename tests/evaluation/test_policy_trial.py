@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from evaluation.policy_trial import METRICS, TrialSettings, judge_trial
-from evaluation.user_totals import ArmLog
+from mtfx.evaluation.policy_trial import METRICS, TrialSettings, judge_trial
+from mtfx.evaluation.user_totals import ArmLog
 from tests.evaluation.trial_users import random_arm
 
 DAYS = tuple(f"day {number}" for number in range(1, 11))

@@ -5,9 +5,14 @@ import json
 import pytest
 from rich.console import Console
 
-from evaluation.policy_trial import METRICS, TrialSettings, judge_trial
-from evaluation.policy_trial_console import render_trial
-from evaluation.policy_trial_report import TrialReport, day_rows, metric_rows, write_trial_report
+from mtfx.evaluation.policy_trial import METRICS, TrialSettings, judge_trial
+from mtfx.evaluation.policy_trial_console import render_trial
+from mtfx.evaluation.policy_trial_report import (
+    TrialReport,
+    day_rows,
+    metric_rows,
+    write_trial_report,
+)
 from tests.evaluation.trial_users import random_arm
 
 DAYS = tuple(f"day {number}" for number in range(1, 6))

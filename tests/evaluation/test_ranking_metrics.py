@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.ranking_metrics import task_figures
+from mtfx.evaluation.ranking_metrics import task_figures
 
 
 @st.composite

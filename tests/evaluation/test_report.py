@@ -11,11 +11,11 @@ import pathlib
 import pytest
 from rich.console import Console
 
-from datasets.spec import Task
-from evaluation import report
-from evaluation.console import render_summary
-from evaluation.run_summary import Ingestion, RunSummary, jsonable
-from evaluation.summaries import (
+from mtfx.datasets.spec import Task
+from mtfx.evaluation import report
+from mtfx.evaluation.console import render_summary
+from mtfx.evaluation.run_summary import Ingestion, RunSummary, jsonable
+from mtfx.evaluation.summaries import (
     CalibrationBucket,
     EvaluationSummary,
     SliceMetrics,

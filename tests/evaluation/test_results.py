@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from datasets.spec import Task
-from evaluation.eval_config import Thresholds, build_eval_config
-from evaluation.results import TaskMetrics, read_evaluation
+from mtfx.datasets.spec import Task
+from mtfx.evaluation.eval_config import Thresholds, build_eval_config
+from mtfx.evaluation.results import TaskMetrics, read_evaluation
 
 CLICK, PAY = Task("click"), Task("pay", parent="click")
 WATCH = Task("watch_time_ms", kind="regression", unit=1000.0)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from evaluation.score_statistics import EPSILON, ScoreStatistics, bucket_of
+from mtfx.evaluation.score_statistics import EPSILON, ScoreStatistics, bucket_of
 
 floats = st.floats(0.0, 1.0, width=32)
 

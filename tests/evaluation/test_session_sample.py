@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.session_sample import SessionSample, sample_of_impressions
+from mtfx.evaluation.session_sample import SessionSample, sample_of_impressions
 
 NAMES = ("click", "like")
 SESSION = np.array([0, 0, 0, 1, 2, 2])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.significance import mean_with_interval, paired_test
+from mtfx.evaluation.significance import mean_with_interval, paired_test
 
 VALUES = st.lists(st.floats(0, 1, width=16), min_size=2, max_size=8)
 

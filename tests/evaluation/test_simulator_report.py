@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from evaluation.session_sample import sample_of_impressions
-from evaluation.simulator_console import render_simulator_report
-from evaluation.simulator_report import (
+from mtfx.evaluation.session_sample import sample_of_impressions
+from mtfx.evaluation.simulator_console import render_simulator_report
+from mtfx.evaluation.simulator_report import (
     SimulatorReport,
     compare_quantities,
     compare_rates,

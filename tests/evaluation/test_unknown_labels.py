@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from datasets.labels import UNKNOWN
-from datasets.spec import Task
-from evaluation.error_statistics import ErrorStatistics
-from evaluation.eval_config import build_eval_config
-from evaluation.evaluation_schema import build_evaluation_schema
-from evaluation.ranking_metrics import task_figures
-from evaluation.results import read_evaluation
-from evaluation.score_statistics import ScoreStatistics
-from evaluation.session_sample import sample_of_impressions
+from mtfx.datasets.labels import UNKNOWN
+from mtfx.datasets.spec import Task
+from mtfx.evaluation.error_statistics import ErrorStatistics
+from mtfx.evaluation.eval_config import build_eval_config
+from mtfx.evaluation.evaluation_schema import build_evaluation_schema
+from mtfx.evaluation.ranking_metrics import task_figures
+from mtfx.evaluation.results import read_evaluation
+from mtfx.evaluation.score_statistics import ScoreStatistics
+from mtfx.evaluation.session_sample import sample_of_impressions
 
 LIKE = Task("click", may_be_unknown=True)
 WATCH = Task("watch_time_ms", kind="regression", may_be_unknown=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.user_totals import DAYS, PLAYS, POSITIVES, WATCH_S, ArmLog, daily_moments
+from mtfx.evaluation.user_totals import DAYS, PLAYS, POSITIVES, WATCH_S, ArmLog, daily_moments
 from tests.evaluation.trial_users import random_arm
 
 

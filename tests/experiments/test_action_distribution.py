@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from experiments.action_distribution import BINS, action_figures, action_histograms
+from mtfx.experiments.action_distribution import BINS, action_figures, action_histograms
 
 
 def test_distance_is_what_must_be_moved():

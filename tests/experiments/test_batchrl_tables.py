@@ -1,10 +1,10 @@
 import pytest
 
-from experiments.batchrl_tables import action_distribution, q_curves, sensitivity, table_1
-from experiments.design import FusionOptions
-from experiments.ope_accuracy import ope_accuracy
-from experiments.table_text import markdown
-from experiments.tables import fill_table
+from mtfx.experiments.batchrl_tables import action_distribution, q_curves, sensitivity, table_1
+from mtfx.experiments.design import FusionOptions
+from mtfx.experiments.ope_accuracy import ope_accuracy
+from mtfx.experiments.table_text import markdown
+from mtfx.experiments.tables import fill_table
 
 OPTIONS = FusionOptions((0, 1))
 

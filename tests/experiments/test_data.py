@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from experiments.data import PreparedData
+from mtfx.experiments.data import PreparedData
 
 DATA = PreparedData(
     dataset="synthetic-video",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments import fusion_drawings
+from mtfx.experiments import fusion_drawings
 
 
 @pytest.fixture

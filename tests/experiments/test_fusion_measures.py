@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agents.exploration import RandomExploration
-from evaluation.ope.data import OfflineData
-from experiments.fusion_measures import accuracy, conservative_estimate, other_estimates
-from experiments.fusion_trials import FusionTrial
-from models.action_policy import ActionSample
+from mtfx.agents.exploration import RandomExploration
+from mtfx.evaluation.ope.data import OfflineData
+from mtfx.experiments.fusion_measures import accuracy, conservative_estimate, other_estimates
+from mtfx.experiments.fusion_trials import FusionTrial
+from mtfx.models.action_policy import ActionSample
 
 SESSIONS, STEPS = 6, 3
 

@@ -6,22 +6,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.search.policies import ConstantVectorPolicy
-from datasets.rewards import build_reward
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.policies import ConstantPolicy
-from environments.simulator.runner import SessionRunner
-from environments.simulator.world import save_world
-from experiments.fusion_log import FusionLog
-from experiments.fusion_trial import constant_action, run_trial
-from experiments.fusion_trials import FusionTrial
-from experiments.population_returns import PopulationReturns, sessions_per_point
-from experiments.requirements import with_requirements
-from experiments.results import TrialRecord
-from experiments.world_data import describe_world
-from models.fusion.config import FusionConfig
-from models.fusion.registry import build_fusion
+from mtfx.agents.search.policies import ConstantVectorPolicy
+from mtfx.datasets.rewards import build_reward
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.policies import ConstantPolicy
+from mtfx.environments.simulator.runner import SessionRunner
+from mtfx.environments.simulator.world import save_world
+from mtfx.experiments.fusion_log import FusionLog
+from mtfx.experiments.fusion_trial import constant_action, run_trial
+from mtfx.experiments.fusion_trials import FusionTrial
+from mtfx.experiments.population_returns import PopulationReturns, sessions_per_point
+from mtfx.experiments.requirements import with_requirements
+from mtfx.experiments.results import TrialRecord
+from mtfx.experiments.world_data import describe_world
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.registry import build_fusion
 from tests.simulator_worlds import FEEDBACKS, random_world
 
 SETTINGS = (
@@ -132,7 +132,7 @@ def test_a_training_goes_on_where_it_stopped(world, trained, tmp_path):
 
 
 def simulator_and_fusion(world, **settings):
-    from environments.simulator.world import load_world
+    from mtfx.environments.simulator.world import load_world
 
     loaded = load_world(world.directory)
     config = SimulatorConfig(candidates=10, **settings)

@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.fusion_policies import (
+from mtfx.experiments.fusion_policies import (
     ACCURACY_POLICIES,
     POLICIES,
     TABLE_1_POLICIES,
     policy_spec,
     trained_as,
 )
-from experiments.fusion_settings import SETTINGS, SMALL, parse_fusion_setting, scaled
-from experiments.fusion_trials import ESTIMATOR_NAMES, LOGS, FusionTrial
-from experiments.requirements import with_requirements
+from mtfx.experiments.fusion_settings import SETTINGS, SMALL, parse_fusion_setting, scaled
+from mtfx.experiments.fusion_trials import ESTIMATOR_NAMES, LOGS, FusionTrial
+from mtfx.experiments.requirements import with_requirements
 
 
 def stages(trial):
@@ -129,11 +129,11 @@ def test_equal_keys_are_equal_trials_and_come_after_what_they_need(
 
 
 def test_names_that_must_agree_with_those_of_other_layers():
-    from agents.exploration import EXPLORATIONS
-    from agents.fusion_registry import FUSION_AGENTS
-    from datasets.rewards import REWARD_PRESETS
-    from evaluation.ope.registry import ESTIMATORS
-    from experiments.fusion_policies import AGENTS
+    from mtfx.agents.exploration import EXPLORATIONS
+    from mtfx.agents.fusion_registry import FUSION_AGENTS
+    from mtfx.datasets.rewards import REWARD_PRESETS
+    from mtfx.evaluation.ope.registry import ESTIMATORS
+    from mtfx.experiments.fusion_policies import AGENTS
 
     assert set(ESTIMATOR_NAMES) == set(ESTIMATORS)
     assert set(AGENTS) <= set(FUSION_AGENTS)

@@ -8,14 +8,14 @@ import pytest
 import tensorflow as tf
 from tf_agents.agents import tf_agent
 
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from experiments.online_training import OnlineConfig, OnlineTraining, Progress
-from experiments.xmtf_learners import Learner, XmtfLearner
-from experiments.xmtf_trials import XmtfTrial
-from models.fusion.config import FusionConfig
-from models.fusion.registry import build_fusion
-from models.observation import MASK, PREDICTIONS, STATE
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.experiments.online_training import OnlineConfig, OnlineTraining, Progress
+from mtfx.experiments.xmtf_learners import Learner, XmtfLearner
+from mtfx.experiments.xmtf_trials import XmtfTrial
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.observation import MASK, PREDICTIONS, STATE
 from tests.simulator_worlds import random_world
 
 CONFIG = OnlineConfig(

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.ope_agreement import agreement
+from mtfx.experiments.ope_agreement import agreement
 
 
 def tau_by_pairs(first, second):

@@ -3,11 +3,11 @@ import io
 import pytest
 from rich.console import Console
 
-from experiments.progress import LiveTrialProgress, PlainTrialProgress, trial_progress
-from experiments.requirements import with_requirements
-from experiments.results import TrialRecord
-from experiments.time_left import TimeLeft, clock
-from experiments.trials import RmtlTrial
+from mtfx.experiments.progress import LiveTrialProgress, PlainTrialProgress, trial_progress
+from mtfx.experiments.requirements import with_requirements
+from mtfx.experiments.results import TrialRecord
+from mtfx.experiments.time_left import TimeLeft, clock
+from mtfx.experiments.trials import RmtlTrial
 
 
 def test_time_left_is_the_mean_per_method():

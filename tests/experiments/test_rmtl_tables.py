@@ -1,9 +1,9 @@
 import pytest
 
-from experiments.design import Column, RankingOptions, TableDesign
-from experiments.registry import EXPERIMENTS
-from experiments.rmtl_tables import backbones, sensitivity, table_1, table_2, transfer
-from experiments.run import load_trial_function
+from mtfx.experiments.design import Column, RankingOptions, TableDesign
+from mtfx.experiments.registry import EXPERIMENTS
+from mtfx.experiments.rmtl_tables import backbones, sensitivity, table_1, table_2, transfer
+from mtfx.experiments.run import load_trial_function
 
 TASKS = ("click", "pay")
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from datasets.synthetic import SyntheticConfig, synthesize
-from experiments.requirements import with_requirements
-from experiments.rmtl_trial import run_trial
-from experiments.trials import RmtlTrial
-from pipelines.beam_args import local_beam_args
-from pipelines.local_runner import SilentObserver
-from pipelines.options import DataOptions
-from pipelines.prepared_data import prepare_data
-from trainers.input_pipeline import impression_batches
+from mtfx.datasets.synthetic import SyntheticConfig, synthesize
+from mtfx.experiments.requirements import with_requirements
+from mtfx.experiments.rmtl_trial import run_trial
+from mtfx.experiments.trials import RmtlTrial
+from mtfx.pipelines.beam_args import local_beam_args
+from mtfx.pipelines.local_runner import SilentObserver
+from mtfx.pipelines.options import DataOptions
+from mtfx.pipelines.prepared_data import prepare_data
+from mtfx.trainers.input_pipeline import impression_batches
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -93,10 +93,10 @@ def test_figures_agree_with_scikit_learn(prepared, tmp_path, monkeypatch):
         seen.append((labels, predictions, lengths))
         return {"auc": None, "logloss": 0.0, "s_logloss": 0.0}
 
-    monkeypatch.setattr("experiments.rmtl_trial.task_figures", remember)
+    monkeypatch.setattr("mtfx.experiments.rmtl_trial.task_figures", remember)
     run(prepared, tmp_path, ["constant"])
     monkeypatch.undo()
-    from evaluation.ranking_metrics import task_figures
+    from mtfx.evaluation.ranking_metrics import task_figures
 
     assert len(seen) == 2
     for labels, predictions, lengths in seen:
@@ -115,8 +115,8 @@ def test_a_log_too_large_for_memory_is_read_anew_in_every_epoch(
         read.append(arguments[0])
         return impression_batches(*arguments, **options)
 
-    monkeypatch.setattr("experiments.rmtl_trial.impression_batches", remember)
-    monkeypatch.setattr("experiments.rmtl_trial._MAX_IN_MEMORY", prepared.impressions["eval"])
+    monkeypatch.setattr("mtfx.experiments.rmtl_trial.impression_batches", remember)
+    monkeypatch.setattr("mtfx.experiments.rmtl_trial._MAX_IN_MEMORY", prepared.impressions["eval"])
     assert prepared.impressions["train"] > prepared.impressions["eval"]
     streamed = run(prepared, tmp_path, ["constant"])["constant"]
     assert set(read) == {prepared.splits["train"]}

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
-from experiments.design import Experiment, RankingOptions
-from experiments.progress import TrialProgress
-from experiments.rmtl_plots import mean_plots
-from experiments.rmtl_tables import transfer
-from experiments.run import run_experiment
+from mtfx.experiments.design import Experiment, RankingOptions
+from mtfx.experiments.progress import TrialProgress
+from mtfx.experiments.rmtl_plots import mean_plots
+from mtfx.experiments.rmtl_tables import transfer
+from mtfx.experiments.run import run_experiment
 
 OPTIONS = RankingOptions("synthetic-video", ("click", "long_view"), (0, 1), ("mmoe", "ple"))
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.progress import TrialProgress
-from experiments.requirements import with_requirements
-from experiments.scheduler import run_trials
-from experiments.trials import RmtlTrial
+from mtfx.experiments.progress import TrialProgress
+from mtfx.experiments.requirements import with_requirements
+from mtfx.experiments.scheduler import run_trials
+from mtfx.experiments.trials import RmtlTrial
 
 TRIALS = with_requirements([RmtlTrial("ple", "rmtl", 0), RmtlTrial("esmm", "constant", 0)])
 KEYS = [trial.key for trial in TRIALS]
@@ -58,7 +58,7 @@ def test_a_process_is_replaced_after_some_trials(run, stubs, tmp_path, monkeypat
         path.unlink()
     for path in tmp_path.rglob("calls"):
         path.write_text("")
-    monkeypatch.setattr("experiments.scheduler.TRIALS_OF_A_PROCESS", 2)
+    monkeypatch.setattr("mtfx.experiments.scheduler.TRIALS_OF_A_PROCESS", 2)
     assert list(run(stubs.train, workers=1).records) == KEYS
     pids = [pid for pids in calls(tmp_path).values() for pid in pids]
     assert sorted(Counter(pids).values()) == [2, 2]
@@ -117,10 +117,10 @@ PROGRAM = """
 import sys
 sys.path[:0] = sys.argv[3:]
 import stub_trials
-from experiments.data import PreparedData
-from experiments.progress import TrialProgress
-from experiments.scheduler import run_trials
-from experiments.trials import RmtlTrial
+from mtfx.experiments.data import PreparedData
+from mtfx.experiments.progress import TrialProgress
+from mtfx.experiments.scheduler import run_trials
+from mtfx.experiments.trials import RmtlTrial
 
 if __name__ == "__main__":
     data = PreparedData.from_json(open(sys.argv[1]).read())

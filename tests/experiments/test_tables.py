@@ -6,11 +6,11 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from experiments.design import Column, TableDesign
-from experiments.figures import RANKING_FIGURES
-from experiments.table_text import console_legend, console_tables, markdown
-from experiments.tables import fill_table
-from experiments.trials import RmtlTrial
+from mtfx.experiments.design import Column, TableDesign
+from mtfx.experiments.figures import RANKING_FIGURES
+from mtfx.experiments.table_text import console_legend, console_tables, markdown
+from mtfx.experiments.tables import fill_table
+from mtfx.experiments.trials import RmtlTrial
 
 SEEDS = (0, 1, 2)
 PLAIN = [RmtlTrial("ple", "constant", seed) for seed in SEEDS]

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.requirements import with_requirements
-from experiments.settings import METHODS, SETTINGS, WITH_CRITICS
-from experiments.trials import RmtlTrial
-from models.sizes import BACKBONE_NAMES
+from mtfx.experiments.requirements import with_requirements
+from mtfx.experiments.settings import METHODS, SETTINGS, WITH_CRITICS
+from mtfx.experiments.trials import RmtlTrial
+from mtfx.models.sizes import BACKBONE_NAMES
 
 NUMBERS = {name: s for name, s in SETTINGS.items() if not s.choices}
 SETTING_VALUES = st.dictionaries(

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from experiments.design import FusionOptions
-from experiments.table_text import markdown
-from experiments.tables import fill_table
-from experiments.xmtf_plots import curve_plots, sweep_plots, table_plots
-from experiments.xmtf_tables import curves, sweep, table_3
+from mtfx.experiments.design import FusionOptions
+from mtfx.experiments.table_text import markdown
+from mtfx.experiments.tables import fill_table
+from mtfx.experiments.xmtf_plots import curve_plots, sweep_plots, table_plots
+from mtfx.experiments.xmtf_tables import curves, sweep, table_3
 
 OPTIONS = FusionOptions((0, 1))
 NAMES = ("click", "long_view", "like")

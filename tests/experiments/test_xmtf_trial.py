@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from environments.simulator.world import save_world
-from experiments.world_data import describe_world
-from experiments.xmtf_learners import XmtfLearner
-from experiments.xmtf_settings import WATCH_TIME
-from experiments.xmtf_trial import run_trial, training_reward
-from experiments.xmtf_trials import XmtfTrial
+from mtfx.environments.simulator.world import save_world
+from mtfx.experiments.world_data import describe_world
+from mtfx.experiments.xmtf_learners import XmtfLearner
+from mtfx.experiments.xmtf_settings import WATCH_TIME
+from mtfx.experiments.xmtf_trial import run_trial, training_reward
+from mtfx.experiments.xmtf_trials import XmtfTrial
 from tests.simulator_worlds import random_world
 
 SETTINGS = (

@@ -1,11 +1,11 @@
 import pytest
 
-from experiments.design import FusionOptions
-from experiments.setting import parse_value
-from experiments.xmtf_methods import METHODS, online_method
-from experiments.xmtf_settings import SETTINGS, SMALL, parse_xmtf_setting, scaled_xmtf
-from experiments.xmtf_tables import LAMBDAS, curves, sweep, table_3
-from experiments.xmtf_trials import XmtfTrial
+from mtfx.experiments.design import FusionOptions
+from mtfx.experiments.setting import parse_value
+from mtfx.experiments.xmtf_methods import METHODS, online_method
+from mtfx.experiments.xmtf_settings import SETTINGS, SMALL, parse_xmtf_setting, scaled_xmtf
+from mtfx.experiments.xmtf_tables import LAMBDAS, curves, sweep, table_3
+from mtfx.experiments.xmtf_trials import XmtfTrial
 
 CHANGED = (
     ("lambda", 0.9),

@@ -10,12 +10,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from datasets.spec import Task
-from models.config import ModelConfig
-from models.features import InputFeature, StateConfig
-from models.mtl.config import PleConfig
-from models.mtl.registry import BACKBONES
-from models.ranking_model import RankingModel
+from mtfx.datasets.spec import Task
+from mtfx.models.config import ModelConfig
+from mtfx.models.features import InputFeature, StateConfig
+from mtfx.models.mtl.config import PleConfig
+from mtfx.models.mtl.registry import BACKBONES
+from mtfx.models.ranking_model import RankingModel
 
 INPUTS = (
     InputFeature("item", "categorical", 30),

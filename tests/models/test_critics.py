@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from datasets.spec import Task
-from models.critics import CriticConfig, build_critics
-from models.features import InputFeature
+from mtfx.datasets.spec import Task
+from mtfx.models.critics import CriticConfig, build_critics
+from mtfx.models.features import InputFeature
 
 INPUTS = (
     InputFeature("user", "categorical", 5, level="session"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.features import InputFeature, StateConfig, StateRepresentation
+from mtfx.models.features import InputFeature, StateConfig, StateRepresentation
 
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh", "linear"])

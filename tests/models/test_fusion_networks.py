@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.fusion_networks import ActionVae, Perturbation, StateMlp, TwinCritics
+from mtfx.models.fusion_networks import ActionVae, Perturbation, StateMlp, TwinCritics
 
 
 def draw(*shape, seed=0):

@@ -14,17 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from datasets.labels import UNKNOWN
-from datasets.spec import Task
-from models.keras import keras
-from models.known_labels import known_mask, with_zeros
-from models.loss_weighting.base import Batch
-from models.loss_weighting.gradnorm import GradNorm
-from models.loss_weighting.pcgrad import projections
-from models.loss_weighting.registry import LOSS_WEIGHTINGS
-from models.loss_weighting.uncertainty import UncertaintyWeighting
-from models.mtl.registry import BACKBONES
-from models.ranking_model import RankingModel
+from mtfx.datasets.labels import UNKNOWN
+from mtfx.datasets.spec import Task
+from mtfx.models.keras import keras
+from mtfx.models.known_labels import known_mask, with_zeros
+from mtfx.models.loss_weighting.base import Batch
+from mtfx.models.loss_weighting.gradnorm import GradNorm
+from mtfx.models.loss_weighting.pcgrad import projections
+from mtfx.models.loss_weighting.registry import LOSS_WEIGHTINGS
+from mtfx.models.loss_weighting.uncertainty import UncertaintyWeighting
+from mtfx.models.mtl.registry import BACKBONES
+from mtfx.models.ranking_model import RankingModel
 
 WATCH = 4
 SMALL_TASKS = (Task("a"), Task("b"), Task("c"))

@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import pairwise
+from mtfx.models import pairwise
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 3))
 

@@ -9,13 +9,13 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import mean_tweedie_deviance, roc_auc_score
 
-from datasets.spec import Task
-from models.config import ModelConfig
-from models.keras import keras
-from models.metrics import LogitAuc
-from models.mtl.config import MmoeConfig, PleConfig
-from models.mtl.registry import BACKBONES
-from models.ranking_model import MAX_LOG, MIN_LOG, RankingModel, TweedieDeviance
+from mtfx.datasets.spec import Task
+from mtfx.models.config import ModelConfig
+from mtfx.models.keras import keras
+from mtfx.models.metrics import LogitAuc
+from mtfx.models.mtl.config import MmoeConfig, PleConfig
+from mtfx.models.mtl.registry import BACKBONES
+from mtfx.models.ranking_model import MAX_LOG, MIN_LOG, RankingModel, TweedieDeviance
 
 TASK_COUNTS = (1, 2, 5)
 #: All backbones; by default, where each takes ten seconds, MMoE alone.

@@ -6,8 +6,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.features import InputFeature
-from models.transformed_features import FeatureColumns, TransformedFeatures
+from mtfx.models.features import InputFeature
+from mtfx.models.transformed_features import FeatureColumns, TransformedFeatures
 
 LEVELS, KINDS = ("session", "impression"), ("categorical", "multivalued", "numeric")
 INPUTS = (

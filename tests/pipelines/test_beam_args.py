@@ -7,8 +7,8 @@ import apache_beam as beam
 import pytest
 from apache_beam.internal import pickler
 
-from pipelines.beam_args import check_beam_args, local_beam_args
-from pipelines.errors import UserError
+from mtfx.pipelines.beam_args import check_beam_args, local_beam_args
+from mtfx.pipelines.errors import UserError
 
 FLINK = ("--runner=FlinkRunner", "--flink_master=flink:8081")
 SPARK = ("--runner=SparkRunner", "--spark_master_url=spark://spark:7077")
@@ -82,7 +82,8 @@ def beam_classes(checkout):
                 if isinstance(node, ast.ClassDef) and any(
                     isinstance(base, ast.Attribute) and base.attr in bases for base in node.bases
                 ):
-                    yield ".".join(path.relative_to(checkout).with_suffix("").parts), node.name
+                    parts = path.relative_to(checkout).with_suffix("").parts
+                    yield ".".join(("mtfx", *parts)), node.name
 
 
 def test_what_beam_sends_to_its_workers_is_found_there_by_name(checkout):

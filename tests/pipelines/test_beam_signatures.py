@@ -13,7 +13,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms import core, userstate
 from apache_beam.typehints import decorators
 
-from pipelines import beam_signatures
+from mtfx.pipelines import beam_signatures
 from tests.beam_runners import local_pipeline
 
 #: Beam's own: while tests run, signatures are remembered (tests/conftest.py).

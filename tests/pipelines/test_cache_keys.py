@@ -8,12 +8,12 @@ import json
 import pytest
 from tfx.dsl.compiler import compiler
 
-from environments.simulator.world import save_world
-from pipelines import daily, fusion, local_runner, ranking
-from pipelines.__main__ import cli
-from pipelines.commands.invocation import Invocation
-from pipelines.day_check import create_check
-from pipelines.infra_validation import InfraValidation
+from mtfx.environments.simulator.world import save_world
+from mtfx.pipelines import daily, fusion, local_runner, ranking
+from mtfx.pipelines.__main__ import cli
+from mtfx.pipelines.commands.invocation import Invocation
+from mtfx.pipelines.day_check import create_check
+from mtfx.pipelines.infra_validation import InfraValidation
 from tests.simulator_worlds import random_world
 
 PLACE = "where outputs go, or what is shown: no part of the result"

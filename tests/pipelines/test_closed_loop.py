@@ -6,11 +6,11 @@ import polars as pl
 import pytest
 import tensorflow as tf
 
-from pipelines.closed_loop import run_closed_loop
-from pipelines.closed_loop_config import ClosedLoopConfig
-from pipelines.daily import run_days
-from pipelines.daily_state import DailyState
-from pipelines.local_runner import SilentObserver
+from mtfx.pipelines.closed_loop import run_closed_loop
+from mtfx.pipelines.closed_loop_config import ClosedLoopConfig
+from mtfx.pipelines.daily import run_days
+from mtfx.pipelines.daily_state import DailyState
+from mtfx.pipelines.local_runner import SilentObserver
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 

@@ -13,16 +13,16 @@ import pytest
 from absl import logging as absl_logging
 from rich.console import Console
 
-from datasets.errors import DataError
-from datasets.spec import KnownFile
-from models.loss_weighting.names import LOSS_WEIGHTING_NAMES
-from pipelines.__main__ import main
-from pipelines.beam_args import local_beam_args
-from pipelines.commands.datasets import check_files
-from pipelines.config import RankingPipelineConfig
-from pipelines.errors import StageError, UserError
-from pipelines.options import BACKBONE_NAMES, DataOptions
-from pipelines.progress import LiveProgress, PlainProgress, describe_rows
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.spec import KnownFile
+from mtfx.models.loss_weighting.names import LOSS_WEIGHTING_NAMES
+from mtfx.pipelines.__main__ import main
+from mtfx.pipelines.beam_args import local_beam_args
+from mtfx.pipelines.commands.datasets import check_files
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.errors import StageError, UserError
+from mtfx.pipelines.options import BACKBONE_NAMES, DataOptions
+from mtfx.pipelines.progress import LiveProgress, PlainProgress, describe_rows
 
 HEAVY = ["tensorflow", "tfx", "tfx_bsl", "apache_beam", "tf_keras", "tensorflow_model_analysis"]
 
@@ -41,12 +41,12 @@ def ranking(monkeypatch, shop, tmp_path):
     monkeypatch.setenv("PYTHONPATH", "")
 
     def run(pipeline, *arguments):
-        module = types.ModuleType("pipelines.ranking")
+        module = types.ModuleType("mtfx.pipelines.ranking")
         module.run_ranking = pipeline
-        monkeypatch.setitem(sys.modules, "pipelines.ranking", module)
-        console = types.ModuleType("evaluation.console")
+        monkeypatch.setitem(sys.modules, "mtfx.pipelines.ranking", module)
+        console = types.ModuleType("mtfx.evaluation.console")
         console.render_summary = lambda summary: f"the summary is {summary}"
-        monkeypatch.setitem(sys.modules, "evaluation.console", console)
+        monkeypatch.setitem(sys.modules, "mtfx.evaluation.console", console)
         base = ["ranking", "--dataset", "retailrocket", "--data-dir", str(shop)]
         return main([*base, "--output-dir", str(tmp_path / "run"), *arguments])
 
@@ -84,7 +84,7 @@ def stage_error(cause):
 def test_help_and_wrong_flags_are_answered_before_anything_heavy_is_imported(arguments, tmp_path):
     code = (
         "import sys\n"
-        "from pipelines.__main__ import main\n"
+        "from mtfx.pipelines.__main__ import main\n"
         f"exit_code = main({arguments!r})\n"
         f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])\n"
     )
@@ -100,7 +100,7 @@ def test_both_ways_to_start_say_the_same():
         subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
         for command in (
             [os.path.join(os.path.dirname(sys.executable), "mtfx")],
-            [sys.executable, "-m", "pipelines"],
+            [sys.executable, "-m", "mtfx.pipelines"],
         )
     )
     assert one == other
@@ -247,11 +247,12 @@ def test_everything_that_libraries_print_goes_to_the_log(ranking, capfd, tmp_pat
 
 def test_modules_of_the_current_directory_can_be_named(tmp_path):
     (tmp_path / "my_shop.py").write_text(
-        "import dataclasses\nfrom datasets.retailrocket import SPEC\n"
+        "import dataclasses\nfrom mtfx.datasets.retailrocket import SPEC\n"
         "SPEC = dataclasses.replace(SPEC, name='my-shop', title='Mine')\n"
     )
     # A name of ours must not be taken over by somebody's own file.
-    (tmp_path / "models.py").write_text("raise ImportError('not this one')\n")
+    for name in ("models.py", "mtfx.py"):
+        (tmp_path / name).write_text("raise ImportError('not this one')\n")
     mtfx = os.path.join(os.path.dirname(sys.executable), "mtfx")
     done = subprocess.run(
         [mtfx, "datasets", "--dataset", "my_shop:SPEC"],
@@ -269,7 +270,7 @@ def test_child_processes_find_the_same_modules(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert main(["--version"]) == 0
     ours, given, here = os.environ["PYTHONPATH"].split(os.pathsep)
-    assert os.path.isdir(os.path.join(ours, "pipelines"))
+    assert os.path.isdir(os.path.join(ours, "mtfx", "pipelines"))
     assert (given, here) == ("given", str(tmp_path))
 
 
@@ -359,7 +360,7 @@ def test_beam_arguments():
 
 @pytest.mark.parametrize("kind", [LiveProgress, PlainProgress])
 def test_progress_shows_each_stage_with_rows_cache_and_failure(kind):
-    from pipelines.local_runner import StageResult
+    from mtfx.pipelines.local_runner import StageResult
 
     text = io.StringIO()
     live = kind is LiveProgress

@@ -8,15 +8,15 @@ import polars as pl
 import pytest
 import tensorflow as tf
 
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.world import save_world
-from evaluation.policy_trial import METRICS
-from models.fusion.config import FusionConfig
-from models.fusion.saved_policy import PolicyMetadata, PolicyModule, export_policy
-from pipelines.__main__ import main
-from pipelines.commands import compare as command
-from serving.exploration import TrialPlan
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.world import save_world
+from mtfx.evaluation.policy_trial import METRICS
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.saved_policy import PolicyMetadata, PolicyModule, export_policy
+from mtfx.pipelines.__main__ import main
+from mtfx.pipelines.commands import compare as command
+from mtfx.serving.exploration import TrialPlan
 from tests.simulator_worlds import random_world
 from tests.small_rankers import export_small_ranker
 

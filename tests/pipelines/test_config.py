@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.loss_weighting.names import LOSS_WEIGHTING_NAMES
-from pipelines import options
-from pipelines.code_version import code_version, digest_of
-from pipelines.config import RankingPipelineConfig
-from pipelines.errors import UserError
-from pipelines.options import (
+from mtfx.models.loss_weighting.names import LOSS_WEIGHTING_NAMES
+from mtfx.pipelines import options
+from mtfx.pipelines.code_version import code_version, digest_of
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.errors import UserError
+from mtfx.pipelines.options import (
     BACKBONE_NAMES,
     MODEL_SIZES,
     BlessingOptions,
@@ -148,7 +148,7 @@ def test_the_digest_covers_what_decides_the_model_and_nothing_else():
 
 def test_the_configuration_needs_no_tensorflow():
     code = (
-        "import sys, pipelines.config\n"
+        "import sys, mtfx.pipelines.config\n"
         "heavy = {'tensorflow', 'tfx', 'apache_beam', 'tf_keras'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
@@ -156,9 +156,9 @@ def test_the_configuration_needs_no_tensorflow():
 
 
 def test_names_and_fields_agree_with_the_layers_below():
-    from evaluation.eval_config import Thresholds
-    from models.mtl.registry import BACKBONES, backbone_entry
-    from trainers.config import TrainingConfig
+    from mtfx.evaluation.eval_config import Thresholds
+    from mtfx.models.mtl.registry import BACKBONES, backbone_entry
+    from mtfx.trainers.config import TrainingConfig
 
     assert tuple(BACKBONES) == BACKBONE_NAMES
     for name in BACKBONE_NAMES:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.__main__ import main
+from mtfx.pipelines.__main__ import main
 
 LOG = "log_standard_a_to_b_pure.csv"
 

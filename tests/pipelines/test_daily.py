@@ -6,19 +6,19 @@ import types
 
 import pytest
 
-from components.strict_distribution_validator.comparators import DriftThresholds
-from components.strict_distribution_validator.comparison import Comparison
-from datasets.errors import DataError
-from pipelines import daily
-from pipelines.config import RankingPipelineConfig
-from pipelines.daily import days_to_run, run_days
-from pipelines.daily_config import DailyConfig
-from pipelines.daily_state import DailyState
-from pipelines.day_check import CheckedDay
-from pipelines.errors import StageError, UserError
-from pipelines.fusion_config import FusionPipelineConfig
-from pipelines.local_runner import SilentObserver
-from pipelines.options import DataOptions
+from mtfx.components.strict_distribution_validator.comparators import DriftThresholds
+from mtfx.components.strict_distribution_validator.comparison import Comparison
+from mtfx.datasets.errors import DataError
+from mtfx.pipelines import daily
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.daily import days_to_run, run_days
+from mtfx.pipelines.daily_config import DailyConfig
+from mtfx.pipelines.daily_state import DailyState
+from mtfx.pipelines.day_check import CheckedDay
+from mtfx.pipelines.errors import StageError, UserError
+from mtfx.pipelines.fusion_config import FusionPipelineConfig
+from mtfx.pipelines.local_runner import SilentObserver
+from mtfx.pipelines.options import DataOptions
 
 
 @dataclasses.dataclass

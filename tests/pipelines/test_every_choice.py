@@ -13,44 +13,44 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agents.exploration import build_exploration
-from agents.fusion_config import OUTER_STAGES, TRANSFERS
-from agents.fusion_registry import build_agent, fusion_agent_entry
-from agents.search.registry import search_config
-from components.feedback_join.config import FeedbackJoinConfig
-from components.interaction_gen.config import SimulatedInteractionConfig
-from components.policy_evaluator.config import PolicyEvaluatorConfig, default_estimators
-from components.policy_search.search import SEARCH_METHODS, PolicySearchConfig
-from datasets.rewards import build_reward
-from datasets.transition_codec import encode_transitions
-from datasets.transitions import TransitionManifest
-from evaluation.ope.data import OfflineData
-from evaluation.ope.registry import build_estimator
-from evaluation.policy_trial import TrialSettings, judge_trial
-from evaluation.user_totals import ArmLog
-from experiments.fusion_settings import SETTINGS as FUSION_SETTINGS
-from experiments.registry import EXPERIMENTS
-from experiments.run import load_trial_function
-from experiments.setting import parse_value
-from experiments.settings import SETTINGS
-from experiments.xmtf_settings import SETTINGS as XMTF_SETTINGS
-from models.action_policy import ActionSample
-from models.fusion.cells_config import CELL_FAMILIES
-from models.fusion.config import FormulaFreeConfig, FusionConfig
-from models.fusion.registry import build_fusion
-from models.loss_weighting.registry import build_loss_weighting
-from models.mtl.registry import build_backbone
-from pipelines import local_runner
-from pipelines.__main__ import cli, main
-from pipelines.commands.experiment_kinds import Flags, kind_of
-from pipelines.config import RankingPipelineConfig
-from pipelines.errors import StageError
-from pipelines.fusion_config import AGENTS, ESTIMATORS, SEARCHES, FusionPipelineConfig
-from pipelines.fusion_settings import CONFIGS, settings_help
-from pipelines.infra_validation import InfraValidation
+from mtfx.agents.exploration import build_exploration
+from mtfx.agents.fusion_config import OUTER_STAGES, TRANSFERS
+from mtfx.agents.fusion_registry import build_agent, fusion_agent_entry
+from mtfx.agents.search.registry import search_config
+from mtfx.components.feedback_join.config import FeedbackJoinConfig
+from mtfx.components.interaction_gen.config import SimulatedInteractionConfig
+from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig, default_estimators
+from mtfx.components.policy_search.search import SEARCH_METHODS, PolicySearchConfig
+from mtfx.datasets.rewards import build_reward
+from mtfx.datasets.transition_codec import encode_transitions
+from mtfx.datasets.transitions import TransitionManifest
+from mtfx.evaluation.ope.data import OfflineData
+from mtfx.evaluation.ope.registry import build_estimator
+from mtfx.evaluation.policy_trial import TrialSettings, judge_trial
+from mtfx.evaluation.user_totals import ArmLog
+from mtfx.experiments.fusion_settings import SETTINGS as FUSION_SETTINGS
+from mtfx.experiments.registry import EXPERIMENTS
+from mtfx.experiments.run import load_trial_function
+from mtfx.experiments.setting import parse_value
+from mtfx.experiments.settings import SETTINGS
+from mtfx.experiments.xmtf_settings import SETTINGS as XMTF_SETTINGS
+from mtfx.models.action_policy import ActionSample
+from mtfx.models.fusion.cells_config import CELL_FAMILIES
+from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.loss_weighting.registry import build_loss_weighting
+from mtfx.models.mtl.registry import build_backbone
+from mtfx.pipelines import local_runner
+from mtfx.pipelines.__main__ import cli, main
+from mtfx.pipelines.commands.experiment_kinds import Flags, kind_of
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.errors import StageError
+from mtfx.pipelines.fusion_config import AGENTS, ESTIMATORS, SEARCHES, FusionPipelineConfig
+from mtfx.pipelines.fusion_settings import CONFIGS, settings_help
+from mtfx.pipelines.infra_validation import InfraValidation
+from mtfx.trainers.fusion_config import FusionTrainerConfig
+from mtfx.trainers.world_config import WorldConfig
 from tests.transition_batches import SPEC, random_batch
-from trainers.fusion_config import FusionTrainerConfig
-from trainers.world_config import WorldConfig
 
 
 def choices() -> list:
@@ -168,7 +168,9 @@ def simulator(arguments, run_dir, pipelines, **_):
 
 def ranking(arguments, monkeypatch, tmp_path, **_):
     found = []
-    monkeypatch.setattr("pipelines.commands.ranking.run", lambda config, _: found.append(config))
+    monkeypatch.setattr(
+        "mtfx.pipelines.commands.ranking.run", lambda config, _: found.append(config)
+    )
     data = tmp_path / "video"
     data.mkdir()
     (data / "log_standard_1.csv").touch()
@@ -179,8 +181,8 @@ def ranking(arguments, monkeypatch, tmp_path, **_):
 
 
 def daily(arguments, run_dir, pipelines, **_):
-    from pipelines.commands import daily as command
-    from pipelines.fusion import run_fusion
+    from mtfx.pipelines.commands import daily as command
+    from mtfx.pipelines.fusion import run_fusion
 
     needed = ["--dataset", "synthetic-video", "--data-dir", "video", "--span", "1"]
     small = ["--set", "hidden_units=(8,8)", "--tasks", "click,like"]
@@ -201,7 +203,7 @@ def compile_(arguments, monkeypatch, tmp_path, **_):
         built.append(pipeline)
         raise StageError("none", "as far as this test goes")
 
-    monkeypatch.setattr("pipelines.kubeflow_runner.compile_pipeline", compile_pipeline)
+    monkeypatch.setattr("mtfx.pipelines.kubeflow_runner.compile_pipeline", compile_pipeline)
     kind = "ranking" if {"--backbone", "--model-size", "--strategy"} & set(arguments) else "fusion"
     given = [*arguments, *([] if "--pipeline" in arguments else ["--pipeline", kind])]
     given += [] if "--runner" in arguments else ["--runner", "kubeflow"]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.data import PreparedData
-from experiments.registry import EXPERIMENTS
-from experiments.settings import SETTINGS
-from pipelines.__main__ import main
+from mtfx.experiments.data import PreparedData
+from mtfx.experiments.registry import EXPERIMENTS
+from mtfx.experiments.settings import SETTINGS
+from mtfx.pipelines.__main__ import main
 
 STUBS = Path(__file__).resolve().parents[1] / "experiments"
 
@@ -36,14 +36,14 @@ def experiment(monkeypatch, shop, tmp_path):
         splits = {"train": "a", "eval": "b", "test": "c"}
         return PreparedData(data.dataset, names, "graph", splits, fingerprint="0123456789abcdef")
 
-    module = types.ModuleType("pipelines.prepared_data")
+    module = types.ModuleType("mtfx.pipelines.prepared_data")
     module.prepare_data = prepare_data
-    monkeypatch.setitem(sys.modules, "pipelines.prepared_data", module)
+    monkeypatch.setitem(sys.modules, "mtfx.pipelines.prepared_data", module)
 
     def run(*arguments, function="learn"):
         stub = importlib.import_module("stub_trials")
         monkeypatch.setattr(
-            "experiments.run.load_trial_function", lambda _: getattr(stub, function)
+            "mtfx.experiments.run.load_trial_function", lambda _: getattr(stub, function)
         )
         base = ["experiment", *arguments, "--dataset", "retailrocket", "--data-dir", str(shop)]
         return main([*base, "--output-dir", str(tmp_path / "run")])
@@ -116,7 +116,7 @@ def test_a_regression_task_is_refused(tmp_path, capfd):
 
 def test_help_lists_experiments_and_settings_without_tensorflow():
     code = (
-        "import sys; from pipelines.__main__ import main; main(['experiment', '--help']); "
+        "import sys; from mtfx.pipelines.__main__ import main; main(['experiment', '--help']); "
         "print('HEAVY', [m for m in ('tensorflow', 'tfx', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from experiments.registry import EXPERIMENTS
-from experiments.xmtf_settings import SMALL
-from pipelines.__main__ import main
-from pipelines.commands.experiment_kinds import Flags, kind_of
+from mtfx.experiments.registry import EXPERIMENTS
+from mtfx.experiments.xmtf_settings import SMALL
+from mtfx.pipelines.__main__ import main
+from mtfx.pipelines.commands.experiment_kinds import Flags, kind_of
 
 DEFAULTS = {"seeds": None, "first_seed": 0, "scale": "paper", "settings": (), "batch_size": None}
 

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.latest_blessed_ranking import LatestBlessedRankingStrategy
-from datasets.registry import load_dataset
-from datasets.synthetic.config import SyntheticConfig
-from datasets.synthetic.synthesis import synthesize
-from pipelines.config import RankingPipelineConfig
-from pipelines.errors import StageError
-from pipelines.fusion import run_fusion
-from pipelines.fusion_config import FusionPipelineConfig
-from pipelines.local_runner import SilentObserver
-from pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
-from pipelines.ranking import run_ranking
-from serving.warmup import num_candidates, read_warmup
+from mtfx.components.latest_blessed_ranking import LatestBlessedRankingStrategy
+from mtfx.datasets.registry import load_dataset
+from mtfx.datasets.synthetic.config import SyntheticConfig
+from mtfx.datasets.synthetic.synthesis import synthesize
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.errors import StageError
+from mtfx.pipelines.fusion import run_fusion
+from mtfx.pipelines.fusion_config import FusionPipelineConfig
+from mtfx.pipelines.local_runner import SilentObserver
+from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from mtfx.pipelines.ranking import run_ranking
+from mtfx.serving.warmup import num_candidates, read_warmup
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 TASKS = ("click", "long_view", "like")

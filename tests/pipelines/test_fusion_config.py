@@ -5,25 +5,25 @@ import json
 
 import pytest
 
-from agents.fusion_config import XmtfConfig
-from agents.fusion_registry import FUSION_AGENTS
-from components.policy_search.search import SEARCH_METHODS
-from datasets.rewards import RewardConfig
-from evaluation.ope.registry import ESTIMATORS as REGISTERED_ESTIMATORS
-from evaluation.ope.registry import build_estimator
-from models.fusion.config import FormulaFreeConfig, FusionConfig
-from pipelines.__main__ import main
-from pipelines.commands.fusion import fusion_command
-from pipelines.errors import UserError
-from pipelines.fusion_config import (
+from mtfx.agents.fusion_config import XmtfConfig
+from mtfx.agents.fusion_registry import FUSION_AGENTS
+from mtfx.components.policy_search.search import SEARCH_METHODS
+from mtfx.datasets.rewards import RewardConfig
+from mtfx.evaluation.ope.registry import ESTIMATORS as REGISTERED_ESTIMATORS
+from mtfx.evaluation.ope.registry import build_estimator
+from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig
+from mtfx.pipelines.__main__ import main
+from mtfx.pipelines.commands.fusion import fusion_command
+from mtfx.pipelines.errors import UserError
+from mtfx.pipelines.fusion_config import (
     AGENTS,
     ESTIMATORS,
     NEED_DENSITIES,
     SEARCHES,
     FusionPipelineConfig,
 )
-from pipelines.fusion_settings import CONFIGS, agent_config, settings_help
-from pipelines.infra_validation import InfraValidation
+from mtfx.pipelines.fusion_settings import CONFIGS, agent_config, settings_help
+from mtfx.pipelines.infra_validation import InfraValidation
 
 
 def test_the_flags_name_what_the_registries_have():
@@ -139,7 +139,7 @@ def stages(tmp_path):
     (tmp_path / "report").mkdir()
     summary = '{"config": {"data": {"dataset": "synthetic-video", "data_dir": "video"}}}'
     (tmp_path / "report" / "summary.json").write_text(summary)
-    from pipelines.fusion import create_pipeline
+    from mtfx.pipelines.fusion import create_pipeline
 
     def build(**values):
         pipeline = create_pipeline(FusionPipelineConfig(run_dir=str(tmp_path), **values))
@@ -157,7 +157,7 @@ def test_the_penalty_and_the_drop_reach_the_evaluator(stages):
 
 
 def judged(stages):
-    from components.policy_evaluator.config import PolicyEvaluatorConfig
+    from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig
 
     return PolicyEvaluatorConfig.from_json(stages["PolicyEvaluator"]["config"])
 

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.errors import DataError
-from datasets.synthetic.config import SyntheticConfig
-from datasets.synthetic.synthesis import synthesize
-from datasets.transitions import TransitionManifest
-from models.fusion.saved_policy import SavedPolicy
-from pipelines.__main__ import main
-from pipelines.config import RankingPipelineConfig
-from pipelines.fusion import run_fusion
-from pipelines.fusion_config import FusionPipelineConfig
-from pipelines.local_runner import SilentObserver
-from pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
-from pipelines.ranking import run_ranking
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.synthetic.config import SyntheticConfig
+from mtfx.datasets.synthetic.synthesis import synthesize
+from mtfx.datasets.transitions import TransitionManifest
+from mtfx.models.fusion.saved_policy import SavedPolicy
+from mtfx.pipelines.__main__ import main
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.fusion import run_fusion
+from mtfx.pipelines.fusion_config import FusionPipelineConfig
+from mtfx.pipelines.local_runner import SilentObserver
+from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from mtfx.pipelines.ranking import run_ranking
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 TASKS = ("click", "long_view", "like")

@@ -19,10 +19,10 @@ from tfx.proto.pusher_pb2 import PushDestination
 from tfx.types import channel_utils, standard_artifacts
 from tfx.utils import proto_utils
 
-from pipelines.errors import UserError
-from pipelines.fusion_config import FusionPipelineConfig
-from pipelines.infra_validation import DEFAULT_TAG, InfraValidation
-from serving.stand_in_server import StandInServer
+from mtfx.pipelines.errors import UserError
+from mtfx.pipelines.fusion_config import FusionPipelineConfig
+from mtfx.pipelines.infra_validation import DEFAULT_TAG, InfraValidation
+from mtfx.serving.stand_in_server import StandInServer
 
 
 class StandInRunner(BaseModelServerRunner):

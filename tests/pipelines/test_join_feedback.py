@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pipelines.__main__ import main
-from serving.interaction_log import InteractionLogger, RequestContext
-from serving.messages import Ranking
+from mtfx.pipelines.__main__ import main
+from mtfx.serving.interaction_log import InteractionLogger, RequestContext
+from mtfx.serving.messages import Ranking
 
 
 def test_logs_are_joined_and_counted(tmp_path, capfd):

@@ -7,16 +7,16 @@ import pytest
 import tensorflow as tf
 import yaml
 
-from datasets.errors import DataError
-from datasets.synthetic.config import SyntheticConfig
-from datasets.synthetic.synthesis import synthesize
-from pipelines.config import RankingPipelineConfig
-from pipelines.fusion_config import FusionPipelineConfig
-from pipelines.kubeflow_config import KubeflowConfig
-from pipelines.kubeflow_fusion import create_fusion_pipeline
-from pipelines.kubeflow_ranking import create_ranking_pipeline
-from pipelines.kubeflow_runner import compile_pipeline
-from pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.synthetic.config import SyntheticConfig
+from mtfx.datasets.synthetic.synthesis import synthesize
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.fusion_config import FusionPipelineConfig
+from mtfx.pipelines.kubeflow_config import KubeflowConfig
+from mtfx.pipelines.kubeflow_fusion import create_fusion_pipeline
+from mtfx.pipelines.kubeflow_ranking import create_ranking_pipeline
+from mtfx.pipelines.kubeflow_runner import compile_pipeline
+from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
 from tests.kubeflow_backend import Backend
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

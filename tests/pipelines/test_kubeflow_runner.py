@@ -9,17 +9,17 @@ from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types import standard_artifacts
 
-from pipelines import fusion_stages, ranking
-from pipelines.__main__ import main
-from pipelines.config import RankingPipelineConfig
-from pipelines.errors import UserError
-from pipelines.fusion_config import FusionPipelineConfig
-from pipelines.infra_validation import InfraValidation
-from pipelines.kubeflow_config import KubeflowConfig
-from pipelines.kubeflow_fusion import create_fusion_pipeline
-from pipelines.kubeflow_ranking import create_ranking_pipeline
-from pipelines.kubeflow_runner import check_spec, compile_pipeline
-from pipelines.options import DataOptions, ModelOptions
+from mtfx.pipelines import fusion_stages, ranking
+from mtfx.pipelines.__main__ import main
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.errors import UserError
+from mtfx.pipelines.fusion_config import FusionPipelineConfig
+from mtfx.pipelines.infra_validation import InfraValidation
+from mtfx.pipelines.kubeflow_config import KubeflowConfig
+from mtfx.pipelines.kubeflow_fusion import create_fusion_pipeline
+from mtfx.pipelines.kubeflow_ranking import create_ranking_pipeline
+from mtfx.pipelines.kubeflow_runner import check_spec, compile_pipeline
+from mtfx.pipelines.options import DataOptions, ModelOptions
 
 CLUSTER = KubeflowConfig(
     image="registry.example.com/mtfx:1",
@@ -106,7 +106,7 @@ def test_only_what_trains_has_gpus_and_every_stage_has_its_limits(ranking_file, 
             assert container["image"].endswith(":gpu" if name in trainers else ":1")
             assert container["resources"]["cpuLimit"] == 4
             assert container["resources"]["memoryLimit"] == 16
-            assert container["command"] == ["python", "-m", "components.cluster.entry_point"]
+            assert container["command"] == ["python", "-m", "mtfx.components.cluster.entry_point"]
             # Drivers are hooks that only Vertex calls.
             assert "lifecycle" not in container
         for name in trainers:

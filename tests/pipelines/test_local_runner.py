@@ -20,11 +20,11 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types.channel import Channel
 from tfx.types.standard_artifacts import Examples
 
-from datasets.errors import DataError
-from pipelines import local_runner
-from pipelines.errors import StageError, UserError
-from pipelines.local_pipeline import local_pipeline
-from pipelines.local_runner import PROGRESS_LOGGER, SilentObserver
+from mtfx.datasets.errors import DataError
+from mtfx.pipelines import local_runner
+from mtfx.pipelines.errors import StageError, UserError
+from mtfx.pipelines.local_pipeline import local_pipeline
+from mtfx.pipelines.local_runner import PROGRESS_LOGGER, SilentObserver
 
 
 @component
@@ -162,7 +162,7 @@ def test_a_killed_run_blocks_nobody_and_its_leftovers_are_removed(tmp_path):
         from pathlib import Path
         sys.path.insert(0, ".")
         import tests.pipelines.test_local_runner as module
-        from pipelines.local_runner import SilentObserver, run
+        from mtfx.pipelines.local_runner import SilentObserver, run
 
         class Sleeper(SilentObserver):
             def progressed(self, stage, rows):

@@ -5,14 +5,14 @@ import json
 
 import pytest
 
-from datasets.spec import Task
-from experiments.settings import SETTINGS
-from pipelines.config import RankingPipelineConfig
-from pipelines.errors import UserError
-from pipelines.method_options import RMTL_SETTINGS, MethodOptions
-from pipelines.options import DataOptions
-from trainers.ranking import RankingTrainerConfig
-from trainers.rmtl import RmtlTrainingConfig
+from mtfx.datasets.spec import Task
+from mtfx.experiments.settings import SETTINGS
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.errors import UserError
+from mtfx.pipelines.method_options import RMTL_SETTINGS, MethodOptions
+from mtfx.pipelines.options import DataOptions
+from mtfx.trainers.ranking import RankingTrainerConfig
+from mtfx.trainers.rmtl import RmtlTrainingConfig
 
 
 @pytest.mark.parametrize(

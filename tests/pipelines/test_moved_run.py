@@ -7,7 +7,7 @@ from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
-from pipelines.moved_run import follow
+from mtfx.pipelines.moved_run import follow
 
 
 class Run:

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.synthetic import SyntheticConfig, synthesize
-from pipelines.config import RankingPipelineConfig
-from pipelines.errors import StageError
-from pipelines.local_runner import SilentObserver
-from pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
-from pipelines.ranking import run_ranking
+from mtfx.datasets.synthetic import SyntheticConfig, synthesize
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.errors import StageError
+from mtfx.pipelines.local_runner import SilentObserver
+from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from mtfx.pipelines.ranking import run_ranking
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +80,7 @@ def trained(config):
     job = Path(config.output_dir, "checkpoints", "job.json")
     environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
     other = subprocess.Popen(
-        [sys.executable, "-m", "trainers.worker", "--job", str(job)],
+        [sys.executable, "-m", "mtfx.trainers.worker", "--job", str(job)],
         env={**environment, "TF_CONFIG": tf_config(addresses, 1)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -145,5 +145,5 @@ def test_nothing_of_the_other_worker_is_left(config, trained):
 def test_only_the_chief_runs_the_pipeline(config, monkeypatch, trained):
     monkeypatch.setenv("TF_CONFIG", tf_config(["localhost:1", "localhost:2"], 1))
     again = dataclasses.replace(config, seed=6)
-    with pytest.raises(StageError, match=r"here run: python -m trainers\.worker --job"):
+    with pytest.raises(StageError, match=r"here run: python -m mtfx\.trainers\.worker --job"):
         run_ranking(again, SilentObserver())

@@ -8,19 +8,19 @@ import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.ranker_exporter.warmup_requests import merged_request
-from models.fusion.config import FusionConfig
-from models.fusion.registry import build_fusion
-from models.fusion.transformed_ranker import TransformedRanker
-from models.transformed_features import FeatureColumns
-from pipelines import local_runner
-from pipelines.config import RankingPipelineConfig
-from pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
-from pipelines.ranking import run_ranking
+from mtfx.components.ranker_exporter.warmup_requests import merged_request
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.transformed_ranker import TransformedRanker
+from mtfx.models.transformed_features import FeatureColumns
+from mtfx.pipelines import local_runner
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from mtfx.pipelines.ranking import run_ranking
+from mtfx.trainers.input_pipeline import load_sessions
+from mtfx.trainers.model_inputs import model_inputs
+from mtfx.trainers.raw_impressions import FeatureTransform, raw_features, read_raw_impressions
 from tests.tagged_log import SPEC, write_log
-from trainers.input_pipeline import load_sessions
-from trainers.model_inputs import model_inputs
-from trainers.raw_impressions import FeatureTransform, raw_features, read_raw_impressions
 
 pytestmark = pytest.mark.timeout(900)
 

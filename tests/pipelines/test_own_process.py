@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from pipelines.errors import StageError, UserError
-from pipelines.local_runner import SilentObserver
-from pipelines.own_process import run_in_own_process
+from mtfx.pipelines.errors import StageError, UserError
+from mtfx.pipelines.local_runner import SilentObserver
+from mtfx.pipelines.own_process import run_in_own_process
 
 
 class Heard(SilentObserver):
@@ -26,10 +26,10 @@ class Heard(SilentObserver):
 JOBS = """
 import os, signal, threading
 
-from pipelines.errors import StageError, UserError
+from mtfx.pipelines.errors import StageError, UserError
 
 def tell(observer, told):
-    from pipelines.local_runner import StageResult
+    from mtfx.pipelines.local_runner import StageResult
 
     told(3, "training")
     observer.run_started(("Trainer",))

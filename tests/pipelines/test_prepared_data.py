@@ -7,12 +7,12 @@ import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from datasets.synthetic import SyntheticConfig, synthesize
-from experiments.data import PreparedData
-from pipelines.beam_args import local_beam_args
-from pipelines.local_runner import SilentObserver
-from pipelines.options import DataOptions
-from pipelines.prepared_data import prepare_data
+from mtfx.datasets.synthetic import SyntheticConfig, synthesize
+from mtfx.experiments.data import PreparedData
+from mtfx.pipelines.beam_args import local_beam_args
+from mtfx.pipelines.local_runner import SilentObserver
+from mtfx.pipelines.options import DataOptions
+from mtfx.pipelines.prepared_data import prepare_data
 
 pytestmark = pytest.mark.slow
 

@@ -16,15 +16,15 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import log_loss, roc_auc_score
 
-from components.session_example_gen.summary import IngestionSummary
-from datasets.synthetic import SyntheticConfig, synthesize
-from models.fusion.config import FusionConfig
-from models.fusion.registry import build_fusion
-from models.fusion.transformed_ranker import TransformedRanker
-from pipelines import local_runner
-from pipelines.config import RankingPipelineConfig
-from pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
-from pipelines.ranking import create_pipeline, run_ranking
+from mtfx.components.session_example_gen.summary import IngestionSummary
+from mtfx.datasets.synthetic import SyntheticConfig, synthesize
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.transformed_ranker import TransformedRanker
+from mtfx.pipelines import local_runner
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from mtfx.pipelines.ranking import create_pipeline, run_ranking
 
 # The run that all of them look at takes three minutes on a busy machine.
 pytestmark = pytest.mark.timeout(900)
@@ -137,8 +137,8 @@ ONLY_TENSORFLOW = """
 import importlib.abc, json, sys
 
 class Refuse(importlib.abc.MetaPathFinder):
-    names = {"components", "datasets", "evaluation", "models", "pipelines", "trainers", "tfx",
-             "tensorflow_transform", "tensorflow_recommenders", "tfx_bsl", "apache_beam"}
+    names = {"mtfx", "tfx", "tensorflow_transform", "tensorflow_recommenders", "tfx_bsl",
+             "apache_beam"}
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in self.names:
             raise ImportError("only TensorFlow may be loaded here, not " + name)
@@ -317,7 +317,7 @@ def test_a_task_without_positives_is_not_blessed_and_says_so(run):
 
 @pytest.mark.slow
 def test_a_killed_run_continues(config, tmp_path):
-    command = [sys.executable, "-m", "pipelines", "ranking"]
+    command = [sys.executable, "-m", "mtfx.pipelines", "ranking"]
     command += ["--dataset", "synthetic-video", "--data-dir", config.data.data_dir]
     command += ["--output-dir", str(tmp_path / "run"), "--model-size", "small"]
     command += ["--epochs", "40", "--patience", "40", "--batch-size", "128", "--min-auc", "0"]

@@ -5,14 +5,14 @@ import shutil
 import polars as pl
 import pytest
 
-from components.strict_distribution_validator.comparators import DriftThresholds
-from datasets.deliveries import deliver_by_day
-from datasets.registry import load_dataset
-from pipelines.beam_args import local_beam_args
-from pipelines.day_check import check_day, create_check
-from pipelines.errors import StageError
-from pipelines.local_runner import SilentObserver
-from pipelines.options import DataOptions
+from mtfx.components.strict_distribution_validator.comparators import DriftThresholds
+from mtfx.datasets.deliveries import deliver_by_day
+from mtfx.datasets.registry import load_dataset
+from mtfx.pipelines.beam_args import local_beam_args
+from mtfx.pipelines.day_check import check_day, create_check
+from mtfx.pipelines.errors import StageError
+from mtfx.pipelines.local_runner import SilentObserver
+from mtfx.pipelines.options import DataOptions
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 

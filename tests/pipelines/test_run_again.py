@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from components.session_example_gen.component import SessionExampleGen
-from components.session_example_gen.config import SessionExampleGenConfig
-from pipelines import local_runner
-from pipelines.beam_args import local_beam_args
-from pipelines.local_pipeline import local_pipeline
+from mtfx.components.session_example_gen.component import SessionExampleGen
+from mtfx.components.session_example_gen.config import SessionExampleGenConfig
+from mtfx.pipelines import local_runner
+from mtfx.pipelines.beam_args import local_beam_args
+from mtfx.pipelines.local_pipeline import local_pipeline
 
 ROWS = 40
 

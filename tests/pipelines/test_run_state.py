@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import local_runner
-from pipelines.errors import UserError
-from pipelines.local_runner import SilentObserver
-from serving.loaded_versions import LoadedVersions
+from mtfx.pipelines import local_runner
+from mtfx.pipelines.errors import UserError
+from mtfx.pipelines.local_runner import SilentObserver
+from mtfx.serving.loaded_versions import LoadedVersions
 from tests.pipelines.test_local_runner import make_pipeline
 
 _LOCK = """

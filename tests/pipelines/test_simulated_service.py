@@ -5,11 +5,11 @@ import polars as pl
 import pytest
 import tensorflow as tf
 
-from datasets.registry import load_dataset
-from environments.simulator.dynamics import Simulator
-from pipelines.simulated_service import SimulatedService
-from serving.exploration import ExplorationPlan
-from serving.messages import Ranking
+from mtfx.datasets.registry import load_dataset
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.pipelines.simulated_service import SimulatedService
+from mtfx.serving.exploration import ExplorationPlan
+from mtfx.serving.messages import Ranking
 from tests.simulator_worlds import random_world
 
 START_MS = 1_700_000_000_000

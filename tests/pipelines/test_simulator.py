@@ -4,11 +4,11 @@ from typing import get_args
 
 import pytest
 
-from pipelines.__main__ import main
-from pipelines.commands.simulator import PREDICTIONS
-from pipelines.fusion_config import RESPONSES, FusionPipelineConfig
-from pipelines.simulator import create_simulator_pipeline
-from trainers.world_config import PredictionKind, WorldConfig
+from mtfx.pipelines.__main__ import main
+from mtfx.pipelines.commands.simulator import PREDICTIONS
+from mtfx.pipelines.fusion_config import RESPONSES, FusionPipelineConfig
+from mtfx.pipelines.simulator import create_simulator_pipeline
+from mtfx.trainers.world_config import PredictionKind, WorldConfig
 
 
 def test_the_flags_name_what_world_building_knows():
@@ -34,7 +34,7 @@ def test_it_is_the_first_two_stages_under_the_fusion_pipelines_name(tmp_path):
     (tmp_path / "report").mkdir()
     summary = '{"config": {"data": {"dataset": "synthetic-video", "data_dir": "video"}}}'
     (tmp_path / "report" / "summary.json").write_text(summary)
-    from pipelines.fusion import create_pipeline
+    from mtfx.pipelines.fusion import create_pipeline
 
     config = FusionPipelineConfig(run_dir=str(tmp_path))
     alone, whole = create_simulator_pipeline(config), create_pipeline(config)

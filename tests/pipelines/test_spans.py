@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from pipelines.spans import (
+from mtfx.pipelines.spans import (
     at_span,
     available_spans,
     day_of_span,

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.fusion.config import FusionConfig
-from models.fusion.ranker import Ranker, export_ranker
-from models.fusion.registry import build_fusion
-from serving.stand_in_server import StandInServer
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.ranker import Ranker, export_ranker
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.serving.stand_in_server import StandInServer
 from tests.hashed_ranking import NAMES, save_ranking
 
 STATE_DIM = 4

@@ -9,15 +9,15 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 
-from models.fusion.config import FusionConfig
-from models.fusion.ranker import export_ranker
-from models.fusion.registry import build_fusion
-from models.fusion.transformed_ranker import TransformedRanker
-from serving.client import GrpcRankerClient, RestRankerClient, ServedModel
-from serving.exploration import request_seed
-from serving.messages import Exploration, RankingError
-from serving.stand_in_server import StandInServer
-from serving.warmup import write_warmup
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.ranker import export_ranker
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.transformed_ranker import TransformedRanker
+from mtfx.serving.client import GrpcRankerClient, RestRankerClient, ServedModel
+from mtfx.serving.exploration import request_seed
+from mtfx.serving.messages import Exploration, RankingError
+from mtfx.serving.stand_in_server import StandInServer
+from mtfx.serving.warmup import write_warmup
 from tests import tiny_ranking
 from tests.tiny_ranking import (
     STATE,
@@ -290,7 +290,7 @@ def test_a_model_that_is_no_ranker_is_named(tmp_path, request_parts):
         def serve(self, state, examples):
             return {"answer": tf.reduce_sum(state) + tf.cast(tf.size(examples), tf.float32)}
 
-    from serving.stand_in_server import StandInServer
+    from mtfx.serving.stand_in_server import StandInServer
 
     other = Other()
     tf.saved_model.save(other, str(tmp_path / "1"), signatures={"serving_default": other.serve})

@@ -16,13 +16,13 @@ import requests
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from models.fusion.config import FusionConfig
-from models.fusion.ranker import Ranker, export_ranker
-from models.fusion.registry import build_fusion
-from serving.client import GrpcRankerClient, RestRankerClient, ServedModel
-from serving.loaded_versions import LoadedVersions
-from serving.messages import RankingError
-from serving.stand_in_server import StandInServer
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.ranker import Ranker, export_ranker
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.serving.client import GrpcRankerClient, RestRankerClient, ServedModel
+from mtfx.serving.loaded_versions import LoadedVersions
+from mtfx.serving.messages import RankingError
+from mtfx.serving.stand_in_server import StandInServer
 from tests.parsed_ranking import ITEMS, NAMES, example, save_parsed_ranking
 
 STATE = np.asarray([0.3, -0.2, 0.0, 1.0], np.float32)

@@ -8,10 +8,16 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.client import GrpcRankerClient
-from serving.exploration import ExplorationPlan, TrialPlan, request_seed
-from serving.interaction_log import FEEDBACK, REQUESTS, InteractionLogger, RequestContext, read_log
-from serving.messages import Ranking, shown_example
+from mtfx.serving.client import GrpcRankerClient
+from mtfx.serving.exploration import ExplorationPlan, TrialPlan, request_seed
+from mtfx.serving.interaction_log import (
+    FEEDBACK,
+    REQUESTS,
+    InteractionLogger,
+    RequestContext,
+    read_log,
+)
+from mtfx.serving.messages import Ranking, shown_example
 
 
 def ranking(candidates=3):

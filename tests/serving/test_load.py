@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
-from serving.load import LoadConfig, run_load
-from serving.load_test import main
-from serving.messages import RankingError
-from serving.warmup import FILE, num_candidates, read_warmup, write_warmup
+from mtfx.serving.load import LoadConfig, run_load
+from mtfx.serving.load_test import main
+from mtfx.serving.messages import RankingError
+from mtfx.serving.warmup import FILE, num_candidates, read_warmup, write_warmup
 
 
 def test_latencies_count_from_when_a_request_was_due():
@@ -95,9 +95,10 @@ def test_the_command_reports_percentiles(own_server, request_parts):
 @pytest.mark.slow
 def test_serving_needs_none_of_our_other_packages(checkout):
     code = (
-        "import sys, serving.client, serving.stand_in_server, serving.load_test\n"
+        "import sys, mtfx.serving.client, mtfx.serving.stand_in_server, mtfx.serving.load_test\n"
         "ours = {'agents','components','datasets','environments','evaluation','experiments',"
-        "'models','pipelines','trainers'} & {name.split('.')[0] for name in sys.modules}\n"
+        "'models','pipelines','trainers'}\n"
+        "ours &= {name.split('.')[1] for name in sys.modules if name.startswith('mtfx.')}\n"
         "assert not ours, ours"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=checkout)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.plausible_time import EARLIEST_MS, LATEST_MS, main_span, time_fault, time_faults
+from mtfx.serving.plausible_time import EARLIEST_MS, LATEST_MS, main_span, time_fault, time_faults
 
 _PER_MS = {"s": 1e-3, "ms": 1, "us": 1e3, "ns": 1e6}
 DAY = 86_400_000

@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.signature_calls import call
+from mtfx.serving.signature_calls import call
 
 SPECS = {
     "floats": tf.TensorSpec([None], tf.float32),

@@ -11,7 +11,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.stand_in_server import StandInServer
+from mtfx.serving.stand_in_server import StandInServer
 
 BODY = json.dumps({"inputs": {"state": [1.0, 2.0]}}).encode()
 PATH = "/v1/models/ranker:predict"

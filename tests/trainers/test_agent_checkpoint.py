@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agents.carried_state import OTHER_LEARNERS
-from agents.fusion_registry import FUSION_AGENTS, build_agent
-from agents.offline_training import train_offline
-from datasets.errors import DataError
-from models.fusion.cells_config import CellsConfig
+from mtfx.agents.carried_state import OTHER_LEARNERS
+from mtfx.agents.fusion_registry import FUSION_AGENTS, build_agent
+from mtfx.agents.offline_training import train_offline
+from mtfx.datasets.errors import DataError
+from mtfx.models.fusion.cells_config import CellsConfig
+from mtfx.trainers.agent_checkpoint import restore_agent, save_agent
 from tests.agents.numpy_networks import draw
-from trainers.agent_checkpoint import restore_agent, save_agent
 
 STATES, ACTIONS, CANDIDATES, ROWS = 4, 2, 5, 40
 #: Every kind of agent whose checkpoint has variables of its own.

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.spec import Task
-from models.config import ModelConfig
-from models.features import InputFeature, StateConfig
-from models.mtl.config import BackboneConfig
-from models.ranking_model import RankingModel
-from trainers.config import TrainingConfig
-from trainers.training import train
+from mtfx.datasets.spec import Task
+from mtfx.models.config import ModelConfig
+from mtfx.models.features import InputFeature, StateConfig
+from mtfx.models.mtl.config import BackboneConfig
+from mtfx.models.ranking_model import RankingModel
+from mtfx.trainers.config import TrainingConfig
+from mtfx.trainers.training import train
 
 INPUTS = (InputFeature("item", "categorical", 20),)
 TASKS = (Task("click"), Task("watch", kind="regression", unit=10.0))

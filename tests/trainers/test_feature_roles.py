@@ -5,9 +5,9 @@ import dataclasses
 import polars as pl
 import pytest
 
-from datasets.spec import Feature
+from mtfx.datasets.spec import Feature
+from mtfx.trainers.feature_roles import feature_roles, item_catalogue, user_requests
 from tests.planted_log import ITEMS, SPEC, split_sessions
-from trainers.feature_roles import feature_roles, item_catalogue, user_requests
 
 
 @pytest.fixture(scope="module")

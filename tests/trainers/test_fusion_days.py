@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agents.fusion_config import XmtfConfig
-from datasets.transition_codec import encode_transitions
-from datasets.transitions import TransitionManifest
-from models.fusion.cells_config import CellsConfig
-from models.fusion.config import FormulaFreeConfig
-from models.fusion.registry import build_fusion
-from models.fusion.saved_policy import SavedPolicy
+from mtfx.agents.fusion_config import XmtfConfig
+from mtfx.datasets.transition_codec import encode_transitions
+from mtfx.datasets.transitions import TransitionManifest
+from mtfx.models.fusion.cells_config import CellsConfig
+from mtfx.models.fusion.config import FormulaFreeConfig
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.saved_policy import SavedPolicy
+from mtfx.trainers.fusion import HISTORY_FILE, run_fn
+from mtfx.trainers.fusion_config import FusionTrainerConfig
 from tests.transition_batches import SPEC, random_batch
-from trainers.fusion import HISTORY_FILE, run_fn
-from trainers.fusion_config import FusionTrainerConfig
 
 CELLS = CellsConfig(hidden_units=(5,))
 FREE = FormulaFreeConfig(CELLS.low, CELLS.high)

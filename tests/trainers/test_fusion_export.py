@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agents.fusion_config import Td3Config, XmtfConfig
-from agents.fusion_registry import build_agent
-from datasets.errors import DataError
-from datasets.transitions import TransitionManifest
-from models.fusion.cells_config import CellsConfig
-from models.fusion.config import FormulaFreeConfig, FusionConfig
-from models.fusion.registry import build_fusion
-from models.fusion.saved_policy import PolicyMetadata, SavedPolicy, export_policy
+from mtfx.agents.fusion_config import Td3Config, XmtfConfig
+from mtfx.agents.fusion_registry import build_agent
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.transitions import TransitionManifest
+from mtfx.models.fusion.cells_config import CellsConfig
+from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.saved_policy import PolicyMetadata, SavedPolicy, export_policy
+from mtfx.trainers.fusion import run_fn
+from mtfx.trainers.fusion_config import FusionTrainerConfig
+from mtfx.trainers.fusion_export import exported_fusion, order_agreement, policy_module
 from tests.transition_batches import SPEC
-from trainers.fusion import run_fn
-from trainers.fusion_config import FusionTrainerConfig
-from trainers.fusion_export import exported_fusion, order_agreement, policy_module
 
 STATES, CANDIDATES, TASKS, ROWS = 3, 6, 2, 9
 CELLS = CellsConfig(hidden_units=(5,))

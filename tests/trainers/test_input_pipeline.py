@@ -14,10 +14,10 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.public import tfxio
 
-from datasets.spec import Task
-from models.features import InputFeature
+from mtfx.datasets.spec import Task
+from mtfx.models.features import InputFeature
+from mtfx.trainers.input_pipeline import impression_batches, load_sessions
 from tests.beam_runners import local_pipeline
-from trainers.input_pipeline import impression_batches, load_sessions
 
 INPUTS = (
     InputFeature("user", "categorical", 40),

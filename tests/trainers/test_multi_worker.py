@@ -10,7 +10,7 @@ import sys
 import pytest
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from trainers.multi_worker import (
+from mtfx.trainers.multi_worker import (
     ClusterError,
     Worker,
     from_json,
@@ -108,7 +108,7 @@ def test_members_that_work_at_different_jobs_find_out(checkout, jobs, code):
         addresses = [f"localhost:{one.getsockname()[1]}" for one in sockets]
     program = (
         "import sys, datasets\n"
-        "from trainers.multi_worker import wait_for_all\n"
+        "from mtfx.trainers.multi_worker import wait_for_all\n"
         "wait_for_all(sys.argv[1])"
     )
     members = []
@@ -137,5 +137,5 @@ def test_a_training_that_fails_leaves_no_job_behind(monkeypatch, tmp_path):
     with pytest.raises(ClusterError, match="ended with code 3"):
         train_as_chief(arguments(), str(tmp_path))
     path = job_path(str(tmp_path))
-    assert seen == [([sys.executable, "-m", "trainers.worker", "--job", path], ["t/*"])]
+    assert seen == [([sys.executable, "-m", "mtfx.trainers.worker", "--job", path], ["t/*"])]
     assert list(tmp_path.iterdir()) == []

@@ -3,12 +3,12 @@
 import json
 import types
 
-from datasets.registry import load_dataset
-from models.config import ModelConfig
-from models.mtl.config import PleConfig
-from trainers.config import TrainingConfig
-from trainers.model_inputs import model_inputs
-from trainers.ranking import RankingTrainerConfig
+from mtfx.datasets.registry import load_dataset
+from mtfx.models.config import ModelConfig
+from mtfx.models.mtl.config import PleConfig
+from mtfx.trainers.config import TrainingConfig
+from mtfx.trainers.model_inputs import model_inputs
+from mtfx.trainers.ranking import RankingTrainerConfig
 
 
 def test_the_configuration_survives_json():

@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 from tensorflow_transform.tf_metadata import schema_utils
 
-from components.session_example_gen.encoding import encode_sessions, write_examples
-from components.session_schema import build_schema
-from datasets.errors import DataError
+from mtfx.components.session_example_gen.encoding import encode_sessions, write_examples
+from mtfx.components.session_schema import build_schema
+from mtfx.datasets.errors import DataError
+from mtfx.trainers.raw_impressions import (
+    SESSION,
+    FeatureTransform,
+    raw_features,
+    read_raw_impressions,
+)
 from tests.planted_log import SPEC, split_sessions
-from trainers.raw_impressions import SESSION, FeatureTransform, raw_features, read_raw_impressions
 
 
 class RawSchema:
@@ -38,7 +43,7 @@ def test_the_frame_comes_back(written):
 
 def test_reading_stops_with_whole_sessions(written, monkeypatch):
     frame, path = written
-    monkeypatch.setattr("trainers.raw_impressions._SESSIONS", 8)
+    monkeypatch.setattr("mtfx.trainers.raw_impressions._SESSIONS", 8)
     read = read_raw_impressions(path, RawSchema(), max_impressions=60)
     assert 60 <= read.height < frame.height
     assert read[SESSION].n_unique() % 8 == 0

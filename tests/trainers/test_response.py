@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.errors import DataError
-from datasets.labels import UNKNOWN
-from models.features import InputFeature
-from models.response import ResponseNetwork, ResponseNetworkConfig
-from trainers.response import ResponseRows, ResponseTrainingConfig, fit_response
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.labels import UNKNOWN
+from mtfx.models.features import InputFeature
+from mtfx.models.response import ResponseNetwork, ResponseNetworkConfig
+from mtfx.trainers.response import ResponseRows, ResponseTrainingConfig, fit_response
 
 INPUTS = (InputFeature("user", "categorical", 6), InputFeature("item", "categorical", 6))
 CONFIG = ResponseTrainingConfig(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from trainers.response_calibration import (
+from mtfx.trainers.response_calibration import (
     calibration_error,
     check_calibration,
     fit_platt,

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from models.features import InputFeature
-from models.retrieval import TwoTowerConfig
-from trainers.retrieval import (
+from mtfx.models.features import InputFeature
+from mtfx.models.retrieval import TwoTowerConfig
+from mtfx.trainers.retrieval import (
     RetrievalTrainingConfig,
     embed,
     hit_rate,

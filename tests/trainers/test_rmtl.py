@@ -12,23 +12,29 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.config import RmtlConfig
-from agents.rmtl import RmtlAgent
-from datasets.spec import Task
-from environments.session_replay import SessionReplayEnvironment
-from environments.session_table import SessionTable
-from models.config import ModelConfig
-from models.critics import CriticConfig, build_critics
-from models.features import InputFeature, StateConfig
-from models.mtl.config import BackboneConfig
-from models.ranking_model import RankingModel
-from trainers.config import TrainingConfig
-from trainers.critic_artifact import load_critics, save_critics
-from trainers.critics import CriticTrainingConfig, discounted_returns, train_critics
-from trainers.ddpg import train_ddpg
-from trainers.epochs import TrainingDivergedError
-from trainers.rmtl import CRITIC_DIR, RmtlTrainingConfig, critic_config, learn_critics, train_rmtl
-from trainers.training import build_for_training
+from mtfx.agents.config import RmtlConfig
+from mtfx.agents.rmtl import RmtlAgent
+from mtfx.datasets.spec import Task
+from mtfx.environments.session_replay import SessionReplayEnvironment
+from mtfx.environments.session_table import SessionTable
+from mtfx.models.config import ModelConfig
+from mtfx.models.critics import CriticConfig, build_critics
+from mtfx.models.features import InputFeature, StateConfig
+from mtfx.models.mtl.config import BackboneConfig
+from mtfx.models.ranking_model import RankingModel
+from mtfx.trainers.config import TrainingConfig
+from mtfx.trainers.critic_artifact import load_critics, save_critics
+from mtfx.trainers.critics import CriticTrainingConfig, discounted_returns, train_critics
+from mtfx.trainers.ddpg import train_ddpg
+from mtfx.trainers.epochs import TrainingDivergedError
+from mtfx.trainers.rmtl import (
+    CRITIC_DIR,
+    RmtlTrainingConfig,
+    critic_config,
+    learn_critics,
+    train_rmtl,
+)
+from mtfx.trainers.training import build_for_training
 
 INPUTS = (InputFeature("item", "categorical", 12), InputFeature("age", "numeric"))
 TASKS = (Task("click"), Task("like"))

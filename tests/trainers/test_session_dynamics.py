@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from datasets.labels import UNKNOWN
-from environments.simulator.satisfaction import NEUTRAL, SatisfactionRule
-from trainers.session_dynamics import (
+from mtfx.datasets.labels import UNKNOWN
+from mtfx.environments.simulator.satisfaction import NEUTRAL, SatisfactionRule
+from mtfx.trainers.session_dynamics import (
     LoggedSessions,
     fit_sessions,
     neutral_shift,

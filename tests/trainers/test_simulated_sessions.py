@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.table_response import TableResponse
-from environments.simulator.world import World
-from trainers.simulated_sessions import LoggedItems, simulate_sessions
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.table_response import TableResponse
+from mtfx.environments.simulator.world import World
+from mtfx.trainers.simulated_sessions import LoggedItems, simulate_sessions
 
 USERS, POOL, LEAVES = 3, 12, 0.25
 COUNTS = np.array([8, 8, 5])

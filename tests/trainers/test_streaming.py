@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agents.fusion_config import XmtfConfig
-from datasets.errors import DataError
-from datasets.transition_codec import encode_transitions
-from datasets.transitions import TransitionManifest
-from models.fusion.config import FormulaFreeConfig, FusionConfig
-from models.fusion.saved_policy import SavedPolicy
+from mtfx.agents.fusion_config import XmtfConfig
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.transition_codec import encode_transitions
+from mtfx.datasets.transitions import TransitionManifest
+from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig
+from mtfx.models.fusion.saved_policy import SavedPolicy
+from mtfx.trainers.streaming import StreamingConfig, StreamingTrainer
 from tests.transition_batches import SPEC, random_batch
-from trainers.streaming import StreamingConfig, StreamingTrainer
 
 XMTF = XmtfConfig(hidden_units=(8,), batch_size=4, buffer_size=40, outer="actor_critic")
 FUSION = FormulaFreeConfig(XMTF.cells.low, XMTF.cells.high)

@@ -7,8 +7,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from environments.session_table import SessionTable
-from trainers.table_batches import table_batches
+from mtfx.environments.session_table import SessionTable
+from mtfx.trainers.table_batches import table_batches
 
 
 def _table(lengths: list[int]) -> SessionTable:

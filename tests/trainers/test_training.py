@@ -15,17 +15,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.errors import DataError
-from datasets.labels import UNKNOWN
-from datasets.spec import Task
-from models.config import ModelConfig
-from models.features import InputFeature, StateConfig
-from models.mtl.config import BackboneConfig
-from models.ranking_model import RankingModel
-from trainers.config import TrainingConfig
-from trainers.epochs import TrainingDivergedError
-from trainers.optimizer import LazyAdam
-from trainers.training import TrainingResult, train
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.labels import UNKNOWN
+from mtfx.datasets.spec import Task
+from mtfx.models.config import ModelConfig
+from mtfx.models.features import InputFeature, StateConfig
+from mtfx.models.mtl.config import BackboneConfig
+from mtfx.models.ranking_model import RankingModel
+from mtfx.trainers.config import TrainingConfig
+from mtfx.trainers.epochs import TrainingDivergedError
+from mtfx.trainers.optimizer import LazyAdam
+from mtfx.trainers.training import TrainingResult, train
 
 INPUTS = (InputFeature("item", "categorical", 20), InputFeature("age", "numeric"))
 TASKS = (Task("click"), Task("watch", kind="regression", unit=10.0))

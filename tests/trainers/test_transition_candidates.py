@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.errors import DataError
-from datasets.transition_codec import encode_transitions
-from datasets.transitions import TransitionManifest
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.transition_codec import encode_transitions
+from mtfx.datasets.transitions import TransitionManifest
+from mtfx.trainers.transition_candidates import CandidateRows
+from mtfx.trainers.transition_data import load_transitions
 from tests.transition_batches import SPEC, random_batch
-from trainers.transition_candidates import CandidateRows
-from trainers.transition_data import load_transitions
 
 BATCHES = [random_batch(8, seed=seed) for seed in (0, 1)]
 

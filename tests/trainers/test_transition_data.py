@@ -10,12 +10,12 @@ import pyarrow.parquet
 import pytest
 import tensorflow as tf
 
-from datasets.errors import DataError
-from datasets.transition_codec import encode_transitions
-from datasets.transition_reader import read_blocks
-from datasets.transitions import TransitionManifest, TransitionSpec
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.transition_codec import encode_transitions
+from mtfx.datasets.transition_reader import read_blocks
+from mtfx.datasets.transitions import TransitionManifest, TransitionSpec
+from mtfx.trainers.transition_data import load_transitions
 from tests.transition_batches import SPEC, random_batch
-from trainers.transition_data import load_transitions
 
 _GZIP = tf.io.TFRecordOptions(compression_type="GZIP")
 

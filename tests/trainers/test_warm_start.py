@@ -8,12 +8,12 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets.errors import DataError
-from datasets.spec import Task
-from models.config import ModelConfig
-from models.features import InputFeature, StateConfig
-from models.ranking_model import RankingModel
-from trainers.warm_start import carry_rows, earlier_weights
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.spec import Task
+from mtfx.models.config import ModelConfig
+from mtfx.models.features import InputFeature, StateConfig
+from mtfx.models.ranking_model import RankingModel
+from mtfx.trainers.warm_start import carry_rows, earlier_weights
 
 VALUES = st.lists(st.sampled_from([b"a", b"b", b"c", b"d", b"e", b"f"]), unique=True)
 

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from environments.simulator.watch_time import expected_watch_s, sampled_watch_s
-from trainers.watch_tables import fit_watch_tables, no_watch_tables
+from mtfx.environments.simulator.watch_time import expected_watch_s, sampled_watch_s
+from mtfx.trainers.watch_tables import fit_watch_tables, no_watch_tables
 
 
 def planted(size, seed):

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.errors import DataError
-from environments.simulator.saved_simulator import DIRECTORY, RESET
-from environments.simulator.world import load_world
-from evaluation.session_sample import SessionSample
-from models.response import ResponseNetworkConfig
-from models.retrieval import TwoTowerConfig
+from mtfx.datasets.errors import DataError
+from mtfx.environments.simulator.saved_simulator import DIRECTORY, RESET
+from mtfx.environments.simulator.world import load_world
+from mtfx.evaluation.session_sample import SessionSample
+from mtfx.models.response import ResponseNetworkConfig
+from mtfx.models.retrieval import TwoTowerConfig
+from mtfx.trainers.response import ResponseTrainingConfig
+from mtfx.trainers.retrieval import RetrievalTrainingConfig
+from mtfx.trainers.world_building import FIT_FILE, LOG_FILE, SIMULATION_FILE, run_fn, uses_truth
+from mtfx.trainers.world_config import WorldConfig
+from mtfx.trainers.world_predictions import RankingPredictions, true_predictions
 from tests.planted_artifacts import DATASET, write_artifacts
 from tests.planted_log import SPEC, click_probability, split_sessions
 from tests.simulator_worlds import random_world
-from trainers.response import ResponseTrainingConfig
-from trainers.retrieval import RetrievalTrainingConfig
-from trainers.world_building import FIT_FILE, LOG_FILE, SIMULATION_FILE, run_fn, uses_truth
-from trainers.world_config import WorldConfig
-from trainers.world_predictions import RankingPredictions, true_predictions
 
 
 def test_the_truth_is_known_of_synthetic_videos_alone(tmp_path):

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mtfx.trainers.raw_impressions import SESSION
 from tests.planted_log import SPEC, planted_data
-from trainers.raw_impressions import SESSION
 
 
 @pytest.fixture(scope="module")

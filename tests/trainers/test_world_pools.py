@@ -6,11 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.retrieval import TwoTowerConfig
+from mtfx.models.retrieval import TwoTowerConfig
+from mtfx.trainers.retrieval import RetrievalTrainingConfig
+from mtfx.trainers.world_config import WorldConfig
+from mtfx.trainers.world_pools import catalogue_rows, logged_pools, make_pools, pairs
 from tests.planted_log import ITEMS, USERS, planted_data
-from trainers.retrieval import RetrievalTrainingConfig
-from trainers.world_config import WorldConfig
-from trainers.world_pools import catalogue_rows, logged_pools, make_pools, pairs
 
 CONFIG = WorldConfig(
     "planted",

@@ -5,14 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from models.response import ResponseNetworkConfig
-from models.retrieval import TwoTowerConfig
+from mtfx.models.response import ResponseNetworkConfig
+from mtfx.models.retrieval import TwoTowerConfig
+from mtfx.trainers.response import ResponseTrainingConfig
+from mtfx.trainers.retrieval import RetrievalTrainingConfig
+from mtfx.trainers.world_config import WorldConfig
+from mtfx.trainers.world_pools import make_pools
+from mtfx.trainers.world_response import fit_response_model, response_tables
 from tests.planted_log import CLICKS, GOOD_FROM, click_probability, planted_data
-from trainers.response import ResponseTrainingConfig
-from trainers.retrieval import RetrievalTrainingConfig
-from trainers.world_config import WorldConfig
-from trainers.world_pools import make_pools
-from trainers.world_response import fit_response_model, response_tables
 
 CONFIG = WorldConfig(
     "planted",

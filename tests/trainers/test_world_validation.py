@@ -7,14 +7,14 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from datasets.spec import SessionRule
-from environments.simulator.fitted_response import FittedResponse, FittedSettings
+from mtfx.datasets.spec import SessionRule
+from mtfx.environments.simulator.fitted_response import FittedResponse, FittedSettings
+from mtfx.trainers.feature_roles import user_requests
+from mtfx.trainers.raw_impressions import SESSION
+from mtfx.trainers.world_config import WorldConfig
+from mtfx.trainers.world_pools import Pools
+from mtfx.trainers.world_validation import validate_world
 from tests.planted_log import ITEMS, LEAVES, click_probability, planted_data
-from trainers.feature_roles import user_requests
-from trainers.raw_impressions import SESSION
-from trainers.world_config import WorldConfig
-from trainers.world_pools import Pools
-from trainers.world_validation import validate_world
 
 CONFIG = WorldConfig("planted", "", max_views=15, seed=3)
 FIT = {
@@ -145,8 +145,8 @@ def test_later_parts_of_split_sessions_are_no_sessions(data, users):
 
 
 def test_of_many_users_some_are_compared(data, users, monkeypatch):
-    monkeypatch.setattr("trainers.world_validation._MOST_USERS", 4)
-    monkeypatch.setattr("trainers.world_validation._MOST_SESSIONS", 50)
+    monkeypatch.setattr("mtfx.trainers.world_validation._MOST_USERS", 4)
+    monkeypatch.setattr("mtfx.trainers.world_validation._MOST_SESSIONS", 50)
     found = validate_world(data, CONFIG, users, planted_response(data), FIT)
     assert len(found.log.lengths) == 50
     assert any("4 of the simulator's users" in term for term in found.terms)

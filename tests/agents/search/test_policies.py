@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agents.search import evolution
-from agents.search.evolution import EvolutionConfig
-from agents.search.policies import (
+from mtfx.agents.search import evolution
+from mtfx.agents.search.evolution import EvolutionConfig
+from mtfx.agents.search.policies import (
     ConstantVectorPolicy,
     NetworkPolicy,
     NetworkShape,

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.search.bayesian import BayesianConfig
-from agents.search.cem import CemConfig
-from agents.search.evolution import EvolutionConfig, rank_utilities
-from agents.search.registry import SEARCHES, search_config, search_entry
+from mtfx.agents.search.bayesian import BayesianConfig
+from mtfx.agents.search.cem import CemConfig
+from mtfx.agents.search.evolution import EvolutionConfig, rank_utilities
+from mtfx.agents.search.registry import SEARCHES, search_config, search_entry
 
 OPTIMUM = np.array([0.6, -0.3, 0.1, -0.7, 0.2, 0.4])
 SMALL = {

@@ -3,8 +3,8 @@
 import pytest
 from tfx.types import standard_artifacts
 
-from components.cluster.current_model import CurrentModel, existing, latest_version
-from components.cluster.evaluators import without_missing
+from mtfx.components.cluster.current_model import CurrentModel, existing, latest_version
+from mtfx.components.cluster.evaluators import without_missing
 
 
 def push(directory, version, *, whole=True):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from components.cluster.example_gen import window_patterns
-from datasets.errors import DataError
+from mtfx.components.cluster.example_gen import window_patterns
+from mtfx.datasets.errors import DataError
 
 
 @pytest.fixture

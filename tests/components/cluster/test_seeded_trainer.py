@@ -1,6 +1,6 @@
 """The seed of a run takes the place of every seed of the configuration."""
 
-from components.cluster.seeded_trainer import with_seed
+from mtfx.components.cluster.seeded_trainer import with_seed
 
 
 def test_seeds_are_replaced_at_any_depth_and_nothing_else():

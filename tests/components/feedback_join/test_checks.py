@@ -2,10 +2,10 @@
 
 import pytest
 
-from components.feedback_join.config import FeedbackJoinConfig
-from components.feedback_join.pipeline import join_feedback
-from datasets.errors import DataError
-from serving.interaction_log import InteractionLogger, RequestContext
+from mtfx.components.feedback_join.config import FeedbackJoinConfig
+from mtfx.components.feedback_join.pipeline import join_feedback
+from mtfx.datasets.errors import DataError
+from mtfx.serving.interaction_log import InteractionLogger, RequestContext
 from tests.components.feedback_join.test_days import HOURS, START, write_day
 from tests.components.feedback_join.test_join import MINUTE, NAMES, ranking
 

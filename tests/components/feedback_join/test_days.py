@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.feedback_join.config import FeedbackJoinConfig
-from components.feedback_join.joining import join
-from components.feedback_join.pipeline import join_feedback
-from datasets.errors import DataError
-from serving.interaction_log import InteractionLogger, RequestContext
+from mtfx.components.feedback_join.config import FeedbackJoinConfig
+from mtfx.components.feedback_join.joining import join
+from mtfx.components.feedback_join.pipeline import join_feedback
+from mtfx.datasets.errors import DataError
+from mtfx.serving.interaction_log import InteractionLogger, RequestContext
 from tests.components.feedback_join.test_join import (
     BEGIN,
     CONFIG,

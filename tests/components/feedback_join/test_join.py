@@ -10,19 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.feedback_join.config import FeedbackJoinConfig
-from components.feedback_join.joining import join
-from components.feedback_join.pipeline import join_feedback
-from datasets.errors import DataError
-from datasets.transition_reader import read_blocks
-from datasets.transitions import TransitionSpec
-from serving.interaction_log import (
+from mtfx.components.feedback_join.config import FeedbackJoinConfig
+from mtfx.components.feedback_join.joining import join
+from mtfx.components.feedback_join.pipeline import join_feedback
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.transition_reader import read_blocks
+from mtfx.datasets.transitions import TransitionSpec
+from mtfx.serving.interaction_log import (
     FEEDBACK_SCHEMA,
     REQUEST_SCHEMA,
     InteractionLogger,
     RequestContext,
 )
-from serving.messages import Ranking
+from mtfx.serving.messages import Ranking
 from tests.beam_runners import RUNNERS, beam_args
 
 NAMES = ("click", "like")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from components.feedback_join.sequence import AUTO, earlier_join, outdated_notes
+from mtfx.components.feedback_join.sequence import AUTO, earlier_join, outdated_notes
 
 DAY, HOUR, BEGIN = 86_400_000, 3_600_000, 1_700_000_000_000
 

@@ -10,17 +10,17 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import channel_utils, standard_artifacts
 from tfx.utils import proto_utils
 
-from components.artifacts import Simulator
-from components.interaction_gen.component import ServedInteractionGen, SimulatedInteractionGen
-from components.interaction_gen.config import SimulatedInteractionConfig
-from components.interaction_gen.executor import ServedExecutor, SimulatedExecutor
-from components.interaction_gen.summary import InteractionSummary
-from datasets.transition_codec import TransitionBatch, concatenate
-from datasets.transition_reader import read_blocks
-from datasets.transitions import TransitionManifest
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.world import save_world
-from pipelines.beam_args import local_beam_args
+from mtfx.components.artifacts import Simulator
+from mtfx.components.interaction_gen.component import ServedInteractionGen, SimulatedInteractionGen
+from mtfx.components.interaction_gen.config import SimulatedInteractionConfig
+from mtfx.components.interaction_gen.executor import ServedExecutor, SimulatedExecutor
+from mtfx.components.interaction_gen.summary import InteractionSummary
+from mtfx.datasets.transition_codec import TransitionBatch, concatenate
+from mtfx.datasets.transition_reader import read_blocks
+from mtfx.datasets.transitions import TransitionManifest
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.world import save_world
+from mtfx.pipelines.beam_args import local_beam_args
 from tests.simulator_worlds import random_world
 
 #: Without these TFX packs itself for remote workers at every run, which takes two seconds.

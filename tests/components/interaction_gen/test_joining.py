@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from components.interaction_gen import joining
-from components.interaction_gen.served import log_parts
-from components.session_example_gen.counts import Counts
-from datasets.rewards import RewardConfig, build_reward
+from mtfx.components.interaction_gen import joining
+from mtfx.components.interaction_gen.served import log_parts
+from mtfx.components.session_example_gen.counts import Counts
+from mtfx.datasets.rewards import RewardConfig, build_reward
 from tests.transition_batches import SPEC, random_batch
 
 MINUTE, DAY = 60_000, 86_400_000

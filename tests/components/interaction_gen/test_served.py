@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.interaction_gen.config import ServedInteractionConfig
-from datasets.errors import DataError
-from datasets.rewards import RewardConfig
-from datasets.transition_codec import encode_transitions
+from mtfx.components.interaction_gen.config import ServedInteractionConfig
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.rewards import RewardConfig
+from mtfx.datasets.transition_codec import encode_transitions
 from tests.transition_batches import SPEC, random_batch
 
 #: Feedback is all that counts.

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from components.interaction_gen.config import ServedInteractionConfig
-from datasets.errors import DataError
-from datasets.transition_reader import JOINED_COLUMNS
+from mtfx.components.interaction_gen.config import ServedInteractionConfig
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.transition_reader import JOINED_COLUMNS
 from tests.transition_batches import SPEC, random_batch
 
 

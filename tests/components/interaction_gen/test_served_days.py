@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from components.feedback_join.pipeline import join_feedback
-from components.interaction_gen.config import ServedInteractionConfig
-from datasets.transitions import TransitionSpec
+from mtfx.components.feedback_join.pipeline import join_feedback
+from mtfx.components.interaction_gen.config import ServedInteractionConfig
+from mtfx.datasets.transitions import TransitionSpec
 from tests.components.feedback_join.test_days import HOURS, write_day
 from tests.components.feedback_join.test_join import NAMES
 

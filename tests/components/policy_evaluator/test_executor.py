@@ -16,26 +16,26 @@ from tfx.proto.pusher_pb2 import PushDestination
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components.artifacts import Simulator as SimulatorArtifact
-from components.policy_evaluator.component import PolicyEvaluator
-from components.policy_evaluator.config import PolicyEvaluatorConfig
-from components.policy_evaluator.executor import Executor
-from datasets.errors import DataError
-from datasets.transition_codec import encode_transitions
-from datasets.transitions import TransitionManifest, TransitionSpec
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.world import save_world
-from evaluation.ope.config import (
+from mtfx.components.artifacts import Simulator as SimulatorArtifact
+from mtfx.components.policy_evaluator.component import PolicyEvaluator
+from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig
+from mtfx.components.policy_evaluator.executor import Executor
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.transition_codec import encode_transitions
+from mtfx.datasets.transitions import TransitionManifest, TransitionSpec
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.world import save_world
+from mtfx.evaluation.ope.config import (
     BootstrapConfig,
     ConservativeConfig,
     DoublyRobustConfig,
     FittedQConfig,
     ImportanceSamplingConfig,
 )
-from evaluation.policy_blessing import BlessingConfig
-from models.fusion.config import FormulaFreeConfig, FusionConfig
-from models.fusion.saved_policy import PolicyMetadata, PolicyModule, export_policy
+from mtfx.evaluation.policy_blessing import BlessingConfig
+from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig
+from mtfx.models.fusion.saved_policy import PolicyMetadata, PolicyModule, export_policy
 from tests.simulator_worlds import FEEDBACKS, random_world
 from tests.transition_batches import random_batch
 
@@ -108,7 +108,7 @@ class Run:
             {"evaluation": [evaluation], "blessing": [self.blessing]},
             {
                 "config": config.to_json(),
-                "load_fn": "trainers.transition_data.load_transitions",
+                "load_fn": "mtfx.trainers.transition_data.load_transitions",
                 "current_component_id": "PolicyEvaluator",
             },
         )

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from tfx.types import standard_artifacts
 
-from components.artifacts import Simulator as SimulatorArtifact
-from components.policy_search import search
-from components.policy_search.executor import Executor
-from components.policy_search.search import SEARCH_METHODS, PolicySearchConfig, search_policy
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.policies import ConstantPolicy
-from environments.simulator.value import session_figures
-from environments.simulator.world import save_world
-from models.fusion.config import FusionConfig
-from models.fusion.registry import build_fusion
-from models.fusion.saved_policy import SavedPolicy
+from mtfx.components.artifacts import Simulator as SimulatorArtifact
+from mtfx.components.policy_search import search
+from mtfx.components.policy_search.executor import Executor
+from mtfx.components.policy_search.search import SEARCH_METHODS, PolicySearchConfig, search_policy
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.policies import ConstantPolicy
+from mtfx.environments.simulator.value import session_figures
+from mtfx.environments.simulator.world import save_world
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.saved_policy import SavedPolicy
 from tests.simulator_worlds import random_world
 
 RULES = SimulatorConfig(candidates=20, max_views=20)

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.ranker_exporter.checking import check_answers
-from components.ranker_exporter.warmup_requests import (
+from mtfx.components.ranker_exporter.checking import check_answers
+from mtfx.components.ranker_exporter.warmup_requests import (
     merged_request,
     read_sessions,
     warmup_requests,
 )
-from datasets.errors import DataError
-from models.fusion.config import FusionConfig
-from models.fusion.ranker import Ranker, export_ranker
-from models.fusion.saved_policy import PolicyMetadata, PolicyModule, SavedPolicy, export_policy
+from mtfx.datasets.errors import DataError
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.ranker import Ranker, export_ranker
+from mtfx.models.fusion.saved_policy import PolicyMetadata, PolicyModule, SavedPolicy, export_policy
 from tests.hashed_ranking import NAMES, save_ranking
 
 

@@ -9,11 +9,11 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
-from components.session_example_gen.component import SessionExampleGen
-from components.session_example_gen.config import SessionExampleGenConfig
-from components.session_example_gen.executor import Executor
-from components.session_example_gen.summary import IngestionSummary
-from pipelines.beam_args import local_beam_args
+from mtfx.components.session_example_gen.component import SessionExampleGen
+from mtfx.components.session_example_gen.config import SessionExampleGenConfig
+from mtfx.components.session_example_gen.executor import Executor
+from mtfx.components.session_example_gen.summary import IngestionSummary
+from mtfx.pipelines.beam_args import local_beam_args
 
 VIEWS_START = 1_430_600_000_000
 HOUR = 3_600_000

@@ -6,11 +6,11 @@ import os
 import polars as pl
 import pytest
 
-from components.session_example_gen.config import WHOLE
-from datasets.errors import DataError
-from datasets.sessions import SPLITS
-from datasets.spec import joined
-from pipelines.beam_args import local_beam_args
+from mtfx.components.session_example_gen.config import WHOLE
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.sessions import SPLITS
+from mtfx.datasets.spec import joined
+from mtfx.pipelines.beam_args import local_beam_args
 from tests.tagged_log import write_log
 
 VIEWS_START = 1_430_600_000_000

@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
 
-from components.session_example_gen.gaps import check_tables
-from components.session_schema import build_schema
-from datasets.errors import DataError
-from datasets.labels import UNKNOWN
-from datasets.sessions import SPLITS
-from datasets.spec import Column, DatasetSpec, Feature, SideTable, Task
+from mtfx.components.session_example_gen.gaps import check_tables
+from mtfx.components.session_schema import build_schema
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.labels import UNKNOWN
+from mtfx.datasets.sessions import SPLITS
+from mtfx.datasets.spec import Column, DatasetSpec, Feature, SideTable, Task
 
 START_S, ROWS = 1_700_000_000, 300
 

@@ -6,14 +6,14 @@ import os
 import pytest
 from tfx.utils import proto_utils
 
-from components.content_driver import ContentDriver
-from components.session_example_gen import executor
-from components.session_example_gen.component import SessionExampleGen
-from components.session_example_gen.config import SessionExampleGenConfig
-from components.session_example_gen.inputs import Driver, input_files
-from datasets import readers
-from datasets.errors import DataError
-from datasets.registry import load_dataset
+from mtfx.components.content_driver import ContentDriver
+from mtfx.components.session_example_gen import executor
+from mtfx.components.session_example_gen.component import SessionExampleGen
+from mtfx.components.session_example_gen.config import SessionExampleGenConfig
+from mtfx.components.session_example_gen.inputs import Driver, input_files
+from mtfx.datasets import readers
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.registry import load_dataset
 
 
 def properties(data_dir, *, pattern="*", **config):

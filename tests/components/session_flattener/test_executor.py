@@ -9,10 +9,10 @@ from google.protobuf import text_format
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
 
-from components.session_flattener.executor import Executor, flatten_batch
-from components.session_schema import build_schema
-from datasets.registry import load_dataset
-from pipelines.beam_args import local_beam_args
+from mtfx.components.session_flattener.executor import Executor, flatten_batch
+from mtfx.components.session_schema import build_schema
+from mtfx.datasets.registry import load_dataset
+from mtfx.pipelines.beam_args import local_beam_args
 
 SPEC = load_dataset("retailrocket")
 SCHEMA = build_schema(SPEC)

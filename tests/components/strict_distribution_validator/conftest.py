@@ -5,8 +5,8 @@ import pytest
 from tensorflow_data_validation.statistics.stats_impl import generate_statistics_in_memory
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.strict_distribution_validator.component import statistics_options
-from components.strict_distribution_validator.sample import Sample
+from mtfx.components.strict_distribution_validator.component import statistics_options
+from mtfx.components.strict_distribution_validator.sample import Sample
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.strict_distribution_validator import bars
-from components.strict_distribution_validator.comparison import divergence
+from mtfx.components.strict_distribution_validator import bars
+from mtfx.components.strict_distribution_validator.comparison import divergence
 
 DRAWS = 4000
 #: Of a share of false alarms at level 0.05, by three standard errors of the draws.

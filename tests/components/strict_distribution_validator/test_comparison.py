@@ -9,8 +9,11 @@ import pytest
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.strict_distribution_validator.comparators import ComparisonPlan, DriftThresholds
-from components.strict_distribution_validator.comparison import (
+from mtfx.components.strict_distribution_validator.comparators import (
+    ComparisonPlan,
+    DriftThresholds,
+)
+from mtfx.components.strict_distribution_validator.comparison import (
     Comparison,
     cell_shares,
     compare,

@@ -9,22 +9,22 @@ from tfx.types.artifact_utils import encode_split_names
 from tfx.utils import json_utils
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
-from components.session_schema import build_schema
-from components.strict_distribution_validator.comparators import (
+from mtfx.components.session_schema import build_schema
+from mtfx.components.strict_distribution_validator.comparators import (
     ComparisonPlan,
     DriftThresholds,
     compared_columns,
     counted_columns,
     shown_columns,
 )
-from components.strict_distribution_validator.component import (
+from mtfx.components.strict_distribution_validator.component import (
     COMPARISONS,
     Executor,
     read_comparisons,
     statistics_options,
 )
-from datasets.errors import DataError
-from datasets.registry import load_dataset
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.registry import load_dataset
 
 SPEC = load_dataset("kuairand")
 COUNTED = counted_columns(SPEC)

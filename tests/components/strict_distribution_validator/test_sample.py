@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.strict_distribution_validator.sample import Distribution, Sample
+from mtfx.components.strict_distribution_validator.sample import Distribution, Sample
 
 
 def _log(rng, users=3000, correlation=0.2):

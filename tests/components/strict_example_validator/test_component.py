@@ -11,8 +11,8 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.types import standard_artifacts
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
-from components.strict_example_validator.component import Executor
-from datasets.errors import DataError
+from mtfx.components.strict_example_validator.component import Executor
+from mtfx.datasets.errors import DataError
 
 SCHEMA = text_format.Parse(
     """

@@ -4,7 +4,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from datasets.synthetic import SynthesisSummary, SyntheticConfig, synthesize
+from mtfx.datasets.synthetic import SynthesisSummary, SyntheticConfig, synthesize
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 

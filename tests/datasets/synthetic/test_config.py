@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets.synthetic import PUBLISHED, SyntheticConfig, default_items, default_users
+from mtfx.datasets.synthetic import PUBLISHED, SyntheticConfig, default_items, default_users
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.synthetic.user_model import SHOP_MODEL, VIDEO_MODEL
+from mtfx.datasets.synthetic.user_model import SHOP_MODEL, VIDEO_MODEL
 
 PAGE = (Path(__file__).parents[3] / "docs" / "synthetic-data.md").read_text(encoding="utf-8")
 

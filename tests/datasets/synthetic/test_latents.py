@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from datasets.synthetic.latents import effects, feedback_scores, observed_part, zipf_ranks
-from datasets.synthetic.user_model import OBSERVED_SHARE, VIDEO_MODEL
+from mtfx.datasets.synthetic.latents import effects, feedback_scores, observed_part, zipf_ranks
+from mtfx.datasets.synthetic.user_model import OBSERVED_SHARE, VIDEO_MODEL
 
 
 @pytest.mark.parametrize("exponent", [0.4, 0.8])

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets.synthetic.schedule import plan_sessions
-from datasets.synthetic.user_model import SHOP_MODEL, VIDEO_MODEL
+from mtfx.datasets.synthetic.schedule import plan_sessions
+from mtfx.datasets.synthetic.user_model import SHOP_MODEL, VIDEO_MODEL
 
 
 @settings(max_examples=40)

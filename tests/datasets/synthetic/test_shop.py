@@ -2,9 +2,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from datasets.sessions import build_sessions
-from datasets.synthetic import SHOP_SPEC
-from datasets.synthetic.user_model import SHOP_MODEL
+from mtfx.datasets.sessions import build_sessions
+from mtfx.datasets.synthetic import SHOP_SPEC
+from mtfx.datasets.synthetic.user_model import SHOP_MODEL
 
 PARTS = ("item_properties_part1", "item_properties_part2")
 

@@ -3,13 +3,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from datasets.synthetic.behaviour import Impressions, Intercepts, sigmoid
-from datasets.synthetic.block_simulation import make_block
-from datasets.synthetic.blocks import split_into_blocks
-from datasets.synthetic.calibration import calibrate
-from datasets.synthetic.config import SyntheticConfig
-from datasets.synthetic.simulation import keep_first
-from datasets.synthetic.video import VideoWorld
+from mtfx.datasets.synthetic.behaviour import Impressions, Intercepts, sigmoid
+from mtfx.datasets.synthetic.block_simulation import make_block
+from mtfx.datasets.synthetic.blocks import split_into_blocks
+from mtfx.datasets.synthetic.calibration import calibrate
+from mtfx.datasets.synthetic.config import SyntheticConfig
+from mtfx.datasets.synthetic.simulation import keep_first
+from mtfx.datasets.synthetic.video import VideoWorld
 
 
 def impressions(is_random: list[bool]) -> Impressions:

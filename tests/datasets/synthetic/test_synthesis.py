@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets.synthetic import SyntheticConfig, auc_ceiling, synthesis, synthesize
-from datasets.synthetic.blocks import split_into_blocks
+from mtfx.datasets.synthetic import SyntheticConfig, auc_ceiling, synthesis, synthesize
+from mtfx.datasets.synthetic.blocks import split_into_blocks
 
 STANDARD_LOGS = ("log_standard_4_08_to_4_21_synthetic", "log_standard_4_22_to_5_08_synthetic")
 SMALL = SyntheticConfig(profile="video", impressions=2_000, seed=5, with_truth=True)
 KILLED = """
 import os, sys
-from datasets.synthetic import SyntheticConfig, synthesize
+from mtfx.datasets.synthetic import SyntheticConfig, synthesize
 synthesize(SyntheticConfig(impressions=2_000, seed=5, with_truth=True), sys.argv[1],
            progress=lambda rows: os._exit(9))
 """
@@ -41,7 +41,7 @@ def standard_rows(directory: Path, config: SyntheticConfig) -> pl.DataFrame:
 
 @pytest.mark.parametrize("profile", ["video", "shop"])
 def test_same_seed_same_bytes_whatever_the_workers(profile, tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.synthetic.blocks.BLOCK_ROWS", 500)
+    monkeypatch.setattr("mtfx.datasets.synthetic.blocks.BLOCK_ROWS", 500)
     config = dataclasses.replace(SMALL, profile=profile, impressions=4_000)
     assert len(split_into_blocks(config)) > 4
     synthesize(config, tmp_path / "a")
@@ -54,7 +54,7 @@ def test_same_seed_same_bytes_whatever_the_workers(profile, tmp_path, monkeypatc
 
 
 def test_blocks_do_not_depend_on_each_other(tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.synthetic.blocks.BLOCK_ROWS", 500)
+    monkeypatch.setattr("mtfx.datasets.synthetic.blocks.BLOCK_ROWS", 500)
     synthesize(SMALL, tmp_path / "whole")
     in_order = synthesis._make
     made = []
@@ -151,7 +151,7 @@ def test_an_error_leaves_nothing(tmp_path):
 def test_a_killed_run_leaves_nothing_that_looks_whole(tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path / "data")],
-        env={**os.environ, "PYTHONPATH": str(Path(synthesis.__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(Path(synthesis.__file__).parents[3])},
         check=False,
     )
     assert run.returncode == 9
@@ -177,7 +177,7 @@ def test_formats_hold_the_same_rows(tmp_path):
 
 def test_memory_does_not_grow_with_the_impressions(tmp_path, monkeypatch):
     """No more than one block's rows exist at a time, whatever the size."""
-    monkeypatch.setattr("datasets.synthetic.blocks.BLOCK_ROWS", 500)
+    monkeypatch.setattr("mtfx.datasets.synthetic.blocks.BLOCK_ROWS", 500)
     heights = []
     write = synthesis.TableFiles.append
 

@@ -2,10 +2,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from datasets.sessions import sessionise
-from datasets.spec import SessionRule
-from datasets.synthetic import VIDEO_SPEC, SyntheticConfig, synthesize
-from datasets.synthetic.user_model import VIDEO_MODEL
+from mtfx.datasets.sessions import sessionise
+from mtfx.datasets.spec import SessionRule
+from mtfx.datasets.synthetic import VIDEO_SPEC, SyntheticConfig, synthesize
+from mtfx.datasets.synthetic.user_model import VIDEO_MODEL
 
 TAG = "synthetic"
 STANDARD = ("standard_4_08_to_4_21", "standard_4_22_to_5_08")

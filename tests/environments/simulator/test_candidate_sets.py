@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from environments.simulator.candidate_sets import CandidateSets
+from mtfx.environments.simulator.candidate_sets import CandidateSets
 
 
 def uniforms(size, seed=0):

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from environments.simulator import draws
-from environments.simulator.draws import Stream
+from mtfx.environments.simulator import draws
+from mtfx.environments.simulator.draws import Stream
 
 MASK = 2**64 - 1
 INT32 = st.integers(-(2**31), 2**31 - 1)

@@ -6,10 +6,10 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets.rewards import RewardConfig
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.draws import Stream, fold_in, session_seeds, uniforms
-from environments.simulator.dynamics import Simulator
+from mtfx.datasets.rewards import RewardConfig
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.draws import Stream, fold_in, session_seeds, uniforms
+from mtfx.environments.simulator.dynamics import Simulator
 from tests.simulator_worlds import random_world
 
 REWARD = RewardConfig(

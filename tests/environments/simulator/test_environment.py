@@ -11,15 +11,15 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 from tf_agents.utils import nest_utils
 
-from agents.xmtf import xmtf_specs
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.environment import FusionEnvironment
-from environments.simulator.policies import ConstantPolicy
-from environments.simulator.rollout import rollout
-from models.fusion.config import FusionConfig
-from models.fusion.registry import build_fusion
-from models.observation import MASK, PREDICTIONS, STATE
+from mtfx.agents.xmtf import xmtf_specs
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.environment import FusionEnvironment
+from mtfx.environments.simulator.policies import ConstantPolicy
+from mtfx.environments.simulator.rollout import rollout
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.observation import MASK, PREDICTIONS, STATE
 from tests.simulator_worlds import random_world
 
 LANES = 5

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from environments.simulator import runner as runner_module
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.policies import ConstantPolicy
-from environments.simulator.rollout import rollout, rollout_of
-from environments.simulator.runner import SessionRunner
-from environments.simulator.value import figures_of, session_figures
-from models.action_policy import ActionSample
-from models.fusion.base import FusionFunction
-from models.fusion.config import FusionConfig
-from models.fusion.registry import build_fusion
+from mtfx.environments.simulator import runner as runner_module
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.policies import ConstantPolicy
+from mtfx.environments.simulator.rollout import rollout, rollout_of
+from mtfx.environments.simulator.runner import SessionRunner
+from mtfx.environments.simulator.value import figures_of, session_figures
+from mtfx.models.action_policy import ActionSample
+from mtfx.models.fusion.base import FusionFunction
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.registry import build_fusion
 from tests.simulator_worlds import random_world
 
 USERS = np.arange(20).repeat(3)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.saved_simulator import REQUEST, RESET, STEP, export_simulator
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.saved_simulator import REQUEST, RESET, STEP, export_simulator
 from tests.simulator_worlds import random_world
 
 

@@ -8,22 +8,22 @@ import polars as pl
 import pytest
 import tensorflow as tf
 
-from datasets.errors import DataError
-from datasets.synthetic import SyntheticConfig, synthesize
-from datasets.synthetic.blocks import split_into_blocks
-from datasets.synthetic.calibration import calibrate
-from datasets.synthetic.schedule import Schedule
-from datasets.synthetic.simulation import simulate
-from datasets.synthetic.video import TABS, VideoWorld
-from environments.simulator import draws
-from environments.simulator.config import SimulatorConfig
-from environments.simulator.dynamics import Simulator
-from environments.simulator.synthetic_response import SyntheticResponse
-from environments.simulator.synthetic_tables import MAIN_TAB, synthetic_tables
-from environments.simulator.value import session_figures
-from environments.simulator.world import World, load_world, save_world
-from models.action_policy import ActionSample
-from models.fusion.base import FusionFunction
+from mtfx.datasets.errors import DataError
+from mtfx.datasets.synthetic import SyntheticConfig, synthesize
+from mtfx.datasets.synthetic.blocks import split_into_blocks
+from mtfx.datasets.synthetic.calibration import calibrate
+from mtfx.datasets.synthetic.schedule import Schedule
+from mtfx.datasets.synthetic.simulation import simulate
+from mtfx.datasets.synthetic.video import TABS, VideoWorld
+from mtfx.environments.simulator import draws
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.synthetic_response import SyntheticResponse
+from mtfx.environments.simulator.synthetic_tables import MAIN_TAB, synthetic_tables
+from mtfx.environments.simulator.value import session_figures
+from mtfx.environments.simulator.world import World, load_world, save_world
+from mtfx.models.action_policy import ActionSample
+from mtfx.models.fusion.base import FusionFunction
 
 CONFIG = SyntheticConfig(impressions=3_000, users=60, items=80, seed=11, with_truth=True)
 
@@ -80,7 +80,7 @@ class FixedDraws:
 
 
 def numpy_scores(world, intercepts, users, items, satisfaction):
-    """As in ``datasets.synthetic.simulation``; items are indices, not ids."""
+    """As in ``mtfx.datasets.synthetic.simulation``; items are indices, not ids."""
     latents = world.users(split_into_blocks(CONFIG)[0])
     affinity = (world.items.factors[items] * latents.factors[users]).sum(axis=1) / 8**0.5
     context = np.full(len(users), TABS.index(MAIN_TAB), np.int8)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from environments.simulator.watch_time import (
+from mtfx.environments.simulator.watch_time import (
     UNKNOWN_LONGEST_S,
     expected_watch_s,
     sampled_watch_s,

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from evaluation.ope.data import OfflineData
-from models.action_policy import ActionSample
+from mtfx.evaluation.ope.data import OfflineData
+from mtfx.models.action_policy import ActionSample
 
 STATES, ACTIONS = 3, 2
 GAMMA = 0.9

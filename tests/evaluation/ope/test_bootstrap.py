@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from evaluation.ope.bootstrap import (
+from mtfx.evaluation.ope.bootstrap import (
     mean_interval,
     percentile_interval,
     refit_interval,
     resample_counts,
 )
-from evaluation.ope.config import BootstrapConfig
+from mtfx.evaluation.ope.config import BootstrapConfig
 
 MANY = BootstrapConfig(resamples=4000, confidence=0.9)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from evaluation.ope.data import OfflineData
+from mtfx.evaluation.ope.data import OfflineData
 
 
 def arrays(**changes):

@@ -8,11 +8,11 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.ope.config import ConservativeConfig, FittedQConfig
-from evaluation.ope.conservative import ConservativeEstimator
-from evaluation.ope.data import OfflineData
-from evaluation.ope.fitted_q import FittedQEvaluation, fit_diagnostics, largest_return
-from evaluation.ope.q_fitting import (
+from mtfx.evaluation.ope.config import ConservativeConfig, FittedQConfig
+from mtfx.evaluation.ope.conservative import ConservativeEstimator
+from mtfx.evaluation.ope.data import OfflineData
+from mtfx.evaluation.ope.fitted_q import FittedQEvaluation, fit_diagnostics, largest_return
+from mtfx.evaluation.ope.q_fitting import (
     FitHistory,
     PolicyActions,
     batch_rows,
@@ -20,9 +20,9 @@ from evaluation.ope.q_fitting import (
     draw_policy_actions,
     fit_q,
 )
-from evaluation.ope.q_network import QNetwork, conservative_loss, td_targets
-from evaluation.ope.registry import build_estimator
-from models.action_policy import ActionSample
+from mtfx.evaluation.ope.q_network import QNetwork, conservative_loss, td_targets
+from mtfx.evaluation.ope.registry import build_estimator
+from mtfx.models.action_policy import ActionSample
 
 GAMMA = 0.9
 LINEAR = ConservativeConfig(
@@ -280,7 +280,7 @@ def test_several_fits_are_averaged_and_each_has_its_own_sessions(log, finite, mo
         pools.append(args[-1])
         return fit_q(*args)
 
-    monkeypatch.setattr("evaluation.ope.fitted_q.fit_q", recording)
+    monkeypatch.setattr("mtfx.evaluation.ope.fitted_q.fit_q", recording)
     estimate = FittedQEvaluation(config).estimate(data, policy, seed=0)
     fits = estimate.diagnostics["fit_values"]
     assert len(set(fits)) == 2

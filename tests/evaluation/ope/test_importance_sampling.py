@@ -7,17 +7,17 @@ import pytest
 import tensorflow as tf
 from scipy import integrate, stats
 
-from evaluation.ope.config import (
+from mtfx.evaluation.ope.config import (
     BootstrapConfig,
     DoublyRobustConfig,
     FittedQConfig,
     ImportanceSamplingConfig,
 )
-from evaluation.ope.data import OfflineData
-from evaluation.ope.doubly_robust import DoublyRobust
-from evaluation.ope.importance_sampling import ImportanceSampling
-from evaluation.ope.policies import SmoothedPolicy
-from evaluation.ope.weights import session_weights, weighted_value
+from mtfx.evaluation.ope.data import OfflineData
+from mtfx.evaluation.ope.doubly_robust import DoublyRobust
+from mtfx.evaluation.ope.importance_sampling import ImportanceSampling
+from mtfx.evaluation.ope.policies import SmoothedPolicy
+from mtfx.evaluation.ope.weights import session_weights, weighted_value
 
 GAMMA = 0.9
 PLAIN = ImportanceSamplingConfig(gamma=GAMMA, self_normalised=False)

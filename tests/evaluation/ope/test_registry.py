@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from evaluation.ope.config import (
+from mtfx.evaluation.ope.config import (
     BootstrapConfig,
     ConservativeConfig,
     DoublyRobustConfig,
@@ -13,7 +13,7 @@ from evaluation.ope.config import (
     ImportanceSamplingConfig,
     config_from_dict,
 )
-from evaluation.ope.registry import ESTIMATORS, build_estimator
+from mtfx.evaluation.ope.registry import ESTIMATORS, build_estimator
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)

@@ -13,11 +13,11 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from models.fusion.cells_config import CELL_FAMILIES, CellsConfig
-from models.fusion.config import FUSION_NAMES, FusionConfig
-from models.fusion.monotonic_cells import build_cells
-from models.fusion.registry import build_fusion
-from models.keras import keras
+from mtfx.models.fusion.cells_config import CELL_FAMILIES, CellsConfig
+from mtfx.models.fusion.config import FUSION_NAMES, FusionConfig
+from mtfx.models.fusion.monotonic_cells import build_cells
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.keras import keras
 
 RATES = np.array([0.3, 0.2, 0.02, 0.005, 0.003, 0.001])
 K = len(RATES)

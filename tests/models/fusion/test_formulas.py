@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.fusion.base import check_finite, check_predictions
-from models.fusion.config import FUSION_NAMES, FusionConfig
-from models.fusion.registry import FUSION_FUNCTIONS, build_fusion
+from mtfx.models.fusion.base import check_finite, check_predictions
+from mtfx.models.fusion.config import FUSION_NAMES, FusionConfig
+from mtfx.models.fusion.registry import FUSION_FUNCTIONS, build_fusion
 
 BETAS = (0.01, 0.0, 0.2)
 

@@ -6,9 +6,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.fusion.cells_config import CellsConfig
-from models.fusion.formula_free import FormulaFreeFusion, OuterStage
-from models.fusion.monotonic_cells import BasisCells, MlpCells, build_cells
+from mtfx.models.fusion.cells_config import CellsConfig
+from mtfx.models.fusion.formula_free import FormulaFreeFusion, OuterStage
+from mtfx.models.fusion.monotonic_cells import BasisCells, MlpCells, build_cells
 
 K, S = 3, 4
 RNG = np.random.default_rng(0)

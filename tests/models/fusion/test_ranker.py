@@ -14,9 +14,9 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from models.fusion.config import FusionConfig
-from models.fusion.ranker import MASKED_SCORE, Ranker, export_ranker
-from models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.ranker import MASKED_SCORE, Ranker, export_ranker
+from mtfx.models.fusion.registry import build_fusion
 from tests.tiny_ranking import (
     NAMES,
     REQUEST,
@@ -74,8 +74,8 @@ ONLY_TENSORFLOW = """
 import importlib.abc, json, sys
 
 class Refuse(importlib.abc.MetaPathFinder):
-    names = {"agents", "datasets", "environments", "models", "trainers", "tf_agents",
-             "tensorflow_transform", "tensorflow_probability", "tensorflow_recommenders"}
+    names = {"mtfx", "tf_agents", "tensorflow_transform", "tensorflow_probability",
+             "tensorflow_recommenders"}
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in self.names:
             raise ImportError("only TensorFlow may be loaded here, not " + name)

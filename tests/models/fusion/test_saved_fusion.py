@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.errors import DataError
-from models.fusion.config import FormulaFreeConfig, FusionConfig, fusion_config
-from models.fusion.registry import build_fusion
-from models.fusion.saved_policy import SavedPolicy, export_policy
+from mtfx.datasets.errors import DataError
+from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig, fusion_config
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.saved_policy import SavedPolicy, export_policy
 from tests.small_rankers import CELLS, FREE, SmallPolicy, export_small_ranker
 
 NAMES, STATES = ("click", "like"), 3

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agents.fusion_config import Td3Config
-from agents.fusion_registry import build_agent
-from datasets.errors import DataError
-from models.fusion.saved_policy import (
+from mtfx.agents.fusion_config import Td3Config
+from mtfx.agents.fusion_registry import build_agent
+from mtfx.datasets.errors import DataError
+from mtfx.models.fusion.saved_policy import (
     PolicyMetadata,
     PolicyModule,
     SavedPolicy,

@@ -11,10 +11,10 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from models.fusion.config import FusionConfig
-from models.fusion.ranker import export_ranker
-from models.fusion.registry import build_fusion
-from models.fusion.transformed_ranker import TransformedRanker
+from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.ranker import export_ranker
+from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.transformed_ranker import TransformedRanker
 from tests.tiny_ranking import (
     NAMES,
     REQUEST,

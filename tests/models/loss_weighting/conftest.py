@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.keras import keras
-from models.ranking_model import RankingModel
+from mtfx.models.keras import keras
+from mtfx.models.ranking_model import RankingModel
 
 
 class Weighted:

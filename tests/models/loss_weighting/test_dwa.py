@@ -8,9 +8,9 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets.spec import Task
-from models.loss_weighting.base import Batch
-from models.loss_weighting.dwa import DynamicWeightAverage
+from mtfx.datasets.spec import Task
+from mtfx.models.loss_weighting.base import Batch
+from mtfx.models.loss_weighting.dwa import DynamicWeightAverage
 
 TASKS = (Task("click"), Task("watch", kind="regression"), Task("pay"))
 NO_BATCH = Batch({}, tf.zeros([1, 3]), tf.zeros([1, 3]), tf.zeros([1, 3]))

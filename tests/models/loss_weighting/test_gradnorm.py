@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.spec import Task
-from models.loss_weighting.gradnorm import GradNorm
-from models.mtl.registry import BACKBONES
+from mtfx.datasets.spec import Task
+from mtfx.models.loss_weighting.gradnorm import GradNorm
+from mtfx.models.mtl.registry import BACKBONES
 
 #: All backbones; by default the one of several experts.
 ONE_QUICK = [

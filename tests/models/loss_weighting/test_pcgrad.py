@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.loss_weighting.base import Step
-from models.loss_weighting.pcgrad import projections
-from models.mtl.registry import BACKBONES
+from mtfx.models.loss_weighting.base import Step
+from mtfx.models.loss_weighting.pcgrad import projections
+from mtfx.models.mtl.registry import BACKBONES
 
 #: All backbones; by default the one of several experts.
 ONE_QUICK = [

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.spec import Task
-from models.config import ModelConfig
-from models.features import InputFeature, StateConfig
-from models.keras import keras
-from models.loss_weighting.base import LossWeighting
-from models.loss_weighting.names import LOSS_WEIGHTING_NAMES
-from models.loss_weighting.registry import LOSS_WEIGHTINGS, build_loss_weighting
-from models.mtl.config import BackboneConfig
-from models.ranking_model import RankingModel
+from mtfx.datasets.spec import Task
+from mtfx.models.config import ModelConfig
+from mtfx.models.features import InputFeature, StateConfig
+from mtfx.models.keras import keras
+from mtfx.models.loss_weighting.base import LossWeighting
+from mtfx.models.loss_weighting.names import LOSS_WEIGHTING_NAMES
+from mtfx.models.loss_weighting.registry import LOSS_WEIGHTINGS, build_loss_weighting
+from mtfx.models.mtl.config import BackboneConfig
+from mtfx.models.ranking_model import RankingModel
 
 LEARNED = [name for name in LOSS_WEIGHTING_NAMES if name != "constant"]
 
@@ -35,7 +35,7 @@ def test_names_and_classes_agree(weighted):
 
 
 def test_names_need_no_tensorflow():
-    code = "import sys, models.loss_weighting.names; assert 'tensorflow' not in sys.modules"
+    code = "import sys, mtfx.models.loss_weighting.names; assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from models.mtl.registry import BACKBONES
-from models.ranking_model import RankingModel
+from mtfx.models.mtl.registry import BACKBONES
+from mtfx.models.ranking_model import RankingModel
 
 
 @pytest.mark.parametrize(

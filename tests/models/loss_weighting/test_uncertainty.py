@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.spec import Task
-from models.loss_weighting.base import Batch
-from models.loss_weighting.uncertainty import UncertaintyWeighting
+from mtfx.datasets.spec import Task
+from mtfx.models.loss_weighting.base import Batch
+from mtfx.models.loss_weighting.uncertainty import UncertaintyWeighting
 
 TASKS = (Task("click"), Task("watch", kind="regression"), Task("pay"))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.mtl.blocks import parallel_relu
+from mtfx.models.mtl.blocks import parallel_relu
 
 
 @pytest.mark.parametrize("dropped", [False, True])

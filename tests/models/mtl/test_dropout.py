@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.mtl.blocks import ParallelMlp
-from models.mtl.dropout import keep_masks, keep_scale
+from mtfx.models.mtl.blocks import ParallelMlp
+from mtfx.models.mtl.dropout import keep_masks, keep_scale
 
 SEED = tf.constant([3, 14])
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.mtl.gates import COMPILED_UNITS, Gate, mixtures
+from mtfx.models.mtl.gates import COMPILED_UNITS, Gate, mixtures
 
 #: What the gates of MMoE see, and those of a level of PLE with a shared gate.
 EVERYONE = ((0, 1, 2), (0, 1, 2))

@@ -1,0 +1,17 @@
+"""MTFX: from a recommender's interaction logs to a served ranking model.
+
+Everything is imported as ``mtfx.FOLDER``. What is below runs before TensorFlow and Gym are
+imported: TFX, TF-Agents and tensorflow-recommenders are written for Keras 2, which newer TensorFlow
+hides behind this switch.
+"""
+
+import contextlib
+import os
+
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+with contextlib.suppress(ImportError):
+    # Gym, which TF-Agents imports, prints that it is unmaintained, once in every process; a user
+    # of MTFX cannot act on it.
+    from gym_notices.notices import notices as _notices
+
+    _notices.clear()
