@@ -31,6 +31,7 @@ ENV UV_LINK_MODE=copy \
 COPY pyproject.toml uv.lock .python-version README.md LICENSE ./
 RUN uv sync --locked --no-dev --no-install-project
 COPY agents agents
+COPY cli cli
 COPY components components
 COPY datasets datasets
 COPY environments environments

@@ -2,8 +2,8 @@
 
 Whatever learns anything from day to day has an entry. Those of the agents in
 ``mtfx.agents.fusion_registry`` name the variables of their checkpoints, so that a variable that
-nobody has thought of is found (``tests/trainers/test_agent_checkpoint.py``). ``docs/daily-loop.md``
-shows the list.
+nobody has thought of is found (``tests/trainers/fusion/test_agent_checkpoint.py``).
+``docs/daily-loop.md`` shows the list.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class RmtlAgent(tf_agent.TFAgent):
     ``train`` takes transitions of the session MDP and updates the critics (14), the actor as
     ``config.actor_update`` says, and the targets (18). RMTL's schedule (pretrain the actor, freeze
     it until the critics have converged, retrain it with their weights) is in
-    ``mtfx.trainers.rmtl``.
+    ``mtfx.trainers.ranking.rmtl``.
 
     Attributes:
       actor: The actor.

@@ -15,7 +15,7 @@ _ROUNDING = 1e-5
 
 
 class Transitions(Protocol):
-    """Arrays or tensors of N transitions, for example a ``mtfx.trainers.transition_data`` table.
+    """Arrays or tensors of N transitions, for example a ``mtfx.datasets.transitions.table`` table.
 
     For an agent that learns from candidates it also has ``predictions``, float `[N, C, K]`, and
     ``mask``, bool `[N, C]`.

@@ -29,9 +29,9 @@ from mtfx.models.config import ModelConfig
 from mtfx.models.features import InputFeature
 from mtfx.models.mtl.registry import BACKBONES
 from mtfx.models.ranking_model import RankingModel
-from mtfx.trainers.config import TrainingConfig
-from mtfx.trainers.input_pipeline import impression_batches
-from mtfx.trainers.training import build_for_training
+from mtfx.trainers.ranking.config import TrainingConfig
+from mtfx.trainers.ranking.input import impression_batches
+from mtfx.trainers.ranking.training import build_for_training
 
 INPUTS = (
     InputFeature("user_id", "categorical", 50_000),

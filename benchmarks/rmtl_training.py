@@ -26,16 +26,16 @@ from benchmarks.ranking_training import (
 from mtfx.agents.config import RmtlConfig
 from mtfx.agents.critic_weighting import CriticWeighting
 from mtfx.agents.rmtl import RmtlAgent
-from mtfx.environments.session_replay import SessionReplayEnvironment
+from mtfx.environments.sessions.replay import SessionReplayEnvironment
 from mtfx.models.config import ModelConfig
 from mtfx.models.critics import build_critics
 from mtfx.models.loss_weighting.base import LossWeighting
 from mtfx.models.ranking_model import RankingModel
 from mtfx.models.sizes import BACKBONE_NAMES, MODEL_SIZES, model_sizes
-from mtfx.trainers.config import TrainingConfig
-from mtfx.trainers.input_pipeline import impression_batches, load_sessions
-from mtfx.trainers.rmtl import RmtlTrainingConfig, critic_config
-from mtfx.trainers.training import build_for_training
+from mtfx.trainers.ranking.config import TrainingConfig
+from mtfx.trainers.ranking.input import impression_batches, load_sessions
+from mtfx.trainers.ranking.rmtl import RmtlTrainingConfig, critic_config
+from mtfx.trainers.ranking.training import build_for_training
 
 
 @click.command(context_settings={"show_default": True})

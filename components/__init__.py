@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import mtfx.datasets as _datasets  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
-
 
 def __getattr__(name: str) -> Any:
     """The artifact types, by the names that Kubeflow's containers import them by."""

@@ -13,10 +13,10 @@ from tfx.proto import example_gen_pb2
 from tfx.types import standard_component_specs
 from tfx.utils import proto_utils
 
-from mtfx.datasets import readers
-from mtfx.datasets.errors import DataError
 from mtfx.datasets.file_names import name_of
 from mtfx.datasets.fingerprint import fingerprint
+from mtfx.datasets.logs import readers
+from mtfx.errors import DataError
 
 
 class ContentDriver(driver.FileBasedDriver):

@@ -17,7 +17,7 @@ from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
 
-from mtfx.models.fusion.ranker import METADATA_FILE
+from mtfx.models.export.ranker import METADATA_FILE
 
 MODEL, BLESSING = "model", "model_blessing"
 TRANSFORM_GRAPH, EXAMPLES = "transform_graph", "examples"

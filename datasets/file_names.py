@@ -12,7 +12,7 @@ import os
 import re
 from pathlib import Path
 
-from mtfx.datasets.errors import DataError
+from mtfx.errors import DataError
 
 _ESCAPED = re.compile(r"\[([*?[])\]")
 #: TensorFlow's patterns have the backslash besides.

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from apache_beam.io.filesystems import FileSystems
 
-from mtfx.datasets.errors import DataError
 from mtfx.datasets.file_names import literal
+from mtfx.errors import DataError
 
 _THREADS = 4
 _HEX_DIGITS = 32

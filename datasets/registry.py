@@ -10,9 +10,9 @@ import json
 import pathlib
 import sys
 
-from mtfx.datasets.errors import why_unreadable
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.datasets.user_modules import drop_stale_bytecode, user_modules
+from mtfx.errors import why_unreadable
 
 DATASETS: dict[str, str] = {
     "kuairand": "mtfx.datasets.kuairand:SPEC",

@@ -3,7 +3,7 @@
 A :class:`DatasetSpec` is plain data. It says which files hold the interaction log, how their
 columns map to the canonical impression (user, item, time, feedback, context), which side tables
 join to it, how impressions are grouped into sessions, which columns a model may see and which
-feedback it has to predict. Nothing here reads a file; see ``mtfx.datasets.readers`` for that.
+feedback it has to predict. Nothing here reads a file; see ``mtfx.datasets.logs.readers`` for that.
 """
 
 from __future__ import annotations

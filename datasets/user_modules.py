@@ -18,7 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-_ROOT = Path(__file__).resolve().parent.parent
+import mtfx
+
+_OURS = Path(mtfx.__file__).resolve().parent
 
 
 class UserModule(NamedTuple):
@@ -169,7 +171,8 @@ def _foreign_folders() -> list[Path]:
     names = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
     names += [*site.getsitepackages(), site.getusersitepackages()]
     installed = [Path(name).resolve() for name in names]
-    ours = [_ROOT / folder.name for folder in _ROOT.iterdir() if (folder / "__init__.py").exists()]
+    # In a checkout its folders are links.
+    ours = [_OURS, *(folder.resolve() for folder in _OURS.iterdir() if folder.is_dir())]
     return [*installed, *ours]
 
 

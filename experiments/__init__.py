@@ -1,3 +1,1 @@
 """One command per table or figure of the papers."""
-
-import mtfx.datasets as _datasets  # noqa: F401  (selects Keras 2 before TensorFlow is imported)

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from mtfx.experiments.batchrl_plots import (
+from mtfx.experiments.batchrl.ope_accuracy import ope_accuracy
+from mtfx.experiments.batchrl.plots import (
     accuracy_plots,
     action_plots,
     q_curve_plots,
     sensitivity_plots,
 )
-from mtfx.experiments.batchrl_plots import mean_plots as fusion_mean_plots
-from mtfx.experiments.batchrl_tables import action_distribution, q_curves
-from mtfx.experiments.batchrl_tables import sensitivity as batchrl_sensitivity
-from mtfx.experiments.batchrl_tables import table_1 as batchrl_table_1
-from mtfx.experiments.design import Experiment
-from mtfx.experiments.ope_accuracy import ope_accuracy
-from mtfx.experiments.rmtl_plots import learning_plots, mean_plots
-from mtfx.experiments.rmtl_tables import backbones, sensitivity, table_1, table_2, transfer
-from mtfx.experiments.xmtf_plots import curve_plots, sweep_plots, table_plots
-from mtfx.experiments.xmtf_tables import curves as xmtf_curves
-from mtfx.experiments.xmtf_tables import sweep as xmtf_sweep
-from mtfx.experiments.xmtf_tables import table_3 as xmtf_table_3
+from mtfx.experiments.batchrl.plots import mean_plots as fusion_mean_plots
+from mtfx.experiments.batchrl.tables import action_distribution, q_curves
+from mtfx.experiments.batchrl.tables import sensitivity as batchrl_sensitivity
+from mtfx.experiments.batchrl.tables import table_1 as batchrl_table_1
+from mtfx.experiments.engine.design import Experiment
+from mtfx.experiments.rmtl.plots import learning_plots, mean_plots
+from mtfx.experiments.rmtl.tables import backbones, sensitivity, table_1, table_2, transfer
+from mtfx.experiments.xmtf.plots import curve_plots, sweep_plots, table_plots
+from mtfx.experiments.xmtf.tables import curves as xmtf_curves
+from mtfx.experiments.xmtf.tables import sweep as xmtf_sweep
+from mtfx.experiments.xmtf.tables import table_3 as xmtf_table_3
 
-_RMTL_TRIAL = "mtfx.experiments.rmtl_trial:run_trial"
-_FUSION_TRIAL = "mtfx.experiments.fusion_trial:run_trial"
-_XMTF_TRIAL = "mtfx.experiments.xmtf_trial:run_trial"
+_RMTL_TRIAL = "mtfx.experiments.rmtl.trial:run_trial"
+_FUSION_TRIAL = "mtfx.experiments.batchrl.trial:run_trial"
+_XMTF_TRIAL = "mtfx.experiments.xmtf.trial:run_trial"
 
 EXPERIMENTS: dict[str, Experiment] = {
     "rmtl-table1": Experiment(

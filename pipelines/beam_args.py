@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import Any, NoReturn
 
-from mtfx.pipelines.errors import UserError, require
+from mtfx.errors import UserError, require
 
 #: Flags without which a runner cannot start, with an example of each.
 _REQUIRED = {

@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from mtfx.evaluation.policy_trial import TrialSettings, judge_trial
-from mtfx.evaluation.policy_trial_report import TrialReport, write_trial_report
-from mtfx.pipelines.errors import UserError, require
+from mtfx.errors import UserError, require
+from mtfx.evaluation.ab_test.trial import TrialSettings, judge_trial
+from mtfx.evaluation.reports.ab_test_report import TrialReport, write_trial_report
 
 _MAX_SEED = 2**31 - 1
 
@@ -92,7 +92,7 @@ def run_compare(options: CompareOptions, progress: Callable[[str, int], None]) -
 
 def _logged(options: CompareOptions, progress: Callable[[str, int], None]) -> TrialReport:
     del progress
-    from mtfx.pipelines.logged_trial import logged_arms
+    from mtfx.evaluation.ab_test.logged import logged_arms
 
     directory = options.interactions or ""
     arms = logged_arms(directory, options.control, options.treatment, options.feedback_names)

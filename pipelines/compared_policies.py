@@ -9,21 +9,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mtfx.datasets.errors import DataError, why_unreadable
 from mtfx.datasets.rewards import reward_preset
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.policies import ConstantPolicy
 from mtfx.environments.simulator.ranker_policy import RankerPolicy
 from mtfx.environments.simulator.world import load_world
-from mtfx.evaluation.fusion_report import SUMMARY_FILE
+from mtfx.errors import DataError, require, why_unreadable
+from mtfx.evaluation.reports.fusion_report import SUMMARY_FILE
 from mtfx.models.action_policy import ActionPolicy
+from mtfx.models.export.policy import SavedPolicy
+from mtfx.models.export.ranker import METADATA_FILE
 from mtfx.models.fusion.base import FusionFunction
 from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.ranker import METADATA_FILE
 from mtfx.models.fusion.registry import build_fusion
-from mtfx.models.fusion.saved_policy import SavedPolicy
-from mtfx.pipelines.errors import require
 from mtfx.pipelines.run_place import in_run
 from mtfx.pipelines.run_reports import report_error
 

@@ -9,16 +9,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtfx.errors import require
 from mtfx.pipelines.beam_args import local_beam_args
-from mtfx.pipelines.errors import require
 from mtfx.pipelines.method_options import MethodOptions
 from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
 
 if TYPE_CHECKING:
-    from mtfx.evaluation.eval_config import Thresholds
+    from mtfx.evaluation.ranking.eval_config import Thresholds
     from mtfx.models.config import ModelConfig
-    from mtfx.trainers.config import TrainingConfig
-    from mtfx.trainers.rmtl import RmtlTrainingConfig
+    from mtfx.trainers.ranking.config import TrainingConfig
+    from mtfx.trainers.ranking.rmtl import RmtlTrainingConfig
 
 _MAX_SEED = 2**31 - 1
 # Where and with how many processes a run happens decides nothing about its result.

@@ -14,16 +14,15 @@ from collections.abc import Callable
 
 from mtfx.components.session_example_gen.inputs import input_files
 from mtfx.datasets.description_version import description_version
-from mtfx.datasets.errors import DataError, data_error_in
 from mtfx.datasets.fingerprint import fingerprint
-from mtfx.evaluation.daily_days import Day, Model
-from mtfx.evaluation.fusion_summary import FusionSummary
-from mtfx.evaluation.run_summary import RunSummary
+from mtfx.errors import DataError, StageError, data_error_in, require
+from mtfx.evaluation.reports.daily_days import Day, Model
+from mtfx.evaluation.reports.fusion_summary import FusionSummary
+from mtfx.evaluation.reports.ranking_summary import RunSummary
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.daily_config import DailyConfig
 from mtfx.pipelines.daily_state import DailyState
 from mtfx.pipelines.day_check import check_day, create_check
-from mtfx.pipelines.errors import StageError, require
 from mtfx.pipelines.fusion import run_fusion
 from mtfx.pipelines.own_process import run_in_own_process
 from mtfx.pipelines.ranking import run_ranking

@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mtfx.errors import require
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.errors import require
 from mtfx.pipelines.fusion_config import FusionPipelineConfig, ServedLog
 from mtfx.pipelines.spans import available_spans, has_span, span_folders
 

@@ -8,9 +8,8 @@ import os
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from mtfx.datasets.errors import why_unreadable
-from mtfx.evaluation.daily_days import Day, Model, Status
-from mtfx.pipelines.errors import UserError
+from mtfx.errors import UserError, why_unreadable
+from mtfx.evaluation.reports.daily_days import Day, Model, Status
 from mtfx.pipelines.run_place import in_run
 
 FILE = "daily.json"

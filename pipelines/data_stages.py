@@ -22,7 +22,7 @@ from mtfx.components.session_example_gen.summary import IngestionSummary
 from mtfx.components.session_schema import build_schema
 from mtfx.components.strict_example_validator.component import StrictExampleValidator
 from mtfx.datasets.description_version import description_version
-from mtfx.datasets.sessions import SPLITS
+from mtfx.datasets.logs.sessions import SPLITS
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.options import DataOptions
 from mtfx.pipelines.ranking_summary import log_rows

@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from mtfx.datasets.errors import DataError
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.world import load_world
-from mtfx.evaluation.fusion_report import SUMMARY_FILE
-from mtfx.pipelines.errors import UserError, require
+from mtfx.errors import DataError, UserError, require
+from mtfx.evaluation.reports.fusion_report import SUMMARY_FILE
 from mtfx.pipelines.run_place import in_run
 from mtfx.pipelines.run_reports import report_error
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtfx.datasets.rewards import REWARD_PRESETS, RewardConfig, reward_preset
+from mtfx.errors import require
 from mtfx.models.fusion.config import (
     FUSION_NAMES,
     AnyFusionConfig,
@@ -17,7 +18,6 @@ from mtfx.models.fusion.config import (
     FusionConfig,
 )
 from mtfx.pipelines.beam_args import local_beam_args
-from mtfx.pipelines.errors import require
 from mtfx.pipelines.fusion_settings import agent_config
 from mtfx.pipelines.infra_validation import InfraValidation
 from mtfx.pipelines.run_place import in_run
@@ -33,8 +33,8 @@ AGENTS = ("bcq", "td3", "uwac_td3", "cql_sac", "xmtf")
 #: Methods that search in the simulator; ``mtfx.components.policy_search`` has them too.
 SEARCHES = ("constant", "bo", "es", "cem")
 EXPLORATIONS = ("mixed", "random", "noise")
-#: Where the simulator's users take their responses from; ``mtfx.trainers.world_config`` has them
-#: too.
+#: Where the simulator's users take their responses from;
+#: ``mtfx.environments.simulator.fitting.config`` has them too.
 RESPONSES = ("auto", "truth", "fitted")
 ESTIMATORS = ("conservative", "fqe", "importance_sampling", "doubly_robust")
 #: Those that weigh logged actions by the density they were drawn with.

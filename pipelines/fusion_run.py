@@ -10,13 +10,13 @@ import tensorflow as tf
 from tfx.utils import path_utils
 
 from mtfx.components.policy_comparison.executor import COMPARISON_FILE
-from mtfx.evaluation.fusion_summary import FusionSummary
-from mtfx.evaluation.policy_comparison import rows_from_json
-from mtfx.evaluation.policy_evaluation import SUMMARY_FILE
+from mtfx.evaluation.policies.comparison import rows_from_json
+from mtfx.evaluation.policies.evaluation import SUMMARY_FILE
+from mtfx.evaluation.reports.fusion_summary import FusionSummary
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.local_runner import RunResult
-from mtfx.trainers.fusion import HISTORY_FILE
+from mtfx.trainers.fusion.run import HISTORY_FILE
 
 
 def summarise_run(config: FusionPipelineConfig, result: RunResult, command: str) -> FusionSummary:

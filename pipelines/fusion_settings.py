@@ -13,7 +13,7 @@ from mtfx.agents.fusion_config import (
     XmtfConfig,
 )
 from mtfx.datasets.rewards import RewardConfig
-from mtfx.pipelines.errors import UserError, require
+from mtfx.errors import UserError, require
 
 #: ``mtfx.agents.fusion_registry`` has them too, but imports TensorFlow.
 CONFIGS: dict[str, type[FusionAgentConfig]] = {

@@ -28,20 +28,20 @@ from mtfx.components.policy_search.search import PolicySearchConfig
 from mtfx.components.simulator_gen.component import SimulatorGen
 from mtfx.datasets.description_version import description_version
 from mtfx.datasets.registry import load_dataset
-from mtfx.datasets.transitions import TransitionSpec
+from mtfx.datasets.transitions.spec import TransitionSpec
 from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.fitting.config import PredictionKind, ResponseKind, WorldConfig
+from mtfx.environments.simulator.fitting.fingerprint import world_fingerprint
 from mtfx.environments.simulator.world import load_world
 from mtfx.evaluation.ope.config import ConservativeConfig
-from mtfx.evaluation.policy_blessing import BlessingConfig
+from mtfx.evaluation.policies.blessing import BlessingConfig
 from mtfx.models.fusion.registry import build_fusion
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.fusion_config import NEED_DENSITIES, SEARCHES, FusionPipelineConfig, ServedLog
 from mtfx.pipelines.imported import earlier_simulator
 from mtfx.pipelines.local_pipeline import local_pipeline
 from mtfx.pipelines.spans import span_folders
-from mtfx.trainers.fusion_config import FusionTrainerConfig
-from mtfx.trainers.world_config import PredictionKind, ResponseKind, WorldConfig
-from mtfx.trainers.world_files import world_fingerprint
+from mtfx.trainers.fusion.config import FusionTrainerConfig
 
 
 def ranking_and_simulator(config: FusionPipelineConfig) -> tuple[Any, Any]:
@@ -59,8 +59,8 @@ def simulator_stages(
 
     Args:
       config: The run.
-      predictions: See :class:`~mtfx.trainers.world_config.WorldConfig`; a policy that shall be
-        served is trained on the model's.
+      predictions: See :class:`~mtfx.environments.simulator.fitting.config.WorldConfig`; a policy
+        that shall be served is trained on the model's.
     """
     dataset, log_dir = config.ranking_run()["dataset"], config.log_dir
     ranking = Resolver(
@@ -228,7 +228,7 @@ def trainer_stage(
 ) -> Trainer:
     """The stage that trains a method, begun with ``base`` if it is given."""
     return Trainer(
-        run_fn="mtfx.trainers.fusion.run_fn",
+        run_fn="mtfx.trainers.fusion.run.run_fn",
         examples=interactions,
         train_args=TrainArgs(splits=["train"]),
         eval_args=EvalArgs(splits=["eval"]),

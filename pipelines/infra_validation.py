@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from mtfx.pipelines.errors import UserError, require
+from mtfx.errors import UserError, require
 
 if TYPE_CHECKING:
     from tfx.components import InfraValidator

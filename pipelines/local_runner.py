@@ -26,9 +26,8 @@ from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import local_deployment_config_pb2, pipeline_pb2
 from tfx.utils import telemetry_utils
 
-from mtfx.datasets.errors import data_error_in
+from mtfx.errors import StageError, data_error_in
 from mtfx.pipelines import beam_signatures, moved_run, run_state
-from mtfx.pipelines.errors import StageError
 
 #: Any layer may report rows of the running stage to this logger: ``extra={"rows": 1000}``.
 PROGRESS_LOGGER = "mtfx.progress"

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from mtfx.datasets.spec import Task
-from mtfx.experiments.settings import SETTINGS, Value, parse_setting
-from mtfx.pipelines.errors import UserError, require
+from mtfx.errors import UserError, require
+from mtfx.trainers.ranking.settings import SETTINGS, Value, parse_setting
 
 if TYPE_CHECKING:
-    from mtfx.trainers.rmtl import RmtlTrainingConfig
+    from mtfx.trainers.ranking.rmtl import RmtlTrainingConfig
 
 Method = Literal["supervised", "rmtl"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -30,7 +30,7 @@ class MethodOptions:
     Attributes:
       name: ``supervised`` minimises the weighted losses; ``rmtl`` pretrains so, trains critics of
         the session MDP, and retrains with their weights.
-      settings: RMTL's settings by name, see ``mtfx.experiments.settings``.
+      settings: RMTL's settings by name, see ``mtfx.trainers.ranking.settings``.
       critic_path: Folder with the critics of an earlier RMTL training, to use instead of new ones.
     """
 
@@ -78,7 +78,7 @@ class MethodOptions:
         """RMTL's configuration, or None for supervised training. Imports TensorFlow."""
         if self.name != "rmtl":
             return None
-        from mtfx.experiments.rmtl_config import rmtl_training_config
+        from mtfx.trainers.ranking.rmtl_settings import rmtl_training_config
 
         given = {name: parse_setting(name, value) for name, value in self.settings}
         return rmtl_training_config(

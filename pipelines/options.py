@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from mtfx.datasets.registry import load_dataset, resolve_name
 from mtfx.datasets.spec import DatasetSpec, Task
+from mtfx.errors import UserError, require
 from mtfx.models.loss_weighting.names import LOSS_WEIGHTING_NAMES, LossWeightingName
 from mtfx.models.sizes import BACKBONE_NAMES, MODEL_SIZES, ModelSize, model_sizes
-from mtfx.pipelines.errors import UserError, require
 from mtfx.pipelines.spans import has_span
 
 if TYPE_CHECKING:
-    from mtfx.evaluation.eval_config import Thresholds
+    from mtfx.evaluation.ranking.eval_config import Thresholds
     from mtfx.models.config import ModelConfig
-    from mtfx.trainers.config import TrainingConfig
+    from mtfx.trainers.ranking.config import TrainingConfig
 
 Strategy = Literal["default", "mirrored", "multi_worker_mirrored"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
@@ -268,7 +268,7 @@ class TrainingOptions:
 
     def build(self, seed: int) -> TrainingConfig:
         """The trainer's configuration. Imports TensorFlow."""
-        from mtfx.trainers.config import TrainingConfig
+        from mtfx.trainers.ranking.config import TrainingConfig
 
         return TrainingConfig(seed=seed, **given(self))
 
@@ -299,7 +299,7 @@ class BlessingOptions:
 
     def build(self) -> Thresholds:
         """The evaluation's thresholds. Imports TensorFlow."""
-        from mtfx.evaluation.eval_config import Thresholds
+        from mtfx.evaluation.ranking.eval_config import Thresholds
 
         return Thresholds(**given(self))
 

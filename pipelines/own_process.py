@@ -7,6 +7,7 @@ reports a killed worker without the signal; so the few lines are written here.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import multiprocessing
 import pickle
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mtfx.pipelines.errors import StageError
+from mtfx.errors import StageError
 
 if TYPE_CHECKING:
     from mtfx.pipelines.local_runner import StageObserver, StageResult
@@ -118,7 +119,9 @@ class _Sender:
 def _portable(error: BaseException) -> BaseException:
     """The error, or its text where it does not survive pickling."""
     try:
-        return pickle.loads(pickle.dumps(error))
+        # Copied as it will be when it is received, and pickled as it will be sent.
+        pickle.dumps(copy.deepcopy(error))
+        return error
     except Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
 

@@ -21,10 +21,10 @@ from mtfx.components.session_flattener.component import SessionFlattener
 from mtfx.components.session_schema import column_types
 from mtfx.datasets.fingerprint import directory_fingerprint
 from mtfx.datasets.spec import Dtype
-from mtfx.evaluation.eval_config import build_eval_config
-from mtfx.evaluation.evaluation_schema import build_evaluation_schema
-from mtfx.evaluation.report import write_report
-from mtfx.evaluation.run_summary import RunSummary
+from mtfx.evaluation.ranking.eval_config import build_eval_config
+from mtfx.evaluation.ranking.evaluation_schema import build_evaluation_schema
+from mtfx.evaluation.reports.ranking_page import write_report
+from mtfx.evaluation.reports.ranking_summary import RunSummary
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.config import RankingPipelineConfig
@@ -32,7 +32,7 @@ from mtfx.pipelines.data_stages import RowCounts, data_stages, write_schema
 from mtfx.pipelines.imported import earlier_model
 from mtfx.pipelines.local_pipeline import local_pipeline
 from mtfx.pipelines.ranking_summary import summarise_run
-from mtfx.trainers.ranking import RankingTrainerConfig
+from mtfx.trainers.ranking.run import RankingTrainerConfig
 
 
 def create_pipeline(config: RankingPipelineConfig) -> Pipeline:
@@ -52,7 +52,7 @@ def create_pipeline(config: RankingPipelineConfig) -> Pipeline:
 
     base_model = earlier_model(config.base_model)
     trainer = Trainer(
-        run_fn="mtfx.trainers.ranking.run_fn",
+        run_fn="mtfx.trainers.ranking.run.run_fn",
         examples=stages.transform.outputs["transformed_examples"],
         transform_graph=stages.transform.outputs["transform_graph"],
         train_args=TrainArgs(splits=["train"]),

@@ -15,13 +15,13 @@ import tensorflow as tf
 
 from mtfx.components.session_example_gen.summary import IngestionSummary
 from mtfx.datasets.spec import Task
-from mtfx.evaluation.results import read_evaluation
-from mtfx.evaluation.run_summary import Ingestion, RunSummary
+from mtfx.evaluation.ranking.results import read_evaluation
+from mtfx.evaluation.reports.ranking_summary import Ingestion, RunSummary
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.local_runner import RunResult
 from mtfx.pipelines.options import DataOptions
-from mtfx.trainers.training import HISTORY_FILE
+from mtfx.trainers.ranking.training import HISTORY_FILE
 
 _QUARANTINE_EXAMPLES = 5
 

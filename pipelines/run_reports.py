@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mtfx.datasets.errors import why_unreadable
-from mtfx.pipelines.errors import UserError
+from mtfx.errors import UserError, why_unreadable
 
 
 def report_error(

@@ -20,7 +20,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
-from mtfx.pipelines.errors import UserError
+from mtfx.errors import UserError
 
 
 @contextlib.contextmanager

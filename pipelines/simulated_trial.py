@@ -9,9 +9,9 @@ import numpy as np
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.runner import SessionRunner
 from mtfx.environments.simulator.value import figures_of
-from mtfx.evaluation.user_totals import ArmLog
+from mtfx.errors import require
+from mtfx.evaluation.ab_test.user_totals import ArmLog
 from mtfx.pipelines.compared_policies import FusionRun, NamedPolicy
-from mtfx.pipelines.errors import require
 from mtfx.serving.exploration import TrialPlan
 
 #: Told of an arm and how many sessions of it are going to be run.

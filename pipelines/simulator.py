@@ -10,12 +10,12 @@ from typing import Any
 
 from tfx.orchestration.pipeline import Pipeline
 
+from mtfx.environments.simulator.fitting.config import PredictionKind
 from mtfx.environments.simulator.saved_simulator import DIRECTORY as SAVED_MODEL
-from mtfx.evaluation.simulator_report import JSON_FILE, PAGE_FILE, REPORT_DIRECTORY
+from mtfx.evaluation.reports.simulator_report import JSON_FILE, PAGE_FILE, REPORT_DIRECTORY
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.fusion_stages import pipeline_of, simulator_stages
-from mtfx.trainers.world_config import PredictionKind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +58,7 @@ def run_simulator(
     Args:
       config: What to run; settings of later stages are not used.
       observer: Told about each stage.
-      predictions: See :class:`~mtfx.trainers.world_config.WorldConfig`.
+      predictions: See :class:`~mtfx.environments.simulator.fitting.config.WorldConfig`.
 
     Raises:
       StageError: if a stage fails.

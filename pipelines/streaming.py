@@ -13,16 +13,15 @@ from typing import Any
 import tensorflow as tf
 
 from mtfx.agents.offline_training import TrainingDivergedError
-from mtfx.datasets.errors import why_unreadable
-from mtfx.datasets.transitions import TransitionManifest
+from mtfx.datasets.transitions.spec import TransitionManifest
+from mtfx.errors import UserError, require, why_unreadable
+from mtfx.models.export.policy import METADATA_FILE, SavedPolicy
+from mtfx.models.export.ranker import export_ranker
+from mtfx.models.export.transformed import TransformedRanker
 from mtfx.models.fusion.config import fusion_config
-from mtfx.models.fusion.ranker import export_ranker
-from mtfx.models.fusion.saved_policy import METADATA_FILE, SavedPolicy
-from mtfx.models.fusion.transformed_ranker import TransformedRanker
 from mtfx.pipelines.code_version import code_version
-from mtfx.pipelines.errors import UserError, require
 from mtfx.pipelines.fusion_settings import agent_config
-from mtfx.trainers.streaming import StreamingConfig, StreamingTrainer
+from mtfx.trainers.fusion.streaming import StreamingConfig, StreamingTrainer
 
 _RANKERS = "rankers"
 
@@ -36,7 +35,7 @@ class StreamOptions:
       output_dir: For checkpoints, policies and rankers.
       method: An agent.
       settings: Its hyper-parameters, by name.
-      candidates: See :class:`mtfx.trainers.streaming.StreamingConfig`, as of the next three.
+      candidates: See :class:`mtfx.trainers.fusion.streaming.StreamingConfig`, as of the next three.
       steps_per_transition: Likewise.
       export_every: Likewise.
       seed: Likewise.

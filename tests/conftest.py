@@ -28,8 +28,8 @@ _LONGEST = (
     "tests/pipelines/test_ranking.py",
     "tests/datasets/synthetic/test_synthesis.py",
     "tests/components/interaction_gen/test_simulated.py",
-    "tests/trainers/test_rmtl.py",
-    "tests/evaluation/test_results.py",
+    "tests/trainers/ranking/test_rmtl.py",
+    "tests/evaluation/ranking/test_results.py",
 )
 
 

@@ -42,7 +42,7 @@ class PlantedArtifacts:
 
 
 def write_artifacts(directory: str, sessions: int, random_sessions: int) -> PlantedArtifacts:
-    """Writes all that ``mtfx.trainers.world_building.run_fn`` reads below an empty directory."""
+    """Writes all that ``build_world`` reads below an empty directory."""
     module = types.ModuleType(DATASET.partition(":")[0])
     module.SPEC = SPEC  # type: ignore[attr-defined]
     sys.modules[module.__name__] = module

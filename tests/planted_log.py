@@ -13,14 +13,14 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from mtfx.datasets.exposures import Exposures
-from mtfx.datasets.sessions import SPLITS, build_sessions
+from mtfx.datasets.feature_roles import feature_roles, item_catalogue
+from mtfx.datasets.logs.exposures import Exposures
+from mtfx.datasets.logs.impressions import SESSION
+from mtfx.datasets.logs.sessions import SPLITS, build_sessions
 from mtfx.datasets.spec import Column, DatasetSpec, Feature, SessionRule, Task
+from mtfx.environments.simulator.fitting.log_data import WorldData
 from mtfx.environments.simulator.satisfaction import satisfaction_rule
 from mtfx.models.features import InputFeature
-from mtfx.trainers.feature_roles import feature_roles, item_catalogue
-from mtfx.trainers.raw_impressions import SESSION
-from mtfx.trainers.world_data import WorldData
 
 SPEC = DatasetSpec(
     name="planted",

@@ -21,8 +21,8 @@ from pathlib import Path
 import click
 import pytest
 
-from mtfx.pipelines.__main__ import cli
-from mtfx.pipelines.commands.invocation import Invocation
+from mtfx.cli.__main__ import cli
+from mtfx.cli.invocation import Invocation
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

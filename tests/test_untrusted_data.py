@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtfx.datasets.errors import DataError
 from mtfx.environments.simulator.world import TABLES_FILE, load_world, save_world
+from mtfx.errors import DataError
 from tests.simulator_worlds import random_world
 from tests.test_scaffold import LAYERS
 
@@ -29,7 +29,10 @@ FORBIDDEN = {
 #: A worker of an experiment unpickles the task that its own parent sends through a pipe. A user's
 #: description is compiled to be compared with its compiled file; importing it, which the command
 #: line asked for, is what runs it.
-ALLOWED = {("experiments/workers.py", "pickle.loads"), ("datasets/user_modules.py", "compile")}
+ALLOWED = {
+    ("experiments/engine/workers.py", "pickle.loads"),
+    ("datasets/user_modules.py", "compile"),
+}
 #: Where a SavedModel is loaded, each time one that a stage of this project wrote or the command
 #: line named.
 MODEL_LOADERS = {
@@ -37,12 +40,12 @@ MODEL_LOADERS = {
     "components/ranker_exporter/checking.py",
     "components/ranker_exporter/executor.py",
     "environments/simulator/ranker_policy.py",
-    "evaluation/fusion_curves.py",
-    "models/fusion/saved_policy.py",
+    "evaluation/reports/fusion_curves.py",
+    "models/export/policy.py",
     "pipelines/streaming.py",
     "serving/loaded_versions.py",
-    "trainers/warm_start.py",
-    "trainers/world_predictions.py",
+    "trainers/ranking/warm_start.py",
+    "environments/simulator/fitting/predictions.py",
 }
 
 

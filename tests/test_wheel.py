@@ -35,11 +35,15 @@ def wheels(checkout, tmp_path_factory):
 
 def test_a_wheel_has_one_name_at_its_top_and_all_that_is_below(wheels, checkout):
     listed = subprocess.run(
-        ["git", "ls-files", *sorted(FOLDERS)], cwd=checkout, capture_output=True, text=True
+        ["git", "ls-files", *sorted(FOLDERS), "src/mtfx/*.py"],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
     )
     if listed.returncode:
         pytest.skip("the checkout is no git repository")
-    wanted = {f"mtfx/{name}" for name in listed.stdout.splitlines()} | {"mtfx/__init__.py"}
+    files = listed.stdout.splitlines()
+    wanted = {"mtfx/" + name.removeprefix("src/mtfx/") for name in files}
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
             names = archive.namelist()
@@ -57,7 +61,7 @@ def test_an_installed_wheel_leaves_other_packages_their_names(wheels, tmp_path):
             archive.extractall(installed)
         code = (
             f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(installed)!r}]\n"
-            "import datasets, mtfx.datasets.registry, mtfx.pipelines.__main__ as program\n"
+            "import datasets, mtfx.datasets.registry, mtfx.cli.__main__ as program\n"
             "assert datasets.OWNER == 'Hugging Face'\n"
             f"assert program.__file__.startswith({str(installed)!r})\n"
             "sys.exit(program.main(['datasets', '--dataset', 'kuairand']))\n"

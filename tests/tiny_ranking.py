@@ -5,8 +5,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from mtfx.models.export.transformed_features import FeatureColumns, TransformedFeatures
 from mtfx.models.features import InputFeature
-from mtfx.models.transformed_features import FeatureColumns, TransformedFeatures
 
 ITEMS = ("a", "b", "c", "d")
 NAMES = ("click", "like")
@@ -104,7 +104,7 @@ COLUMNS = FeatureColumns(
 
 
 class TransformedTinyRankingModel(TinyRankingModel):
-    """With the saved functions of ``mtfx.trainers.export.RankingModule`` too."""
+    """With the saved functions of ``mtfx.models.export.ranking.RankingModule`` too."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
     def transform(self, examples):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from mtfx.datasets.transition_codec import TransitionBatch
-from mtfx.datasets.transitions import TransitionSpec
+from mtfx.datasets.transitions.codec import TransitionBatch
+from mtfx.datasets.transitions.spec import TransitionSpec
 
 SPEC = TransitionSpec(5, ("click", "like", "watch"), ("click", "like"), 3)
 

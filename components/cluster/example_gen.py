@@ -18,8 +18,8 @@ from tfx.utils import proto_utils
 
 from mtfx.components.session_example_gen import executor
 from mtfx.components.session_example_gen.config import SessionExampleGenConfig
-from mtfx.datasets.errors import DataError
 from mtfx.datasets.file_names import literal
+from mtfx.errors import DataError
 
 _SPLIT = "log"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mtfx.components.feedback_join.config import FeedbackJoinConfig, FeedbackJoinSummary
-from mtfx.datasets.errors import DataError
+from mtfx.errors import DataError
 from mtfx.serving.interaction_log import FEEDBACK, REQUESTS
 
 #: Ids of each kind that a message has.

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from mtfx.datasets import arrow_types
-from mtfx.datasets.errors import DataError
+from mtfx.datasets.logs import arrow_types
+from mtfx.errors import DataError
 from mtfx.serving.interaction_log import FEEDBACK, FEEDBACK_SCHEMA, REQUEST_SCHEMA, REQUESTS
 from mtfx.serving.plausible_time import main_span
 

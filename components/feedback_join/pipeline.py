@@ -38,7 +38,7 @@ from mtfx.components.feedback_join.waiting import (
     write_waiting,
 )
 from mtfx.components.session_example_gen.counts import Counts, MergeCounts
-from mtfx.datasets.errors import DataError, data_error_in, fenced
+from mtfx.errors import DataError, data_error_in, fenced
 from mtfx.serving.interaction_log import FEEDBACK, REQUESTS, SHOWN
 
 QUARANTINE_FILE = "quarantine.csv"

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from mtfx.datasets.errors import DataError
+from mtfx.errors import DataError
 
 SUMMARY_FILE = "join.json"
 #: In place of a directory: the one whose name comes before, or none.

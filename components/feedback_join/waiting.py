@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.ipc
 
 from mtfx.components.feedback_join.joining import Waiting
-from mtfx.datasets.errors import DataError
+from mtfx.errors import DataError
 
 #: Below a join's directory. No reader of joined requests takes Arrow files for Parquet's.
 WAITING = "waiting"

@@ -35,9 +35,9 @@ class SimulatedInteractionGen(base_beam_component.BaseBeamComponent):
 
     The output ``examples`` is a standard Examples artifact with the splits ``train`` and ``eval``
     (the last sessions by time): gzipped TFRecords of ``tf.Example``, one per request, as
-    ``mtfx.datasets.transition_codec`` has them; beside them ``transitions.json``, the manifest, and
-    ``interactions.json``, all counts. The transitions follow from the configuration alone, on any
-    Beam runner with any number of workers.
+    ``mtfx.datasets.transitions.codec`` has them; beside them ``transitions.json``, the manifest,
+    and ``interactions.json``, all counts. The transitions follow from the configuration alone, on
+    any Beam runner with any number of workers.
     """
 
     SPEC_CLASS = SimulatedInteractionGenSpec
@@ -71,7 +71,7 @@ class ServedInteractionGen(FileBasedExampleGen):
     """Reads logs of served requests and writes the transitions.
 
     A request is a ``tf.Example`` of a TFRecord file or a row of a Parquet file, with the columns
-    of ``mtfx.datasets.transition_codec.TransitionBatch`` but for ``next_state``, ``reward`` and
+    of ``mtfx.datasets.transitions.codec.TransitionBatch`` but for ``next_state``, ``reward`` and
     ``discount``, which are made here: each request meets the next one of its session. The output is
     that of :class:`SimulatedInteractionGen`. Span and version come from TFX's own driver for
     file-based inputs; unchanged files are not read twice, where their content decides.

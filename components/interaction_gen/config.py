@@ -9,7 +9,7 @@ from typing import Any
 
 from mtfx.agents.exploration import EXPLORATIONS
 from mtfx.datasets.rewards import RewardConfig
-from mtfx.datasets.transitions import TransitionSpec
+from mtfx.datasets.transitions.spec import TransitionSpec
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.models.action_noise import NOISE_DEVIATION, RANDOM_DEVIATION
 from mtfx.models.fusion.config import AnyFusionConfig, FusionConfig, fusion_config

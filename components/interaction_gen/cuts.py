@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import apache_beam as beam
 import numpy as np
 
-from mtfx.datasets.errors import DataError
-from mtfx.datasets.transition_codec import TransitionBatch
+from mtfx.datasets.transitions.codec import TransitionBatch
+from mtfx.errors import DataError
 
 SPLITS = ("train", "eval")
 #: With 100 candidates and 6 predictions a file then holds some 50 MB, unpacked.

@@ -26,7 +26,7 @@ from mtfx.components.interaction_gen.inputs import ServedDriver
 from mtfx.components.interaction_gen.writing import Target, WriteTransitions
 from mtfx.components.session_example_gen.counts import Counts, MergeCounts
 from mtfx.datasets.file_names import name_of
-from mtfx.datasets.transitions import TransitionManifest
+from mtfx.datasets.transitions.spec import TransitionManifest
 
 _READ, _WRITTEN = "read", "written"
 _BUCKETS_PER_FILE = 4

@@ -7,8 +7,8 @@ from typing import Any
 
 from mtfx.components.content_driver import ContentDriver, custom_json
 from mtfx.components.interaction_gen.config import ServedInteractionConfig
-from mtfx.datasets import readers
-from mtfx.datasets.errors import DataError
+from mtfx.datasets.logs import readers
+from mtfx.errors import DataError
 
 
 class ServedDriver(ContentDriver):

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from mtfx.datasets.rewards import Reward
-from mtfx.datasets.transition_codec import TransitionBatch
+from mtfx.datasets.transitions.codec import TransitionBatch
 
 # Why a request is left out. Words, because they end up in the quarantine file.
 REPEATED = "its session has logged this step before, with other content"

@@ -11,8 +11,8 @@ import apache_beam as beam
 import tensorflow as tf
 
 from mtfx.components.session_example_gen.counts import Counts
-from mtfx.datasets.errors import DataError, data_error_in
-from mtfx.datasets.transition_checks import RecordFault
+from mtfx.datasets.transitions.checks import RecordFault
+from mtfx.errors import DataError, data_error_in
 
 
 def write_counts(counts: Counts, path: str) -> None:

@@ -12,11 +12,11 @@ from apache_beam import pvalue
 from mtfx.components.interaction_gen import joining
 from mtfx.components.interaction_gen.config import ServedInteractionConfig
 from mtfx.components.session_example_gen.counts import Counts
-from mtfx.datasets.errors import DataError, fenced
 from mtfx.datasets.rewards import build_reward
-from mtfx.datasets.transition_checks import RecordFault
-from mtfx.datasets.transition_codec import TransitionBatch, concatenate
-from mtfx.datasets.transition_reader import Block, read_blocks
+from mtfx.datasets.transitions.checks import RecordFault
+from mtfx.datasets.transitions.codec import TransitionBatch, concatenate
+from mtfx.datasets.transitions.reader import Block, read_blocks
+from mtfx.errors import DataError, fenced
 from mtfx.serving.plausible_time import main_span
 
 FAULTS, COUNTS = "faults", "counts"

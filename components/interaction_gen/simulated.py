@@ -11,17 +11,17 @@ import tensorflow as tf
 
 from mtfx.agents.exploration import Exploration, build_exploration
 from mtfx.components.interaction_gen.config import DAY_MS, SimulatedInteractionConfig
-from mtfx.datasets.errors import DataError, fenced
-from mtfx.datasets.transition_codec import TransitionBatch
-from mtfx.datasets.transitions import TransitionSpec
+from mtfx.datasets.transitions.codec import TransitionBatch
+from mtfx.datasets.transitions.spec import TransitionSpec
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.policies import ConstantPolicy
 from mtfx.environments.simulator.rollout import Interactions, rollout
 from mtfx.environments.simulator.world import load_world
+from mtfx.errors import DataError, fenced
 from mtfx.models.action_policy import ActionPolicy
+from mtfx.models.export.policy import SavedPolicy
 from mtfx.models.fusion.base import FusionFunction
 from mtfx.models.fusion.registry import build_fusion
-from mtfx.models.fusion.saved_policy import SavedPolicy
 
 
 @dataclasses.dataclass(frozen=True)

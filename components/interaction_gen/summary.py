@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from mtfx.components.interaction_gen.cuts import SPLITS
 from mtfx.components.session_example_gen.counts import NO_SPLITS, Counts
-from mtfx.datasets.errors import DataError, in_words
+from mtfx.errors import DataError, in_words
 
 FILE_NAME = "interactions.json"
 #: A variance below this share of the squared mean is what float64 leaves of equal rewards.

@@ -20,9 +20,9 @@ from mtfx.components.interaction_gen.cuts import (
 )
 from mtfx.components.session_example_gen.counts import NO_SPLITS, Counts
 from mtfx.components.session_example_gen.encoding import write_examples
-from mtfx.datasets.errors import DataError
-from mtfx.datasets.transition_codec import TransitionBatch, concatenate, encode_transitions
-from mtfx.datasets.transitions import TransitionSpec
+from mtfx.datasets.transitions.codec import TransitionBatch, concatenate, encode_transitions
+from mtfx.datasets.transitions.spec import TransitionSpec
+from mtfx.errors import DataError
 
 _COUNTS = "counts"
 

@@ -18,8 +18,8 @@ from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.value import session_figures
 from mtfx.environments.simulator.world import load_world
-from mtfx.evaluation.policy_comparison import FIGURES, compare_policies, rows_to_json
-from mtfx.models.fusion.saved_policy import SavedPolicy
+from mtfx.evaluation.policies.comparison import FIGURES, compare_policies, rows_to_json
+from mtfx.models.export.policy import SavedPolicy
 
 COMPARISON_FILE = "comparison.json"
 #: The policy to compare with comes first: no personalisation, if it is among them.

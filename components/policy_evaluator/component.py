@@ -16,7 +16,6 @@ class PolicyEvaluatorSpec(ComponentSpec):
 
     PARAMETERS = {  # noqa: RUF012 (TFX's convention)
         "config": ExecutionParameter(type=str),
-        "load_fn": ExecutionParameter(type=str),
     }
     INPUTS = {  # noqa: RUF012
         "interactions": ChannelParameter(type=standard_artifacts.Examples),
@@ -37,7 +36,7 @@ class PolicyEvaluator(base_component.BaseComponent):
     with intervals, the simulator's true value where a simulator is given, and the policy's actions
     against the logged ones. ``blessing`` is a standard ModelBlessing with the properties that TFX's
     Evaluator sets, so that Pusher and resolvers take it as they take that one's. What is blessed
-    says ``mtfx.evaluation.policy_blessing``; a policy that is refused does not fail the pipeline.
+    says ``mtfx.evaluation.policies.blessing``; a policy that is refused does not fail the pipeline.
 
     The log's actions must be of the policy's fusion, see ``TransitionManifest.fusion``. Of a policy
     with trained cells, xMTF's, the off-policy estimates are approximations: they value its actions
@@ -56,7 +55,6 @@ class PolicyEvaluator(base_component.BaseComponent):
         baseline_policy: channel.BaseChannel | None = None,
         simulator: channel.BaseChannel | None = None,
         config: PolicyEvaluatorConfig | None = None,
-        load_fn: str = "mtfx.trainers.transition_data.load_transitions",
     ):
         """Makes the component.
 
@@ -67,7 +65,6 @@ class PolicyEvaluator(base_component.BaseComponent):
             another state or other predictions is not compared with, which the report notes.
           simulator: A world for true values.
           config: Settings; the defaults when None.
-          load_fn: Importable name of the function that reads transitions.
         """
         super().__init__(
             PolicyEvaluatorSpec(
@@ -76,7 +73,6 @@ class PolicyEvaluator(base_component.BaseComponent):
                 baseline_policy=baseline_policy,
                 simulator=simulator,
                 config=(config or PolicyEvaluatorConfig()).to_json(),
-                load_fn=load_fn,
                 evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),
                 blessing=channel.Channel(type=standard_artifacts.ModelBlessing),
             )

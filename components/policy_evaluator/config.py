@@ -17,7 +17,7 @@ from mtfx.evaluation.ope.config import (
     ImportanceSamplingConfig,
     config_from_dict,
 )
-from mtfx.evaluation.policy_blessing import BlessingConfig
+from mtfx.evaluation.policies.blessing import BlessingConfig
 from mtfx.models.config_keys import check_keys
 
 #: By name in ``mtfx.evaluation.ope.registry``, which imports TensorFlow.

@@ -12,16 +12,16 @@ import tensorflow as tf
 from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.value import session_figures
-from mtfx.evaluation.logged_return import lack_of_evidence, logged_return
 from mtfx.evaluation.ope.base import Estimate
 from mtfx.evaluation.ope.bootstrap import mean_interval
 from mtfx.evaluation.ope.data import OfflineData
 from mtfx.evaluation.ope.policies import asker
 from mtfx.evaluation.ope.registry import build_estimator
-from mtfx.evaluation.policy_blessing import decide
-from mtfx.evaluation.policy_evaluation import PolicyEvaluation
-from mtfx.evaluation.policy_report import report_actions
-from mtfx.models.fusion.saved_policy import SavedPolicy
+from mtfx.evaluation.policies.blessing import decide
+from mtfx.evaluation.policies.evaluation import PolicyEvaluation
+from mtfx.evaluation.policies.logged_return import lack_of_evidence, logged_return
+from mtfx.evaluation.policies.report import report_actions
+from mtfx.models.export.policy import SavedPolicy
 
 #: States in which actions are compared and drawn.
 _REPORT_STATES = 20_000

@@ -8,19 +8,20 @@ from typing import Any
 from tfx.components.evaluator import constants
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact, artifact_utils
-from tfx.utils import import_utils, io_utils, path_utils
+from tfx.utils import io_utils, path_utils
 
 from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig
 from mtfx.components.policy_evaluator.evaluate import evaluate_policy
-from mtfx.datasets.errors import DataError
 from mtfx.datasets.file_names import literal
-from mtfx.datasets.transitions import TransitionManifest
+from mtfx.datasets.transitions.spec import TransitionManifest
+from mtfx.datasets.transitions.table import load_transitions
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.world import load_world
+from mtfx.errors import DataError
 from mtfx.evaluation.ope.data import OfflineData
-from mtfx.evaluation.policy_evaluation import write_evaluation
+from mtfx.evaluation.policies.evaluation import write_evaluation
+from mtfx.models.export.policy import SavedPolicy
 from mtfx.models.fusion.config import FormulaFreeConfig
-from mtfx.models.fusion.saved_policy import SavedPolicy
 
 
 class Executor(base_executor.BaseExecutor):
@@ -41,7 +42,7 @@ class Executor(base_executor.BaseExecutor):
         config = PolicyEvaluatorConfig.from_json(exec_properties["config"])
         model = artifact_utils.get_single_instance(input_dict["policy"])
         baseline = next(iter(input_dict.get("baseline_policy") or ()), None)
-        data = _read(input_dict["interactions"], config, exec_properties["load_fn"])
+        data = _read(input_dict["interactions"], config)
         policy = SavedPolicy(path_utils.serving_model_path(model.uri))
         current = None
         if baseline is not None:
@@ -114,11 +115,11 @@ def write_blessing(
     )
 
 
-def _read(examples: list, config: PolicyEvaluatorConfig, load_fn: str) -> OfflineData:
-    # By name, as TFX's Trainer finds its run function: trainers are no layer below components.
-    load = import_utils.import_class_by_path(load_fn)
+def _read(examples: list, config: PolicyEvaluatorConfig) -> OfflineData:
     uri = artifact_utils.get_split_uri(examples, config.split)
-    table = load(os.path.join(literal(uri), "*"), max_transitions=config.max_transitions)
+    table = load_transitions(
+        os.path.join(literal(uri), "*"), max_transitions=config.max_transitions
+    )
     try:
         return OfflineData(
             states=table.states,

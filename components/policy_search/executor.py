@@ -15,9 +15,9 @@ from mtfx.components.policy_search.search import PolicySearchConfig, search_poli
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.world import load_world
+from mtfx.models.export.policy import PolicyMetadata, PolicyModule, export_policy
 from mtfx.models.fusion.config import FusionConfig
 from mtfx.models.fusion.registry import build_fusion
-from mtfx.models.fusion.saved_policy import PolicyMetadata, PolicyModule, export_policy
 
 
 class Executor(base_executor.BaseExecutor):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mtfx.models.fusion.saved_policy import SavedPolicy
-from mtfx.models.fusion.transformed_ranker import RANK_TRANSFORMED, TRANSFORM
-from mtfx.models.transformed_features import ROW_LENGTHS, SESSION_IDS, SESSION_VALUES
+from mtfx.models.export.policy import SavedPolicy
+from mtfx.models.export.transformed import RANK_TRANSFORMED, TRANSFORM
+from mtfx.models.export.transformed_features import ROW_LENGTHS, SESSION_IDS, SESSION_VALUES
 
 #: Largest difference, relative to the largest score; float32 sums in another order stay below.
 TOLERANCE = 1e-4

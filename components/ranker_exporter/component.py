@@ -54,7 +54,7 @@ class RankerExporter(base_component.BaseComponent):
           examples: The log's sessions, raw: the ranker is warmed up and checked with requests made
             of them.
           candidate_buckets: Numbers of candidates for which XLA compiles the ranking model; see
-            ``mtfx.models.fusion.transformed_ranker``.
+            ``mtfx.models.export.transformed``.
           code_version: Recorded with the ranker, and part of the cache key.
         """
         super().__init__(

@@ -18,9 +18,9 @@ from mtfx.components.ranker_exporter.warmup_requests import SIZES, read_sessions
 from mtfx.datasets.file_names import literal
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.world import load_world
-from mtfx.models.fusion.ranker import METADATA_FILE, export_ranker
-from mtfx.models.fusion.saved_policy import SavedPolicy
-from mtfx.models.fusion.transformed_ranker import TransformedRanker
+from mtfx.models.export.policy import SavedPolicy
+from mtfx.models.export.ranker import METADATA_FILE, export_ranker
+from mtfx.models.export.transformed import TransformedRanker
 from mtfx.serving.warmup import write_warmup
 
 #: Users whose first states the warm-up requests have.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mtfx.datasets.errors import DataError
+from mtfx.errors import DataError
 
 #: Candidates of the requests: one, the default number, and a large set. TensorFlow plans memory
 #: and kernels by shape, so the first request of a new size is slow.

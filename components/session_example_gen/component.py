@@ -10,7 +10,7 @@ from tfx.proto import example_gen_pb2, range_config_pb2
 from mtfx.components.session_example_gen import executor, inputs
 from mtfx.components.session_example_gen.config import SessionExampleGenConfig
 from mtfx.datasets.file_names import literal
-from mtfx.datasets.sessions import SPLITS
+from mtfx.datasets.logs.sessions import SPLITS
 
 
 class SessionExampleGen(FileBasedExampleGen):

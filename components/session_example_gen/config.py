@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 
+from mtfx.datasets.logs.sessions import SPLITS
 from mtfx.datasets.registry import load_dataset
-from mtfx.datasets.sessions import SPLITS
 from mtfx.datasets.spec import DatasetSpec
 
 #: Shares of train, eval and test that leave everything in train.

@@ -30,8 +30,8 @@ def encode_sessions(frame: pl.DataFrame, spec: DatasetSpec) -> list[bytes]:
     """Encodes whole sessions.
 
     Args:
-      frame: Impressions as ``mtfx.datasets.sessions.build_sessions`` returns them: the rows of a
-        session are consecutive and in order.
+      frame: Impressions as ``mtfx.datasets.logs.sessions.build_sessions`` returns them: the rows of
+        a session are consecutive and in order.
       spec: The data set.
 
     Returns:

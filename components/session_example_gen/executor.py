@@ -20,10 +20,10 @@ from mtfx.components.session_example_gen import gaps, summary, transforms
 from mtfx.components.session_example_gen.config import SessionExampleGenConfig
 from mtfx.components.session_example_gen.counts import Counts, MergeCounts
 from mtfx.components.session_example_gen.inputs import Driver, delivery_folders, input_files
-from mtfx.datasets import joins, readers
-from mtfx.datasets.errors import DataError, data_error_in
 from mtfx.datasets.file_names import name_of
+from mtfx.datasets.logs import joins, readers
 from mtfx.datasets.spec import DatasetSpec, SideTable
+from mtfx.errors import DataError, data_error_in
 
 _LOG_BYTES_PER_SHARD = 32 << 20
 _COMPRESSION = {".gz": 4, ".parquet": 4}

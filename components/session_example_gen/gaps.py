@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtfx.components.session_example_gen.counts import Counts
-from mtfx.datasets.errors import DataError
 from mtfx.datasets.spec import DatasetSpec
+from mtfx.errors import DataError
 
 _MOST_EXAMPLES = 3
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from mtfx.components.content_driver import ContentDriver, custom_json
 from mtfx.components.session_example_gen.config import SessionExampleGenConfig
-from mtfx.datasets import joins, readers
-from mtfx.datasets.errors import DataError
+from mtfx.datasets.logs import joins, readers
 from mtfx.datasets.spec import DatasetSpec
+from mtfx.errors import DataError
 
 
 class InputFiles(NamedTuple):

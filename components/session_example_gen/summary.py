@@ -12,9 +12,9 @@ import tensorflow as tf
 from mtfx.components.session_example_gen import gaps
 from mtfx.components.session_example_gen.config import SessionExampleGenConfig
 from mtfx.components.session_example_gen.counts import NO_SPLITS, Counts
-from mtfx.datasets.errors import DataError, in_words
-from mtfx.datasets.sessions import SPLITS
+from mtfx.datasets.logs.sessions import SPLITS
 from mtfx.datasets.spec import DatasetSpec
+from mtfx.errors import DataError, in_words
 
 FILE_NAME = "ingestion.json"
 

@@ -17,9 +17,9 @@ from apache_beam import pvalue
 from mtfx.components.session_example_gen import encoding
 from mtfx.components.session_example_gen.config import WHOLE
 from mtfx.components.session_example_gen.counts import NO_SPLITS, Counts
-from mtfx.datasets import joins, readers, sessions, validation
-from mtfx.datasets.errors import DataError, fenced
+from mtfx.datasets.logs import joins, readers, sessions, validation
 from mtfx.datasets.spec import Column, DatasetSpec, SideTable
+from mtfx.errors import DataError, fenced
 
 ROWS, REJECTS, COUNTS = "rows", "rejects", "counts"
 #: Keys of a bucket to show where a side table meets nothing.
@@ -208,7 +208,7 @@ class MergeStarts(beam.CombineFn):
 def boundaries_from(
     starts: tuple[np.ndarray, np.ndarray], fractions: tuple[float, float, float]
 ) -> Iterator:
-    """Yields the split boundaries of ``mtfx.datasets.sessions.split_boundaries``.
+    """Yields the split boundaries of ``mtfx.datasets.logs.sessions.split_boundaries``.
 
     Where there are none, why is a tagged count for the executor, which knows what was read and
     what of it was bad; an error raised here would speak before that.

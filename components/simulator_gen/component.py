@@ -14,7 +14,6 @@ class SimulatorGenSpec(ComponentSpec):
     """Inputs, outputs and parameters of SimulatorGen."""
 
     PARAMETERS = {  # noqa: RUF012 (TFX's convention)
-        "run_fn": ExecutionParameter(type=str),
         "config": ExecutionParameter(type=str),
     }
     INPUTS = {  # noqa: RUF012
@@ -26,10 +25,7 @@ class SimulatorGenSpec(ComponentSpec):
 
 
 class SimulatorGen(base_component.BaseComponent):
-    """Fits a response model and a retrieval model, and tabulates what they say of some users.
-
-    Like the Trainer it calls a function by its importable name, which decides what is fitted.
-    """
+    """Fits a response model and a retrieval model, and tabulates what they say of some users."""
 
     SPEC_CLASS = SimulatorGenSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
@@ -40,7 +36,6 @@ class SimulatorGen(base_component.BaseComponent):
         transform_graph: channel.BaseChannel,
         model: channel.BaseChannel,
         config: str,
-        run_fn: str = "mtfx.trainers.world_building.run_fn",
     ):
         """Makes the component.
 
@@ -48,15 +43,13 @@ class SimulatorGen(base_component.BaseComponent):
           examples: Sessions, all splits.
           transform_graph: That the ranking model was trained with.
           model: The ranking model, whose predictions are tabulated.
-          config: For ``run_fn``, as JSON; a ``mtfx.trainers.world_config.WorldConfig``.
-          run_fn: Importable name of the function that builds the world.
+          config: A ``mtfx.environments.simulator.fitting.config.WorldConfig`` as JSON.
         """
         super().__init__(
             SimulatorGenSpec(
                 examples=examples,
                 transform_graph=transform_graph,
                 model=model,
-                run_fn=run_fn,
                 config=config,
                 simulator=channel.Channel(type=Simulator),
             )

@@ -36,7 +36,7 @@ from mtfx.components.strict_distribution_validator.comparators import (
 )
 from mtfx.components.strict_distribution_validator.comparison import Comparison, compare, share_bars
 from mtfx.components.strict_distribution_validator.sample import Sample
-from mtfx.datasets.errors import DataError
+from mtfx.errors import DataError
 
 #: In the artifact's directory: every comparison of the last run.
 COMPARISONS = "comparisons.json"

@@ -13,7 +13,7 @@ from tfx.components.example_validator import executor as example_validator_execu
 from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 
-from mtfx.datasets.errors import DataError
+from mtfx.errors import DataError
 
 
 class Executor(example_validator_executor.Executor):

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from mtfx.datasets.errors import DataError
+from mtfx.errors import DataError
 
 
 def truth_frame(

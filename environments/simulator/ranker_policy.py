@@ -8,11 +8,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from mtfx.datasets.errors import DataError, why_unreadable
 from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.errors import DataError, why_unreadable
 from mtfx.models.action_policy import ActionSample
+from mtfx.models.export.ranker import ACTION, MASK, METADATA_FILE, PREDICTIONS, SCORES, STATE
 from mtfx.models.fusion.base import FusionFunction
-from mtfx.models.fusion.ranker import ACTION, MASK, METADATA_FILE, PREDICTIONS, SCORES, STATE
 
 _FUSE = "fuse"
 

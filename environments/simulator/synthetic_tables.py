@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mtfx.datasets.errors import DataError
 from mtfx.datasets.synthetic.behaviour import Intercepts
 from mtfx.datasets.synthetic.blocks import split_into_blocks
 from mtfx.datasets.synthetic.calibration import calibrate
@@ -19,6 +18,7 @@ from mtfx.datasets.synthetic.latents import Users
 from mtfx.datasets.synthetic.manifest import FILE_NAME, read_manifest
 from mtfx.datasets.synthetic.user_model import FACTORS
 from mtfx.datasets.synthetic.video import TABS, VideoWorld
+from mtfx.errors import DataError
 
 #: The tab in which most of the log's sessions take place (62%).
 MAIN_TAB = 1

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mtfx.datasets.errors import DataError
 from mtfx.environments.simulator.response import ResponseModel
 from mtfx.environments.simulator.response_registry import response_model_class, response_model_name
+from mtfx.errors import DataError
 
 WORLD_FILE, TABLES_FILE = "world.json", "world.npz"
 _RESPONSE_PREFIX = "response/"

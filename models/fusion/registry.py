@@ -40,7 +40,7 @@ def build_fusion(config: AnyFusionConfig, num_predictions: int) -> AdditiveFusio
 
     Raises:
       ValueError: if the settings do not fit the number of predictions, or the function has cells
-        that are saved with a policy: ``mtfx.models.fusion.saved_policy.SavedPolicy.fusion`` has
+        that are saved with a policy: ``mtfx.models.export.policy.SavedPolicy.fusion`` has
         them.
     """
     if isinstance(config, FormulaFreeConfig):

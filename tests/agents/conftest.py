@@ -10,8 +10,8 @@ from tf_agents.trajectories.policy_step import PolicyStep
 from mtfx.agents.config import RmtlConfig
 from mtfx.agents.rmtl import RmtlAgent
 from mtfx.datasets.spec import Task
-from mtfx.environments.session_replay import SessionReplayEnvironment
-from mtfx.environments.session_table import SessionTable
+from mtfx.environments.sessions.replay import SessionReplayEnvironment
+from mtfx.environments.sessions.table import SessionTable
 from mtfx.models.config import ModelConfig
 from mtfx.models.critics import CriticConfig, build_critics
 from mtfx.models.features import InputFeature, StateConfig

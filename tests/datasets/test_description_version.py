@@ -180,7 +180,8 @@ def test_code_that_was_compiled_of_another_source_is_not_run(shop):
 
 def test_neither_mtfx_nor_what_is_installed_is_the_users(shop):
     shop.write(
-        "labels.py", "import polars, json, os.path\nfrom mtfx.datasets import readers\nSOURCE = ''\n"
+        "labels.py",
+        "import polars, json, os.path\nfrom mtfx.datasets.logs import readers\nSOURCE = ''\n",
     )
     shop.version()
     assert sorted(user_modules("my_shop")) == [

@@ -8,9 +8,9 @@ from apache_beam.io.filesystems import FileSystems
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mtfx.datasets import readers
-from mtfx.datasets.errors import DataError
 from mtfx.datasets.file_names import literal, name_of, pattern_free
+from mtfx.datasets.logs import readers
+from mtfx.errors import DataError
 
 NAMES = st.text(st.sampled_from("[]*?!^-ab1,{} é#%"), min_size=1, max_size=8)
 

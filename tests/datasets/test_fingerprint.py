@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtfx.datasets.errors import DataError
 from mtfx.datasets.fingerprint import directory_fingerprint, fingerprint
+from mtfx.errors import DataError
 
 FILES = st.dictionaries(
     st.sampled_from(["a.csv", "b.csv", "sub/a.csv", "sub/deep/c.csv"]), st.binary(max_size=8)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("module", ["agents", "mtfx.environments.session_replay"])
+@pytest.mark.parametrize("module", ["mtfx.agents", "mtfx.environments.sessions.replay"])
 def test_nothing_is_printed_by_gym(module, checkout):
     done = subprocess.run(
         [

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtfx.datasets.errors import DataError
 from mtfx.datasets.labels import UNKNOWN, is_known
-from mtfx.datasets.readers import ROW
+from mtfx.datasets.logs.readers import ROW
+from mtfx.datasets.logs.sessions import build_sessions
+from mtfx.datasets.logs.validation import canonicalise, count_filled
 from mtfx.datasets.registry import DATASETS, load_dataset
-from mtfx.datasets.sessions import build_sessions
 from mtfx.datasets.spec import Column, DatasetSpec, Feature, Task
-from mtfx.datasets.validation import canonicalise, count_filled
+from mtfx.errors import DataError
 
 KEYS = (
     Column("user_id", "u", "user"),

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtfx.datasets import joins, readers
-from mtfx.datasets.errors import DataError
-from mtfx.datasets.readers import ROW
+from mtfx.datasets.logs import joins, readers
+from mtfx.datasets.logs.readers import ROW
+from mtfx.datasets.logs.validation import canonicalise
 from mtfx.datasets.spec import Column, SideTable, joined
-from mtfx.datasets.validation import canonicalise
+from mtfx.errors import DataError
 
 TAGS = Column("tags", "tags", "context", dtype="string", delimiter="|")
 VALUES = st.lists(

@@ -4,8 +4,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtfx.datasets.logs.sessions import build_sessions
 from mtfx.datasets.retailrocket import SPEC, impressions_from_events
-from mtfx.datasets.sessions import build_sessions
 
 KINDS = ("view", "addtocart", "transaction")
 

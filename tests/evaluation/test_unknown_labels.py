@@ -10,13 +10,13 @@ from sklearn import metrics as sklearn_metrics
 
 from mtfx.datasets.labels import UNKNOWN
 from mtfx.datasets.spec import Task
-from mtfx.evaluation.error_statistics import ErrorStatistics
-from mtfx.evaluation.eval_config import build_eval_config
-from mtfx.evaluation.evaluation_schema import build_evaluation_schema
-from mtfx.evaluation.ranking_metrics import task_figures
-from mtfx.evaluation.results import read_evaluation
-from mtfx.evaluation.score_statistics import ScoreStatistics
-from mtfx.evaluation.session_sample import sample_of_impressions
+from mtfx.evaluation.ranking.error_statistics import ErrorStatistics
+from mtfx.evaluation.ranking.eval_config import build_eval_config
+from mtfx.evaluation.ranking.evaluation_schema import build_evaluation_schema
+from mtfx.evaluation.ranking.ranking_metrics import task_figures
+from mtfx.evaluation.ranking.results import read_evaluation
+from mtfx.evaluation.ranking.score_statistics import ScoreStatistics
+from mtfx.evaluation.simulator.session_sample import sample_of_impressions
 
 LIKE = Task("click", may_be_unknown=True)
 WATCH = Task("watch_time_ms", kind="regression", may_be_unknown=True)

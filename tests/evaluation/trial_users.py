@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mtfx.evaluation.user_totals import ArmLog
+from mtfx.evaluation.ab_test.user_totals import ArmLog
 
 
 def random_arm(name, users, days, seed, *, lift=1.0, late=False, away=0.3) -> ArmLog:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mtfx.experiments.data import PreparedData
+from mtfx.experiments.engine.data import PreparedData
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import apache_beam as beam
 import pytest
 from apache_beam.internal import pickler
 
+from mtfx.errors import UserError
 from mtfx.pipelines.beam_args import check_beam_args, local_beam_args
-from mtfx.pipelines.errors import UserError
 
 FLINK = ("--runner=FlinkRunner", "--flink_master=flink:8081")
 SPARK = ("--runner=SparkRunner", "--spark_master_url=spark://spark:7077")

@@ -8,10 +8,10 @@ import json
 import pytest
 from tfx.dsl.compiler import compiler
 
+from mtfx.cli.__main__ import cli
+from mtfx.cli.invocation import Invocation
 from mtfx.environments.simulator.world import save_world
 from mtfx.pipelines import daily, fusion, local_runner, ranking
-from mtfx.pipelines.__main__ import cli
-from mtfx.pipelines.commands.invocation import Invocation
 from mtfx.pipelines.day_check import create_check
 from mtfx.pipelines.infra_validation import InfraValidation
 from tests.simulator_worlds import random_world

@@ -8,14 +8,14 @@ import polars as pl
 import pytest
 import tensorflow as tf
 
+from mtfx.cli import compare as command
+from mtfx.cli.__main__ import main
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.world import save_world
-from mtfx.evaluation.policy_trial import METRICS
+from mtfx.evaluation.ab_test.trial import METRICS
+from mtfx.models.export.policy import PolicyMetadata, PolicyModule, export_policy
 from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.saved_policy import PolicyMetadata, PolicyModule, export_policy
-from mtfx.pipelines.__main__ import main
-from mtfx.pipelines.commands import compare as command
 from mtfx.serving.exploration import TrialPlan
 from tests.simulator_worlds import random_world
 from tests.small_rankers import export_small_ranker

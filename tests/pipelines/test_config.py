@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtfx.errors import UserError
 from mtfx.models.loss_weighting.names import LOSS_WEIGHTING_NAMES
 from mtfx.pipelines import options
 from mtfx.pipelines.code_version import code_version, digest_of
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.errors import UserError
 from mtfx.pipelines.options import (
     BACKBONE_NAMES,
     MODEL_SIZES,
@@ -156,9 +156,9 @@ def test_the_configuration_needs_no_tensorflow():
 
 
 def test_names_and_fields_agree_with_the_layers_below():
-    from mtfx.evaluation.eval_config import Thresholds
+    from mtfx.evaluation.ranking.eval_config import Thresholds
     from mtfx.models.mtl.registry import BACKBONES, backbone_entry
-    from mtfx.trainers.config import TrainingConfig
+    from mtfx.trainers.ranking.config import TrainingConfig
 
     assert tuple(BACKBONES) == BACKBONE_NAMES
     for name in BACKBONE_NAMES:

@@ -8,14 +8,13 @@ import pytest
 
 from mtfx.components.strict_distribution_validator.comparators import DriftThresholds
 from mtfx.components.strict_distribution_validator.comparison import Comparison
-from mtfx.datasets.errors import DataError
+from mtfx.errors import DataError, StageError, UserError
 from mtfx.pipelines import daily
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.daily import days_to_run, run_days
 from mtfx.pipelines.daily_config import DailyConfig
 from mtfx.pipelines.daily_state import DailyState
 from mtfx.pipelines.day_check import CheckedDay
-from mtfx.pipelines.errors import StageError, UserError
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.local_runner import SilentObserver
 from mtfx.pipelines.options import DataOptions

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtfx.evaluation.daily_days import Day, Model
+from mtfx.errors import UserError
+from mtfx.evaluation.reports.daily_days import Day, Model
 from mtfx.pipelines.daily_state import FILE, DailyState
-from mtfx.pipelines.errors import UserError
 
 STATUSES = ("done", "checked", "refused", "failed")
 

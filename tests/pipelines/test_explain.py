@@ -7,10 +7,10 @@ import shutil
 import numpy as np
 import pytest
 
+from mtfx.cli.__main__ import main
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.world import save_world
-from mtfx.pipelines.__main__ import main
 from mtfx.pipelines.explain import ranker_of_run
 from tests.simulator_worlds import random_world
 from tests.small_rankers import export_small_ranker

@@ -14,8 +14,8 @@ from mtfx.components.latest_blessed_ranking import LatestBlessedRankingStrategy
 from mtfx.datasets.registry import load_dataset
 from mtfx.datasets.synthetic.config import SyntheticConfig
 from mtfx.datasets.synthetic.synthesis import synthesize
+from mtfx.errors import StageError
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.errors import StageError
 from mtfx.pipelines.fusion import run_fusion
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.local_runner import SilentObserver

@@ -7,14 +7,14 @@ import pytest
 
 from mtfx.agents.fusion_config import XmtfConfig
 from mtfx.agents.fusion_registry import FUSION_AGENTS
+from mtfx.cli.__main__ import main
+from mtfx.cli.fusion import fusion_command
 from mtfx.components.policy_search.search import SEARCH_METHODS
 from mtfx.datasets.rewards import RewardConfig
+from mtfx.errors import UserError
 from mtfx.evaluation.ope.registry import ESTIMATORS as REGISTERED_ESTIMATORS
 from mtfx.evaluation.ope.registry import build_estimator
 from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig
-from mtfx.pipelines.__main__ import main
-from mtfx.pipelines.commands.fusion import fusion_command
-from mtfx.pipelines.errors import UserError
 from mtfx.pipelines.fusion_config import (
     AGENTS,
     ESTIMATORS,

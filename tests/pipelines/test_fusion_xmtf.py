@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtfx.datasets.errors import DataError
+from mtfx.cli.__main__ import main
 from mtfx.datasets.synthetic.config import SyntheticConfig
 from mtfx.datasets.synthetic.synthesis import synthesize
-from mtfx.datasets.transitions import TransitionManifest
-from mtfx.models.fusion.saved_policy import SavedPolicy
-from mtfx.pipelines.__main__ import main
+from mtfx.datasets.transitions.spec import TransitionManifest
+from mtfx.errors import DataError
+from mtfx.models.export.policy import SavedPolicy
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.fusion import run_fusion
 from mtfx.pipelines.fusion_config import FusionPipelineConfig

@@ -19,7 +19,7 @@ from tfx.proto.pusher_pb2 import PushDestination
 from tfx.types import channel_utils, standard_artifacts
 from tfx.utils import proto_utils
 
-from mtfx.pipelines.errors import UserError
+from mtfx.errors import UserError
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.infra_validation import DEFAULT_TAG, InfraValidation
 from mtfx.serving.stand_in_server import StandInServer

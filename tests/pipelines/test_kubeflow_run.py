@@ -7,15 +7,15 @@ import pytest
 import tensorflow as tf
 import yaml
 
-from mtfx.datasets.errors import DataError
 from mtfx.datasets.synthetic.config import SyntheticConfig
 from mtfx.datasets.synthetic.synthesis import synthesize
+from mtfx.errors import DataError
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
-from mtfx.pipelines.kubeflow_config import KubeflowConfig
-from mtfx.pipelines.kubeflow_fusion import create_fusion_pipeline
-from mtfx.pipelines.kubeflow_ranking import create_ranking_pipeline
-from mtfx.pipelines.kubeflow_runner import compile_pipeline
+from mtfx.pipelines.kubeflow.config import KubeflowConfig
+from mtfx.pipelines.kubeflow.fusion import create_fusion_pipeline
+from mtfx.pipelines.kubeflow.ranking import create_ranking_pipeline
+from mtfx.pipelines.kubeflow.runner import compile_pipeline
 from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
 from tests.kubeflow_backend import Backend
 

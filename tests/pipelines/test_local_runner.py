@@ -20,9 +20,8 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types.channel import Channel
 from tfx.types.standard_artifacts import Examples
 
-from mtfx.datasets.errors import DataError
+from mtfx.errors import DataError, StageError, UserError
 from mtfx.pipelines import local_runner
-from mtfx.pipelines.errors import StageError, UserError
 from mtfx.pipelines.local_pipeline import local_pipeline
 from mtfx.pipelines.local_runner import PROGRESS_LOGGER, SilentObserver
 

@@ -6,13 +6,13 @@ import json
 import pytest
 
 from mtfx.datasets.spec import Task
-from mtfx.experiments.settings import SETTINGS
+from mtfx.errors import UserError
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.errors import UserError
 from mtfx.pipelines.method_options import RMTL_SETTINGS, MethodOptions
 from mtfx.pipelines.options import DataOptions
-from mtfx.trainers.ranking import RankingTrainerConfig
-from mtfx.trainers.rmtl import RmtlTrainingConfig
+from mtfx.trainers.ranking.rmtl import RmtlTrainingConfig
+from mtfx.trainers.ranking.run import RankingTrainerConfig
+from mtfx.trainers.ranking.settings import SETTINGS
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 
 from mtfx.datasets.synthetic import SyntheticConfig, synthesize
+from mtfx.errors import StageError
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.errors import StageError
 from mtfx.pipelines.local_runner import SilentObserver
 from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
 from mtfx.pipelines.ranking import run_ranking
@@ -80,7 +80,7 @@ def trained(config):
     job = Path(config.output_dir, "checkpoints", "job.json")
     environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
     other = subprocess.Popen(
-        [sys.executable, "-m", "mtfx.trainers.worker", "--job", str(job)],
+        [sys.executable, "-m", "mtfx.trainers.ranking.worker", "--job", str(job)],
         env={**environment, "TF_CONFIG": tf_config(addresses, 1)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -9,17 +9,17 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from mtfx.components.ranker_exporter.warmup_requests import merged_request
+from mtfx.datasets.logs.impressions import FeatureTransform, raw_features, read_raw_impressions
+from mtfx.models.export.transformed import TransformedRanker
+from mtfx.models.export.transformed_features import FeatureColumns
 from mtfx.models.fusion.config import FusionConfig
 from mtfx.models.fusion.registry import build_fusion
-from mtfx.models.fusion.transformed_ranker import TransformedRanker
-from mtfx.models.transformed_features import FeatureColumns
+from mtfx.models.model_inputs import model_inputs
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
 from mtfx.pipelines.ranking import run_ranking
-from mtfx.trainers.input_pipeline import load_sessions
-from mtfx.trainers.model_inputs import model_inputs
-from mtfx.trainers.raw_impressions import FeatureTransform, raw_features, read_raw_impressions
+from mtfx.trainers.ranking.input import load_sessions
 from tests.tagged_log import SPEC, write_log
 
 pytestmark = pytest.mark.timeout(900)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mtfx.pipelines.errors import StageError, UserError
+from mtfx.errors import StageError, UserError
 from mtfx.pipelines.local_runner import SilentObserver
 from mtfx.pipelines.own_process import run_in_own_process
 
@@ -26,7 +26,7 @@ class Heard(SilentObserver):
 JOBS = """
 import os, signal, threading
 
-from mtfx.pipelines.errors import StageError, UserError
+from mtfx.errors import StageError, UserError
 
 def tell(observer, told):
     from mtfx.pipelines.local_runner import StageResult

@@ -6,11 +6,11 @@ import polars as pl
 import pytest
 
 from mtfx.components.strict_distribution_validator.comparators import DriftThresholds
-from mtfx.datasets.deliveries import deliver_by_day
+from mtfx.datasets.logs.deliveries import deliver_by_day
 from mtfx.datasets.registry import load_dataset
+from mtfx.errors import StageError
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.day_check import check_day, create_check
-from mtfx.pipelines.errors import StageError
 from mtfx.pipelines.local_runner import SilentObserver
 from mtfx.pipelines.options import DataOptions
 

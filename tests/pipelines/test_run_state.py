@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from mtfx.errors import UserError
 from mtfx.pipelines import local_runner
-from mtfx.pipelines.errors import UserError
 from mtfx.pipelines.local_runner import SilentObserver
 from mtfx.serving.loaded_versions import LoadedVersions
 from tests.pipelines.test_local_runner import make_pipeline

@@ -4,11 +4,11 @@ from typing import get_args
 
 import pytest
 
-from mtfx.pipelines.__main__ import main
-from mtfx.pipelines.commands.simulator import PREDICTIONS
+from mtfx.cli.__main__ import main
+from mtfx.cli.simulator import PREDICTIONS
+from mtfx.environments.simulator.fitting.config import PredictionKind, WorldConfig
 from mtfx.pipelines.fusion_config import RESPONSES, FusionPipelineConfig
 from mtfx.pipelines.simulator import create_simulator_pipeline
-from mtfx.trainers.world_config import PredictionKind, WorldConfig
 
 
 def test_the_flags_name_what_world_building_knows():

@@ -6,11 +6,11 @@ import os
 import pytest
 import tensorflow as tf
 
-from mtfx.datasets.transition_codec import encode_transitions
-from mtfx.datasets.transitions import TransitionManifest
+from mtfx.cli.__main__ import main
+from mtfx.datasets.transitions.codec import encode_transitions
+from mtfx.datasets.transitions.spec import TransitionManifest
+from mtfx.models.export.policy import SavedPolicy
 from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.saved_policy import SavedPolicy
-from mtfx.pipelines.__main__ import main
 from tests.transition_batches import SPEC, random_batch
 
 SETTINGS = ["--set", "hidden_units=(8,8)", "--set", "batch_size=4", "--set", "buffer_size=50"]

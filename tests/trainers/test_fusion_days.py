@@ -9,14 +9,14 @@ import pytest
 import tensorflow as tf
 
 from mtfx.agents.fusion_config import XmtfConfig
-from mtfx.datasets.transition_codec import encode_transitions
-from mtfx.datasets.transitions import TransitionManifest
+from mtfx.datasets.transitions.codec import encode_transitions
+from mtfx.datasets.transitions.spec import TransitionManifest
+from mtfx.models.export.policy import SavedPolicy
 from mtfx.models.fusion.cells_config import CellsConfig
 from mtfx.models.fusion.config import FormulaFreeConfig
 from mtfx.models.fusion.registry import build_fusion
-from mtfx.models.fusion.saved_policy import SavedPolicy
-from mtfx.trainers.fusion import HISTORY_FILE, run_fn
-from mtfx.trainers.fusion_config import FusionTrainerConfig
+from mtfx.trainers.fusion.config import FusionTrainerConfig
+from mtfx.trainers.fusion.run import HISTORY_FILE, run_fn
 from tests.transition_batches import SPEC, random_batch
 
 CELLS = CellsConfig(hidden_units=(5,))

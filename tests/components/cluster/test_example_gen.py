@@ -3,7 +3,7 @@
 import pytest
 
 from mtfx.components.cluster.example_gen import window_patterns
-from mtfx.datasets.errors import DataError
+from mtfx.errors import DataError
 
 
 @pytest.fixture

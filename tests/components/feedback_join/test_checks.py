@@ -4,7 +4,7 @@ import pytest
 
 from mtfx.components.feedback_join.config import FeedbackJoinConfig
 from mtfx.components.feedback_join.pipeline import join_feedback
-from mtfx.datasets.errors import DataError
+from mtfx.errors import DataError
 from mtfx.serving.interaction_log import InteractionLogger, RequestContext
 from tests.components.feedback_join.test_days import HOURS, START, write_day
 from tests.components.feedback_join.test_join import MINUTE, NAMES, ranking

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mtfx.components.feedback_join.config import FeedbackJoinConfig
 from mtfx.components.feedback_join.joining import join
 from mtfx.components.feedback_join.pipeline import join_feedback
-from mtfx.datasets.errors import DataError
+from mtfx.errors import DataError
 from mtfx.serving.interaction_log import InteractionLogger, RequestContext
 from tests.components.feedback_join.test_join import (
     BEGIN,

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from mtfx.components.feedback_join.config import FeedbackJoinConfig
 from mtfx.components.feedback_join.joining import join
 from mtfx.components.feedback_join.pipeline import join_feedback
-from mtfx.datasets.errors import DataError
-from mtfx.datasets.transition_reader import read_blocks
-from mtfx.datasets.transitions import TransitionSpec
+from mtfx.datasets.transitions.reader import read_blocks
+from mtfx.datasets.transitions.spec import TransitionSpec
+from mtfx.errors import DataError
 from mtfx.serving.interaction_log import (
     FEEDBACK_SCHEMA,
     REQUEST_SCHEMA,

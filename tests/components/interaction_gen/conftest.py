@@ -15,9 +15,9 @@ from mtfx.components.interaction_gen.component import ServedInteractionGen, Simu
 from mtfx.components.interaction_gen.config import SimulatedInteractionConfig
 from mtfx.components.interaction_gen.executor import ServedExecutor, SimulatedExecutor
 from mtfx.components.interaction_gen.summary import InteractionSummary
-from mtfx.datasets.transition_codec import TransitionBatch, concatenate
-from mtfx.datasets.transition_reader import read_blocks
-from mtfx.datasets.transitions import TransitionManifest
+from mtfx.datasets.transitions.codec import TransitionBatch, concatenate
+from mtfx.datasets.transitions.reader import read_blocks
+from mtfx.datasets.transitions.spec import TransitionManifest
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.world import save_world
 from mtfx.pipelines.beam_args import local_beam_args

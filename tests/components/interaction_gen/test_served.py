@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from mtfx.components.interaction_gen.config import ServedInteractionConfig
-from mtfx.datasets.errors import DataError
 from mtfx.datasets.rewards import RewardConfig
-from mtfx.datasets.transition_codec import encode_transitions
+from mtfx.datasets.transitions.codec import encode_transitions
+from mtfx.errors import DataError
 from tests.transition_batches import SPEC, random_batch
 
 #: Feedback is all that counts.

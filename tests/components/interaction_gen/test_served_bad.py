@@ -7,8 +7,8 @@ import pyarrow.parquet
 import pytest
 
 from mtfx.components.interaction_gen.config import ServedInteractionConfig
-from mtfx.datasets.errors import DataError
-from mtfx.datasets.transition_reader import JOINED_COLUMNS
+from mtfx.datasets.transitions.reader import JOINED_COLUMNS
+from mtfx.errors import DataError
 from tests.transition_batches import SPEC, random_batch
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from mtfx.components.feedback_join.pipeline import join_feedback
 from mtfx.components.interaction_gen.config import ServedInteractionConfig
-from mtfx.datasets.transitions import TransitionSpec
+from mtfx.datasets.transitions.spec import TransitionSpec
 from tests.components.feedback_join.test_days import HOURS, write_day
 from tests.components.feedback_join.test_join import NAMES
 

@@ -11,14 +11,14 @@ import tensorflow as tf
 from mtfx.agents.exploration import MixedExploration, RandomExploration
 from mtfx.components.interaction_gen.config import SimulatedInteractionConfig
 from mtfx.components.interaction_gen.cuts import SPLITS
-from mtfx.datasets.errors import DataError
 from mtfx.datasets.rewards import REWARD_PRESETS, build_reward
-from mtfx.datasets.transition_codec import concatenate
+from mtfx.datasets.transitions.codec import concatenate
+from mtfx.datasets.transitions.table import load_transitions
 from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.errors import DataError
+from mtfx.models.export.policy import PolicyMetadata, PolicyModule, export_policy
 from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig
-from mtfx.models.fusion.saved_policy import PolicyMetadata, PolicyModule, export_policy
 from mtfx.pipelines.beam_args import local_beam_args
-from mtfx.trainers.transition_data import load_transitions
 from tests.components.interaction_gen.conftest import IN_PROCESS, small_config
 
 TWO_WORKERS = (*IN_PROCESS, "--direct_running_mode=multi_threading", "--direct_num_workers=2")

@@ -20,12 +20,12 @@ from mtfx.components.artifacts import Simulator as SimulatorArtifact
 from mtfx.components.policy_evaluator.component import PolicyEvaluator
 from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig
 from mtfx.components.policy_evaluator.executor import Executor
-from mtfx.datasets.errors import DataError
-from mtfx.datasets.transition_codec import encode_transitions
-from mtfx.datasets.transitions import TransitionManifest, TransitionSpec
+from mtfx.datasets.transitions.codec import encode_transitions
+from mtfx.datasets.transitions.spec import TransitionManifest, TransitionSpec
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.world import save_world
+from mtfx.errors import DataError
 from mtfx.evaluation.ope.config import (
     BootstrapConfig,
     ConservativeConfig,
@@ -33,9 +33,9 @@ from mtfx.evaluation.ope.config import (
     FittedQConfig,
     ImportanceSamplingConfig,
 )
-from mtfx.evaluation.policy_blessing import BlessingConfig
+from mtfx.evaluation.policies.blessing import BlessingConfig
+from mtfx.models.export.policy import PolicyMetadata, PolicyModule, export_policy
 from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig
-from mtfx.models.fusion.saved_policy import PolicyMetadata, PolicyModule, export_policy
 from tests.simulator_worlds import FEEDBACKS, random_world
 from tests.transition_batches import random_batch
 
@@ -108,7 +108,6 @@ class Run:
             {"evaluation": [evaluation], "blessing": [self.blessing]},
             {
                 "config": config.to_json(),
-                "load_fn": "mtfx.trainers.transition_data.load_transitions",
                 "current_component_id": "PolicyEvaluator",
             },
         )

@@ -10,10 +10,10 @@ from mtfx.components.ranker_exporter.warmup_requests import (
     read_sessions,
     warmup_requests,
 )
-from mtfx.datasets.errors import DataError
+from mtfx.errors import DataError
+from mtfx.models.export.policy import PolicyMetadata, PolicyModule, SavedPolicy, export_policy
+from mtfx.models.export.ranker import Ranker, export_ranker
 from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.ranker import Ranker, export_ranker
-from mtfx.models.fusion.saved_policy import PolicyMetadata, PolicyModule, SavedPolicy, export_policy
 from tests.hashed_ranking import NAMES, save_ranking
 
 

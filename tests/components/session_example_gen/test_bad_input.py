@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from mtfx.datasets.errors import DataError
+from mtfx.errors import DataError
 
 
 def append(directory, *lines):

@@ -10,10 +10,10 @@ import tensorflow_data_validation as tfdv
 
 from mtfx.components.session_example_gen.gaps import check_tables
 from mtfx.components.session_schema import build_schema
-from mtfx.datasets.errors import DataError
 from mtfx.datasets.labels import UNKNOWN
-from mtfx.datasets.sessions import SPLITS
+from mtfx.datasets.logs.sessions import SPLITS
 from mtfx.datasets.spec import Column, DatasetSpec, Feature, SideTable, Task
+from mtfx.errors import DataError
 
 START_S, ROWS = 1_700_000_000, 300
 

@@ -11,9 +11,9 @@ from mtfx.components.session_example_gen import executor
 from mtfx.components.session_example_gen.component import SessionExampleGen
 from mtfx.components.session_example_gen.config import SessionExampleGenConfig
 from mtfx.components.session_example_gen.inputs import Driver, input_files
-from mtfx.datasets import readers
-from mtfx.datasets.errors import DataError
+from mtfx.datasets.logs import readers
 from mtfx.datasets.registry import load_dataset
+from mtfx.errors import DataError
 
 
 def properties(data_dir, *, pattern="*", **config):

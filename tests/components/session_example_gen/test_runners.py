@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mtfx.datasets.sessions import SPLITS
+from mtfx.datasets.logs.sessions import SPLITS
 from tests.beam_runners import RUNNERS, beam_args
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -23,8 +23,8 @@ from mtfx.components.strict_distribution_validator.component import (
     read_comparisons,
     statistics_options,
 )
-from mtfx.datasets.errors import DataError
 from mtfx.datasets.registry import load_dataset
+from mtfx.errors import DataError
 
 SPEC = load_dataset("kuairand")
 COUNTED = counted_columns(SPEC)

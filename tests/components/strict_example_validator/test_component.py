@@ -12,7 +12,7 @@ from tfx.types import standard_artifacts
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from mtfx.components.strict_example_validator.component import Executor
-from mtfx.datasets.errors import DataError
+from mtfx.errors import DataError
 
 SCHEMA = text_format.Parse(
     """

@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mtfx.datasets.sessions import build_sessions
+from mtfx.datasets.logs.sessions import build_sessions
 from mtfx.datasets.synthetic import SHOP_SPEC
 from mtfx.datasets.synthetic.user_model import SHOP_MODEL
 

@@ -3,8 +3,8 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from mtfx.datasets.errors import DataError
 from mtfx.datasets.synthetic import SyntheticConfig, auc_ceiling, synthesize
+from mtfx.errors import DataError
 
 VIDEO_TRUTH = (
     "truth_standard_4_08_to_4_21_synthetic",

@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mtfx.datasets.sessions import sessionise
+from mtfx.datasets.logs.sessions import sessionise
 from mtfx.datasets.spec import SessionRule
 from mtfx.datasets.synthetic import VIDEO_SPEC, SyntheticConfig, synthesize
 from mtfx.datasets.synthetic.user_model import VIDEO_MODEL

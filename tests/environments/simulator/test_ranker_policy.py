@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtfx.datasets.errors import DataError
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.ranker_policy import RankerPolicy
 from mtfx.environments.simulator.value import session_figures
+from mtfx.errors import DataError
 from mtfx.models.action_policy import ActionSample
 from tests.simulator_worlds import random_world
 from tests.small_rankers import export_small_ranker

@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 import tensorflow as tf
 
-from mtfx.datasets.errors import DataError
 from mtfx.datasets.synthetic import SyntheticConfig, synthesize
 from mtfx.datasets.synthetic.blocks import split_into_blocks
 from mtfx.datasets.synthetic.calibration import calibrate
@@ -22,6 +21,7 @@ from mtfx.environments.simulator.synthetic_response import SyntheticResponse
 from mtfx.environments.simulator.synthetic_tables import MAIN_TAB, synthetic_tables
 from mtfx.environments.simulator.value import session_figures
 from mtfx.environments.simulator.world import World, load_world, save_world
+from mtfx.errors import DataError
 from mtfx.models.action_policy import ActionSample
 from mtfx.models.fusion.base import FusionFunction
 

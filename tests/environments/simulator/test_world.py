@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtfx.datasets.errors import DataError
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.table_response import TableResponse
 from mtfx.environments.simulator.world import TABLES_FILE, WORLD_FILE, load_world, save_world
+from mtfx.errors import DataError
 from tests.simulator_worlds import random_world
 
 

@@ -1,0 +1,327 @@
+"""The kinds of experiments as the command line sees them: what each needs, and takes.
+
+A ranking experiment trains on a log (``--dataset``, ``--data-dir``), a fusion experiment for a
+simulated world (``--world``): on logs of it, or online, while it acts in it. Each kind has its own
+flags, settings, options and data.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import click
+from rich.console import Console
+
+from mtfx.cli.progress import stage_progress
+from mtfx.errors import UserError, require
+from mtfx.experiments.batchrl.settings import (
+    FUSION_SCALES,
+    SMALL,
+    FusionScale,
+    parse_fusion_setting,
+    scaled,
+)
+from mtfx.experiments.batchrl.settings import SETTINGS as FUSION_SETTINGS
+from mtfx.experiments.engine.data import TrialData
+from mtfx.experiments.engine.design import (
+    Design,
+    Experiment,
+    ExperimentKind,
+    ExperimentOptions,
+    FusionOptions,
+    RankingOptions,
+)
+from mtfx.experiments.registry import EXPERIMENTS
+from mtfx.experiments.xmtf.settings import SETTINGS as XMTF_SETTINGS
+from mtfx.experiments.xmtf.settings import SMALL as XMTF_SMALL
+from mtfx.experiments.xmtf.settings import parse_xmtf_setting, scaled_xmtf
+from mtfx.models.sizes import BACKBONE_NAMES
+from mtfx.pipelines.beam_args import local_beam_args
+from mtfx.pipelines.options import DataOptions
+from mtfx.setting import Setting, Value, Values
+from mtfx.trainers.ranking.settings import SETTINGS, parse_setting
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """What the command line was given.
+
+    Attributes:
+      values: By parameter name, such as ``data_dir``.
+      given: Names of the parameters that the user set.
+    """
+
+    values: Mapping[str, Any]
+    given: frozenset[str]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+
+class Input(abc.ABC):
+    """What an experiment runs on, with the options of its kind; the flags are checked."""
+
+    options: ExperimentOptions
+
+    @abc.abstractmethod
+    def prepare(self, output_dir: str, console: Console) -> TrialData:
+        """Makes the data ready; slow."""
+
+
+class Kind(abc.ABC):
+    """A kind of experiments.
+
+    Attributes:
+      needs: Flags without which it does not run.
+      takes: Further flags that the other kinds have no use for.
+      input: What it runs on, in words.
+      hint: How to give it.
+      settings: What ``--set`` may change.
+      setting_flags: Flags of settings that have their own, by setting.
+    """
+
+    needs: ClassVar[tuple[str, ...]]
+    takes: ClassVar[tuple[str, ...]]
+    input: ClassVar[str]
+    hint: ClassVar[str]
+    settings: ClassVar[Mapping[str, Setting]]
+    setting_flags: ClassVar[Mapping[str, str]]
+
+    @abc.abstractmethod
+    def read(self, experiment: Experiment, flags: Flags) -> Input:
+        """Checks flags and files; raises UserError before anything slow starts."""
+
+    @abc.abstractmethod
+    def parse(self, name: str, value: Value) -> Value:
+        """A setting's value in its type; ValueError if there is no such setting or value."""
+
+    def parsed_settings(self, flags: Flags) -> dict[str, Value]:
+        """The settings of ``--set``, and of the flags that were given."""
+        parsed: dict[str, Value] = {}
+        for name, text in flags["settings"]:
+            require(name not in parsed, "--set gives a setting twice", "give each once")
+            if name in self.setting_flags:
+                own = self.setting_flags[name]
+                raise click.BadParameter(f"{name} has a flag of its own: {own}", param_hint="--set")
+            try:
+                parsed[name] = self.parse(name, text)
+            except ValueError as error:
+                raise click.BadParameter(str(error), param_hint="--set") from error
+        for name, flag in self.setting_flags.items():
+            value = flags[flag.removeprefix("--").replace("-", "_")]
+            if value is not None:
+                try:
+                    parsed[name] = self.parse(name, value)
+                except ValueError as error:
+                    raise UserError(f"{flag}: {error}") from error
+        return parsed
+
+
+class _LogInput(Input):
+    def __init__(self, options: RankingOptions, data: DataOptions, beam_workers: int) -> None:
+        self.options = options
+        self._data, self._beam_workers = data, beam_workers
+
+    def prepare(self, output_dir: str, console: Console) -> TrialData:
+        with console.status("loading TensorFlow and TFX"):
+            from mtfx.cli.experiment_data import prepare_data
+        with stage_progress(console) as stages:
+            beam = local_beam_args(self._beam_workers, ())
+            return prepare_data(self._data, output_dir, stages, beam)
+
+
+class RankingKind(Kind):
+    """Experiments with ranking models."""
+
+    needs = ("dataset", "data_dir")
+    takes = ("tasks", "backbones", "epochs", "gap_minutes", "max_bad_rows", "beam_workers")
+    input = "a log"
+    hint = "give --dataset NAME and --data-dir DIR; `mtfx datasets` lists the names"
+    settings = SETTINGS
+    setting_flags: ClassVar[Mapping[str, str]] = {
+        "scale": "--scale",
+        "epochs": "--epochs",
+        "batch_size": "--batch-size",
+    }
+
+    def parse(self, name: str, value: Value) -> Value:
+        """See :meth:`Kind.parse`."""
+        return parse_setting(name, value)
+
+    def read(self, experiment: Experiment, flags: Flags) -> Input:
+        """See :meth:`Kind.read`."""
+        data = DataOptions(
+            flags["dataset"],
+            flags["data_dir"],
+            flags["tasks"],
+            gap_minutes=flags["gap_minutes"],
+            max_bad_rows=flags["max_bad_rows"],
+        )
+        options = RankingOptions(
+            dataset=data.dataset,
+            tasks=_binary_tasks(data),
+            seeds=_seeds(experiment, flags),
+            backbones=flags["backbones"],
+            settings=tuple(sorted(self.parsed_settings(flags).items())),
+        )
+        _check_backbones(options.backbones)
+        require(
+            os.path.abspath(flags["output_dir"]) != os.path.abspath(data.data_dir),
+            f"--output-dir and --data-dir are the same directory: {flags['output_dir']}",
+            "outputs must not mix with the input files",
+        )
+        design: Design = experiment.design(options)
+        if any(getattr(trial, "backbone", "") == "esmm" for trial in design.trials):
+            for task in data.selected_tasks():
+                require(
+                    task.parent is None or task.parent in options.tasks,
+                    f"backbone esmm needs task {task.parent!r}, because {task.name!r} can only "
+                    "follow it",
+                    f"add {task.parent} to --tasks, or leave esmm out with --backbones",
+                )
+        data.check_files()
+        return _LogInput(options, data, flags["beam_workers"])
+
+
+class _WorldInput(Input):
+    def __init__(self, options: FusionOptions, directory: str) -> None:
+        self.options = options
+        self._directory = directory
+
+    def prepare(self, output_dir: str, console: Console) -> TrialData:
+        with console.status("loading TensorFlow and the world"):
+            from mtfx.experiments.engine.worlds import describe_world
+
+            return describe_world(self._directory)
+
+
+class FusionKind(Kind):
+    """Experiments with fusion policies that learn from logs of a world."""
+
+    needs = ("world",)
+    takes = ()
+    input = "a simulated world"
+    hint = "give --world DIR; `mtfx simulator` makes one"
+    settings = FUSION_SETTINGS
+    setting_flags: ClassVar[Mapping[str, str]] = {"batch_size": "--batch-size"}
+
+    def parse(self, name: str, value: Value) -> Value:
+        """See :meth:`Kind.parse`."""
+        return parse_fusion_setting(name, value)
+
+    def scaled(self, scale: FusionScale, settings: Mapping[str, Value]) -> Values:
+        """The settings of a scale, with others put over them."""
+        return scaled(scale, settings)
+
+    def read(self, experiment: Experiment, flags: Flags) -> Input:
+        """See :meth:`Kind.read`."""
+        directory = flags["world"]
+        require(os.path.isdir(directory), f"--world: there is no directory {directory}", self.hint)
+        require(
+            os.path.abspath(flags["output_dir"]) != os.path.abspath(directory),
+            f"--output-dir and --world are the same directory: {directory}",
+            "outputs must not mix with the world's files",
+        )
+        settings = self.scaled(flags["scale"], self.parsed_settings(flags))
+        options = FusionOptions(_seeds(experiment, flags), settings)
+        experiment.design(options)
+        return _WorldInput(options, directory)
+
+
+class OnlineKind(FusionKind):
+    """Experiments with fusion methods that learn while they act in a world."""
+
+    input = "a simulated world, online"
+    settings = XMTF_SETTINGS
+
+    def parse(self, name: str, value: Value) -> Value:
+        """See :meth:`Kind.parse`."""
+        return parse_xmtf_setting(name, value)
+
+    def scaled(self, scale: FusionScale, settings: Mapping[str, Value]) -> Values:
+        """See :meth:`FusionKind.scaled`."""
+        return scaled_xmtf(scale, settings)
+
+
+KINDS: dict[ExperimentKind, Kind] = {
+    "ranking": RankingKind(),
+    "fusion": FusionKind(),
+    "online": OnlineKind(),
+}
+
+
+def kind_of(name: str, flags: Flags) -> Kind:
+    """The kind of an experiment.
+
+    Raises:
+      UserError: if a flag is given that only another kind takes, or one is missing.
+    """
+    kind = KINDS[EXPERIMENTS[name].kind]
+    own = (*kind.needs, *kind.takes)
+    for other in KINDS.values():
+        for flag in (*other.needs, *other.takes):
+            require(
+                flag in own or flag not in flags.given,
+                f"{name} runs on {kind.input}, and takes no {_option(flag)}",
+                kind.hint,
+            )
+    missing = [_option(flag) for flag in kind.needs if flag not in flags.given]
+    require(
+        not missing, f"{name} runs on {kind.input}: {' and '.join(missing)} is missing", kind.hint
+    )
+    return kind
+
+
+def scale_help() -> str:
+    """What ``--scale`` means to each kind."""
+    small, online = (
+        ", ".join(
+            f"{name} {value:g}" for name, value in values.items() if not isinstance(value, str)
+        )
+        for values in (SMALL, XMTF_SMALL)
+    )
+    return (
+        "The paper's sizes, or small ones: on a log, layers for some 100,000 impressions; in a "
+        f"world, {small}; online, {online}."
+    )
+
+
+SCALES = FUSION_SCALES
+
+
+def _option(flag: str) -> str:
+    return "--" + flag.replace("_", "-")
+
+
+def _seeds(experiment: Experiment, flags: Flags) -> tuple[int, ...]:
+    """As many as the user says, or as the experiment has, from the first that the user says."""
+    first: int = flags["first_seed"]
+    return tuple(range(first, first + (flags["seeds"] or experiment.seeds)))
+
+
+def _check_backbones(backbones: tuple[str, ...]) -> None:
+    unknown = set(backbones) - set(BACKBONE_NAMES)
+    require(
+        not unknown,
+        f"--backbones: no {', '.join(sorted(unknown))}; there are: {', '.join(BACKBONE_NAMES)}",
+        "`mtfx backbones` describes them",
+    )
+    require(
+        len(set(backbones)) == len(backbones),
+        f"--backbones names one twice: {', '.join(backbones)}",
+    )
+
+
+def _binary_tasks(data: DataOptions) -> tuple[str, ...]:
+    tasks = data.selected_tasks()
+    for task in tasks:
+        require(
+            task.kind == "binary",
+            f"--tasks: {task.name} is a {task.kind} task, and the figures are of binary ones",
+            "name binary tasks only; `mtfx datasets` lists them",
+        )
+    return tuple(task.name for task in tasks)

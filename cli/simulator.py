@@ -1,0 +1,76 @@
+"""``mtfx simulator``: the simulator of a blessed ranking model's users, beside the log."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import click
+
+from mtfx.cli.fusion_options import (
+    cache_option,
+    pool_option,
+    response_option,
+    run_dir_option,
+    seed_option,
+    started,
+    users_option,
+)
+from mtfx.cli.invocation import Invocation, debug_option
+from mtfx.cli.progress import stage_progress
+from mtfx.pipelines.fusion_config import FusionPipelineConfig
+
+#: What candidates may be ranked by; ``mtfx.environments.simulator.fitting.config`` has them too.
+PREDICTIONS = ("model", "true")
+
+
+@click.command("simulator")
+@run_dir_option
+@response_option
+@click.option(
+    "--predictions",
+    type=click.Choice(PREDICTIONS),
+    default="model",
+    show_default=True,
+    help="What candidates are ranked by: the ranking model's predictions, or the simulated users' "
+    "true probabilities (for experiments: what fusion could do with a ranker without error).",
+)
+@users_option
+@pool_option
+@seed_option
+@cache_option
+@debug_option
+@click.pass_obj
+def simulator_command(
+    invocation: Invocation,
+    run_dir: str,
+    response: str,
+    predictions: str,
+    users: int,
+    pool: int,
+    seed: int,
+    cache: bool,
+) -> None:
+    """Fit a simulator of a ranking model's users and compare it with the log.
+
+    Takes the latest blessed model of `mtfx ranking`, fits how its users respond, and simulates the
+    log's held-out sessions. `mtfx fusion` with the same options takes the simulator from the cache.
+    """
+    config = FusionPipelineConfig(
+        run_dir=run_dir,
+        response=response,
+        users=users,
+        pool=pool,
+        # Nobody ranks candidates here; small pools shall not be refused for their default number.
+        candidates=min(FusionPipelineConfig.candidates, max(pool, 1)),
+        seed=seed,
+        enable_cache=cache,
+    )
+    with started(invocation, config) as console:
+        with console.status("loading TensorFlow and TFX"):
+            from mtfx.evaluation.reports.simulator_console import render_simulator_report
+            from mtfx.pipelines.simulator import run_simulator
+        with stage_progress(console) as progress:
+            run = run_simulator(config, progress, cast(Any, predictions))
+        console.print(render_simulator_report(run.report))
+        console.print(f"report: {run.page}", soft_wrap=True)
+        console.print(f"SavedModel: {run.saved_model}", soft_wrap=True)

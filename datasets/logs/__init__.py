@@ -1,0 +1,1 @@
+"""Logs of impressions: read, checked, joined and cut into sessions."""

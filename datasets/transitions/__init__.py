@@ -1,0 +1,1 @@
+"""Transitions of a policy's decisions: their layout, files and tables."""

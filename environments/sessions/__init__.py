@@ -1,0 +1,1 @@
+"""Sessions of a log, replayed as an environment."""

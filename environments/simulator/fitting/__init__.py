@@ -1,0 +1,1 @@
+"""What builds a world from a log: its items, users and responses."""

@@ -1,0 +1,240 @@
+"""Builds the world of a simulator from a log and a ranking model."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from mtfx.datasets.labels import UNKNOWN
+from mtfx.datasets.registry import load_dataset
+from mtfx.datasets.synthetic.manifest import FILE_NAME as SYNTHETIC_MANIFEST
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.fitting.config import WorldConfig
+from mtfx.environments.simulator.fitting.log_data import WorldData, load_world_data
+from mtfx.environments.simulator.fitting.pools import Pools, make_pools, pairs
+from mtfx.environments.simulator.fitting.predictions import RankingPredictions, true_predictions
+from mtfx.environments.simulator.fitting.world_response import fit_response_model, response_tables
+from mtfx.environments.simulator.response import ResponseModel
+from mtfx.environments.simulator.saved_simulator import DIRECTORY as SAVED_MODEL
+from mtfx.environments.simulator.saved_simulator import export_simulator
+from mtfx.environments.simulator.synthetic_response import SyntheticResponse
+from mtfx.environments.simulator.synthetic_tables import MAIN_TAB, synthetic_tables
+from mtfx.environments.simulator.world import World, save_world
+
+#: Written beside the world: what was fitted and how well.
+FIT_FILE = "fit.json"
+_TRUTH_DATASET = "synthetic-video"
+_USERS_AT_ONCE = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class FittedWorld:
+    """A world and what it was made of.
+
+    Attributes:
+      world: The world.
+      data: The log that it was fitted to.
+      pools: Its users and the items that each of them may be shown.
+      respond: The response model of any users and items.
+      summary: What ``fit.json`` holds.
+    """
+
+    world: World
+    data: WorldData
+    pools: Pools
+    respond: Callable[[Pools], ResponseModel]
+    summary: dict[str, Any]
+
+
+def build_world(
+    examples: str, transform_graph: str, model: str, config: WorldConfig
+) -> FittedWorld:
+    """Fits a response model and a retrieval model, and tabulates what they say of some users.
+
+    Args:
+      examples: URI of SessionExampleGen's artifact.
+      transform_graph: URI of the Transform output that the ranking model was trained with.
+      model: Directory of the ranking SavedModel.
+      config: What to build.
+
+    Raises:
+      ValueError: if the log or the model does not suit.
+      DataError: if files are damaged.
+    """
+    begin = time.monotonic()
+    spec = load_dataset(config.dataset)
+    data = load_world_data(spec, config.data_dir, examples, transform_graph, config.max_impressions)
+    _report(sum(frame.height for frame in data.splits.values()), "impressions read")
+    pools = make_pools(data, config, _epochs("retrieval"))
+    notes = _notes(data, pools, config)
+    truth = uses_truth(config)
+    if truth:
+        pools = _in_main_tab(pools)
+        respond, found = functools.partial(_truth, config, data), {"source": "the known truth"}
+    else:
+        fitted = fit_response_model(data, config, _epochs("response model"))
+        respond, found = functools.partial(response_tables, data, fitted), fitted.summary()
+    predict = RankingPredictions(model, spec)
+    if left_out := predict.left_out:
+        notes.append(f"predictions of {', '.join(left_out)} are no probabilities and not used")
+    response = respond(pools)
+    if config.predictions == "true":
+        notes.append(
+            "predictions are the response model's own probabilities, as no ranker has them"
+        )
+        predictions = _true_predictions(response, predict.names, config.seed)
+    else:
+        predictions = _predict_pools(predict, data, pools)
+    world = World(
+        user_embedding=pools.embedding,
+        predictions=predictions,
+        prediction_names=predict.names,
+        response=response,
+        item_ids=_ids(data.catalogue["item_id"].to_numpy())[pools.items],
+        user_ids=_ids(pools.requests["user_id"].to_numpy()),
+    )
+    summary = {
+        "dataset": config.dataset,
+        "users": world.num_users,
+        "pool": world.pool_size,
+        "items": data.catalogue.height,
+        "prediction_names": list(predict.names),
+        "feedback_names": list(world.feedback_names),
+        "response_model": "truth" if truth else "fitted",
+        "response": found,
+        "retrieval": {
+            "losses": list(pools.losses),
+            "hit_rate": None if np.isnan(pools.hit_rate) else pools.hit_rate,
+            "chance": pools.chance,
+        },
+        "notes": notes,
+        "seconds": time.monotonic() - begin,
+        "config": json.loads(config.to_json()),
+    }
+    return FittedWorld(world, data, pools, respond, summary)
+
+
+def save_fitted_world(fitted: FittedWorld, config: WorldConfig, output: str) -> None:
+    """Writes ``world.json``, ``world.npz``, ``fit.json`` and the simulator as a SavedModel.
+
+    Args:
+      fitted: By :func:`build_world`.
+      config: Of the same world.
+      output: Directory; the SavedModel is ``saved_model`` in it.
+    """
+    save_world(fitted.world, output)
+    rules = SimulatorConfig(
+        max_views=config.max_views, carry_over=config.carry_over, leave_below=config.leave_below
+    )
+    export_simulator(Simulator(fitted.world, rules), Path(output, SAVED_MODEL))
+    summary = json.dumps(fitted.summary, indent=1) + "\n"
+    Path(output, FIT_FILE).write_text(summary, encoding="utf-8")
+
+
+def uses_truth(config: WorldConfig) -> bool:
+    """Whether the response model is the user model behind a synthetic data set.
+
+    Raises:
+      ValueError: if it shall be, but the data set has none.
+    """
+    known = config.dataset == _TRUTH_DATASET
+    known = known and os.path.isfile(os.path.join(config.data_dir, SYNTHETIC_MANIFEST))
+    if config.response == "truth" and not known:
+        raise ValueError(
+            f"the truth is known only of the data set {_TRUTH_DATASET} in a directory that "
+            f"`mtfx synthesize` wrote, not of {config.dataset} in {config.data_dir}"
+        )
+    return known and config.response != "fitted"
+
+
+def _predict_pools(predict: RankingPredictions, data: WorldData, pools: Pools) -> np.ndarray:
+    """The ranking model's predictions, float32 `[user, slot, prediction]`."""
+    users, slots = pools.items.shape
+    found = np.empty((users, slots, len(predict.names)), np.float32)
+    for first in range(0, users, _USERS_AT_ONCE):
+        last = min(first + _USERS_AT_ONCE, users)
+        part = predict(pairs(data, pools, first, last))
+        found[first:last] = part.reshape(last - first, slots, -1)
+        _report((last - first) * slots, "pairs predicted")
+    return found
+
+
+def _true_predictions(response: ResponseModel, names: Sequence[str], seed: int) -> np.ndarray:
+    """The response model's probabilities, float32 `[user, slot, prediction]`."""
+    users = np.arange(response.num_users)
+    parts = np.array_split(users, -(-len(users) // _USERS_AT_ONCE))
+    return np.concatenate([true_predictions(response, names, part, seed) for part in parts])
+
+
+def _truth(config: WorldConfig, data: WorldData, pools: Pools) -> ResponseModel:
+    items = data.catalogue["item_id"].to_numpy()[pools.items]
+    users = pools.requests["user_id"].to_numpy()
+    return SyntheticResponse(synthetic_tables(config.data_dir, users, items))
+
+
+def _in_main_tab(pools: Pools) -> Pools:
+    """The truth has all sessions in one tab, so the ranking model is asked about that one."""
+    tab = np.full(pools.requests.height, MAIN_TAB, np.int64)
+    requests = pools.requests
+    return dataclasses.replace(pools, requests=requests.with_columns(tab=tab))
+
+
+def _notes(data: WorldData, pools: Pools, config: WorldConfig) -> list[str]:
+    notes = []
+    users, slots = pools.items.shape
+    if users < config.users:
+        notes.append(f"{users:,} users instead of {config.users:,}: the test split has no more")
+    if slots < config.pool:
+        notes.append(f"pools of {slots:,} items instead of {config.pool:,}: there are no more")
+    if slots < 2 * config.max_views:
+        notes.append(
+            f"pools of {slots:,} items are small for sessions of up to {config.max_views} views"
+        )
+    for split, frame in data.splits.items():
+        if frame.height >= config.max_impressions:
+            notes.append(f"{frame.height:,} impressions of the split {split} were read, not all")
+    known = data.splits["train"]["user_id"].unique()
+    strangers = int((~pools.requests["user_id"].is_in(known.implode())).sum())
+    if strangers:
+        notes.append(
+            f"{strangers:,} of {users:,} users are not in the training split: a fitted response "
+            "model gives them a neutral mood and the general rate of leaving"
+        )
+    everything = pl.concat(data.splits.values())
+    for task in data.spec.tasks:
+        unknown = int((everything[task.name] == UNKNOWN).sum()) if task.may_be_unknown else 0
+        if unknown:
+            notes.append(
+                f"{task.name} is unknown in {unknown:,} of {everything.height:,} impressions: the "
+                "response model is fitted without them, and they add nothing to satisfaction"
+            )
+    if data.exposures is not None:
+        notes.extend(data.exposures.notes)
+    return notes
+
+
+def _ids(values: np.ndarray) -> np.ndarray:
+    """Ids as int64 or fixed-width text, which can be stored without pickling."""
+    return values if np.issubdtype(values.dtype, np.integer) else values.astype(str)
+
+
+def _epochs(name: str):
+    def report(epoch: int, loss: float) -> None:
+        logging.getLogger("mtfx.progress").info("%s, epoch %d: loss %.4f", name, epoch, loss)
+
+    return report
+
+
+def _report(rows: int, what: str) -> None:
+    logging.getLogger("mtfx.progress").info("%s %s", f"{rows:,}", what, extra={"rows": rows})

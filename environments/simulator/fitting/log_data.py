@@ -1,0 +1,128 @@
+"""The log as world building needs it: splits, features, roles, feedback."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import numpy as np
+import polars as pl
+import tensorflow_transform as tft
+
+from mtfx.datasets.feature_roles import FeatureRoles, feature_roles, item_catalogue
+from mtfx.datasets.file_names import literal
+from mtfx.datasets.labels import UNKNOWN, is_known
+from mtfx.datasets.logs.exposures import Exposures, read_random_exposures
+from mtfx.datasets.logs.impressions import SESSION, FeatureTransform, read_raw_impressions
+from mtfx.datasets.logs.sessions import SPLITS
+from mtfx.datasets.spec import DatasetSpec
+from mtfx.environments.simulator.fitting.response import ResponseRows
+from mtfx.environments.simulator.fitting.session_dynamics import LoggedSessions
+from mtfx.environments.simulator.satisfaction import SatisfactionRule, satisfaction_rule
+from mtfx.models.features import InputFeature
+from mtfx.models.model_inputs import model_inputs
+
+_DURATION = "duration_ms"
+
+
+@dataclasses.dataclass(frozen=True)
+class WorldData:
+    """A log with its transform.
+
+    Attributes:
+      spec: The data set.
+      splits: Raw impressions by split, sessions one after the other.
+      transform: From raw columns to the features of models.
+      inputs: The features by name.
+      roles: Which describe users, which items.
+      catalogue: All items of all splits, one row each.
+      rule: Feedbacks and what they are worth to a user.
+      exposures: The log of random exposures; None if there is none.
+    """
+
+    spec: DatasetSpec
+    splits: dict[str, pl.DataFrame]
+    transform: FeatureTransform
+    inputs: dict[str, InputFeature]
+    roles: FeatureRoles
+    catalogue: pl.DataFrame
+    rule: SatisfactionRule
+    exposures: Exposures | None = None
+
+    @property
+    def watch_column(self) -> str | None:
+        """Column of the watch time in ms, if the data set has one."""
+        columns = self.spec.columns_of("watch_time")
+        return columns[0].name if columns else None
+
+    def inputs_of(self, names: tuple[str, ...]) -> tuple[InputFeature, ...]:
+        """Some features, in this order."""
+        return tuple(self.inputs[name] for name in names)
+
+    def feedback(self, frame: pl.DataFrame) -> np.ndarray:
+        """Labels float32 `[n, feedback]`, ``mtfx.datasets.labels.UNKNOWN`` where unknown."""
+        return frame.select(self.rule.feedback_names).to_numpy().astype(np.float32)
+
+    def watch_s(self, frame: pl.DataFrame) -> np.ndarray | None:
+        """Seconds watched, float32 `[n]`, ``mtfx.datasets.labels.UNKNOWN`` where unknown."""
+        if self.watch_column is None:
+            return None
+        watch_ms = frame[self.watch_column].to_numpy()
+        return np.where(is_known(watch_ms), watch_ms / 1_000.0, UNKNOWN).astype(np.float32)
+
+    def duration_s(self, frame: pl.DataFrame) -> np.ndarray:
+        """Lengths of the items in seconds, float32 `[n]`; 0 where the data set has none."""
+        if _DURATION not in frame.columns:
+            return np.zeros(frame.height, np.float32)
+        return (np.maximum(frame[_DURATION].to_numpy(), 0.0) / 1_000.0).astype(np.float32)
+
+    def response_rows(self, frame: pl.DataFrame) -> ResponseRows:
+        """Impressions as the response model takes them."""
+        return ResponseRows(
+            self.transform(frame), self.feedback(frame), self.watch_s(frame), self.duration_s(frame)
+        )
+
+    def sessions(self, split: str) -> LoggedSessions:
+        """Impressions as :mod:`mtfx.environments.simulator.fitting.session_dynamics` takes them."""
+        frame = self.splits[split]
+        number = frame[SESSION].to_numpy()
+        cut = np.bincount(number) >= self.spec.session_rule.max_length
+        return LoggedSessions(frame["user_id"].to_numpy(), number, self.feedback(frame), cut)
+
+
+def load_world_data(
+    spec: DatasetSpec, data_dir: str, examples: str, transform_graph: str, max_impressions: int
+) -> WorldData:
+    """Reads a log.
+
+    Args:
+      spec: The data set.
+      data_dir: Directory of its files, for the random exposures.
+      examples: URI of SessionExampleGen's artifact, with all three splits.
+      transform_graph: URI of Transform's.
+      max_impressions: Of each split, read no more.
+
+    Raises:
+      ValueError: if a split is missing or empty.
+      DataError: if the log of random exposures is damaged.
+    """
+    output = tft.TFTransformOutput(transform_graph)
+    splits = {
+        split: read_raw_impressions(
+            os.path.join(literal(examples), f"Split-{split}", "*"),
+            output,
+            max_impressions=max_impressions,
+        )
+        for split in SPLITS
+    }
+    roles = feature_roles(spec, splits["train"])
+    return WorldData(
+        spec=spec,
+        splits=splits,
+        transform=FeatureTransform(output, spec),
+        inputs={feature.name: feature for feature in model_inputs(spec, output)},
+        roles=roles,
+        catalogue=item_catalogue(pl.concat(splits.values()), roles),
+        rule=satisfaction_rule(spec),
+        exposures=read_random_exposures(spec, data_dir),
+    )

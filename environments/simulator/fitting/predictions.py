@@ -1,0 +1,95 @@
+"""What a ranker knows of the items that a simulator's users may be shown: a model's predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+import tensorflow as tf
+
+from mtfx.datasets.logs.impressions import raw_features
+from mtfx.datasets.spec import DatasetSpec
+from mtfx.environments.simulator.response import ResponseModel
+
+_ROWS = 32_768
+
+
+class RankingPredictions:
+    """A ranking model as it is served.
+
+    Attributes:
+      names: Of its probabilities, in the order of the data set's tasks, K of them.
+      left_out: Names of its predictions that are no probabilities.
+    """
+
+    def __init__(self, model: str, spec: DatasetSpec) -> None:
+        """Loads the model.
+
+        Args:
+          model: Directory of a SavedModel with the signature ``predict_tasks``.
+          spec: The data set.
+
+        Raises:
+          ValueError: if the model lacks the signature or predicts no probability.
+        """
+        self._spec = spec
+        # The signature is a part of the model, which must be kept.
+        self._model = tf.saved_model.load(model)
+        if "predict_tasks" not in self._model.signatures:
+            raise ValueError(
+                f"{model} has no signature 'predict_tasks'; it has: "
+                f"{', '.join(self._model.signatures)}. Train it anew with `mtfx ranking`"
+            )
+        self._predict = self._model.signatures["predict_tasks"]
+        outputs = set(self._predict.structured_outputs)
+        self.names = tuple(t.name for t in spec.tasks if t.name in outputs and t.kind == "binary")
+        if not self.names:
+            raise ValueError(f"the ranking model predicts no probability, only {sorted(outputs)}")
+        self.left_out = tuple(sorted(outputs - set(self.names)))
+
+    def __call__(self, frame: pl.DataFrame) -> np.ndarray:
+        """Probabilities float32 `[n, K]` of the rows of a frame of raw features."""
+        parts = [np.empty((0, len(self.names)), np.float32)]
+        for part in frame.iter_slices(_ROWS):
+            values = self._predict(**raw_features(part, self._spec))
+            parts.append(np.stack([values[name].numpy() for name in self.names], axis=-1))
+        return np.concatenate(parts)
+
+
+def true_predictions(
+    response: ResponseModel, names: Sequence[str], users: np.ndarray, seed: int
+) -> np.ndarray:
+    """What a ranking model without error would predict: the response model's own probabilities.
+
+    They are those of a user's first impression: no ranking model sees the satisfaction, so it is
+    drawn as a session's start draws it, once for each user.
+
+    Args:
+      response: How users respond.
+      names: Of the probabilities wanted, K of them.
+      users: Rows of the response model's tables, int32 `[n]`.
+      seed: Of the satisfaction.
+
+    Returns:
+      float32 `[n, P, K]`.
+
+    Raises:
+      ValueError: if the response model lacks a name.
+    """
+    if missing := sorted(set(names) - set(response.feedback_names)):
+        raise ValueError(
+            f"the response model knows no {', '.join(missing)}, only "
+            f"{', '.join(response.feedback_names)}: take the ranking model's predictions"
+        )
+    columns = [response.feedback_names.index(name) for name in names]
+    slots = response.pool_size
+    satisfaction = response.initial_satisfaction(
+        tf.constant(users, tf.int32), tf.constant([seed, 0], tf.int32)
+    )
+    chances = response.probabilities(
+        tf.constant(np.repeat(users, slots), tf.int32),
+        tf.constant(np.tile(np.arange(slots), len(users)), tf.int32),
+        tf.repeat(satisfaction, slots),
+    )
+    return tf.gather(chances, columns, axis=1).numpy().reshape(len(users), slots, len(names))

@@ -1,0 +1,1 @@
+"""Statistics of a trial on live traffic: valid whenever somebody looks."""

@@ -1,0 +1,1 @@
+"""Whether a policy is good enough to be served: estimates, comparisons, blessing."""

@@ -1,0 +1,1 @@
+"""Metrics of a ranking model: configuration and statistics of TFMA, and their results."""

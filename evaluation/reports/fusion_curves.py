@@ -1,0 +1,182 @@
+"""What each prediction contributes to an exported ranker's scores, and whether it ever falls.
+
+Works from the SavedModel alone, for any fusion: xMTF's cells or a formula.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mtfx.errors import DataError, why_unreadable
+from mtfx.models.export.ranker import (
+    ACTION,
+    CONTRIBUTION,
+    CURVES,
+    GRID,
+    INNER,
+    METADATA_FILE,
+    STATE,
+)
+from mtfx.models.fusion.config import FORMULA_FREE
+
+#: A curve falls where a later value is this much below an earlier one, relative to its largest
+#: value: float32 rounds a flat curve by less.
+_ROUNDING = 1e-6
+#: Predictions below are not drawn: rarer than any feedback that is fused.
+_LOWEST = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class FusionCurves:
+    """Curves of U users and K predictions at P points.
+
+    Attributes:
+      method: How the policy was learned.
+      fusion: Its fusion function, as ``PolicyMetadata.fusion`` has it.
+      prediction_names: K.
+      users: Names of the users, or of the states that stand for them; U.
+      grid: Predictions, float32 `[point]`, rising.
+      action: What the policy chose, float32 `[user, action]`.
+      inner: What the action acts on, float32 `[user, prediction, point]`: q̃ᴵ of xMTF's (9), or what
+        a formula weighs.
+      contribution: What is summed to the score, float32 `[user, prediction, point]`: q̃ of both
+        stages (10), or what a formula has weighed. ``formula3`` is the exponential of the sum.
+    """
+
+    method: str
+    fusion: Mapping[str, Any]
+    prediction_names: tuple[str, ...]
+    users: tuple[str, ...]
+    grid: np.ndarray
+    action: np.ndarray
+    inner: np.ndarray
+    contribution: np.ndarray
+
+    @property
+    def has_cells(self) -> bool:
+        """Whether the fusion is xMTF's, and no formula."""
+        return self.fusion.get("formula") == FORMULA_FREE
+
+    @property
+    def rise(self) -> np.ndarray:
+        """How much a contribution differs between the ends of the grid, `[user, prediction]`."""
+        return self.contribution[..., -1] - self.contribution[..., 0]
+
+    def to_json(self) -> dict[str, Any]:
+        """All points and figures, of JSON types."""
+        figures = {
+            "inner_violations": falling_share(self.inner),
+            "contribution_violations": falling_share(self.contribution),
+        }
+        arrays = ("grid", "action", "inner", "contribution")
+        return {
+            "method": self.method,
+            "fusion": dict(self.fusion),
+            "predictions": list(self.prediction_names),
+            "users": list(self.users),
+            **{
+                name: dict(zip(self.prediction_names, map(float, values), strict=True))
+                for name, values in figures.items()
+            },
+            **{name: getattr(self, name).tolist() for name in arrays},
+        }
+
+
+class CurveSource:
+    """A loaded ranker, asked for its curves.
+
+    Attributes:
+      prediction_names: Of the predictions that it fuses.
+      state_names: What each number of a state is.
+    """
+
+    def __init__(self, directory: str) -> None:
+        """Loads the SavedModel.
+
+        Args:
+          directory: Of an exported ranker.
+
+        Raises:
+          DataError: if it holds none, or one without curves.
+        """
+        path = os.path.join(directory, "assets.extra", METADATA_FILE)
+        try:
+            with tf.io.gfile.GFile(path) as file:
+                about = json.loads(file.read())
+            self._policy = about["policy"]
+            self.state_names = tuple(about["state_names"])
+            self.prediction_names = tuple(self._policy["prediction_names"])
+        except (tf.errors.OpError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{directory} holds no ranker of MTFX: give a directory that `mtfx fusion` pushed, "
+                f"as RUN/serving/ranker/NUMBER ({path} {why_unreadable(error)})"
+            ) from error
+        # Kept, as its functions do not hold on to the variables.
+        self._model = tf.saved_model.load(directory)
+        if CURVES not in self._model.signatures:
+            raise DataError(
+                f"the ranker in {directory} has no signature {CURVES!r}: it is of an earlier "
+                "version; run `mtfx fusion` again"
+            )
+
+    def curves(self, users: Sequence[str], states: np.ndarray, points: int) -> FusionCurves:
+        """The curves at some states.
+
+        Args:
+          users: A name for each state.
+          states: float32 `[user, state]`.
+          points: P, spaced evenly in the logarithm, as predictions of rare feedbacks are small.
+
+        Raises:
+          ValueError: if there is no state, one is of another size or not finite, or there are
+            fewer than two points.
+        """
+        size = len(self.state_names)
+        if points < 2:
+            raise ValueError(f"a curve needs at least 2 points, got {points}")
+        if not len(users) or states.shape != (len(users), size):
+            raise ValueError(
+                f"the ranker takes states of size {size}, one for each of {len(users)} users; got "
+                f"shape {list(states.shape)}"
+            )
+        if not np.isfinite(states).all():
+            row = int(np.argmin(np.isfinite(states).all(axis=1)))
+            raise ValueError(f"the state of user {users[row]} is not finite")
+        grid = np.geomspace(_LOWEST, 1.0, points).astype(np.float32)
+        grid[-1] = 1.0  # rounded up, it would be no probability
+        found = self._model.signatures[CURVES](
+            **{STATE: tf.constant(states, tf.float32), GRID: tf.constant(grid)}
+        )
+        return FusionCurves(
+            method=self._policy["method"],
+            fusion=self._policy["fusion"],
+            prediction_names=self.prediction_names,
+            users=tuple(users),
+            grid=grid,
+            action=found[ACTION].numpy(),
+            inner=found[INNER].numpy(),
+            contribution=found[CONTRIBUTION].numpy(),
+        )
+
+
+def falling_share(curves: np.ndarray) -> np.ndarray:
+    """Monotonicity-violation rate: share of the pairs of points whose larger one has less.
+
+    Args:
+      curves: float `[user, prediction, point]` over a rising grid.
+
+    Returns:
+      float64 `[prediction]`, over all users.
+    """
+    values = curves.astype(np.float64)
+    slack = _ROUNDING * np.abs(values).max(axis=-1)
+    before, after = np.triu_indices(values.shape[-1], k=1)
+    falls = values[..., before] - values[..., after] > slack[..., np.newaxis]
+    return falls.mean(axis=(0, 2))

@@ -1,0 +1,1 @@
+"""How far the simulated sessions are from those of the log."""

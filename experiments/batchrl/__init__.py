@@ -1,0 +1,1 @@
+"""Experiments of BatchRL-MTF, and of the estimators."""

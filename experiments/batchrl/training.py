@@ -1,0 +1,185 @@
+"""Trains an agent on a log, and compares its Q with the truth along the way (Figure 5)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from mtfx.agents.fusion_config import FusionAgentConfig
+from mtfx.agents.fusion_registry import build_agent, fusion_agent_entry, q_values
+from mtfx.agents.offline_training import OfflineLog, train_offline
+from mtfx.datasets.file_names import pattern_free
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.runner import SessionRunner
+from mtfx.environments.simulator.tf_agents_policy import TfAgentsPolicy
+from mtfx.environments.simulator.value import figures_of
+from mtfx.evaluation.ope.data import OfflineData
+from mtfx.experiments.batchrl.trials import FusionTrial
+from mtfx.models.fusion.base import FusionFunction
+
+_CHECKPOINTS, _CURVE = "checkpoints", "curve.jsonl"
+#: Initial states of the log in which Q is looked at, at most.
+_STATES = 1_000
+#: Second number of the seeds, so that what is drawn for other purposes differs.
+_CURVE_SEED = 11
+
+
+class CurvePoint(NamedTuple):
+    """An agent in the course of its training, at the starts of sessions.
+
+    Attributes:
+      step: Training steps so far.
+      q_mean: Mean of min_j Q_j(s, π(s)) over initial states: what the agent expects to earn.
+      q_deviation: Standard deviation over the states.
+      true_return: What it earns in the simulator, mean discounted return of a session.
+      loss: Mean loss since the point before.
+    """
+
+    step: int
+    q_mean: float
+    q_deviation: float
+    true_return: float
+    loss: float
+
+
+def train_policy(
+    trial: FusionTrial,
+    data: OfflineData,
+    simulator: Simulator,
+    fusion: FusionFunction,
+    directory: str,
+) -> list[CurvePoint]:
+    """Trains the trial's policy, or goes on where a killed attempt stopped.
+
+    Args:
+      trial: Of a policy that is an agent.
+      data: What it learns from.
+      simulator: With the reward that it learns from; it only measures.
+      fusion: Scores candidates by the agent's actions.
+      directory: For checkpoints and the curve.
+
+    Returns:
+      The curve.
+    """
+    steps = max(round(trial.setting("steps") * trial.policy.share), 1)
+    agent = _agent(trial, simulator.state_dim, data.action_dim)
+    curve = _Curve(trial, agent, data, simulator, fusion, directory)
+    log_every = -(-steps // trial.setting("curve_points"))
+    train_offline(
+        agent,
+        data,
+        steps,
+        trial.setting("batch_size"),
+        trial.seed,
+        log_every=log_every,
+        on_log=curve.add,
+        checkpoint_dir=os.path.join(directory, _CHECKPOINTS),
+        checkpoint_every=log_every,
+    )
+    return curve.points()
+
+
+def load_agent(
+    trial: FusionTrial, state_dim: int, action_dim: int, directory: str
+) -> TfAgentsPolicy:
+    """The policy that :func:`train_policy` trained.
+
+    Raises:
+      ValueError: if there is no finished training.
+    """
+    agent = _agent(trial, state_dim, action_dim)
+    found = tf.train.latest_checkpoint(os.path.join(pattern_free(directory), _CHECKPOINTS))
+    if found is None:
+        raise ValueError(f"there is no trained agent in {directory}: delete it and run again")
+    status = tf.train.Checkpoint(agent=agent).restore(found)
+    status.assert_existing_objects_matched()
+    # Optimizers, which only training needs.
+    status.expect_partial()
+    return TfAgentsPolicy(agent.policy)
+
+
+def agent_config(trial: FusionTrial) -> FusionAgentConfig:
+    """The hyper-parameters of a trial's agent: its settings, and the algorithm's defaults."""
+    name = trial.policy.learner
+    units = trial.setting("hidden_units")
+    config = fusion_agent_entry(name).config(
+        hidden_units=(units, units),
+        gamma=trial.setting("gamma"),
+        batch_size=trial.setting("batch_size"),
+        train_steps=trial.setting("steps"),
+    )
+    own = {
+        "bcq": (
+            *("rho", "sampled_actions", "critic_learning_rate"),
+            *("vae_learning_rate", "perturbation_learning_rate"),
+        ),
+        "cql_sac": ("cql_alpha",),
+    }
+    return dataclasses.replace(config, **{key: trial.setting(key) for key in own.get(name, ())})
+
+
+def _agent(trial: FusionTrial, state_dim: int, action_dim: int) -> Any:
+    return build_agent(trial.policy.learner, state_dim, action_dim, agent_config(trial), trial.seed)
+
+
+class _Curve:
+    """Measures the agent at every log, and keeps the points in a file, as training may resume."""
+
+    def __init__(
+        self,
+        trial: FusionTrial,
+        agent: Any,
+        data: OfflineData,
+        simulator: Simulator,
+        fusion: FusionFunction,
+        directory: str,
+    ) -> None:
+        policy = TfAgentsPolicy(agent.policy)
+        self._file = Path(directory, _CURVE)
+        self._seed = (trial.seed, _CURVE_SEED)
+        self._gamma = trial.setting("gamma")
+        # Traced once; the agent's variables change beneath it.
+        self._runner = SessionRunner(simulator, fusion, policy)
+        generator = np.random.default_rng(self._seed)
+        self._users = generator.integers(
+            simulator.world.num_users, size=trial.setting("curve_sessions")
+        )
+        states = tf.gather(data.states, data.initial_rows()[:_STATES])
+
+        @tf.function(autograph=False)
+        def initial_q() -> tf.Tensor:
+            users = tf.zeros([tf.shape(states)[0]], tf.int32)
+            sample = policy.actions(states, users, tf.constant(self._seed, tf.int32))
+            return q_values(agent, states, sample.action)
+
+        self._initial_q = initial_q
+
+    def add(self, log: OfflineLog) -> None:
+        """Measures the agent now."""
+        values = self._initial_q().numpy().astype(np.float64)
+        figures = figures_of(self._runner, self._users, self._seed, self._gamma)
+        point = CurvePoint(
+            log.step,
+            float(values.mean()),
+            float(values.std()),
+            float(figures.discounted_return.mean()),
+            log.loss,
+        )
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(point._asdict()) + "\n")
+
+    def points(self) -> list[CurvePoint]:
+        """All points in order of the steps; of a step that was taken twice, the later one."""
+        points: dict[int, CurvePoint] = {}
+        for line in self._file.read_text(encoding="utf-8").splitlines():
+            # The last line of a killed attempt may not be whole.
+            if line.endswith("}"):
+                point = CurvePoint(**json.loads(line))
+                points[point.step] = point
+        return [points[step] for step in sorted(points)]

@@ -1,0 +1,1 @@
+"""What all experiments share: designs, trials, the scheduler, tables and plots."""

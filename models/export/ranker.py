@@ -1,0 +1,344 @@
+"""A ranking model, a fusion policy and a fusion function as one model that ranks candidates."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from mtfx.models.action_noise import NOISE_DEVIATION, RANDOM_DEVIATION, draw_around
+from mtfx.models.fusion.base import (
+    AdditiveFusion,
+    check_candidates,
+    check_finite,
+    check_predictions,
+)
+
+EXAMPLES, STATE, PREDICTIONS, MASK = "examples", "state", "predictions", "mask"
+ACTION, SCORES, RANKED_INDICES = "action", "scores", "ranked_indices"
+SEED, AT_RANDOM, LOG_DENSITY = "seed", "at_random", "log_density"
+GRID, INNER, CONTRIBUTION = "grid", "inner", "contribution"
+METADATA_FILE = "mtfx.json"
+CURVES = "curves"
+_SERVING, _PREDICT_TASKS = "serving_default", "predict_tasks"
+#: Score of a candidate that the mask leaves out: the lowest number, as JSON has no infinity.
+MASKED_SCORE = tf.float32.min
+#: In place of an index, where the mask left fewer candidates than there is room for.
+NO_CANDIDATE = -1
+
+
+class Ranker(tf.Module):
+    """Ranks a request's candidates; needs nothing but TensorFlow to load once saved.
+
+    The ranking model predicts every candidate's feedbacks, the policy chooses an action in the
+    user's state, and the fusion function makes one score of both.
+
+    Attributes:
+      prediction_names: The K predictions that are fused, in order.
+      state_dim: S.
+    """
+
+    def __init__(
+        self,
+        ranking: Any,
+        prediction_names: Sequence[str],
+        fusion: AdditiveFusion,
+        policy: Callable[[tf.Tensor], tf.Tensor],
+        state_dim: int,
+        *,
+        policy_model: Any = None,
+        means_at: int | None = None,
+    ) -> None:
+        """Joins the parts.
+
+        Args:
+          ranking: A ranking model as ``tf.saved_model.load`` gives it, with the signatures
+            ``serving_default`` and ``predict_tasks`` of
+            ``mtfx.models.export.ranking.RankingModule``.
+          prediction_names: Those of its outputs that are fused, in the fusion function's order.
+          fusion: The fusion function.
+          policy: States float32 `[batch, state]` to actions float32 `[batch, action]`.
+          state_dim: S.
+          policy_model: What holds the policy's variables, if the policy itself is no ``tf.Module``:
+            a loaded SavedModel, or a list of variables.
+          means_at: Where in the state the K means of the candidates' predictions begin. They follow
+            from the request, so ``serving_default`` fills them in. None if the state has none.
+
+        Raises:
+          ValueError: if the ranking model lacks a signature or a prediction, or sizes do not fit.
+        """
+        super().__init__(name="ranker")
+        self.prediction_names = tuple(prediction_names)
+        self.state_dim = state_dim
+        self._means_at = means_at
+        self._check(ranking)
+        if fusion.num_predictions != len(self.prediction_names):
+            raise ValueError(
+                f"the fusion function takes {fusion.num_predictions} predictions, but the ranker "
+                f"has {len(self.prediction_names)}: {', '.join(self.prediction_names)}"
+            )
+        if means_at is not None and not 0 <= means_at <= state_dim - fusion.num_predictions:
+            raise ValueError(
+                f"{fusion.num_predictions} means from {means_at} on do not fit into a state of "
+                f"size {state_dim}"
+            )
+        # What is an attribute is saved.
+        self.ranking, self.fusion, self.policy = ranking, fusion, policy
+        self.policy_model = policy_model
+
+    def signatures(self) -> dict[str, Any]:
+        """Concrete functions by signature name, for ``tf.saved_model.save``.
+
+        Raises:
+          ValueError: if the policy's actions or the predictions do not fit the fusion function.
+        """
+        candidates = [None, None]
+        raw = self.ranking.signatures[_PREDICT_TASKS].structured_input_signature[1]
+        return {
+            _SERVING: self.serve.get_concrete_function(
+                tf.TensorSpec([self.state_dim], tf.float32, name=STATE),
+                tf.TensorSpec([None], tf.string, name=EXAMPLES),
+            ),
+            "explore": self.explore.get_concrete_function(
+                tf.TensorSpec([self.state_dim], tf.float32, name=STATE),
+                tf.TensorSpec([None], tf.string, name=EXAMPLES),
+                tf.TensorSpec([2], tf.int32, name=SEED),
+                tf.TensorSpec([], tf.bool, name=AT_RANDOM),
+            ),
+            "fuse": self.fuse.get_concrete_function(
+                tf.TensorSpec([None, self.state_dim], tf.float32, name=STATE),
+                tf.TensorSpec([*candidates, len(self.prediction_names)], name=PREDICTIONS),
+                tf.TensorSpec(candidates, tf.bool, name=MASK),
+            ),
+            CURVES: self.curves.get_concrete_function(
+                tf.TensorSpec([None, self.state_dim], tf.float32, name=STATE),
+                tf.TensorSpec([None], tf.float32, name=GRID),
+            ),
+            _PREDICT_TASKS: self.predict_tasks.get_concrete_function(raw),
+        }
+
+    @tf.function(autograph=False)
+    def serve(self, state: tf.Tensor, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Ranks the candidates of one request.
+
+        Args:
+          state: float32 `[state]`.
+          examples: Serialized ``tf.Example`` protos, string `[candidate]`: one impression each,
+            with the features of user and item; or a single one with all candidates, its user's
+            features once and those of the items as lists. None at all ranks nothing.
+
+        Returns:
+          ``action`` float32 `[action]`; ``predictions`` float32 `[candidate, prediction]`;
+          ``scores`` float32 `[candidate]`; ``ranked_indices`` int32 `[candidate]`, the best
+          candidate first, among equals the one that was named first; and ``state`` float32
+          `[state]` as the policy saw it.
+
+        Raises:
+          InvalidArgumentError: if the state or a prediction is NaN, a prediction is no probability,
+            or an example has no candidate or too many; the message names the input.
+        """
+        state, predictions = self._request(state, examples)
+        return self._ranked(state, predictions, self._action(state[tf.newaxis]))
+
+    @tf.function(autograph=False)
+    def explore(
+        self, state: tf.Tensor, examples: tf.Tensor, seed: tf.Tensor, at_random: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Ranks the candidates of one request by an action that is tried out.
+
+        BatchRL-MTF's mixed exploration (its section 3.3), of which the caller says the part:
+        whoever logs the request decides for each user, and has to keep to it.
+
+        Args:
+          state: As of :meth:`serve`.
+          examples: Likewise.
+          seed: int32 `[2]`, of which the action is a function; a request's own, such as a hash of
+            its id.
+          at_random: Whether the user is one of those for whom actions are drawn around the middle
+            of their bounds; around the policy's own for the others.
+
+        Returns:
+          As :meth:`serve`, with the action that was drawn, and ``log_density`` float32 `[]`, the
+          log of the density with which it was.
+
+        Raises:
+          InvalidArgumentError: as :meth:`serve`.
+        """
+        return self._explored(*self._request(state, examples), seed, at_random)
+
+    def _explored(
+        self, state: tf.Tensor, predictions: tf.Tensor, seed: tf.Tensor, at_random: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """What :meth:`explore` returns."""
+        own = self._action(state[tf.newaxis])
+        drawn = draw_around(
+            tf.where(at_random, tf.zeros_like(own), own),
+            tf.where(at_random, RANDOM_DEVIATION, NOISE_DEVIATION),
+            seed,
+        )
+        return {
+            **self._ranked(state, predictions, drawn.action),
+            LOG_DENSITY: drawn.log_density[0],
+        }
+
+    @tf.function(autograph=False)
+    def fuse(
+        self, state: tf.Tensor, predictions: tf.Tensor, mask: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Ranks candidates whose predictions are known, many requests at once.
+
+        Args:
+          state: float32 `[batch, state]`, complete.
+          predictions: float32 `[batch, candidate, prediction]` in [0, 1].
+          mask: bool `[batch, candidate]`: False where there is no candidate, whose predictions may
+            then be anything.
+
+        Returns:
+          ``action`` float32 `[batch, action]`; ``scores`` float32 `[batch, candidate]`, the lowest
+          float32 where masked; ``ranked_indices`` int32 `[batch, candidate]`, masked ones last and
+          -1.
+
+        Raises:
+          InvalidArgumentError: if the state or a prediction is NaN, or a prediction is no
+            probability; the message names the input.
+        """
+        state = check_finite(state, STATE)
+        predictions = check_predictions(predictions, mask, PREDICTIONS)
+        return self._fused(state, predictions, mask, self._action(state))
+
+    def _fused(
+        self, state: tf.Tensor, predictions: tf.Tensor, mask: tf.Tensor, action: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """What :meth:`fuse` returns, of inputs that are checked."""
+        scores = self.fusion.scores(predictions, action, state)
+        scores = check_finite(tf.where(mask, scores, 0.0), SCORES)
+        # Real scores above the sentinel, and the order among equals the given one.
+        scores = tf.where(mask, scores, MASKED_SCORE)
+        order = tf.argsort(scores, axis=1, direction="DESCENDING", stable=True)
+        count = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1, keepdims=True)
+        places = tf.range(tf.shape(scores)[1])[tf.newaxis]
+        return {
+            ACTION: action,
+            SCORES: scores,
+            RANKED_INDICES: tf.where(places < count, order, NO_CANDIDATE),
+        }
+
+    def _request(self, state: tf.Tensor, examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The complete state `[state]` and the predictions `[candidate, prediction]`, checked."""
+        return self._completed(state, self._predict(examples))
+
+    def _completed(self, state: tf.Tensor, predictions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What :meth:`_request` returns, of the predictions as the ranking model gives them."""
+        predictions = check_predictions(predictions, None, PREDICTIONS)
+        if self._means_at is not None:
+            state = _with_means(state, predictions, self._means_at)
+        return check_finite(state, STATE), predictions
+
+    def _ranked(
+        self, state: tf.Tensor, predictions: tf.Tensor, action: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """What :meth:`serve` returns, for the action `[1, action]`."""
+        mask = tf.ones([1, tf.shape(predictions)[0]], tf.bool)
+        fused = self._fused(state[tf.newaxis], predictions[tf.newaxis], mask, action)
+        return {
+            **{name: value[0] for name, value in fused.items()},
+            PREDICTIONS: predictions,
+            STATE: state,
+        }
+
+    @tf.function(autograph=False)
+    def curves(self, state: tf.Tensor, grid: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What each prediction contributes to a score, over the values it may have.
+
+        Args:
+          state: float32 `[batch, state]`, complete.
+          grid: Predictions, float32 `[point]` in [0, 1].
+
+        Returns:
+          ``action`` float32 `[batch, action]`; ``inner`` float32 `[batch, prediction, point]`, what
+          the action acts on (xMTF's inner stage, or what a formula weighs); ``contribution``
+          float32 `[batch, prediction, point]`, what is summed to the score: both stages of xMTF, or
+          a formula's weighted part.
+
+        Raises:
+          InvalidArgumentError: if the state is NaN, or the grid is no probability.
+        """
+        state = check_finite(state, STATE)
+        grid = check_predictions(grid[:, tf.newaxis], None, GRID)[:, 0]
+        action = self._action(state)
+        return {
+            ACTION: action,
+            INNER: self.fusion.inner_curves(state, grid),
+            CONTRIBUTION: self.fusion.curves(state, action, grid),
+        }
+
+    def _action(self, state: tf.Tensor) -> tf.Tensor:
+        return tf.clip_by_value(check_finite(self.policy(state), ACTION), -1.0, 1.0)
+
+    @tf.function(autograph=False)
+    def predict_tasks(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The ranking model's own predictions from raw tensors, one impression per row.
+
+        Args:
+          raw: By feature, `[batch]`.
+
+        Returns:
+          By task, float32 `[batch]`.
+        """
+        return self.ranking.signatures[_PREDICT_TASKS](**raw)
+
+    def _predict(self, examples: tf.Tensor) -> tf.Tensor:
+        """The predictions to be fused, float32 `[candidate, prediction]`."""
+        outputs = self.ranking.signatures[_SERVING](**{EXAMPLES: examples})
+        padded = tf.stack([outputs[name] for name in self.prediction_names], axis=-1)
+        predictions = tf.reshape(padded, [-1, len(self.prediction_names)])
+        # Examples without impressions are padded with 0, or drop out where all are so.
+        complete = tf.reduce_all(tf.reduce_any(predictions != 0.0, axis=1))
+        check_candidates(tf.shape(padded)[0], tf.shape(padded)[1], complete)
+        return predictions
+
+    def _check(self, ranking: Any) -> None:
+        for signature in (_SERVING, _PREDICT_TASKS):
+            if signature not in ranking.signatures:
+                raise ValueError(
+                    f"the ranking model has no signature {signature!r}; it has: "
+                    f"{', '.join(ranking.signatures)}. Train it anew with `mtfx ranking`"
+                )
+        outputs = ranking.signatures[_SERVING].structured_outputs
+        if missing := [name for name in self.prediction_names if name not in outputs]:
+            raise ValueError(
+                f"the ranking model does not predict {', '.join(missing)}; it predicts: "
+                f"{', '.join(sorted(outputs))}"
+            )
+
+
+def _with_means(state: tf.Tensor, predictions: tf.Tensor, first: int) -> tf.Tensor:
+    """The state, with the means over the candidates filled in from ``first`` on.
+
+    They are 0 where there is no candidate, as in the simulator.
+    """
+    count = tf.cast(tf.shape(predictions)[0], tf.float32)
+    means = tf.math.divide_no_nan(tf.reduce_sum(predictions, axis=0), count)
+    return tf.concat([state[:first], means, state[first + predictions.shape[1] :]], axis=0)
+
+
+def export_ranker(ranker: Ranker, directory: str, metadata: Mapping[str, Any]) -> None:
+    """Writes the SavedModel and, in its ``assets.extra``, what it was made from.
+
+    Args:
+      ranker: What to save.
+      directory: Target.
+      metadata: JSON-serialisable.
+
+    Raises:
+      ValueError: if the parts do not fit together; nothing is written then.
+    """
+    signatures = ranker.signatures()
+    tf.saved_model.save(ranker, directory, signatures=signatures)
+    extra = os.path.join(directory, "assets.extra")
+    tf.io.gfile.makedirs(extra)
+    with tf.io.gfile.GFile(os.path.join(extra, METADATA_FILE), "w") as file:
+        file.write(json.dumps(metadata, indent=1, sort_keys=True))

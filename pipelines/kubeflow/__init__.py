@@ -1,0 +1,1 @@
+"""Both pipelines for Kubeflow."""

@@ -1,0 +1,1 @@
+"""The daily loop with simulated users behind a real service."""

@@ -1,0 +1,84 @@
+"""Which features are whose, and the tables of items and users made with it."""
+
+import dataclasses
+
+import polars as pl
+import pytest
+
+from mtfx.datasets.feature_roles import feature_roles, item_catalogue, user_requests
+from mtfx.datasets.spec import Feature
+from tests.planted_log import ITEMS, SPEC, split_sessions
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return split_sessions(400)["train"]
+
+
+@pytest.fixture(scope="module")
+def roles(frame):
+    return feature_roles(SPEC, frame)
+
+
+def test_a_column_that_is_the_items_is_told_from_one_that_is_not(frame):
+    spec = dataclasses.replace(SPEC, features=(*SPEC.features, Feature("play_ms", "numeric")))
+    roles = feature_roles(spec, frame)
+    assert roles.user == ("user_id",)
+    assert roles.item == ("item_id", "duration_ms")
+    assert roles.context == ("step_bucket", "play_ms")
+
+
+def test_a_column_that_is_nearly_always_the_same_is_the_items(frame):
+    def role_of(wrong):
+        rows = pl.int_range(pl.len()) < wrong * pl.len()
+        changed = frame.with_columns(
+            duration_ms=pl.when(rows).then(pl.int_range(pl.len())).otherwise(pl.col("duration_ms"))
+        )
+        return "duration_ms" in feature_roles(SPEC, changed).item
+
+    assert role_of(0.005)
+    assert not role_of(0.05)
+
+
+def test_items_seen_once_say_nothing(frame):
+    once = frame.unique("item_id", keep="first")
+    assert feature_roles(SPEC, once).item == ("item_id",)
+
+
+def test_the_catalogue_has_every_item_with_its_last_values(frame, roles):
+    last = frame["timestamp_ms"].max()
+    newest = frame.filter(pl.col("timestamp_ms") == last).head(1)
+    item = newest["item_id"][0]
+    changed = frame.with_columns(
+        duration_ms=pl.when((pl.col("timestamp_ms") == last) & (pl.col("item_id") == item))
+        .then(1.0)
+        .otherwise(pl.col("duration_ms"))
+    )
+    catalogue = item_catalogue(changed, roles)
+    assert catalogue["item_id"].to_list() == list(range(ITEMS))
+    assert catalogue.filter(pl.col("item_id") == item)["duration_ms"].item() == 1.0
+    other = (item + 1) % ITEMS
+    assert (
+        catalogue.filter(pl.col("item_id") == other)["duration_ms"].item() == 10_000 + 500 * other
+    )
+    assert catalogue["impressions"].sum() == frame.height
+
+
+def test_a_request_is_one_of_the_users_own_impressions(frame, roles):
+    requests = user_requests(frame, roles, users=5, seed=1)
+    assert requests.height == 5
+    assert requests["user_id"].is_sorted()
+    assert requests["user_id"].n_unique() == 5
+    known = frame.select("user_id", "timestamp_ms", "step_bucket", "session_id").unique()
+    columns = known.columns
+    assert requests.select(columns).join(known, on=columns, how="anti").height == 0
+
+
+def test_all_users_are_taken_where_there_are_fewer(frame, roles):
+    requests = user_requests(frame, roles, users=10_000, seed=0)
+    assert requests["user_id"].to_list() == sorted(set(frame["user_id"].to_list()))
+
+
+def test_a_missing_feature_is_named(frame):
+    with pytest.raises(pl.exceptions.ColumnNotFoundError, match="duration_ms"):
+        feature_roles(SPEC, frame.drop("duration_ms"))

@@ -1,0 +1,161 @@
+"""From a ranking run's artifacts to a simulator; the slow ones build one from end to end."""
+
+import dataclasses
+import json
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mtfx.components.simulator_gen.executor import LOG_FILE, SIMULATION_FILE, build_simulator
+from mtfx.environments.simulator.fitting.building import (
+    FIT_FILE,
+    uses_truth,
+)
+from mtfx.environments.simulator.fitting.config import WorldConfig
+from mtfx.environments.simulator.fitting.predictions import RankingPredictions, true_predictions
+from mtfx.environments.simulator.fitting.response import ResponseTrainingConfig
+from mtfx.environments.simulator.fitting.retrieval import RetrievalTrainingConfig
+from mtfx.environments.simulator.saved_simulator import DIRECTORY, RESET
+from mtfx.environments.simulator.world import load_world
+from mtfx.errors import DataError
+from mtfx.evaluation.simulator.session_sample import SessionSample
+from mtfx.models.response import ResponseNetworkConfig
+from mtfx.models.retrieval import TwoTowerConfig
+from tests.planted_artifacts import DATASET, write_artifacts
+from tests.planted_log import SPEC, click_probability, split_sessions
+from tests.simulator_worlds import random_world
+
+
+def test_the_truth_is_known_of_synthetic_videos_alone(tmp_path):
+    assert not uses_truth(WorldConfig("kuairand_pure", str(tmp_path)))
+    assert not uses_truth(WorldConfig("synthetic-video", str(tmp_path)))
+    (tmp_path / "synthetic.json").write_text("{}")
+    known = WorldConfig("synthetic-video", str(tmp_path))
+    assert uses_truth(known)
+    assert not uses_truth(dataclasses.replace(known, response="fitted"))
+    with pytest.raises(ValueError, match=r"the truth is known only of .*synthetic-video"):
+        uses_truth(WorldConfig("kuairand_pure", str(tmp_path), response="truth"))
+
+
+def _save(directory, **signatures):
+    """Saves a model whose signatures take the data set's features and give these outputs."""
+    types = {"int64": tf.int64, "string": tf.string, "float32": tf.float32}
+    specs = [tf.TensorSpec([None], types[f.dtype], f.name) for f in SPEC.features]
+
+    def function(outputs):
+        def predict(user_id, item_id, duration_ms, step_bucket):
+            del item_id, duration_ms, step_bucket
+            return {name: tf.fill(tf.shape(user_id), value) for name, value in outputs.items()}
+
+        return tf.function(predict, input_signature=specs)
+
+    functions = {name: function(outputs) for name, outputs in signatures.items()}
+    tf.saved_model.save(tf.Module(), str(directory), signatures=functions)
+    return str(directory)
+
+
+def test_probabilities_come_in_the_data_sets_order(tmp_path):
+    model = _save(tmp_path, predict_tasks={"watch": 7.0, "like": 0.2, "click": 0.6})
+    predict = RankingPredictions(model, SPEC)
+    assert predict.names == ("click", "like")
+    assert predict.left_out == ("watch",)
+    frame = split_sessions(40)["train"].head(5)
+    np.testing.assert_allclose(predict(frame), [[0.6, 0.2]] * 5, rtol=1e-6)
+    assert predict(frame.head(0)).shape == (0, 2)
+    with pytest.raises(DataError, match=r"log\.csv.*no column 'duration_ms'.*mtfx ranking"):
+        predict(frame.drop("duration_ms"))
+
+
+def test_a_model_that_predicts_nothing_of_use_is_refused(tmp_path):
+    other = _save(tmp_path / "other", serving_default={"click": 0.5})
+    with pytest.raises(ValueError, match="no signature 'predict_tasks'"):
+        RankingPredictions(other, SPEC)
+    times = _save(tmp_path / "times", predict_tasks={"watch": 7.0})
+    with pytest.raises(ValueError, match=r"no probability, only \['watch'\]"):
+        RankingPredictions(times, SPEC)
+
+
+def test_true_predictions_are_the_responses_at_a_sessions_start():
+    response = random_world(users=6, pool=9, seed=2).response
+    users = np.asarray([4, 1])
+    found = true_predictions(response, ("like", "click"), users, seed=7)
+    assert found.shape == (2, 9, 2)
+    satisfaction = response.initial_satisfaction(tf.constant(users, tf.int32), tf.constant([7, 0]))
+    tables = response.arrays()
+    for row, user in enumerate(users):
+        lift = np.asarray(response.settings()["slopes"]) * (satisfaction[row].numpy() - 0.3)
+        logits = tables["logits"][user] + lift
+        expected = 1 / (1 + np.exp(-logits[:, [2, 0]]))
+        np.testing.assert_allclose(found[row], expected, rtol=1e-4)
+    with pytest.raises(ValueError, match=r"knows no follow, only click, long_view, like"):
+        true_predictions(response, ("click", "follow"), users, seed=7)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("world")
+    made = write_artifacts(str(directory), sessions=600, random_sessions=300)
+    config = WorldConfig(
+        DATASET,
+        made.data_dir,
+        users=10,
+        pool=20,
+        max_views=10,
+        retrieval=RetrievalTrainingConfig(TwoTowerConfig(8, 8, (16,)), epochs=2, batch_size=128),
+        response_training=ResponseTrainingConfig(
+            ResponseNetworkConfig(8, 16, "shared_bottom", (16,), (8,), 0.0),
+            epochs=4,
+            learning_rate=0.02,
+            min_random_rows=500,
+        ),
+    )
+    output = str(directory / "simulator")
+    summary = build_simulator(made.examples, made.transform_graph, made.model, output, config)
+    return made, config, output, summary
+
+
+@pytest.mark.slow
+def test_the_world_has_the_ranking_models_predictions(built):
+    _, _, output, summary = built
+    world = load_world(output)
+    assert world.prediction_names == ("click", "like")
+    assert (world.num_users, world.pool_size) == (10, 20)
+    chance = click_probability(np.asarray(world.user_ids)[:, None], np.asarray(world.item_ids))
+    np.testing.assert_allclose(world.predictions[..., 0], chance, rtol=1e-5)
+    assert "predictions of watch are no probabilities and not used" in summary["notes"]
+    with open(os.path.join(output, FIT_FILE)) as file:
+        assert json.load(file)["response"]["source"].endswith("of the training split")
+
+
+@pytest.mark.slow
+def test_the_report_is_of_the_stored_sessions(built):
+    _, config, output, _ = built
+    with open(os.path.join(output, "report", "report.json")) as file:
+        report = json.load(file)
+    assert os.path.getsize(os.path.join(output, "report", "index.html")) > 10_000
+    for side, name in (("log", LOG_FILE), ("simulation", SIMULATION_FILE)):
+        sample = SessionSample.load(os.path.join(output, name))
+        assert sample.lengths.max() <= config.max_views
+        assert report["sessions"][side] == len(sample.lengths)
+        assert report["quantities"][0][side]["mean"] == pytest.approx(sample.lengths.mean())
+        assert report["rates"][0][side]["mean"] == pytest.approx(sample.rates()[0])
+
+
+@pytest.mark.slow
+def test_the_saved_model_starts_sessions(built):
+    loaded = tf.saved_model.load(os.path.join(built[2], DIRECTORY))
+    session = loaded.signatures[RESET](users=tf.constant([0, 9]), seed=tf.constant([1, 2]))
+    assert session["remaining"].shape == (2, 20)
+
+
+@pytest.mark.slow
+def test_a_missing_split_is_named(built, tmp_path):
+    made, config, _, _ = built
+    (tmp_path / "Split-train").mkdir()
+    with pytest.raises(ValueError, match=r"no session file matches .*Split-train"):
+        build_simulator(
+            str(tmp_path), made.transform_graph, made.model, str(tmp_path / "x"), config
+        )
+    assert not (tmp_path / "x").exists()

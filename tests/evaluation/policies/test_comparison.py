@@ -1,0 +1,49 @@
+"""Policies on the same sessions, against scipy's own paired test."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mtfx.evaluation.policies.comparison import (
+    FIGURES,
+    compare_policies,
+    rows_from_json,
+    rows_to_json,
+)
+
+
+def sessions(shift, size=40):
+    rng = np.random.default_rng(0)
+    base = {name: rng.gamma(2.0, size=size) for name in FIGURES}
+    noise = np.random.default_rng(1).normal(0, 0.1, size)
+    return {name: (values + shift * (1 + noise)).tolist() for name, values in base.items()}
+
+
+def test_differences_are_paired_by_session():
+    figures = {"constant": sessions(0.0), "bcq": sessions(0.3)}
+    first, second = compare_policies(figures)
+    assert first.policy == "constant"
+    assert not first.differences
+    for name in FIGURES:
+        test = second.differences[name]
+        expected = stats.ttest_rel(figures["bcq"][name], figures["constant"][name])
+        assert test.p == pytest.approx(expected.pvalue)
+        assert test.difference.mean == pytest.approx(
+            np.mean(figures["bcq"][name]) - np.mean(figures["constant"][name])
+        )
+        # The sessions differ far more among themselves than the policies do.
+        assert test.difference.half_width < second.figures[name].half_width
+
+
+def test_rows_survive_json():
+    rows = compare_policies({"constant": sessions(0.0), "bo": sessions(1.0)})
+    assert rows_from_json(json.loads(json.dumps(rows_to_json(rows)))) == rows
+
+
+def test_policies_of_other_sessions_are_refused():
+    with pytest.raises(ValueError, match="different numbers"):
+        compare_policies({"constant": sessions(0.0), "bo": sessions(0.0, size=39)})
+    with pytest.raises(ValueError, match="no policy"):
+        compare_policies({})

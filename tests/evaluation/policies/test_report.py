@@ -1,0 +1,115 @@
+"""Actions against the log, by hand and by scipy; collapse; what the report shows."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mtfx.evaluation.ope.base import Estimate
+from mtfx.evaluation.policies.blessing import Verdict
+from mtfx.evaluation.policies.evaluation import PolicyEvaluation, render_page, write_evaluation
+from mtfx.evaluation.policies.report import report_actions
+
+RNG = np.random.default_rng(0)
+LOGGED = RNG.uniform(-0.6, 0.6, (2000, 2)).astype(np.float32)
+
+
+def test_the_logged_actions_themselves_are_no_distance_away():
+    report = report_actions(LOGGED, LOGGED)
+    assert report.wasserstein == (0, 0)
+    assert report.outside_share == pytest.approx(0.02, abs=0.002)
+    assert not report.is_constant
+    assert not report.is_saturated
+    np.testing.assert_allclose(report.deviation, LOGGED.std(axis=0), rtol=1e-5)
+
+
+def test_a_shift_is_its_distance():
+    # The 1-Wasserstein distance is the area between the distribution functions.
+    actions = np.clip(LOGGED[:500] * [1, 0.5] + [0.3, 0], -1, 1)
+    report = report_actions(actions, LOGGED)
+    grid = np.linspace(-1, 1, 20_001)
+    for k in range(2):
+        ours, theirs = (
+            np.searchsorted(np.sort(values[:, k]), grid, "right") / len(values)
+            for values in (actions, LOGGED)
+        )
+        area = np.abs(ours - theirs).sum() * (grid[1] - grid[0])
+        assert report.wasserstein[k] == pytest.approx(area, abs=1e-3)
+    assert report.wasserstein[0] == pytest.approx(0.3, abs=0.06)
+    assert report.outside[0] == pytest.approx(0.25, abs=0.06)
+    assert report.outside[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("actions", "constant", "saturated"),
+    [
+        (np.full((50, 2), 0.2), True, False),
+        (np.tile([0.2, 0.1], (50, 1)) + RNG.normal(0, 1e-5, (50, 2)), True, False),
+        (np.stack([np.full(50, 0.2), np.linspace(-0.5, 0.5, 50)], 1), False, False),
+        (np.where(RNG.random((50, 2)) < 0.5, -1.0, 1.0), False, True),
+        (np.ones((50, 2)), True, True),
+    ],
+)
+def test_collapse(actions, constant, saturated):
+    report = report_actions(actions, LOGGED)
+    assert (report.is_constant, report.is_saturated) == (constant, saturated)
+
+
+def test_what_cannot_be_compared():
+    actions = LOGGED[:10].copy()
+    actions[3, 1] = np.nan
+    actions[4, 0] = 1.4
+    report = report_actions(actions, LOGGED)
+    assert report.finite_share == 0.9
+    assert report.out_of_bounds_share == pytest.approx(1 / 18)
+    nothing = report_actions(np.full((4, 2), np.nan), LOGGED)
+    assert nothing.finite_share == 0
+    assert nothing.wasserstein == ()
+    assert not nothing.is_constant
+    with pytest.raises(ValueError, match="have 3 columns, the data's 2"):
+        report_actions(np.zeros((4, 3)), LOGGED)
+    with pytest.raises(ValueError, match="at least one state"):
+        report_actions(np.zeros((0, 2)), LOGGED)
+
+
+@pytest.mark.parametrize("finite", [True, False])
+def test_the_report_is_written(tmp_path, finite):
+    actions = LOGGED[:40] * 0.5 if finite else np.full((40, 2), np.nan, np.float32)
+    estimate = Estimate(
+        1.5, 1.0, float("nan"), 10, {"converged": False, "value_drift": 0.1, "bellman_gap": 0.0}
+    )
+    evaluation = PolicyEvaluation(
+        method="bcq",
+        deciding="conservative",
+        verdict=Verdict(False, ["it is <worse>"], ["a note"], 0.9, "what the log earned"),
+        estimates={"conservative": estimate} if finite else {},
+        current={"conservative": Estimate(2.0, 1.8, 2.2, 10, {})} if finite else {},
+        not_estimated={"importance_sampling": "no densities"},
+        logged=Estimate(1.2, 1.0, 1.4, 10, {}),
+        gamma=0.95,
+        simulated={"policy": dict.fromkeys(("value", "low", "high", "watch_s", "views"), 1.5)
+                   | {"positive_rate": 0.25}} if finite else {},
+        actions=report_actions(actions, LOGGED),
+        action_names=["like", "watch"],
+        config={"seed": 1},
+    )  # fmt: skip
+    write_evaluation(evaluation, {"logged": LOGGED, "policy": actions}, str(tmp_path / "out"))
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"summary.json", "index.html", "actions.png", "values.png"}
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["blessed"] is False
+    assert summary["reasons"] == ["it is <worse>"]
+    assert summary["not_estimated"] == {"importance_sampling": "no densities"}
+    if finite:
+        assert summary["estimates"]["conservative"]["value"] == 1.5
+        assert summary["estimates"]["conservative"]["high"] is None
+        distance = stats.wasserstein_distance(actions[:, 0], LOGGED[:, 0])
+        assert summary["actions"]["wasserstein"][0] == pytest.approx(distance, rel=1e-4)
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "it is &lt;worse&gt;" in page
+    assert "Not blessed" in page
+    assert page == render_page(
+        evaluation,
+        {name: (tmp_path / "out" / f"{name}.png").read_bytes() for name in ("actions", "values")},
+    )

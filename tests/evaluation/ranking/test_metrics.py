@@ -1,0 +1,88 @@
+"""The TFMA metrics: configuration, and what happens to examples that lack something."""
+
+import apache_beam as beam
+import numpy as np
+import pytest
+from tensorflow_model_analysis import constants
+from tensorflow_model_analysis.metrics import metric_types
+
+from mtfx.evaluation.ranking import metrics
+
+ALL = [
+    value
+    for name, value in vars(metrics).items()
+    if isinstance(value, type)
+    and issubclass(value, metric_types.Metric)
+    and not name.startswith("_")
+]
+
+
+@pytest.mark.parametrize("metric", ALL)
+def test_configuration_round_trips_and_is_registered(metric):
+    instance = metric()
+    again = metric.from_config(dict(instance.get_config()))
+    assert (again.name, again.get_config()) == (instance.name, instance.get_config())
+    assert metric_types.registered_metrics()[metric.__name__] is metric
+
+
+def test_names_are_distinct():
+    names = [metric().name for metric in ALL]
+    assert len(set(names)) == len(ALL) == 12
+
+
+def test_a_metric_of_the_other_kind_is_refused():
+    with pytest.raises(ValueError, match="RankingAUC does not apply to a regression task"):
+        metrics.RankingAUC(kind="regression")
+
+
+def test_metrics_of_a_task_share_one_computation():
+    shared = {
+        computation
+        for metric in (metrics.RankingAUC(), metrics.SessionLogloss(), metrics.LabelMean())
+        for computation in metric.computations(model_names=[""], output_names=["click"])
+        if isinstance(computation, metric_types.MetricComputation)
+    }
+    assert len(shared) == 1
+
+
+def _inputs(label=1, prediction=0.5, length=2, output="click"):
+    extracts = {
+        constants.LABELS_KEY: {output: np.array([label])},
+        constants.PREDICTIONS_KEY: {output: np.array([prediction])},
+        constants.FEATURES_KEY: {},
+    }
+    if length is not None:
+        extracts[constants.FEATURES_KEY][metrics.SESSION_LENGTH] = np.array([length])
+    return metric_types.StandardMetricInputs(extracts)
+
+
+def _combiner() -> beam.CombineFn:
+    computation = metrics.SessionLogloss().computations(model_names=[""], output_names=["click"])[0]
+    assert isinstance(computation, metric_types.MetricComputation)
+    return computation.combiner
+
+
+def test_combiner_merges_what_bundles_hold():
+    combiner = _combiner()
+    parts = []
+    for rows in ([(1, 0.9, 2), (0, 0.2, 2)], [(1, 0.4, 1)]):
+        accumulator = combiner.create_accumulator()
+        for row in rows:
+            accumulator = combiner.add_input(accumulator, _inputs(*row))
+        parts.append(accumulator)
+    (statistics,) = combiner.extract_output(combiner.merge_accumulators(parts)).values()
+    expected = np.mean([-(np.log(0.9) + np.log(0.8)) / 2, -np.log(0.4)])
+    assert statistics.session_logloss() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (_inputs(length=None), "has no session_length;"),
+        (_inputs(output="other"), "has no label of task 'click'"),
+    ],
+)
+def test_examples_that_lack_something_are_named(inputs, message):
+    combiner = _combiner()
+    with pytest.raises(ValueError, match=message):
+        combiner.add_input(combiner.create_accumulator(), inputs)

@@ -1,0 +1,1 @@
+"""Training of the policy: offline, and on the stream of served requests."""

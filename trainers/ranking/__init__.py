@@ -1,0 +1,1 @@
+"""Training of the ranking model: plain, weighted, by RMTL, on several workers."""

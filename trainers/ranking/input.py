@@ -1,0 +1,222 @@
+"""From the session files that TFX Transform writes to batches of impressions.
+
+A file holds one gzipped ``tf.Example`` per session. Sessions are parsed many at a time, flattened
+to their impressions and cut into batches of a fixed number of impressions, so nothing is padded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from mtfx.datasets.spec import Task
+from mtfx.environments.sessions.table import SessionTable
+from mtfx.models.features import InputFeature
+
+#: Sessions parsed by one call of the parser.
+_PARSE_BATCH = 256
+#: Files read side by side.
+_CYCLE_LENGTH = 4
+
+
+def impression_batches(
+    file_patterns: str | Sequence[str],
+    feature_spec: Mapping[str, Any],
+    inputs: Sequence[InputFeature],
+    tasks: Sequence[Task],
+    batch_size: int,
+    *,
+    shuffle: bool,
+    seed: int,
+    drop_remainder: bool = False,
+    shuffle_sessions: int = 20_000,
+) -> tf.data.Dataset:
+    """Batches of impressions.
+
+    Args:
+      file_patterns: Globs of gzipped TFRecord files of session examples.
+      feature_spec: Their parsing spec, ``tft_output.transformed_feature_spec()``: ragged for
+        impression-level columns, fixed length `[1]` for session-level ones; a multivalued one has
+        ``max_values`` ids for each of these values.
+      inputs: The model's features, columns of ``feature_spec``.
+      tasks: The tasks; each one's labels are the column of its name.
+      batch_size: Impressions per batch.
+      shuffle: Whether to shuffle files and sessions, anew in every epoch.
+      seed: Of shuffling. The order is the same for the same files and seed.
+      drop_remainder: Whether to drop an incomplete last batch, so that all shapes are fixed.
+      shuffle_sessions: Sessions in the shuffle buffer.
+
+    Returns:
+      Pairs of ``{feature name: [batch]}`` (int64 ids or float32; `[batch, max_values]` of a
+      multivalued feature) and labels float32 `[batch, task]`, ``mtfx.datasets.labels.UNKNOWN``
+      where unknown.
+
+    Raises:
+      ValueError: if no file matches, or a column is missing from the spec or of a shape that is
+        neither ragged nor `[1]`. While iterating, ``tf.errors.InvalidArgumentError`` if the columns
+        of a session differ in length.
+    """
+    files = _matching_files(file_patterns)
+    columns = _columns(feature_spec, inputs, tasks)
+    dataset = tf.data.Dataset.from_tensor_slices(files)
+    if shuffle:
+        dataset = dataset.shuffle(len(files), seed=seed, reshuffle_each_iteration=True)
+    dataset = _read(dataset, len(files))
+    if shuffle:
+        dataset = dataset.shuffle(shuffle_sessions, seed=seed, reshuffle_each_iteration=True)
+    dataset = dataset.batch(_PARSE_BATCH).map(
+        lambda sessions: _impressions(sessions, columns, inputs, tasks)[:2],
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    dataset = dataset.rebatch(batch_size, drop_remainder=drop_remainder)
+    # Sharding by file, TensorFlow's first choice, fails with fewer files than workers.
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+
+def load_sessions(
+    file_patterns: str | Sequence[str],
+    feature_spec: Mapping[str, Any],
+    inputs: Sequence[InputFeature],
+    tasks: Sequence[Task],
+    *,
+    max_impressions: int | None = None,
+) -> SessionTable:
+    """Reads sessions into memory.
+
+    Args:
+      file_patterns: As for :func:`impression_batches`, as are the next three.
+      feature_spec: Likewise.
+      inputs: Likewise.
+      tasks: Likewise.
+      max_impressions: Read no further session once there are so many; sessions stay whole, and
+        those of all files are read in turn.
+
+    Returns:
+      The sessions, in the files' order.
+
+    Raises:
+      ValueError: if no file matches, the files hold no session, or a column is missing.
+    """
+    files = _matching_files(file_patterns)
+    columns = _columns(feature_spec, inputs, tasks)
+    dataset = _read(tf.data.Dataset.from_tensor_slices(files), len(files)).batch(_PARSE_BATCH)
+    dataset = dataset.map(
+        lambda sessions: _impressions(sessions, columns, inputs, tasks),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    parts, read = [], 0
+    for part in dataset.prefetch(tf.data.AUTOTUNE):
+        parts.append(part)
+        read += int(part[1].shape[0])
+        if max_impressions is not None and read >= max_impressions:
+            break
+    if not parts:
+        raise ValueError(f"no session in {', '.join(files)}")
+    features, labels, lengths = zip(*parts, strict=True)
+    return SessionTable(
+        features={
+            feature.name: tf.concat([part[feature.name] for part in features], axis=0)
+            for feature in inputs
+        },
+        labels=tf.concat(labels, axis=0),
+        lengths=tf.concat(lengths, axis=0).numpy(),
+    )
+
+
+def _matching_files(file_patterns: str | Sequence[str]) -> list[str]:
+    patterns = [file_patterns] if isinstance(file_patterns, str) else list(file_patterns)
+    files = sorted({path for pattern in patterns for path in tf.io.gfile.glob(pattern)})
+    if not files:
+        raise ValueError(f"no session file matches {', '.join(patterns)}")
+    return files
+
+
+def _read(files: tf.data.Dataset, count: int) -> tf.data.Dataset:
+    """Serialized sessions of ``count`` gzipped files, several read side by side."""
+    return files.interleave(
+        lambda path: tf.data.TFRecordDataset(path, compression_type="GZIP", buffer_size=1 << 20),
+        cycle_length=min(_CYCLE_LENGTH, count),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def _columns(
+    feature_spec: Mapping[str, Any], inputs: Sequence[InputFeature], tasks: Sequence[Task]
+) -> dict[str, Any]:
+    """The part of the spec that is needed, checked."""
+    columns = {}
+    sizes = {feature.name: feature.max_values for feature in inputs}
+    for name in dict.fromkeys([*(f.name for f in inputs), *(task.name for task in tasks)]):
+        if name not in feature_spec:
+            raise ValueError(
+                f"the transformed examples have no column {name!r}; "
+                f"they have: {', '.join(sorted(feature_spec))}"
+            )
+        column = feature_spec[name]
+        ragged = isinstance(column, tf.io.RaggedFeature)
+        if not ragged and not (
+            isinstance(column, tf.io.FixedLenFeature) and list(column.shape) == [sizes.get(name, 1)]
+        ):
+            raise ValueError(
+                f"column {name!r} must be ragged (a value per impression) or of shape "
+                f"[{sizes.get(name, 1)}] (a value per session), but is {column}"
+            )
+        columns[name] = column
+    if not any(isinstance(columns[task.name], tf.io.RaggedFeature) for task in tasks):
+        raise ValueError("no task has a label per impression")
+    return columns
+
+
+def _impressions(
+    sessions: tf.Tensor,
+    columns: Mapping[str, Any],
+    inputs: Sequence[InputFeature],
+    tasks: Sequence[Task],
+) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+    """Parses serialized sessions and concatenates their impressions; also their lengths."""
+    parsed = tf.io.parse_example(sessions, dict(columns))
+    ragged = [name for name in columns if isinstance(parsed[name], tf.RaggedTensor)]
+    # Transform's ragged columns carry their lengths as they come or partitioned once more.
+    shapes = {feature.name: feature.shape for feature in inputs}
+    sizes = {feature.name: feature.max_values for feature in inputs}
+    flat = {
+        name: tf.reshape(parsed[name].flat_values, [-1, *shapes.get(name, ())]) for name in ragged
+    }
+    lengths = {name: _lengths(parsed[name]) // sizes.get(name, 1) for name in ragged}
+    reference = next(task.name for task in tasks if task.name in lengths)
+    checks = [
+        tf.debugging.assert_equal(
+            lengths[name],
+            lengths[reference],
+            message=f"columns {name} and {reference} of a session differ in length",
+        )
+        for name in ragged
+    ]
+    with tf.control_dependencies(checks):
+        repeats = tf.identity(lengths[reference])
+    sessions_of_rows = tf.repeat(tf.range(tf.size(repeats)), repeats)
+    values = {
+        name: flat[name]
+        if name in flat
+        else tf.gather(tf.reshape(parsed[name], [-1, *shapes.get(name, ())]), sessions_of_rows)
+        for name in columns
+    }
+    features = {feature.name: tf.cast(values[feature.name], feature.dtype) for feature in inputs}
+    labels = tf.stack([tf.cast(values[task.name], tf.float32) for task in tasks], axis=1)
+    with tf.control_dependencies(checks):
+        features = {name: tf.identity(value) for name, value in features.items()}
+        return features, tf.identity(labels), repeats
+
+
+def _lengths(column: tf.RaggedTensor) -> tf.Tensor:
+    """Number of values per example, int64 `[example]`, whatever the ragged rank."""
+    while column.ragged_rank > 1:
+        column = column.merge_dims(-2, -1)
+    return column.row_lengths()
