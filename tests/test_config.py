@@ -70,6 +70,24 @@ class Model(Config):
         return {"layers": KINDS[values.get("kind", cls.kind)]}
 
 
+@dataclasses.dataclass(frozen=True)
+class Ensemble(Config):
+    """Models and named layers.
+
+    Attributes:
+      first: Needed; its own class of layers is found, too.
+      named: Name of a class of layers, and layers of it.
+    """
+
+    first: Model
+    named: tuple[tuple[str, Layers], ...] = ()
+
+    @classmethod
+    def config_types(cls, values):
+        names = [name for name, _ in values.get("named", ())]
+        return {"named": tuple[tuple(tuple[str, KINDS[name]] for name in names)]}
+
+
 layers = st.builds(
     Layers,
     units=st.lists(st.integers(1, 99), min_size=1).map(tuple),
@@ -90,6 +108,24 @@ def test_what_is_written_is_read_again(model):
     assert Model.from_json(model.to_json()) == model
     assert Model.from_dict(model.to_dict()) == model
     assert type(Model.from_json(model.to_json()).layers) is type(model.layers)
+
+
+@given(
+    models, st.lists(st.one_of(layers.map(lambda o: ("plain", o)), deep.map(lambda o: ("deep", o))))
+)
+def test_configurations_within_others_are_read_by_their_own_classes(model, named):
+    ensemble = Ensemble(model, tuple(named))
+    read = Ensemble.from_json(ensemble.to_json())
+    assert read == ensemble
+    assert type(read.first.layers) is type(model.layers)
+    assert [type(one) for _, one in read.named] == [type(one) for _, one in named]
+
+
+def test_what_a_configuration_lacks_is_named():
+    with pytest.raises(ValueError, match="Ensemble lacks first"):
+        Ensemble.from_dict({"named": []})
+    with pytest.raises(ValueError, match="Layers has no 'levels'"):
+        Ensemble.from_dict({"first": {}, "named": [["plain", {"levels": 1}]]})
 
 
 def test_what_is_not_written_has_its_default():

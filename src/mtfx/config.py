@@ -11,8 +11,8 @@ import dataclasses
 import functools
 import json
 import typing
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 C = TypeVar("C", bound="Config")
 
@@ -20,11 +20,10 @@ C = TypeVar("C", bound="Config")
 class Config:
     """Base of all configurations; each is a frozen dataclass, and imports without TensorFlow."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
-
     def to_dict(self) -> dict[str, Any]:
         """A dictionary of JSON types, such as TFX's ``custom_config``; tuples stay tuples."""
-        return dataclasses.asdict(typing.cast(Any, self))
+        fields = dataclasses.fields(typing.cast(Any, self))
+        return {field.name: _plain(getattr(self, field.name)) for field in fields}
 
     def to_json(self) -> str:
         """JSON with sorted keys, so that equal configurations have equal texts."""
@@ -35,10 +34,22 @@ class Config:
         """The inverse of :meth:`to_dict`, also after a round trip through JSON.
 
         Raises:
-          ValueError: in one line that names the field, if it is unknown, or its value is of
-            another type or out of range.
+          ValueError: in one line that names the field, if it is unknown or lacking, or its value is
+            of another type or out of range.
         """
-        return cls.from_json(json.dumps(dict(values)))
+        if not isinstance(values, Mapping):
+            raise ValueError(f"{cls.__name__} is read from a JSON object, not from {values!r:.60}")
+        fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, cls))}
+        if unknown := [name for name in values if name not in fields]:
+            raise ValueError(f"{cls.__name__} has no {unknown[0]!r}; it has: {', '.join(fields)}")
+        if lacking := [name for name in fields if name not in values and _required(fields[name])]:
+            raise ValueError(f"{cls.__name__} lacks {', '.join(lacking)}")
+        chosen = cls.config_types(values)
+        kinds = _kinds(cls) | {
+            name: chosen[name] for name in chosen if values.get(name) is not None
+        }
+        read = {name: _read(cls, name, kinds[name], value) for name, value in values.items()}
+        return cls(**read)
 
     @classmethod
     def from_json(cls: type[C], text: str) -> C:
@@ -47,31 +58,28 @@ class Config:
         Raises:
           ValueError: as :meth:`from_dict`, or if the text is no JSON object.
         """
-        import pydantic
-
-        values = json.loads(text)
-        if not isinstance(values, dict):
-            raise ValueError(f"{cls.__name__} is read from a JSON object, not from {text[:60]}")
-        chosen = {
-            name: kind.from_dict(values.pop(name))
-            for name, kind in cls.config_types(values).items()
-            if isinstance(values.get(name), dict)
-        }
-        try:
-            config = _adapter(cls).validate_json(json.dumps(values), strict=True)
-        except pydantic.ValidationError as error:
-            raise ValueError(_in_words(cls, error)) from None
-        return dataclasses.replace(config, **chosen) if chosen else config
+        return cls.from_dict(json.loads(text))
 
     @classmethod
-    def config_types(cls, values: Mapping[str, Any]) -> Mapping[str, type[Config]]:
-        """Classes of the fields whose class another field names, such as an agent's config.
+    def config_types(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Types of the fields whose type another value decides, such as an agent's config.
 
         Args:
           values: By field, as read.
+
+        Returns:
+          By field; one that is absent or None is read by its annotation.
         """
         del values
         return {}
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        # Also inside a tuple or a union a configuration is read by its own class.
+        from pydantic_core import core_schema
+
+        del source, handler
+        return core_schema.no_info_plain_validator_function(cls.from_dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,8 +197,41 @@ def _literal(text: str) -> Any:
         return text
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, Config):
+        return value.to_dict()
+    if isinstance(value, tuple | list):
+        return type(value)(_plain(one) for one in value)
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return value
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    missing = dataclasses.MISSING
+    return field.default is missing and field.default_factory is missing
+
+
+def _read(cls: type, name: str, kind: Any, value: Any) -> Any:
+    """A value of JSON types in a field's type."""
+    import pydantic
+
+    if isinstance(kind, type) and issubclass(kind, Config):
+        return kind.from_dict(value)
+    try:
+        return _adapter(kind).validate_json(json.dumps(value), strict=True)
+    except pydantic.ValidationError as error:
+        [first, *_] = error.errors(include_url=False)
+    if first["type"] == "value_error":
+        raise ValueError(str(first.get("ctx", {})["error"]))
+    place = ".".join(map(str, (name, *first["loc"])))
+    raise ValueError(f"{cls.__name__}: {place}: {first['msg']}, got {first['input']!r}")
+
+
 @functools.cache
-def _adapter(kind: type) -> Any:
+def _adapter(kind: Any) -> Any:
     import pydantic
 
     return pydantic.TypeAdapter(kind)
@@ -199,28 +240,3 @@ def _adapter(kind: type) -> Any:
 @functools.cache
 def _kinds(kind: type) -> dict[str, Any]:
     return typing.get_type_hints(kind)
-
-
-def _in_words(kind: type, error: Any) -> str:
-    """The first of pydantic's errors in one line."""
-    [first, *_] = error.errors(include_url=False)
-    place: list[Any] = list(first["loc"])
-    if first["type"] == "unexpected_keyword_argument":
-        inner = _class_at(kind, place[:-1])
-        fields = ", ".join(field.name for field in dataclasses.fields(inner))
-        return f"{inner.__name__} has no {place[-1]!r}; it has: {fields}"
-    if first["type"] == "value_error":
-        return str(first["ctx"]["error"])
-    name = ".".join(map(str, place))
-    return f"{kind.__name__}: {name}: {first['msg']}, got {first['input']!r}"
-
-
-def _class_at(kind: type, place: Iterable[Any]) -> type:
-    """The dataclass that a path of fields leads to; the last one that can be told."""
-    for step in place:
-        inner = _kinds(kind).get(step) if dataclasses.is_dataclass(kind) else None
-        kinds = [one for one in (inner, *typing.get_args(inner)) if dataclasses.is_dataclass(one)]
-        if not kinds:
-            return kind
-        kind = typing.cast(type, kinds[0])
-    return kind
