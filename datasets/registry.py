@@ -6,13 +6,13 @@ A data set of your own needs no line here: every ``--dataset`` also takes ``modu
 from __future__ import annotations
 
 import importlib
-import json
 import pathlib
 import sys
 
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.datasets.user_modules import drop_stale_bytecode, user_modules
 from mtfx.errors import why_unreadable
+from mtfx.files import UNREADABLE, read_json
 
 DATASETS: dict[str, str] = {
     "kuairand": "mtfx.datasets.kuairand:SPEC",
@@ -37,8 +37,8 @@ def resolve_name(name: str, data_dir: str) -> str:
         return name
     path = pathlib.Path(data_dir, _SYNTHETIC_MANIFEST)
     try:
-        profile = json.loads(path.read_text())["config"]["profile"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        profile = read_json(path)["config"]["profile"]
+    except UNREADABLE as error:
         raise ValueError(
             f"{data_dir} is no finished synthetic data set: {path} {why_unreadable(error)}"
         ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from mtfx.environments.simulator.ranker_policy import RankerPolicy
 from mtfx.environments.simulator.world import load_world
 from mtfx.errors import DataError, require, why_unreadable
 from mtfx.evaluation.reports.fusion_report import SUMMARY_FILE
+from mtfx.files import UNREADABLE, read_json
 from mtfx.models.action_policy import ActionPolicy
 from mtfx.models.export.policy import SavedPolicy
 from mtfx.models.export.ranker import METADATA_FILE
@@ -64,14 +64,14 @@ class FusionRun:
         """
         path = Path(run_dir, "fusion", "report", SUMMARY_FILE)
         try:
-            summary = json.loads(path.read_text(encoding="utf-8"))
+            summary = read_json(path)
             config = summary["config"]
             rules = SimulatorConfig(
                 candidates=config["candidates"], reward=reward_preset(config["reward"])
             )
             self._formula = FusionConfig(formula=config["formula"])
             world = in_run(run_dir, summary["simulator"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except UNREADABLE as error:
             otherwise = "compare logs with --interactions"
             raise report_error(run_dir, path, "mtfx fusion", error, otherwise) from error
         self.simulator = Simulator(load_world(world), rules)
@@ -135,8 +135,8 @@ class FusionRun:
 def _metadata(directory: str) -> dict[str, Any]:
     path = Path(directory, "assets.extra", METADATA_FILE)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = read_json(path)
+    except UNREADABLE as error:
         raise DataError(
             f"{directory} holds no policy or ranker of MTFX that can be used: {path} "
             f"{why_unreadable(error)}"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from mtfx.errors import UserError, why_unreadable
 from mtfx.evaluation.reports.daily_days import Day, Model, Status
+from mtfx.files import UNREADABLE, read_json, write_json
 from mtfx.pipelines.run_place import in_run
 
 FILE = "daily.json"
@@ -55,12 +54,8 @@ class DailyState:
 
     def write(self, directory: str | Path) -> None:
         """Writes ``daily.json``, whole or not at all."""
-        target = Path(directory, FILE)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
         days = [dataclasses.asdict(self.days[span]) for span in sorted(self.days)]
-        partial.write_text(json.dumps({"days": days}, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, target)
+        write_json(Path(directory, FILE), {"days": days})
 
     @classmethod
     def read(cls, directory: str | Path) -> DailyState:
@@ -73,9 +68,9 @@ class DailyState:
         if not path.exists():
             return cls()
         try:
-            days = json.loads(path.read_text(encoding="utf-8"))["days"]
+            days = read_json(path)["days"]
             found = [_day(values, directory) for values in days]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except UNREADABLE as error:
             raise UserError(
                 f"{path}, the record of the daily loop, {why_unreadable(error)}",
                 "restore it from a copy; without it the days are run anew",

@@ -19,6 +19,7 @@ from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.world import load_world
 from mtfx.errors import DataError, UserError, require
 from mtfx.evaluation.reports.fusion_report import SUMMARY_FILE
+from mtfx.files import UNREADABLE, read_json
 from mtfx.pipelines.run_place import in_run
 from mtfx.pipelines.run_reports import report_error
 
@@ -63,10 +64,10 @@ def ranker_of_run(run_dir: str) -> RankerOfRun:
     """
     path = Path(run_dir, "fusion", "report", SUMMARY_FILE)
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary = read_json(path)
         ranker, simulator = (in_run(run_dir, summary[name]) for name in ("ranker", "simulator"))
         candidates = summary["config"]["candidates"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         otherwise = "name an exported ranker with --ranker"
         raise report_error(run_dir, path, "mtfx fusion", error, otherwise) from error
     for what, place in (("ranker", ranker), ("simulator", simulator)):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtfx.datasets.rewards import REWARD_PRESETS, RewardConfig, reward_preset
 from mtfx.errors import require
+from mtfx.files import UNREADABLE, read_json
 from mtfx.models.fusion.config import (
     FUSION_NAMES,
     AnyFusionConfig,
@@ -272,8 +273,8 @@ class FusionPipelineConfig:
         if not path.is_file():
             return ""
         try:
-            return in_run(self.run_dir, str(json.loads(path.read_text())["simulator"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return in_run(self.run_dir, str(read_json(path)["simulator"]))
+        except UNREADABLE as error:
             otherwise = "leave --served-log out"
             raise report_error(self.run_dir, path, "mtfx fusion", error, otherwise) from error
 
@@ -291,8 +292,8 @@ class FusionPipelineConfig:
           UserError: if the run's summary is damaged.
         """
         try:
-            return json.loads(self._ranking_summary.read_text())["config"]["data"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return read_json(self._ranking_summary)["config"]["data"]
+        except UNREADABLE as error:
             raise report_error(
                 self.run_dir, self._ranking_summary, "mtfx ranking", error, "give another --run-dir"
             ) from error

@@ -6,13 +6,13 @@ import json
 import os
 from typing import Any
 
-import tensorflow as tf
 from tfx.utils import path_utils
 
 from mtfx.components.policy_comparison.executor import COMPARISON_FILE
 from mtfx.evaluation.policies.comparison import rows_from_json
 from mtfx.evaluation.policies.evaluation import SUMMARY_FILE
 from mtfx.evaluation.reports.fusion_summary import FusionSummary
+from mtfx.files import read_json
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.local_runner import RunResult
@@ -78,5 +78,4 @@ def _simulator(config: FusionPipelineConfig, result: RunResult) -> str:
 
 
 def _read(directory: str, name: str) -> Any:
-    with tf.io.gfile.GFile(os.path.join(directory, name)) as file:
-        return json.loads(file.read())
+    return read_json(os.path.join(directory, name))

@@ -11,12 +11,11 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import tensorflow as tf
-
 from mtfx.components.session_example_gen.summary import IngestionSummary
 from mtfx.datasets.spec import Task
 from mtfx.evaluation.ranking.results import read_evaluation
 from mtfx.evaluation.reports.ranking_summary import Ingestion, RunSummary
+from mtfx.files import read_json
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.local_runner import RunResult
@@ -71,9 +70,7 @@ def summarise_run(config: RankingPipelineConfig, result: RunResult, command: str
 
 
 def _history(result: RunResult) -> Mapping[str, Any]:
-    path = os.path.join(result.output("Trainer", "model_run").uri, HISTORY_FILE)
-    with tf.io.gfile.GFile(path) as file:
-        return json.loads(file.read())
+    return read_json(os.path.join(result.output("Trainer", "model_run").uri, HISTORY_FILE))
 
 
 def _ingestion(config: RankingPipelineConfig, ingested: IngestionSummary) -> Ingestion:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from tfx.orchestration.pipeline import Pipeline
 from mtfx.environments.simulator.fitting.config import PredictionKind
 from mtfx.environments.simulator.saved_simulator import DIRECTORY as SAVED_MODEL
 from mtfx.evaluation.reports.simulator_report import JSON_FILE, PAGE_FILE, REPORT_DIRECTORY
+from mtfx.files import read_json
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.fusion_stages import pipeline_of, simulator_stages
@@ -65,5 +65,4 @@ def run_simulator(
     """
     result = local_runner.run(create_simulator_pipeline(config, predictions), observer)
     directory = Path(result.output("SimulatorGen", "simulator").uri)
-    text = (directory / REPORT_DIRECTORY / JSON_FILE).read_text(encoding="utf-8")
-    return SimulatorRun(directory, json.loads(text))
+    return SimulatorRun(directory, read_json(directory / REPORT_DIRECTORY / JSON_FILE))

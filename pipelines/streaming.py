@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import tensorflow as tf
 from mtfx.agents.offline_training import TrainingDivergedError
 from mtfx.datasets.transitions.spec import TransitionManifest
 from mtfx.errors import UserError, require, why_unreadable
+from mtfx.files import UNREADABLE, read_json
 from mtfx.models.export.policy import METADATA_FILE, SavedPolicy
 from mtfx.models.export.ranker import export_ranker
 from mtfx.models.export.transformed import TransformedRanker
@@ -237,8 +237,8 @@ class _Joiner:
 def _metadata(model: Path | None) -> dict[str, Any]:
     path = Path(str(model), "assets.extra", METADATA_FILE)
     try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError) as error:
+        return dict(read_json(path))
+    except UNREADABLE as error:
         raise UserError(
             f"{path}, which says what the pushed model was trained with, {why_unreadable(error)}",
             "push it again with `mtfx ranking` and `mtfx fusion`, or leave --run-dir out",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import abc
 import dataclasses
 import logging
-import os
 import threading
 import time
 import uuid
@@ -22,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import tensorflow as tf
 
+from mtfx.files import atomic_path
 from mtfx.serving.exploration import HASH_RANGE, stable_hash
 from mtfx.serving.messages import Ranking, shown_example
 from mtfx.serving.plausible_time import time_fault
@@ -110,9 +110,8 @@ class _Rotating(abc.ABC):
         # Names are in order of time, and those of two processes never meet.
         unique = f"{time.time_ns() // 1_000_000}-{uuid.uuid4().hex[:8]}"
         name = f"{self._name}-{unique}{self._suffix}"
-        partial = self._directory / f".{name}.partial"
-        self._write(rows, partial)
-        os.replace(partial, self._directory / name)
+        with atomic_path(self._directory / name) as partial:
+            self._write(rows, partial)
 
     @abc.abstractmethod
     def _write(self, rows: list[Any], path: Path) -> None:

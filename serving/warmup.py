@@ -15,6 +15,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
+from mtfx.files import atomic_path
 from mtfx.serving.messages import EXAMPLES, SIGNATURE, STATE
 
 FILE = "tf_serving_warmup_requests"
@@ -41,9 +42,7 @@ def write_warmup(
     if not 1 <= len(requests) <= MAX_REQUESTS:
         raise ValueError(f"1 to {MAX_REQUESTS:,} warm-up requests are needed, not {len(requests)}")
     path = ranker / "assets.extra" / FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(FILE + ".partial")
-    with tf.io.TFRecordWriter(str(partial)) as writer:
+    with atomic_path(path) as partial, tf.io.TFRecordWriter(str(partial)) as writer:
         for state, examples in requests:
             log: Any = prediction_log_pb2.PredictionLog()
             request = log.predict_log.request
@@ -53,7 +52,6 @@ def write_warmup(
                 tf.make_tensor_proto(list(examples), tf.string, shape=[len(examples)])
             )
             writer.write(log.SerializeToString())
-    partial.replace(path)
     return path
 
 

@@ -15,6 +15,7 @@ from mtfx.datasets.logs.readers import match_files
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.datasets.synthetic.manifest import FILE_NAME
 from mtfx.errors import DataError
+from mtfx.files import atomic_path
 
 _DAY_MS = 86_400_000
 _PER_MS = {"s": 1000.0, "ms": 1.0, "us": 0.001}
@@ -63,18 +64,17 @@ def deliver_by_day(
     )
     numbers = found if dates else range(1, len(found) + 1)
     for number, value in zip(numbers, found, strict=True):
-        partial, folder = target / f".day-{number}.partial", target / f"day-{number}"
-        partial.mkdir(parents=True)
-        for name, frame in frames.items():
-            rows = frame.filter(pl.col("_day") == value).drop("_day").collect()
-            if rows.height:
-                _write(rows, partial / name)
-        for path in others:
-            if path.name != FILE_NAME:
-                _link(path, partial / path.name)
-        if (manifest := Path(data_dir, FILE_NAME)).exists():
-            _write_manifest(manifest, partial)
-        partial.rename(folder)
+        with atomic_path(target / f"day-{number}") as partial:
+            partial.mkdir()
+            for name, frame in frames.items():
+                rows = frame.filter(pl.col("_day") == value).drop("_day").collect()
+                if rows.height:
+                    _write(rows, partial / name)
+            for path in others:
+                if path.name != FILE_NAME:
+                    _link(path, partial / path.name)
+            if (manifest := Path(data_dir, FILE_NAME)).exists():
+                _write_manifest(manifest, partial)
         if on_day is not None:
             on_day(number)
     return tuple(numbers)

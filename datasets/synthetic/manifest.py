@@ -11,6 +11,7 @@ import polars as pl
 
 from mtfx.datasets.synthetic.config import SyntheticConfig
 from mtfx.datasets.synthetic.files import WrittenFile
+from mtfx.files import read_json
 
 FILE_NAME = "synthetic.json"
 #: Raised when the user model or a file layout changes, so that old data sets are told from new.
@@ -64,7 +65,7 @@ def read_manifest(directory: Path, config: SyntheticConfig) -> Manifest | None:
     if not path.is_file():
         raise ValueError(f"{directory} is not empty and holds no {FILE_NAME}: {advice}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         found, version = content["config"], content["generator_version"]
         files = tuple(WrittenFile(**file) for file in content["files"])
         manifest = Manifest(config, files, content["users"], content["items"], content["rates"])

@@ -6,7 +6,6 @@ import collections
 import concurrent.futures
 import dataclasses
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from mtfx.datasets.synthetic.manifest import Manifest, read_manifest, write_mani
 from mtfx.datasets.synthetic.seeding import Stream, generator
 from mtfx.datasets.synthetic.shop import ShopWorld
 from mtfx.datasets.synthetic.video import TAG, VideoWorld
+from mtfx.files import atomic_path
 
 _WORLDS: dict[str, Callable[[SyntheticConfig], World]] = {"video": VideoWorld, "shop": ShopWorld}
 
@@ -77,17 +77,10 @@ def synthesize(
     target = Path(output_dir).absolute()
     if (done := read_manifest(target, config)) is not None:
         return _summary(target, done, time.monotonic() - started)
-    partial = target.with_name(f".{target.name}.partial")
-    if partial.exists():
-        shutil.rmtree(partial)
-    partial.mkdir(parents=True)
-    try:
+    with atomic_path(target) as partial:
+        partial.mkdir()
         manifest = _write(config, partial, progress, workers)
         write_manifest(partial, manifest)
-        os.replace(partial, target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return _summary(target, manifest, time.monotonic() - started)
 
 

@@ -14,6 +14,7 @@ import os
 from typing import Any
 
 from mtfx.errors import DataError
+from mtfx.files import write_json
 
 MANIFEST = "transitions.json"
 #: Raised when a field changes its meaning, so that old files are refused and not misread.
@@ -144,13 +145,7 @@ class TransitionManifest:
 
     def write(self, directory: str) -> None:
         """Writes ``transitions.json`` into a directory, whole or not at all."""
-        import tensorflow as tf  # here, so that descriptions of data need no TensorFlow
-
-        tf.io.gfile.makedirs(directory)
-        path = os.path.join(directory, MANIFEST)
-        with tf.io.gfile.GFile(path + ".partial", "w") as file:
-            file.write(json.dumps(dataclasses.asdict(self), indent=1))
-        tf.io.gfile.rename(path + ".partial", path, overwrite=True)
+        write_json(os.path.join(directory, MANIFEST), dataclasses.asdict(self))
 
     @classmethod
     def read(cls, directory: str) -> TransitionManifest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
@@ -10,6 +9,7 @@ import tensorflow as tf
 
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.errors import DataError, why_unreadable
+from mtfx.files import UNREADABLE, read_json
 from mtfx.models.action_policy import ActionSample
 from mtfx.models.export.ranker import ACTION, MASK, METADATA_FILE, PREDICTIONS, SCORES, STATE
 from mtfx.models.fusion.base import FusionFunction
@@ -35,11 +35,10 @@ class RankerPolicy(FusionFunction):
           DataError: if it is no ranker, or fuses other predictions or states than the simulator's.
         """
         try:
-            with tf.io.gfile.GFile(os.path.join(directory, "assets.extra", METADATA_FILE)) as file:
-                content = json.loads(file.read())
+            content = read_json(os.path.join(directory, "assets.extra", METADATA_FILE))
             names = tuple(content["policy"]["prediction_names"])
             states = tuple(content["state_names"])
-        except (tf.errors.OpError, ValueError, KeyError, TypeError) as error:
+        except UNREADABLE as error:
             raise DataError(
                 f"{directory} holds no ranker of MTFX: its {METADATA_FILE} {why_unreadable(error)}"
             ) from error

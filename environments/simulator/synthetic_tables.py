@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from mtfx.datasets.synthetic.manifest import FILE_NAME, read_manifest
 from mtfx.datasets.synthetic.user_model import FACTORS
 from mtfx.datasets.synthetic.video import TABS, VideoWorld
 from mtfx.errors import DataError
+from mtfx.files import read_json
 
 #: The tab in which most of the log's sessions take place (62%).
 MAIN_TAB = 1
@@ -149,7 +149,7 @@ def _config(directory: Path) -> SyntheticConfig:
             "wrote"
         )
     try:
-        config = SyntheticConfig(**json.loads(path.read_text(encoding="utf-8"))["config"])
+        config = SyntheticConfig(**read_json(path)["config"])
         read_manifest(directory, config)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"the truth of {directory} is not known: {error}") from error

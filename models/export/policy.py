@@ -16,6 +16,7 @@ from tf_agents.policies import tf_policy
 from tf_agents.trajectories import time_step as ts
 
 from mtfx.errors import DataError, why_unreadable
+from mtfx.files import UNREADABLE, read_json
 from mtfx.models.action_policy import ActionSample
 from mtfx.models.export.fusion import SavedFusion
 from mtfx.models.fusion.base import AdditiveFusion
@@ -207,11 +208,10 @@ def read_policy_metadata(directory: str) -> PolicyMetadata:
     """
     path = os.path.join(directory, "assets.extra", METADATA_FILE)
     try:
-        with tf.io.gfile.GFile(path) as file:
-            values = json.loads(file.read())
+        values = read_json(path)
         values["prediction_names"] = tuple(values["prediction_names"])
         return PolicyMetadata(**values)
-    except (tf.errors.OpError, ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         raise DataError(
             f"{directory} holds no fusion policy of MTFX: its {METADATA_FILE} "
             f"{why_unreadable(error)}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from tfx.orchestration.pipeline import Pipeline
 from mtfx.components.cluster.current_model import CurrentModel
 from mtfx.components.cluster.example_gen import SpanExampleGen
 from mtfx.errors import UserError
+from mtfx.files import write_atomically
 from mtfx.pipelines.kubeflow.config import KubeflowConfig
 
 #: What a container runs, before the arguments of its stage.
@@ -180,10 +179,7 @@ def _complete(spec: dict[str, Any], pipeline: Pipeline) -> None:
 
 def _write(spec: dict[str, Any], path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
-            yaml.safe_dump(spec, file, sort_keys=True, allow_unicode=True)
-        os.replace(file.name, path)
+        write_atomically(path, yaml.safe_dump(spec, sort_keys=True, allow_unicode=True))
     except OSError as error:
         raise UserError(
             f"--output-dir {path.parent} cannot be written: {error.strerror}"

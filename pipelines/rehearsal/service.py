@@ -19,6 +19,7 @@ from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.fitting.raw_requests import WorldRequests
 from mtfx.environments.simulator.runner import as_seed
 from mtfx.environments.simulator.session import SessionState, StepOutcome
+from mtfx.files import atomic_path
 from mtfx.serving.client import RankerClient
 from mtfx.serving.exploration import ExplorationPlan, request_seed
 from mtfx.serving.interaction_log import WATCH_S, InteractionLogger, RequestContext
@@ -279,10 +280,9 @@ def write_log(
       folder: Appears whole.
       file_name: Of the log.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
-    partial.mkdir(parents=True)
-    for path in side_tables_of.iterdir():
-        if not path.name.startswith("log_") and path.suffix != ".json":
-            os.link(path, partial / path.name)
-    impressions.write_csv(partial / file_name)
-    partial.rename(folder)
+    with atomic_path(folder) as partial:
+        partial.mkdir()
+        for path in side_tables_of.iterdir():
+            if not path.name.startswith("log_") and path.suffix != ".json":
+                os.link(path, partial / path.name)
+        impressions.write_csv(partial / file_name)

@@ -1,7 +1,7 @@
 """Files that appear whole or not at all, and JSON in and out of them.
 
-Paths with a scheme, such as ``gs://``, go through TensorFlow's file systems, which are imported only
-then.
+Paths with a scheme, such as ``gs://``, go through the file systems of TensorFlow, which is imported
+only then.
 """
 
 from __future__ import annotations

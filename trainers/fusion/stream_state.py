@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from mtfx.errors import DataError, why_unreadable
+from mtfx.files import UNREADABLE, read_json, write_json
 
 _FILE = "stream.json"
 
@@ -48,12 +49,8 @@ class StreamState:
           config: Of the stream, as JSON values.
           checkpoint: Name of the checkpoint that was saved at this point.
         """
-        tf.io.gfile.makedirs(directory)
         content = {"config": config, "checkpoint": checkpoint, "state": dataclasses.asdict(self)}
-        path = os.path.join(directory, _FILE)
-        with tf.io.gfile.GFile(path + ".partial", "w") as file:
-            file.write(json.dumps(content, indent=1))
-        tf.io.gfile.rename(path + ".partial", path, overwrite=True)
+        write_json(os.path.join(directory, _FILE), content)
 
 
 def read_state(directory: str, config: dict[str, Any]) -> tuple[StreamState, str] | None:
@@ -72,13 +69,11 @@ def read_state(directory: str, config: dict[str, Any]) -> tuple[StreamState, str
     path = os.path.join(directory, _FILE)
     if not tf.io.gfile.exists(path):
         return None
-    with tf.io.gfile.GFile(path) as file:
-        text = file.read()
     try:
-        content = json.loads(text)
+        content = read_json(path)
         before, name = content["config"], content["checkpoint"]
         state = StreamState(**content["state"])
-    except (ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         raise DataError(
             f"{path}, the record of the stream, {why_unreadable(error)}; begin anew in another "
             "directory"

@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from mtfx.datasets.file_names import pattern_free
+from mtfx.files import read_json, write_atomically
 from mtfx.models.ranking_model import RankingModel
 from mtfx.trainers.ranking.multi_worker import Worker
 
@@ -95,9 +96,8 @@ class TrainingCheckpoints:
         for name in ("latest_checkpoint", "best_checkpoint"):
             content[name] = os.path.basename(content[name])
         path = os.path.join(self._directory, _STATE_FILE)
-        with tf.io.gfile.GFile(path + ".tmp", "w") as file:
-            file.write(json.dumps({"fingerprint": self._fingerprint, "state": content}))
-        tf.io.gfile.rename(path + ".tmp", path, overwrite=True)
+        # A history may hold NaN, which Python reads back.
+        write_atomically(path, json.dumps({"fingerprint": self._fingerprint, "state": content}))
         return state
 
     def restore_latest(self) -> TrainingState:
@@ -109,8 +109,7 @@ class TrainingCheckpoints:
         path = os.path.join(self._directory, _STATE_FILE)
         if not tf.io.gfile.exists(path):
             return TrainingState()
-        with tf.io.gfile.GFile(path) as file:
-            content: dict[str, Any] = json.loads(file.read())
+        content: dict[str, Any] = read_json(path)
         if content["fingerprint"] != self._fingerprint:
             logging.getLogger(__name__).warning(
                 "%s holds checkpoints of another configuration; training starts anew",

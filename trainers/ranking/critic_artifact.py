@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from mtfx.datasets.spec import Task
+from mtfx.files import read_json
 from mtfx.models.critics import CriticConfig, Critics, build_critics
 from mtfx.models.features import InputFeature
 
@@ -55,8 +56,7 @@ def load_critics(directory: str, inputs: Sequence[InputFeature], tasks: Sequence
             f"{directory} holds no critics ({_CONFIG_FILE} is missing); give the `critic` folder "
             "that an RMTL training wrote beside its logs"
         )
-    with tf.io.gfile.GFile(path) as file:
-        content = json.loads(file.read())
+    content = read_json(path)
     names = [task.name for task in tasks]
     if content["tasks"] != names:
         raise ValueError(f"the critics in {directory} judge {content['tasks']}, not {names}")

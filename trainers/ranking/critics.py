@@ -18,6 +18,7 @@ from tf_agents.replay_buffers import tf_uniform_replay_buffer
 from mtfx.agents.rmtl import RmtlAgent
 from mtfx.datasets.file_names import pattern_free
 from mtfx.environments.sessions.replay import SessionReplayEnvironment
+from mtfx.files import read_json, write_atomically
 from mtfx.models.config_keys import check_keys
 from mtfx.trainers.ranking.epochs import TrainingDivergedError
 
@@ -222,16 +223,13 @@ class _CriticTrainer:
         path = self._manager.save(checkpoint_number=result.steps)
         content = {"checkpoint": os.path.basename(path), "result": dataclasses.asdict(result)}
         state = os.path.join(self._directory, _STATE_FILE)
-        with tf.io.gfile.GFile(state + ".tmp", "w") as file:
-            file.write(json.dumps(content))
-        tf.io.gfile.rename(state + ".tmp", state, overwrite=True)
+        write_atomically(state, json.dumps(content))
 
     def _restore(self) -> CriticTrainingResult:
         state = os.path.join(self._directory, _STATE_FILE)
         if not tf.io.gfile.exists(state):
             return CriticTrainingResult()
-        with tf.io.gfile.GFile(state) as file:
-            content = json.loads(file.read())
+        content = read_json(state)
         path = os.path.join(self._directory, "critics", content["checkpoint"])
         self._checkpoint.restore(path).assert_existing_objects_matched()
         values = content["result"]

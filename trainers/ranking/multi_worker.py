@@ -20,6 +20,8 @@ import zlib
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
+from mtfx.files import write_atomically
+
 #: Name of the file, below the checkpoint directory, by which the chief tells its job.
 JOB_FILE = "job.json"
 _CHIEF = "chief"
@@ -155,10 +157,7 @@ def train_as_chief(fn_args: FnArgs, checkpoint_dir: str) -> None:
             f"here run: python -m mtfx.trainers.ranking.worker --job {job_path(checkpoint_dir)}"
         )
     path = job_path(checkpoint_dir)
-    tf.io.gfile.makedirs(checkpoint_dir)
-    with tf.io.gfile.GFile(path + ".tmp", "w") as file:
-        file.write(to_json(fn_args))
-    tf.io.gfile.rename(path + ".tmp", path, overwrite=True)
+    write_atomically(path, to_json(fn_args))
     try:
         command = [sys.executable, "-m", "mtfx.trainers.ranking.worker", "--job", path]
         code = subprocess.run(command, check=False).returncode

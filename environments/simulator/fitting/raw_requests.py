@@ -22,6 +22,7 @@ from mtfx.environments.simulator.fitting.pools import Pools, catalogue_rows, pai
 from mtfx.environments.simulator.fitting.predictions import RankingPredictions
 from mtfx.environments.simulator.synthetic_tables import MAIN_TAB
 from mtfx.environments.simulator.world import World, load_world
+from mtfx.files import read_json
 
 _KINDS = {"int64": "int64_list", "string": "bytes_list", "float32": "float_list"}
 _USERS_KEPT = 4096
@@ -47,7 +48,7 @@ class WorldRequests:
           DataError: if a file is damaged.
           ValueError: if the examples are not those of the simulator.
         """
-        fit = json.loads(Path(simulator_dir, FIT_FILE).read_text(encoding="utf-8"))
+        fit = read_json(Path(simulator_dir, FIT_FILE))
         config = WorldConfig.from_json(json.dumps(fit["config"]))
         self.world: World = load_world(simulator_dir)
         self.spec: DatasetSpec = load_dataset(config.dataset)
