@@ -11,7 +11,7 @@ import dataclasses
 from typing import Any, Literal, TypeVar, get_args
 
 from mtfx.models.config_keys import check_keys
-from mtfx.models.fusion.cells_config import CellsConfig
+from mtfx.models.fusion.config import CellsConfig
 
 OuterStageName = Literal["actor_critic", "batch_constrained"]
 OUTER_STAGES: tuple[OuterStageName, ...] = get_args(OuterStageName)

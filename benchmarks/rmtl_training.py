@@ -27,11 +27,11 @@ from mtfx.agents.config import RmtlConfig
 from mtfx.agents.critic_weighting import CriticWeighting
 from mtfx.agents.rmtl import RmtlAgent
 from mtfx.environments.sessions.replay import SessionReplayEnvironment
-from mtfx.models.config import ModelConfig
+from mtfx.models.config import MODEL_SIZES, ModelConfig, model_sizes
 from mtfx.models.critics import build_critics
 from mtfx.models.loss_weighting.base import LossWeighting
+from mtfx.models.mtl.registry import BACKBONES
 from mtfx.models.ranking_model import RankingModel
-from mtfx.models.sizes import BACKBONE_NAMES, MODEL_SIZES, model_sizes
 from mtfx.trainers.ranking.config import TrainingConfig
 from mtfx.trainers.ranking.input import impression_batches, load_sessions
 from mtfx.trainers.ranking.rmtl import RmtlTrainingConfig, critic_config
@@ -56,10 +56,8 @@ def main(
     """Prints samples/s of plain training, of the critics' stage, and of retraining."""
     if small:
         backbones, rounds, steps = ("mmoe",), 2, 3
-    if unknown := sorted(set(backbones) - set(BACKBONE_NAMES)):
-        raise click.UsageError(
-            f"no backbone {unknown[0]!r}; there are: {', '.join(BACKBONE_NAMES)}"
-        )
+    if unknown := sorted(set(backbones) - set(BACKBONES)):
+        raise click.UsageError(f"no backbone {unknown[0]!r}; there are: {', '.join(BACKBONES)}")
     click.echo(
         f"{model_size} sizes, batch {batch_size:,}, {len(INPUTS)} features, {len(TASKS)} tasks, "
         f"{os.cpu_count()} cores, TensorFlow {tf.__version__}; samples/s in the median round"

@@ -23,8 +23,7 @@ from mtfx.environments.simulator.fitted_response import FittedResponse, FittedSe
 from mtfx.environments.simulator.policies import ConstantPolicy
 from mtfx.environments.simulator.runner import SessionRunner
 from mtfx.environments.simulator.world import World
-from mtfx.models.fusion.config import FUSION_NAMES, FusionConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import FORMULAS, FusionConfig, build_fusion
 
 #: What the simulator must reach on two cores with 100 candidates per request.
 TARGET = 20_000
@@ -41,7 +40,7 @@ _WATCH_BINS, _WATCH_LEVELS = 32, 65
 @click.option("--pool", type=click.IntRange(min=1), default=300, help="Items of each user.")
 @click.option("--candidates", type=click.IntRange(min=1), default=100, help="Per request.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=4096, help="Sessions at once.")
-@click.option("--fusion", "formula", type=click.Choice(FUSION_NAMES), default="formula2")
+@click.option("--fusion", "formula", type=click.Choice(list(FORMULAS)), default="formula2")
 @click.option("--rounds", type=click.IntRange(min=1), default=7, help="Of all parts.")
 @click.option("--steps", type=click.IntRange(min=1), default=10, help="Requests per round.")
 @click.option("--small", is_flag=True, help="Three rounds of three requests, for a quick look.")

@@ -28,11 +28,9 @@ from benchmarks.ranking_training import Seconds, measure
 from mtfx.agents.fusion_config import Td3Config, XmtfConfig
 from mtfx.agents.fusion_registry import build_agent
 from mtfx.agents.xmtf import build_xmtf
-from mtfx.models.fusion.cells_config import CELL_FAMILIES, CellsConfig
-from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.config import CELL_FAMILIES, CellsConfig, FusionConfig, build_fusion
 from mtfx.models.fusion.formula_free import FormulaFreeFusion
 from mtfx.models.fusion.monotonic_cells import build_cells
-from mtfx.models.fusion.registry import build_fusion
 from mtfx.models.observation import MASK, PREDICTIONS, STATE
 
 STATE_DIM, PREDICTION_COUNT, HIDDEN = 71, 6, (256,) * 4

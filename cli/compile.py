@@ -16,19 +16,14 @@ from mtfx.cli.logs import output_to_log, require_log
 from mtfx.cli.parameters import Names
 from mtfx.datasets.registry import DATASETS
 from mtfx.errors import require
+from mtfx.models.config import MODEL_SIZES
+from mtfx.models.mtl.registry import BACKBONES
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.fusion_config import AGENTS, RESPONSES, SEARCHES, FusionPipelineConfig
 from mtfx.pipelines.infra_validation import PLATFORMS
 from mtfx.pipelines.kubeflow.config import KubeflowConfig
-from mtfx.pipelines.options import (
-    BACKBONE_NAMES,
-    MODEL_SIZES,
-    BlessingOptions,
-    DataOptions,
-    ModelOptions,
-    TrainingOptions,
-)
+from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
 
 if TYPE_CHECKING:
     from mtfx.pipelines.kubeflow.runner import CompiledPipeline
@@ -125,7 +120,7 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
 @click.option("--batch-size", type=int, help="Of training: impressions, or transitions.")
 @click.option("--tasks", type=Names(), default=(), help="ranking: feedback to predict, by name.")
-@click.option("--backbone", type=click.Choice(BACKBONE_NAMES), help="ranking.  [default: mmoe]")
+@click.option("--backbone", type=click.Choice(list(BACKBONES)), help="ranking.  [default: mmoe]")
 @click.option("--model-size", type=click.Choice(MODEL_SIZES), help="ranking.  [default: paper]")
 @click.option("--epochs", type=int, help="ranking: passes over the training sessions, at most.")
 @click.option("--learning-rate", type=float, help="ranking: Adam's.")

@@ -17,19 +17,14 @@ from mtfx.cli.parameters import HyperParameter, Names
 from mtfx.cli.progress import stage_progress
 from mtfx.datasets.registry import DATASETS
 from mtfx.datasets.rewards import REWARD_PRESETS
-from mtfx.models.fusion.config import FUSION_NAMES
+from mtfx.models.config import MODEL_SIZES
+from mtfx.models.fusion.config import FORMULAS
+from mtfx.models.mtl.registry import BACKBONES
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.daily_config import DailyConfig
 from mtfx.pipelines.fusion_config import AGENTS, ESTIMATORS, SEARCHES, FusionPipelineConfig
-from mtfx.pipelines.options import (
-    BACKBONE_NAMES,
-    MODEL_SIZES,
-    BlessingOptions,
-    DataOptions,
-    ModelOptions,
-    TrainingOptions,
-)
+from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
 
 
 @click.command("daily")
@@ -96,7 +91,7 @@ from mtfx.pipelines.options import (
     help="Share of a file's rows that may be quarantined before the day is refused.",
 )
 @click.option("--tasks", type=Names(), default=(), help="Feedback to predict, by name.")
-@click.option("--backbone", type=click.Choice(BACKBONE_NAMES), default="mmoe", show_default=True)
+@click.option("--backbone", type=click.Choice(list(BACKBONES)), default="mmoe", show_default=True)
 @click.option("--model-size", type=click.Choice(MODEL_SIZES), default="paper", show_default=True)
 @click.option("--epochs", type=int, help="Passes over the window's training sessions, at most.")
 @click.option("--batch-size", type=int, help="Impressions per training step.")
@@ -110,7 +105,7 @@ from mtfx.pipelines.options import (
     help=f"Compared in the simulator: {', '.join((*SEARCHES, *AGENTS))}.  [default: constant]",
 )
 @click.option(
-    "--fusion", "formula", type=click.Choice(FUSION_NAMES), default="formula2", show_default=True
+    "--fusion", "formula", type=click.Choice(list(FORMULAS)), default="formula2", show_default=True
 )
 @click.option(
     "--reward", type=click.Choice(tuple(REWARD_PRESETS)), default="default", show_default=True

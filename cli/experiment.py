@@ -26,7 +26,7 @@ from mtfx.cli.parameters import Names, describe_settings
 from mtfx.datasets.registry import DATASETS
 from mtfx.experiments.engine.design import Experiment
 from mtfx.experiments.registry import EXPERIMENTS
-from mtfx.models.sizes import BACKBONE_NAMES
+from mtfx.models.mtl.registry import BACKBONES
 from mtfx.pipelines.code_version import PACKAGES, code_version
 from mtfx.trainers.ranking.settings import SETTINGS
 
@@ -112,7 +112,7 @@ def _default_seeds() -> str:
     "--backbones",
     type=Names(),
     default=(),
-    help=f"Of {', '.join(BACKBONE_NAMES)}; the experiment's own if not given.",
+    help=f"Of {', '.join(BACKBONES)}; the experiment's own if not given.",
 )
 @click.option(
     "--epochs",

@@ -39,7 +39,7 @@ from mtfx.experiments.registry import EXPERIMENTS
 from mtfx.experiments.xmtf.settings import SETTINGS as XMTF_SETTINGS
 from mtfx.experiments.xmtf.settings import SMALL as XMTF_SMALL
 from mtfx.experiments.xmtf.settings import parse_xmtf_setting, scaled_xmtf
-from mtfx.models.sizes import BACKBONE_NAMES
+from mtfx.models.mtl.registry import BACKBONES
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.options import DataOptions
 from mtfx.setting import Setting, Value, Values
@@ -304,10 +304,10 @@ def _seeds(experiment: Experiment, flags: Flags) -> tuple[int, ...]:
 
 
 def _check_backbones(backbones: tuple[str, ...]) -> None:
-    unknown = set(backbones) - set(BACKBONE_NAMES)
+    unknown = set(backbones) - set(BACKBONES)
     require(
         not unknown,
-        f"--backbones: no {', '.join(sorted(unknown))}; there are: {', '.join(BACKBONE_NAMES)}",
+        f"--backbones: no {', '.join(sorted(unknown))}; there are: {', '.join(BACKBONES)}",
         "`mtfx backbones` describes them",
     )
     require(

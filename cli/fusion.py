@@ -24,7 +24,7 @@ from mtfx.cli.invocation import Invocation, debug_option
 from mtfx.cli.parameters import HyperParameter, Names
 from mtfx.cli.progress import stage_progress
 from mtfx.datasets.rewards import REWARD_PRESETS
-from mtfx.models.fusion.config import FUSION_NAMES
+from mtfx.models.fusion.config import FORMULAS
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.fusion_config import (
     AGENTS,
@@ -95,7 +95,7 @@ All of them, with their defaults:
 @click.option(
     "--fusion",
     "formula",
-    type=click.Choice(FUSION_NAMES),
+    type=click.Choice(list(FORMULAS)),
     default="formula2",
     show_default=True,
     help="formula1: Σ w·o; formula2: Σ w·log(o + β); formula3: Π o^w. The baselines' with xmtf.",

@@ -14,13 +14,13 @@ from mtfx.cli.logs import output_to_log, require_log
 from mtfx.cli.parameters import Names, Setting, describe_settings
 from mtfx.cli.progress import stage_progress
 from mtfx.datasets.registry import DATASETS
-from mtfx.models.loss_weighting.names import LOSS_WEIGHTING_NAMES
+from mtfx.models.config import MODEL_SIZES
+from mtfx.models.loss_weighting.registry import LOSS_WEIGHTINGS
+from mtfx.models.mtl.registry import BACKBONES
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.method_options import METHODS, RMTL_SETTINGS, MethodOptions
 from mtfx.pipelines.options import (
-    BACKBONE_NAMES,
-    MODEL_SIZES,
     STRATEGIES,
     TRAINER_DEFAULTS,
     BlessingOptions,
@@ -88,7 +88,7 @@ def _default(name: str, text: str) -> str:
 @click.option("--tasks", type=Names(), default=(), help="Feedback to predict, by name.")
 @click.option(
     "--backbone",
-    type=click.Choice(BACKBONE_NAMES),
+    type=click.Choice(list(BACKBONES)),
     default="mmoe",
     show_default=True,
     help="The multi-task model; see `mtfx backbones`.",
@@ -123,7 +123,7 @@ def _default(name: str, text: str) -> str:
 )
 @click.option(
     "--loss-weighting",
-    type=click.Choice(LOSS_WEIGHTING_NAMES),
+    type=click.Choice(list(LOSS_WEIGHTINGS)),
     default="constant",
     show_default=True,
     help="How tasks are balanced while training; see `mtfx backbones`.",

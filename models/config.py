@@ -1,20 +1,45 @@
-"""Everything that decides what a ranking model is, as plain data."""
+"""Sizes of all networks of the models, and everything that decides what a ranking model is."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
-from mtfx.models.config_keys import check_keys
-from mtfx.models.features import StateConfig
-from mtfx.models.loss_weighting.names import LossWeightingName
-from mtfx.models.loss_weighting.registry import loss_weighting_entry
-from mtfx.models.mtl.config import BackboneConfig
-from mtfx.models.mtl.registry import backbone_entry
+from mtfx.config import Config
+from mtfx.models.loss_weighting.registry import LOSS_WEIGHTINGS
+from mtfx.models.mtl.registry import BACKBONES, BackboneConfig
+
+#: ``paper`` has RMTL's layer sizes, ``small`` suits some 100,000 impressions.
+ModelSize = Literal["paper", "small"]
+MODEL_SIZES: tuple[ModelSize, ...] = get_args(ModelSize)
+#: Features that a critic may look at: all of the model's, or those of one level, see
+#: ``mtfx.datasets.spec.Feature``.
+CriticFeatures = Literal["all", "impression", "session"]
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelConfig:
+class StateConfig(Config):
+    """Sizes of the state representation network.
+
+    Attributes:
+      embedding_dim: Width of every embedding and of every projected numeric feature (RMTL: 128).
+      hidden_units: Hidden layers between the concatenated features and the state.
+      state_dim: Width of the state, the input of every backbone (RMTL: 128).
+      output_activation: Activation of the state. RMTL's equation (4) has a sigmoid, which squeezes
+        all states into (0, 1), centred on 0.5, and scales the gradient of every embedding by at
+        most 1/4; ``relu`` keeps the gradient of the active units whole, and backbones follow whose
+        first layer is linear in the state anyway. ``sigmoid`` gives the paper's form.
+    """
+
+    embedding_dim: int = 128
+    hidden_units: tuple[int, ...] = (256,)
+    state_dim: int = 128
+    output_activation: Literal["relu", "sigmoid", "tanh", "linear"] = "relu"
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig(Config):
     """A ranking model's configuration; the defaults are RMTL's.
 
     Attributes:
@@ -30,50 +55,115 @@ class ModelConfig:
     sizes: BackboneConfig | None = None
     state: StateConfig = dataclasses.field(default_factory=StateConfig)
     task_weights: tuple[tuple[str, float], ...] = ()
-    loss_weighting: LossWeightingName = "constant"
+    loss_weighting: str = "constant"
 
     def __post_init__(self) -> None:
-        loss_weighting_entry(self.loss_weighting)
-        expected = backbone_entry(self.backbone).config
-        if self.sizes is not None and not isinstance(self.sizes, expected):
-            raise ValueError(
-                f"backbone {self.backbone!r} is configured by {expected.__name__}, "
-                f"not by {type(self.sizes).__name__}"
-            )
+        LOSS_WEIGHTINGS[self.loss_weighting]
+        BACKBONES.config(self.backbone, self.sizes)
         for name, weight in self.task_weights:
             if not weight >= 0:
                 raise ValueError(f"the weight of task {name!r} must not be negative, got {weight}")
 
-    def to_dict(self) -> dict[str, Any]:
-        """A dictionary of JSON types, for TFX's ``custom_config``."""
-        return dataclasses.asdict(self)
-
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """The inverse of :meth:`to_dict`, also after a round trip through JSON.
-
-        Raises:
-          ValueError: if a key is unknown.
-        """
-        check_keys(cls, values)
-        backbone = values.get("backbone", cls.backbone)
-        sizes = values.get("sizes")
-        return cls(
-            backbone=backbone,
-            sizes=None if sizes is None else _from_json(backbone_entry(backbone).config, sizes),
-            state=_from_json(StateConfig, values.get("state", {})),
-            task_weights=tuple(
-                (str(name), float(weight)) for name, weight in values.get("task_weights", ())
-            ),
-            loss_weighting=values.get("loss_weighting", cls.loss_weighting),
-        )
+    def config_types(cls, values: Mapping[str, Any]) -> Mapping[str, type[Config]]:
+        """The sizes are of the backbone's class."""
+        return {"sizes": BACKBONES[values.get("backbone", cls.backbone)].config}
 
 
-def _from_json(config_class: type, values: dict[str, Any]) -> Any:
-    check_keys(config_class, values)
-    return config_class(
-        **{
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-    )
+def model_sizes(backbone: str, size: ModelSize, seed: int) -> tuple[BackboneConfig, StateConfig]:
+    """Sizes of a backbone and of the state representation below it.
+
+    Args:
+      backbone: One of ``BACKBONES``.
+      size: Which of the two.
+      seed: The backbone's.
+    """
+    entry = BACKBONES[backbone]
+    if size == "small":
+        state = StateConfig(embedding_dim=16, hidden_units=(), state_dim=64)
+        return dataclasses.replace(entry.small, seed=seed), state
+    return entry.config(seed=seed), StateConfig()
+
+
+@dataclasses.dataclass(frozen=True)
+class CriticConfig(Config):
+    """Sizes of the critics; the defaults are RMTL's (section 3.2): those of its backbones.
+
+    Attributes:
+      state: Sizes of the critics' own state representation.
+      action_units: Width of the embedded action ("a 1 x 128 action layer to be consistent with the
+        input features").
+      bottom_units: Layers of the bottom that all tasks share.
+      tower_units: Hidden layers of a task's tower, which one output unit follows.
+      dropout: Share of hidden units dropped while the critics learn; never when they are asked.
+        RMTL drops 0.2 in all networks, but a critic learns from its own predictions: with units
+        dropped on one side of the TD error only, that error does not vanish (it stayed at -0.09
+        per step where it fell to 0.000 without dropout, and Q was a fifth too high).
+      features: Which of the model's features make the critics' state. RMTL gives its critics what
+        its backbones see; its published code has the present item's properties only
+        (``impression``). The actor's predictions are the action in any case.
+      seed: Of weights and dropout.
+    """
+
+    state: StateConfig = dataclasses.field(default_factory=StateConfig)
+    action_units: int = 128
+    bottom_units: tuple[int, ...] = (512, 256)
+    tower_units: tuple[int, ...] = (128, 64)
+    dropout: float = 0.0
+    features: CriticFeatures = "all"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min((self.action_units, *self.bottom_units, *self.tower_units)) < 1:
+            raise ValueError(f"layers of the critics need at least one unit, got {self}")
+        if not self.bottom_units or not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"critics need a bottom layer, and dropout in [0, 1); got {self}")
+        if self.features not in get_args(CriticFeatures):
+            choices = ", ".join(get_args(CriticFeatures))
+            raise ValueError(f"no features {self.features!r} of critics; there are: {choices}")
+
+
+@dataclasses.dataclass(frozen=True)
+class ResponseNetworkConfig(Config):
+    """Sizes; those of the small models, for some 100,000 impressions, as random exposures are few.
+
+    Attributes:
+      embedding_dim: Width of every feature's embedding.
+      state_dim: Width of the state.
+      backbone: Multi-task backbone, see ``mtfx.models.mtl.registry``; it takes ``BackboneConfig``.
+      bottom_units: Of its bottom.
+      tower_units: Of each head.
+      dropout: Share of hidden units set to zero while training.
+    """
+
+    embedding_dim: int = 16
+    state_dim: int = 64
+    backbone: str = "shared_bottom"
+    bottom_units: tuple[int, ...] = (64, 32)
+    tower_units: tuple[int, ...] = (16,)
+    dropout: float = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoTowerConfig(Config):
+    """Sizes of the towers.
+
+    Attributes:
+      embedding_dim: E, of users and items; 64 is the size of the user embedding in xMTF's state.
+      feature_dim: Width of every feature's embedding.
+      hidden_units: Hidden layers of each tower.
+      temperature: Divides the cosine before the softmax. Yi et al. (RecSys 2019) normalise both
+        towers and find 0.05 to 0.1 best.
+    """
+
+    embedding_dim: int = 64
+    feature_dim: int = 16
+    hidden_units: tuple[int, ...] = (128,)
+    temperature: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("embedding_dim", "feature_dim"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be positive, got {self.temperature}")

@@ -2,74 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any, Literal, get_args
+from typing import Any
 
 import tensorflow as tf
 
 from mtfx.datasets.spec import Task
-from mtfx.models.config_keys import check_keys
-from mtfx.models.features import InputFeature, StateConfig, StateRepresentation
+from mtfx.models.config import CriticConfig
+from mtfx.models.features import InputFeature, StateRepresentation
 from mtfx.models.initializers import glorot_uniform, seed_for
 from mtfx.models.keras import keras
 from mtfx.models.mtl.blocks import ParallelMlp, Towers
 
-#: Features that a critic may look at: all of the model's, or those of one level, see
-#: ``mtfx.datasets.spec.Feature``.
-CriticFeatures = Literal["all", "impression", "session"]
 #: The most likely action value at the start; see :class:`Critics`.
 _INITIAL_Q = -1.0
-
-
-@dataclasses.dataclass(frozen=True)
-class CriticConfig:
-    """Sizes of the critics; the defaults are RMTL's (section 3.2): those of its backbones.
-
-    Attributes:
-      state: Sizes of the critics' own state representation.
-      action_units: Width of the embedded action ("a 1 x 128 action layer to be consistent with the
-        input features").
-      bottom_units: Layers of the bottom that all tasks share.
-      tower_units: Hidden layers of a task's tower, which one output unit follows.
-      dropout: Share of hidden units dropped while the critics learn; never when they are asked.
-        RMTL drops 0.2 in all networks, but a critic learns from its own predictions: with units
-        dropped on one side of the TD error only, that error does not vanish (it stayed at -0.09
-        per step where it fell to 0.000 without dropout, and Q was a fifth too high).
-      features: Which of the model's features make the critics' state. RMTL gives its critics what
-        its backbones see; its published code has the present item's properties only
-        (``impression``). The actor's predictions are the action in any case.
-      seed: Of weights and dropout.
-    """
-
-    state: StateConfig = dataclasses.field(default_factory=StateConfig)
-    action_units: int = 128
-    bottom_units: tuple[int, ...] = (512, 256)
-    tower_units: tuple[int, ...] = (128, 64)
-    dropout: float = 0.0
-    features: CriticFeatures = "all"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if min((self.action_units, *self.bottom_units, *self.tower_units)) < 1:
-            raise ValueError(f"layers of the critics need at least one unit, got {self}")
-        if not self.bottom_units or not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"critics need a bottom layer, and dropout in [0, 1); got {self}")
-        if self.features not in get_args(CriticFeatures):
-            choices = ", ".join(get_args(CriticFeatures))
-            raise ValueError(f"no features {self.features!r} of critics; there are: {choices}")
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> CriticConfig:
-        """The inverse of ``dataclasses.asdict``, also after a round trip through JSON.
-
-        Raises:
-          ValueError: if a key is unknown.
-        """
-        check_keys(cls, values)
-        state = {name: _tuple(value) for name, value in values.get("state", {}).items()}
-        check_keys(StateConfig, state)
-        rest = {name: _tuple(value) for name, value in values.items() if name != "state"}
-        return cls(state=StateConfig(**state), **rest)
 
 
 class Critics(keras.layers.Layer):
@@ -161,7 +106,3 @@ def build_critics(
     row = {feature.name: tf.zeros([1, *feature.shape], feature.dtype) for feature in inputs}
     critics(row, tf.zeros([1, len(tasks)]))
     return critics
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

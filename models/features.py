@@ -8,6 +8,7 @@ from typing import Literal
 
 import tensorflow as tf
 
+from mtfx.models.config import StateConfig
 from mtfx.models.initializers import glorot_uniform, seed_for
 from mtfx.models.keras import keras
 
@@ -67,26 +68,6 @@ class InputFeature:
             raise ValueError(
                 f"{self.kind} feature {self.name!r} cannot have {self.max_values} values"
             )
-
-
-@dataclasses.dataclass(frozen=True)
-class StateConfig:
-    """Sizes of the state representation network.
-
-    Attributes:
-      embedding_dim: Width of every embedding and of every projected numeric feature (RMTL: 128).
-      hidden_units: Hidden layers between the concatenated features and the state.
-      state_dim: Width of the state, the input of every backbone (RMTL: 128).
-      output_activation: Activation of the state. RMTL's equation (4) has a sigmoid, which squeezes
-        all states into (0, 1), centred on 0.5, and scales the gradient of every embedding by at
-        most 1/4; ``relu`` keeps the gradient of the active units whole, and backbones follow whose
-        first layer is linear in the state anyway. ``sigmoid`` gives the paper's form.
-    """
-
-    embedding_dim: int = 128
-    hidden_units: tuple[int, ...] = (256,)
-    state_dim: int = 128
-    output_activation: Literal["relu", "sigmoid", "tanh", "linear"] = "relu"
 
 
 class StateRepresentation(keras.layers.Layer):

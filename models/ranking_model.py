@@ -13,7 +13,7 @@ from mtfx.models.known_labels import known_mask, with_zeros
 from mtfx.models.loss_weighting.base import Batch, LossWeighting, Step
 from mtfx.models.loss_weighting.registry import build_loss_weighting
 from mtfx.models.metrics import LogitAuc, SumOfMeans
-from mtfx.models.mtl.registry import backbone_entry, build_backbone
+from mtfx.models.mtl.registry import BACKBONES, build_backbone
 
 #: Logarithms of the smallest and largest value a regression may predict, in the task's unit.
 MIN_LOG, MAX_LOG = -8.0, 16.0
@@ -67,7 +67,7 @@ class RankingModel(tfrs.Model):
         if unknown := sorted(name for name, _ in config.task_weights if name not in names):
             raise ValueError(f"weights for {unknown}, but the model's tasks are {names}")
         dtype = "mixed_bfloat16" if mixed_precision else "float32"
-        sizes = config.sizes or backbone_entry(config.backbone).config(seed=seed)
+        sizes = config.sizes or BACKBONES[config.backbone].config(seed=seed)
         self.features = tuple(inputs)
         self.tasks = tuple(tasks)
         self.config = config

@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import tensorflow as tf
 
 from mtfx.datasets.spec import Task
-from mtfx.models.features import InputFeature, StateConfig, StateRepresentation
+from mtfx.models.config import ResponseNetworkConfig, StateConfig
+from mtfx.models.features import InputFeature, StateRepresentation
 from mtfx.models.keras import keras
 from mtfx.models.known_labels import known_mask, with_zeros
-from mtfx.models.mtl.config import BackboneConfig
-from mtfx.models.mtl.registry import build_backbone
+from mtfx.models.mtl.registry import BackboneConfig, build_backbone
 
 _LEAST_SD = 0.05
-
-
-@dataclasses.dataclass(frozen=True)
-class ResponseNetworkConfig:
-    """Sizes; those of ``models.sizes`` for some 100,000 impressions, as random exposures are few.
-
-    Attributes:
-      embedding_dim: Width of every feature's embedding.
-      state_dim: Width of the state.
-      backbone: Multi-task backbone, see ``mtfx.models.mtl.registry``; it takes ``BackboneConfig``.
-      bottom_units: Of its bottom.
-      tower_units: Of each head.
-      dropout: Share of hidden units set to zero while training.
-    """
-
-    embedding_dim: int = 16
-    state_dim: int = 64
-    backbone: str = "shared_bottom"
-    bottom_units: tuple[int, ...] = (64, 32)
-    tower_units: tuple[int, ...] = (16,)
-    dropout: float = 0.2
 
 
 class ResponseNetwork(keras.Model):

@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-from mtfx.models.features import InputFeature, StateConfig, StateRepresentation
+from mtfx.models.config import StateConfig, TwoTowerConfig
+from mtfx.models.features import InputFeature, StateRepresentation
 from mtfx.models.initializers import seed_for
 
 #: Keys of what training needs beside the features.
 ITEM, PROBABILITY = "_item", "_sampling_probability"
-
-
-@dataclasses.dataclass(frozen=True)
-class TwoTowerConfig:
-    """Sizes of the towers.
-
-    Attributes:
-      embedding_dim: E, of users and items; 64 is the size of the user embedding in xMTF's state.
-      feature_dim: Width of every feature's embedding.
-      hidden_units: Hidden layers of each tower.
-      temperature: Divides the cosine before the softmax. Yi et al. (RecSys 2019) normalise both
-        towers and find 0.05 to 0.1 best.
-    """
-
-    embedding_dim: int = 64
-    feature_dim: int = 16
-    hidden_units: tuple[int, ...] = (128,)
-    temperature: float = 0.1
-
-    def __post_init__(self) -> None:
-        for name in ("embedding_dim", "feature_dim"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature must be positive, got {self.temperature}")
 
 
 class _Retrieval(tfrs.tasks.Retrieval):

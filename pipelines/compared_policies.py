@@ -21,8 +21,7 @@ from mtfx.models.action_policy import ActionPolicy
 from mtfx.models.export.policy import SavedPolicy
 from mtfx.models.export.ranker import METADATA_FILE
 from mtfx.models.fusion.base import FusionFunction
-from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import FusionConfig, build_fusion
 from mtfx.pipelines.run_place import in_run
 from mtfx.pipelines.run_reports import report_error
 

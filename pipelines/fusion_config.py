@@ -12,12 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mtfx.datasets.rewards import REWARD_PRESETS, RewardConfig, reward_preset
 from mtfx.errors import require
 from mtfx.files import UNREADABLE, read_json
-from mtfx.models.fusion.config import (
-    FUSION_NAMES,
-    AnyFusionConfig,
-    FormulaFreeConfig,
-    FusionConfig,
-)
+from mtfx.models.fusion.config import FORMULAS, AnyFusionConfig, FormulaFreeConfig, FusionConfig
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.fusion_settings import agent_config
 from mtfx.pipelines.infra_validation import InfraValidation
@@ -138,7 +133,7 @@ class FusionPipelineConfig:
     def __post_init__(self) -> None:
         for flag, value, choices in (
             ("--method", self.method, AGENTS),
-            ("--fusion", self.formula, FUSION_NAMES),
+            ("--fusion", self.formula, FORMULAS),
             ("--reward", self.reward, tuple(REWARD_PRESETS)),
             ("--exploration", self.exploration, EXPLORATIONS),
             ("--response", self.response, RESPONSES),

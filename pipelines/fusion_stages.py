@@ -35,7 +35,7 @@ from mtfx.environments.simulator.fitting.fingerprint import world_fingerprint
 from mtfx.environments.simulator.world import load_world
 from mtfx.evaluation.ope.config import ConservativeConfig
 from mtfx.evaluation.policies.blessing import BlessingConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import build_fusion
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.fusion_config import NEED_DENSITIES, SEARCHES, FusionPipelineConfig, ServedLog
 from mtfx.pipelines.imported import earlier_simulator

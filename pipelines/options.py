@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 from mtfx.datasets.registry import load_dataset, resolve_name
 from mtfx.datasets.spec import DatasetSpec, Task
 from mtfx.errors import UserError, require
-from mtfx.models.loss_weighting.names import LOSS_WEIGHTING_NAMES, LossWeightingName
-from mtfx.models.sizes import BACKBONE_NAMES, MODEL_SIZES, ModelSize, model_sizes
+from mtfx.models.config import MODEL_SIZES, ModelSize, model_sizes
+from mtfx.models.loss_weighting.registry import LOSS_WEIGHTINGS
+from mtfx.models.mtl.registry import BACKBONES
 from mtfx.pipelines.spans import has_span
 
 if TYPE_CHECKING:
@@ -191,12 +192,12 @@ class ModelOptions:
     backbone: str = "mmoe"
     size: ModelSize = "paper"
     task_weights: tuple[tuple[str, float], ...] = ()
-    loss_weighting: LossWeightingName = "constant"
+    loss_weighting: str = "constant"
 
     def __post_init__(self) -> None:
         require(
-            self.backbone in BACKBONE_NAMES,
-            f"--backbone {self.backbone!r} is unknown; there are: {', '.join(BACKBONE_NAMES)}",
+            self.backbone in BACKBONES,
+            f"--backbone {self.backbone!r} is unknown; there are: {', '.join(BACKBONES)}",
             "`mtfx backbones` describes them",
         )
         require(
@@ -206,9 +207,8 @@ class ModelOptions:
         for name, weight in self.task_weights:
             require(weight >= 0, f"--task-weight {name}={weight:g} must not be negative")
         require(
-            self.loss_weighting in LOSS_WEIGHTING_NAMES,
-            f"--loss-weighting {self.loss_weighting!r} is not one of "
-            + ", ".join(LOSS_WEIGHTING_NAMES),
+            self.loss_weighting in LOSS_WEIGHTINGS,
+            f"--loss-weighting {self.loss_weighting!r} is not one of " + ", ".join(LOSS_WEIGHTINGS),
             "`mtfx backbones` describes them",
         )
 

@@ -15,8 +15,7 @@ EXAMPLES = [f"candidate {number}".encode() for number in range(7)]
 
 def export(directory):
     from mtfx.models.export.ranker import Ranker, export_ranker
-    from mtfx.models.fusion.config import FusionConfig
-    from mtfx.models.fusion.registry import build_fusion
+    from mtfx.models.fusion.config import FusionConfig, build_fusion
     from tests.hashed_ranking import NAMES, save_ranking
 
     ranker = Ranker(

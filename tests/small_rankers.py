@@ -5,8 +5,7 @@ import tensorflow as tf
 
 from mtfx.models.export.policy import PolicyMetadata, PolicyModule, SavedPolicy, export_policy
 from mtfx.models.export.ranker import Ranker, export_ranker
-from mtfx.models.fusion.cells_config import CellsConfig
-from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig
+from mtfx.models.fusion.config import CellsConfig, FormulaFreeConfig, FusionConfig
 from mtfx.models.fusion.formula_free import FormulaFreeFusion, RawStateFusion
 from mtfx.models.fusion.monotonic_cells import build_cells
 

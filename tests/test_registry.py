@@ -43,6 +43,15 @@ def test_an_entry_is_imported_when_it_is_loaded():
         THINGS["two"].load()
 
 
+def test_what_is_registered_from_outside_is_itself_the_target():
+    things = Registry("thing", THINGS)
+    things.register("three", Entry(dict, One, "the third"))
+    assert things["three"].load() is dict
+    assert "three" not in THINGS
+    with pytest.raises(ValueError, match="there is a thing 'one' already"):
+        things.register("one", Entry(dict, One, "another"))
+
+
 def test_a_configuration_is_of_exactly_the_entrys_class():
     assert THINGS.config("one", None) == One()
     assert THINGS.config("two", Two()) == Two()

@@ -21,7 +21,7 @@ from mtfx.errors import DataError, fenced
 from mtfx.models.action_policy import ActionPolicy
 from mtfx.models.export.policy import SavedPolicy
 from mtfx.models.fusion.base import FusionFunction
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import build_fusion
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,8 +16,7 @@ from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.world import load_world
 from mtfx.models.export.policy import PolicyMetadata, PolicyModule, export_policy
-from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import FusionConfig, build_fusion
 
 
 class Executor(base_executor.BaseExecutor):

@@ -32,8 +32,7 @@ from mtfx.experiments.batchrl.trials import FusionTrial
 from mtfx.experiments.engine.results import TrialRecord
 from mtfx.experiments.engine.worlds import WorldData
 from mtfx.models.action_policy import ActionPolicy
-from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import FusionConfig, build_fusion
 from mtfx.models.keras import keras
 
 #: Second number of the seeds of users and sessions, so that no two purposes share sessions.

@@ -10,7 +10,7 @@ from mtfx.experiments.engine.figures import RANKING_FIGURES
 from mtfx.experiments.engine.requirements import with_requirements
 from mtfx.experiments.rmtl.numbers import PAPER_DATA, rmtl_table_1, rmtl_table_2
 from mtfx.experiments.rmtl.trials import RmtlTrial
-from mtfx.models.sizes import BACKBONE_NAMES
+from mtfx.models.mtl.registry import BACKBONES
 from mtfx.setting import Value
 
 #: The backbones that the paper combines with RMTL, as it writes them.
@@ -28,7 +28,7 @@ def table_1(options: RankingOptions) -> Design:
     Raises:
       ValueError: if a backbone is unknown.
     """
-    backbones = options.backbones or BACKBONE_NAMES
+    backbones = options.backbones or tuple(BACKBONES)
     columns = [_plain(options, name) for name in backbones]
     if "ple" in backbones:
         columns.append(_column(options, "D-PLE", "ple", "ddpg"))
@@ -170,7 +170,7 @@ def backbones(options: RankingOptions) -> Design:
     Raises:
       ValueError: if a backbone is unknown.
     """
-    names = options.backbones or BACKBONE_NAMES
+    names = options.backbones or tuple(BACKBONES)
     baseline = "single_task" if "single_task" in names else ""
     columns = tuple(_with(_plain(options, name), "single_task", baseline) for name in names)
     return _design(TableDesign("Backbones with constant weights", columns, _rows(options)))

@@ -20,13 +20,12 @@ from mtfx.environments.sessions.table import SessionTable
 from mtfx.evaluation.ranking.ranking_metrics import TaskFigures, task_figures
 from mtfx.experiments.engine.data import SPLITS, PreparedData
 from mtfx.experiments.rmtl.trials import RmtlTrial
-from mtfx.models.config import ModelConfig
+from mtfx.models.config import ModelConfig, model_sizes
 from mtfx.models.features import InputFeature
 from mtfx.models.keras import keras
 from mtfx.models.loss_weighting.base import LossWeighting
 from mtfx.models.model_inputs import model_inputs
 from mtfx.models.ranking_model import RankingModel
-from mtfx.models.sizes import model_sizes
 from mtfx.trainers.ranking.config import TrainingConfig
 from mtfx.trainers.ranking.critic_artifact import load_critics, save_critics
 from mtfx.trainers.ranking.critics import discounted_returns

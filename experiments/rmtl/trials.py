@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import Any
 
-from mtfx.models.sizes import BACKBONE_NAMES
+from mtfx.models.mtl.registry import BACKBONES
 from mtfx.trainers.ranking.settings import METHODS, SETTINGS, WITH_CRITICS, Value, applicable
 
 
@@ -35,8 +35,8 @@ class RmtlTrial:
 
     def __post_init__(self) -> None:
         for name in filter(None, (self.backbone, self.critic_from)):
-            if name not in BACKBONE_NAMES:
-                raise ValueError(f"no backbone {name!r}; there are: {', '.join(BACKBONE_NAMES)}")
+            if name not in BACKBONES:
+                raise ValueError(f"no backbone {name!r}; there are: {', '.join(BACKBONES)}")
         if self.method not in METHODS:
             raise ValueError(f"no method {self.method!r}; there are: {', '.join(METHODS)}")
         if self.critic_from and self.method not in WITH_CRITICS:

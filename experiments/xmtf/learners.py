@@ -16,10 +16,8 @@ from mtfx.agents.xmtf import XmtfAgent, build_xmtf
 from mtfx.experiments.xmtf.trials import XmtfTrial
 from mtfx.models.action_policy import ActionSample
 from mtfx.models.fusion.base import FusionFunction
-from mtfx.models.fusion.cells_config import CellsConfig
-from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.config import CellsConfig, FusionConfig, build_fusion
 from mtfx.models.fusion.formula_free import RawStateFusion
-from mtfx.models.fusion.registry import build_fusion
 from mtfx.models.observation import MASK, PREDICTIONS, STATE
 
 #: Normalised states are clipped to this, as by xMTF's agent.

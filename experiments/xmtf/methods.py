@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from mtfx.models.fusion.cells_config import CellFamily
-from mtfx.models.fusion.config import FusionName
+from mtfx.models.fusion.config import CellFamily
 
 #: ``constant`` weighs all predictions alike; ``cem`` searches one weight vector for everybody.
 OnlineLearner = Literal["constant", "cem", "td3", "bcq", "xmtf"]
@@ -29,7 +28,7 @@ class OnlineMethod:
 
     title: str
     learner: OnlineLearner
-    formula: FusionName = "formula2"
+    formula: str = "formula2"
     cells: CellFamily = "mlp"
     inner_stage: bool = True
     outer_stage: bool = True

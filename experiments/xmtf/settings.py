@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from mtfx.agents.fusion_config import TRANSFERS, XmtfConfig
 from mtfx.datasets.rewards import REWARD_PRESETS
 from mtfx.experiments.batchrl.settings import FusionScale
-from mtfx.models.fusion.cells_config import CellsConfig
+from mtfx.models.fusion.config import CellsConfig
 from mtfx.setting import Setting, Value, Values, parse_value
 
 #: Reward of seconds watched alone, which is what xMTF measures.

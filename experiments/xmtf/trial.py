@@ -25,8 +25,7 @@ from mtfx.experiments.xmtf.online_training import OnlineConfig, OnlineTraining
 from mtfx.experiments.xmtf.settings import WATCH_TIME
 from mtfx.experiments.xmtf.trials import XmtfTrial
 from mtfx.models.fusion.base import FusionFunction
-from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import FusionConfig, build_fusion
 from mtfx.models.keras import keras
 
 #: Minutes watched and nothing else: the paper measures, and learns from, watch time.

@@ -20,8 +20,12 @@ from mtfx.files import UNREADABLE, read_json
 from mtfx.models.action_policy import ActionSample
 from mtfx.models.export.fusion import SavedFusion
 from mtfx.models.fusion.base import AdditiveFusion
-from mtfx.models.fusion.config import AnyFusionConfig, FormulaFreeConfig, fusion_config
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import (
+    AnyFusionConfig,
+    FormulaFreeConfig,
+    build_fusion,
+    fusion_config,
+)
 
 STATE, ACTION, SIGNATURE = "state", "action", "actions"
 METADATA_FILE = "mtfx.json"

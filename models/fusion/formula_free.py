@@ -7,7 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from mtfx.models.fusion.base import AdditiveFusion
-from mtfx.models.fusion.cells_config import CellsConfig
+from mtfx.models.fusion.config import CellsConfig
 from mtfx.models.fusion.monotonic_cells import MonotonicCells
 
 

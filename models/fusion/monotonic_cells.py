@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from mtfx.models.fusion.cells_config import CellsConfig, Transform
+from mtfx.models.fusion.config import CellsConfig, Transform
 from mtfx.models.fusion_networks import StateMlp
 from mtfx.models.initializers import glorot_uniform, seed_for
 

@@ -2,59 +2,53 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from mtfx.config import Config
 from mtfx.datasets.spec import Task
-from mtfx.models.loss_weighting.base import LossWeighting
-from mtfx.models.loss_weighting.dwa import DynamicWeightAverage
-from mtfx.models.loss_weighting.gradnorm import GradNorm
-from mtfx.models.loss_weighting.names import LossWeightingName
-from mtfx.models.loss_weighting.pcgrad import ProjectedGradients
-from mtfx.models.loss_weighting.uncertainty import UncertaintyWeighting
+from mtfx.registry import Entry, Registry
 
+if TYPE_CHECKING:
+    from mtfx.models.loss_weighting.base import LossWeighting
 
-@dataclasses.dataclass(frozen=True)
-class LossWeightingEntry:
-    """A registered loss weighting.
-
-    Attributes:
-      weighting: Its class.
-      description: One line for ``mtfx backbones``.
-    """
-
-    weighting: type[LossWeighting]
-    description: str
-
-
-LOSS_WEIGHTINGS: dict[LossWeightingName, LossWeightingEntry] = {
-    "constant": LossWeightingEntry(LossWeighting, "the weights of --task-weight, 1 unless given"),
-    "uncertainty": LossWeightingEntry(
-        UncertaintyWeighting, "a noise per task, learned with the model (Kendall et al. 2018)"
-    ),
-    "dwa": LossWeightingEntry(
-        DynamicWeightAverage, "more for losses that fell little in the last epoch (Liu et al. 2019)"
-    ),
-    "gradnorm": LossWeightingEntry(
-        GradNorm, "gradients of one size at the state, larger for slow tasks (Chen et al. 2018)"
-    ),
-    "pcgrad": LossWeightingEntry(
-        ProjectedGradients, "conflicts between the tasks' gradients removed (Yu et al. 2020)"
-    ),
-}
-
-
-def loss_weighting_entry(name: str) -> LossWeightingEntry:
-    """The entry of this name; raises ValueError naming the known ones."""
-    if name not in LOSS_WEIGHTINGS:
-        raise ValueError(f"no loss weighting {name!r}; there are: {', '.join(LOSS_WEIGHTINGS)}")
-    return LOSS_WEIGHTINGS[name]
+#: None of them has settings; the constant weights are the model's.
+LOSS_WEIGHTINGS: Registry[Entry] = Registry(
+    "loss weighting",
+    {
+        "constant": Entry(
+            "models.loss_weighting.base:LossWeighting",
+            Config,
+            "the weights of --task-weight, 1 unless given",
+        ),
+        "uncertainty": Entry(
+            "models.loss_weighting.uncertainty:UncertaintyWeighting",
+            Config,
+            "a noise per task, learned with the model (Kendall et al. 2018)",
+        ),
+        "dwa": Entry(
+            "models.loss_weighting.dwa:DynamicWeightAverage",
+            Config,
+            "more for losses that fell little in the last epoch (Liu et al. 2019)",
+        ),
+        "gradnorm": Entry(
+            "models.loss_weighting.gradnorm:GradNorm",
+            Config,
+            "gradients of one size at the state, larger for slow tasks (Chen et al. 2018)",
+        ),
+        "pcgrad": Entry(
+            "models.loss_weighting.pcgrad:ProjectedGradients",
+            Config,
+            "conflicts between the tasks' gradients removed (Yu et al. 2020)",
+        ),
+    },
+)
 
 
 def build_loss_weighting(
     name: str, tasks: tuple[Task, ...], constant: Sequence[float], seed: int = 0
 ) -> LossWeighting:
-    """Builds a loss weighting.
+    """Builds a loss weighting. Imports TensorFlow.
 
     Args:
       name: One of ``LOSS_WEIGHTINGS``.
@@ -65,4 +59,4 @@ def build_loss_weighting(
     Raises:
       ValueError: if the name is unknown.
     """
-    return loss_weighting_entry(name).weighting(tasks, constant, seed)
+    return LOSS_WEIGHTINGS[name].load()(tasks, constant, seed)

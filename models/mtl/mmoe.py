@@ -7,8 +7,8 @@ import tensorflow as tf
 from mtfx.datasets.spec import Task
 from mtfx.models.keras import keras
 from mtfx.models.mtl.base import Backbone
-from mtfx.models.mtl.config import MmoeConfig
 from mtfx.models.mtl.gates import Gate, mixtures
+from mtfx.models.mtl.registry import MmoeConfig
 
 
 class Mmoe(Backbone):

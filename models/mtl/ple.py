@@ -8,8 +8,8 @@ from mtfx.datasets.spec import Task
 from mtfx.models.keras import keras
 from mtfx.models.mtl.base import Backbone
 from mtfx.models.mtl.blocks import ParallelMlp
-from mtfx.models.mtl.config import PleConfig
 from mtfx.models.mtl.gates import Gate, mixtures
+from mtfx.models.mtl.registry import PleConfig
 
 
 class ExtractionLevel(keras.layers.Layer):

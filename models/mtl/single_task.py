@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from mtfx.datasets.spec import Task
 from mtfx.models.mtl.base import Backbone
-from mtfx.models.mtl.config import BackboneConfig
+from mtfx.models.mtl.registry import BackboneConfig
 
 
 class SingleTask(Backbone):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from mtfx.config import Config
@@ -18,17 +18,20 @@ class Entry:
     """Something that a name stands for.
 
     Attributes:
-      target: Where it is implemented, ``module:NAME`` below ``mtfx``.
+      target: Where it is implemented, ``module:NAME`` below ``mtfx``; what is registered
+        from outside is itself the target.
       config: Class of its configuration, whose defaults are those of its paper.
       summary: One line for ``--help``.
     """
 
-    target: str
+    target: str | Callable[..., Any]
     config: type[Config]
     summary: str
 
     def load(self) -> Any:
         """What is implemented there. Imports it, and with it TensorFlow."""
+        if not isinstance(self.target, str):
+            return self.target
         module, _, name = self.target.partition(":")
         return getattr(importlib.import_module(f"mtfx.{module}"), name)
 
@@ -52,6 +55,12 @@ class Registry(Mapping[str, E], Generic[E]):
         if name not in self._entries:
             raise ValueError(f"no {self.kind} {name!r}; there are: {', '.join(self._entries)}")
         return self._entries[name]
+
+    def register(self, name: str, entry: E) -> None:
+        """Adds an entry from outside, for this process; raises ValueError if the name is taken."""
+        if name in self._entries:
+            raise ValueError(f"there is a {self.kind} {name!r} already")
+        self._entries[name] = entry
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries

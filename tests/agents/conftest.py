@@ -12,11 +12,11 @@ from mtfx.agents.rmtl import RmtlAgent
 from mtfx.datasets.spec import Task
 from mtfx.environments.sessions.replay import SessionReplayEnvironment
 from mtfx.environments.sessions.table import SessionTable
-from mtfx.models.config import ModelConfig
-from mtfx.models.critics import CriticConfig, build_critics
-from mtfx.models.features import InputFeature, StateConfig
+from mtfx.models.config import CriticConfig, ModelConfig, StateConfig
+from mtfx.models.critics import build_critics
+from mtfx.models.features import InputFeature
 from mtfx.models.keras import keras
-from mtfx.models.mtl.config import MmoeConfig
+from mtfx.models.mtl.registry import MmoeConfig
 from mtfx.models.ranking_model import RankingModel
 
 INPUTS = (InputFeature("item", "categorical", 20), InputFeature("age", "numeric"))

@@ -10,7 +10,7 @@ from mtfx.agents.fusion_config import XmtfConfig
 from mtfx.agents.fusion_registry import build_agent
 from mtfx.agents.offline_training import train_offline
 from mtfx.agents.transition_tensors import candidate_tensors, experience, transition_tensors
-from mtfx.models.fusion.cells_config import CellsConfig
+from mtfx.models.fusion.config import CellsConfig
 from mtfx.models.observation import MASK, PREDICTIONS, STATE
 from mtfx.models.pairwise import violations
 from tests.agents.numpy_networks import moved, values_of

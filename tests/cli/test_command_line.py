@@ -18,10 +18,11 @@ from mtfx.cli.datasets import check_files
 from mtfx.cli.progress import LiveProgress, PlainProgress, describe_rows
 from mtfx.datasets.spec import KnownFile
 from mtfx.errors import DataError, StageError, UserError
-from mtfx.models.loss_weighting.names import LOSS_WEIGHTING_NAMES
+from mtfx.models.loss_weighting.registry import LOSS_WEIGHTINGS
+from mtfx.models.mtl.registry import BACKBONES
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.options import BACKBONE_NAMES, DataOptions
+from mtfx.pipelines.options import DataOptions
 
 HEAVY = ["tensorflow", "tfx", "tfx_bsl", "apache_beam", "tf_keras", "tensorflow_model_analysis"]
 
@@ -305,7 +306,7 @@ def test_synthesize_writes_what_ranking_reads(tmp_path, capsys):
 def test_backbones_lists_each_with_its_sizes_and_the_loss_weightings(capfd):
     assert main(["backbones"]) == 0
     captured = capfd.readouterr()
-    for name in (*BACKBONE_NAMES, *LOSS_WEIGHTING_NAMES):
+    for name in (*BACKBONES, *LOSS_WEIGHTINGS):
         assert name in captured.out
     assert captured.err == ""
 

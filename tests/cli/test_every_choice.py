@@ -37,9 +37,7 @@ from mtfx.experiments.engine.run import load_trial_function
 from mtfx.experiments.registry import EXPERIMENTS
 from mtfx.experiments.xmtf.settings import SETTINGS as XMTF_SETTINGS
 from mtfx.models.action_policy import ActionSample
-from mtfx.models.fusion.cells_config import CELL_FAMILIES
-from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import CELL_FAMILIES, FormulaFreeConfig, FusionConfig, build_fusion
 from mtfx.models.loss_weighting.registry import build_loss_weighting
 from mtfx.models.mtl.registry import build_backbone
 from mtfx.pipelines import local_runner

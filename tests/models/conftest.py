@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from mtfx.datasets.spec import Task
-from mtfx.models.config import ModelConfig
-from mtfx.models.features import InputFeature, StateConfig
-from mtfx.models.mtl.config import PleConfig
-from mtfx.models.mtl.registry import BACKBONES
+from mtfx.models.config import ModelConfig, StateConfig
+from mtfx.models.features import InputFeature
+from mtfx.models.mtl.registry import BACKBONES, PleConfig
 from mtfx.models.ranking_model import RankingModel
 
 INPUTS = (

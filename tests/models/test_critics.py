@@ -4,7 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from mtfx.datasets.spec import Task
-from mtfx.models.critics import CriticConfig, build_critics
+from mtfx.models.config import CriticConfig
+from mtfx.models.critics import build_critics
 from mtfx.models.features import InputFeature
 
 INPUTS = (

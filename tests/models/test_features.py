@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtfx.models.features import InputFeature, StateConfig, StateRepresentation
+from mtfx.models.config import StateConfig
+from mtfx.models.features import InputFeature, StateRepresentation
 
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh", "linear"])

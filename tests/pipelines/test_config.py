@@ -11,18 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtfx.errors import UserError
-from mtfx.models.loss_weighting.names import LOSS_WEIGHTING_NAMES
+from mtfx.models.config import MODEL_SIZES
+from mtfx.models.loss_weighting.registry import LOSS_WEIGHTINGS
+from mtfx.models.mtl.registry import BACKBONES
 from mtfx.pipelines import options
 from mtfx.pipelines.code_version import code_version, digest_of
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.options import (
-    BACKBONE_NAMES,
-    MODEL_SIZES,
-    BlessingOptions,
-    DataOptions,
-    ModelOptions,
-    TrainingOptions,
-)
+from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
 
 
 def config(**changes):
@@ -113,9 +108,9 @@ def test_check_knows_what_the_model_needs(tmp_path):
 
 
 @given(
-    st.sampled_from(BACKBONE_NAMES),
+    st.sampled_from(list(BACKBONES)),
     st.sampled_from(MODEL_SIZES),
-    st.sampled_from(LOSS_WEIGHTING_NAMES),
+    st.sampled_from(list(LOSS_WEIGHTINGS)),
     st.lists(st.sampled_from(["click", "pay"]), unique=True).map(tuple),
     st.floats(0, 1),
     st.none() | st.integers(1, 100),
@@ -157,14 +152,12 @@ def test_the_configuration_needs_no_tensorflow():
 
 def test_names_and_fields_agree_with_the_layers_below():
     from mtfx.evaluation.ranking.eval_config import Thresholds
-    from mtfx.models.mtl.registry import BACKBONES, backbone_entry
     from mtfx.trainers.ranking.config import TrainingConfig
 
-    assert tuple(BACKBONES) == BACKBONE_NAMES
-    for name in BACKBONE_NAMES:
+    for name in BACKBONES:
         for size in MODEL_SIZES:
             model = config(model_options=ModelOptions(name, size), seed=3).model
-            assert isinstance(model.sizes, backbone_entry(name).config)
+            assert isinstance(model.sizes, BACKBONES[name].config)
             assert model.sizes.seed == 3
     weighted = config(model_options=ModelOptions(loss_weighting="pcgrad"))
     assert weighted.model.loss_weighting == "pcgrad"

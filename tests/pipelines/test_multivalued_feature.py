@@ -12,8 +12,7 @@ from mtfx.components.ranker_exporter.warmup_requests import merged_request
 from mtfx.datasets.logs.impressions import FeatureTransform, raw_features, read_raw_impressions
 from mtfx.models.export.transformed import TransformedRanker
 from mtfx.models.export.transformed_features import FeatureColumns
-from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import FusionConfig, build_fusion
 from mtfx.models.model_inputs import model_inputs
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.config import RankingPipelineConfig

@@ -19,8 +19,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from mtfx.components.session_example_gen.summary import IngestionSummary
 from mtfx.datasets.synthetic import SyntheticConfig, synthesize
 from mtfx.models.export.transformed import TransformedRanker
-from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import FusionConfig, build_fusion
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions

@@ -10,8 +10,7 @@ import pytest
 import tensorflow as tf
 
 from mtfx.models.export.ranker import Ranker, export_ranker
-from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import FusionConfig, build_fusion
 from mtfx.serving.stand_in_server import StandInServer
 from tests.hashed_ranking import NAMES, save_ranking
 

@@ -11,8 +11,7 @@ from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 
 from mtfx.models.export.ranker import export_ranker
 from mtfx.models.export.transformed import TransformedRanker
-from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import FusionConfig, build_fusion
 from mtfx.serving.client import GrpcRankerClient, RestRankerClient, ServedModel
 from mtfx.serving.exploration import request_seed
 from mtfx.serving.messages import Exploration, RankingError

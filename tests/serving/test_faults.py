@@ -17,8 +17,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from mtfx.models.export.ranker import Ranker, export_ranker
-from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import FusionConfig, build_fusion
 from mtfx.serving.client import GrpcRankerClient, RestRankerClient, ServedModel
 from mtfx.serving.loaded_versions import LoadedVersions
 from mtfx.serving.messages import RankingError

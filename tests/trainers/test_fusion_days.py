@@ -12,9 +12,7 @@ from mtfx.agents.fusion_config import XmtfConfig
 from mtfx.datasets.transitions.codec import encode_transitions
 from mtfx.datasets.transitions.spec import TransitionManifest
 from mtfx.models.export.policy import SavedPolicy
-from mtfx.models.fusion.cells_config import CellsConfig
-from mtfx.models.fusion.config import FormulaFreeConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import CellsConfig, FormulaFreeConfig, build_fusion
 from mtfx.trainers.fusion.config import FusionTrainerConfig
 from mtfx.trainers.fusion.run import HISTORY_FILE, run_fn
 from tests.transition_batches import SPEC, random_batch

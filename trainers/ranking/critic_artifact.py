@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from mtfx.datasets.spec import Task
 from mtfx.files import read_json
-from mtfx.models.critics import CriticConfig, Critics, build_critics
+from mtfx.models.config import CriticConfig
+from mtfx.models.critics import Critics, build_critics
 from mtfx.models.features import InputFeature
 
 _CONFIG_FILE, _WEIGHTS = "critics.json", "weights"

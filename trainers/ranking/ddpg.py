@@ -9,7 +9,8 @@ import tensorflow as tf
 from mtfx.agents.ddpg_mtl import DdpgMtlAgent
 from mtfx.environments.sessions.replay import SessionReplayEnvironment
 from mtfx.environments.sessions.table import SessionTable
-from mtfx.models.critics import CriticConfig, build_critics
+from mtfx.models.config import CriticConfig
+from mtfx.models.critics import build_critics
 from mtfx.models.keras import keras
 from mtfx.models.ranking_model import RankingModel
 from mtfx.trainers.ranking.critics import CriticTrainingResult, train_critics

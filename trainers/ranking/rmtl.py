@@ -17,12 +17,12 @@ from mtfx.agents.loss_weights import critic_loss_weights
 from mtfx.agents.rmtl import RmtlAgent
 from mtfx.environments.sessions.replay import SessionReplayEnvironment
 from mtfx.environments.sessions.table import SessionTable
-from mtfx.models.config import ModelConfig
+from mtfx.models.config import CriticConfig, CriticFeatures, ModelConfig
 from mtfx.models.config_keys import check_keys
-from mtfx.models.critics import CriticConfig, CriticFeatures, Critics, build_critics
+from mtfx.models.critics import Critics, build_critics
 from mtfx.models.keras import keras
 from mtfx.models.loss_weighting.base import LossWeighting
-from mtfx.models.mtl.registry import backbone_entry
+from mtfx.models.mtl.registry import BACKBONES
 from mtfx.models.ranking_model import RankingModel
 from mtfx.trainers.ranking.config import TrainingConfig
 from mtfx.trainers.ranking.critic_artifact import load_critics, save_critics
@@ -43,7 +43,7 @@ class RmtlTrainingConfig:
     Attributes:
       agent: Hyper-parameters of the agent.
       critics: How its critics are trained.
-      critic_dropout: See :class:`mtfx.models.critics.CriticConfig`.
+      critic_dropout: See :class:`mtfx.models.config.CriticConfig`.
       critic_features: Likewise.
       critic_path: Take trained critics from here instead (RMTL section 3.4); empty trains them.
       retrain_from: Where the last stage begins: at the pretrained model, as the paper's authors
@@ -166,7 +166,7 @@ def train_rmtl(
 
 def critic_config(model: ModelConfig, seed: int, config: RmtlTrainingConfig) -> CriticConfig:
     """Critics of the model's sizes, as RMTL has them."""
-    sizes = model.sizes or backbone_entry(model.backbone).config()
+    sizes = model.sizes or BACKBONES[model.backbone].config()
     return CriticConfig(
         state=model.state,
         action_units=model.state.embedding_dim,

@@ -8,9 +8,8 @@ from typing import Any, Literal, get_args
 
 from mtfx.environments.simulator.fitting.response import ResponseTrainingConfig
 from mtfx.environments.simulator.fitting.retrieval import RetrievalTrainingConfig
+from mtfx.models.config import ResponseNetworkConfig, TwoTowerConfig
 from mtfx.models.config_keys import check_keys
-from mtfx.models.response import ResponseNetworkConfig
-from mtfx.models.retrieval import TwoTowerConfig
 
 ResponseKind = Literal["auto", "truth", "fitted"]
 PredictionKind = Literal["model", "true"]

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
+from mtfx.models.config import TwoTowerConfig
 from mtfx.models.features import InputFeature
 from mtfx.models.optimizer import LazyAdam
-from mtfx.models.retrieval import ITEM, PROBABILITY, TwoTower, TwoTowerConfig, top_items
+from mtfx.models.retrieval import ITEM, PROBABILITY, TwoTower, top_items
 
 _EMBED_BATCH = 65_536
 _TOP_BATCH = 1024

@@ -18,8 +18,7 @@ from mtfx.environments.simulator.policies import ConstantPolicy
 from mtfx.environments.simulator.value import session_figures
 from mtfx.environments.simulator.world import save_world
 from mtfx.models.export.policy import SavedPolicy
-from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import FusionConfig, build_fusion
 from tests.simulator_worlds import random_world
 
 RULES = SimulatorConfig(candidates=20, max_views=20)

@@ -17,8 +17,7 @@ from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.environment import FusionEnvironment
 from mtfx.environments.simulator.policies import ConstantPolicy
 from mtfx.environments.simulator.rollout import rollout
-from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import FusionConfig, build_fusion
 from mtfx.models.observation import MASK, PREDICTIONS, STATE
 from tests.simulator_worlds import random_world
 

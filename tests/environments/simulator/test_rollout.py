@@ -13,8 +13,7 @@ from mtfx.environments.simulator.runner import SessionRunner
 from mtfx.environments.simulator.value import figures_of, session_figures
 from mtfx.models.action_policy import ActionSample
 from mtfx.models.fusion.base import FusionFunction
-from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import FusionConfig, build_fusion
 from tests.simulator_worlds import random_world
 
 USERS = np.arange(20).repeat(3)

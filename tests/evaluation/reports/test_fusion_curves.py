@@ -9,8 +9,7 @@ import tensorflow as tf
 from mtfx.errors import DataError
 from mtfx.evaluation.reports.fusion_curve_report import render_curves, write_curves
 from mtfx.evaluation.reports.fusion_curves import CurveSource, falling_share
-from mtfx.models.fusion.cells_config import CellsConfig
-from mtfx.models.fusion.config import FusionConfig
+from mtfx.models.fusion.config import CellsConfig, FusionConfig
 from tests.small_rankers import export_small_ranker
 
 NAMES, STATE_NAMES = ("click", "like"), ("age", "views", "mean")

@@ -20,8 +20,7 @@ from mtfx.experiments.batchrl.trials import FusionTrial
 from mtfx.experiments.engine.requirements import with_requirements
 from mtfx.experiments.engine.results import TrialRecord
 from mtfx.experiments.engine.worlds import describe_world
-from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import FusionConfig, build_fusion
 from tests.simulator_worlds import FEEDBACKS, random_world
 
 SETTINGS = (

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mtfx.experiments.engine.requirements import with_requirements
 from mtfx.experiments.rmtl.trials import RmtlTrial
-from mtfx.models.sizes import BACKBONE_NAMES
+from mtfx.models.mtl.registry import BACKBONES
 from mtfx.trainers.ranking.settings import METHODS, SETTINGS, WITH_CRITICS
 
 NUMBERS = {name: s for name, s in SETTINGS.items() if not s.choices}
@@ -19,16 +19,16 @@ SETTING_VALUES = st.dictionaries(
 )
 TRIALS = st.builds(
     RmtlTrial,
-    st.sampled_from(BACKBONE_NAMES),
+    st.sampled_from(list(BACKBONES)),
     st.sampled_from(METHODS),
     st.integers(0, 3),
     settings=SETTING_VALUES,
 ) | st.builds(
     RmtlTrial,
-    st.sampled_from(BACKBONE_NAMES),
+    st.sampled_from(list(BACKBONES)),
     st.sampled_from(WITH_CRITICS),
     st.integers(0, 3),
-    st.sampled_from(BACKBONE_NAMES),
+    st.sampled_from(list(BACKBONES)),
     SETTING_VALUES,
 )
 

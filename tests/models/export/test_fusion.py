@@ -12,8 +12,7 @@ import tensorflow as tf
 
 from mtfx.errors import DataError
 from mtfx.models.export.policy import SavedPolicy, export_policy
-from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig, fusion_config
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig, build_fusion, fusion_config
 from tests.small_rankers import CELLS, FREE, SmallPolicy, export_small_ranker
 
 NAMES, STATES = ("click", "like"), 3

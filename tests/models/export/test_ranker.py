@@ -15,8 +15,7 @@ import tensorflow as tf
 from scipy import stats
 
 from mtfx.models.export.ranker import MASKED_SCORE, Ranker, export_ranker
-from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import FusionConfig, build_fusion
 from tests.tiny_ranking import (
     NAMES,
     REQUEST,

@@ -13,8 +13,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from mtfx.models.export.ranker import export_ranker
 from mtfx.models.export.transformed import TransformedRanker
-from mtfx.models.fusion.config import FusionConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import FusionConfig, build_fusion
 from tests.tiny_ranking import (
     NAMES,
     REQUEST,

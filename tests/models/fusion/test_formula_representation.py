@@ -13,10 +13,14 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from mtfx.models.fusion.cells_config import CELL_FAMILIES, CellsConfig
-from mtfx.models.fusion.config import FUSION_NAMES, FusionConfig
+from mtfx.models.fusion.config import (
+    CELL_FAMILIES,
+    FORMULAS,
+    CellsConfig,
+    FusionConfig,
+    build_fusion,
+)
 from mtfx.models.fusion.monotonic_cells import build_cells
-from mtfx.models.fusion.registry import build_fusion
 from mtfx.models.keras import keras
 
 RATES = np.array([0.3, 0.2, 0.02, 0.005, 0.003, 0.001])
@@ -75,7 +79,7 @@ def fitted(family, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FUSION_NAMES)
+@pytest.mark.parametrize("name", FORMULAS)
 @pytest.mark.parametrize("family", CELL_FAMILIES)
 def test_cells_have_the_order_of_a_formula(family, name):
     cells = fitted(family, name)
@@ -85,7 +89,7 @@ def test_cells_have_the_order_of_a_formula(family, name):
     assert stats.spearmanr(order, wanted).statistic > 0.999
 
 
-@pytest.mark.parametrize("name", FUSION_NAMES)
+@pytest.mark.parametrize("name", FORMULAS)
 def test_no_single_prediction_has_that_order(name):
     """So that the correlation above says something."""
     others = candidates(2_000, seed=2)

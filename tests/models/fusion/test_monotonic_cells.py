@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtfx.models.fusion.cells_config import CellsConfig
+from mtfx.models.fusion.config import CellsConfig
 from mtfx.models.fusion.formula_free import FormulaFreeFusion, OuterStage
 from mtfx.models.fusion.monotonic_cells import BasisCells, MlpCells, build_cells
 

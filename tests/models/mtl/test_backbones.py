@@ -11,9 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtfx.datasets.spec import Task
-from mtfx.models.mtl.config import BackboneConfig, MmoeConfig, PleConfig
 from mtfx.models.mtl.esmm import Esmm, product_logit
-from mtfx.models.mtl.registry import BACKBONES, build_backbone
+from mtfx.models.mtl.registry import (
+    BACKBONES,
+    BackboneConfig,
+    MmoeConfig,
+    PleConfig,
+    build_backbone,
+)
 
 TASKS = (Task("click"), Task("pay", parent="click"))
 STATE = np.random.default_rng(0).normal(size=(16, 10)).astype(np.float32)

@@ -13,7 +13,7 @@ from mtfx.agents.carried_state import OTHER_LEARNERS
 from mtfx.agents.fusion_registry import FUSION_AGENTS, build_agent
 from mtfx.agents.offline_training import train_offline
 from mtfx.errors import DataError
-from mtfx.models.fusion.cells_config import CellsConfig
+from mtfx.models.fusion.config import CellsConfig
 from mtfx.trainers.fusion.agent_checkpoint import restore_agent, save_agent
 from tests.agents.numpy_networks import draw
 

@@ -11,9 +11,7 @@ from mtfx.agents.fusion_registry import build_agent
 from mtfx.datasets.transitions.spec import TransitionManifest
 from mtfx.errors import DataError
 from mtfx.models.export.policy import PolicyMetadata, SavedPolicy, export_policy
-from mtfx.models.fusion.cells_config import CellsConfig
-from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig
-from mtfx.models.fusion.registry import build_fusion
+from mtfx.models.fusion.config import CellsConfig, FormulaFreeConfig, FusionConfig, build_fusion
 from mtfx.trainers.fusion.config import FusionTrainerConfig
 from mtfx.trainers.fusion.export import exported_fusion, order_agreement, policy_module
 from mtfx.trainers.fusion.run import run_fn

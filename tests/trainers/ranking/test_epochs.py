@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 
 from mtfx.datasets.spec import Task
-from mtfx.models.config import ModelConfig
-from mtfx.models.features import InputFeature, StateConfig
-from mtfx.models.mtl.config import BackboneConfig
+from mtfx.models.config import ModelConfig, StateConfig
+from mtfx.models.features import InputFeature
+from mtfx.models.mtl.registry import BackboneConfig
 from mtfx.models.ranking_model import RankingModel
 from mtfx.trainers.ranking.config import TrainingConfig
 from mtfx.trainers.ranking.training import train

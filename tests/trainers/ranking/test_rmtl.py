@@ -17,10 +17,10 @@ from mtfx.agents.rmtl import RmtlAgent
 from mtfx.datasets.spec import Task
 from mtfx.environments.sessions.replay import SessionReplayEnvironment
 from mtfx.environments.sessions.table import SessionTable
-from mtfx.models.config import ModelConfig
-from mtfx.models.critics import CriticConfig, build_critics
-from mtfx.models.features import InputFeature, StateConfig
-from mtfx.models.mtl.config import BackboneConfig
+from mtfx.models.config import CriticConfig, ModelConfig, StateConfig
+from mtfx.models.critics import build_critics
+from mtfx.models.features import InputFeature
+from mtfx.models.mtl.registry import BackboneConfig
 from mtfx.models.ranking_model import RankingModel
 from mtfx.trainers.ranking.config import TrainingConfig
 from mtfx.trainers.ranking.critic_artifact import load_critics, save_critics

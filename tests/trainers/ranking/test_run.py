@@ -6,7 +6,7 @@ import types
 from mtfx.datasets.registry import load_dataset
 from mtfx.models.config import ModelConfig
 from mtfx.models.model_inputs import model_inputs
-from mtfx.models.mtl.config import PleConfig
+from mtfx.models.mtl.registry import PleConfig
 from mtfx.trainers.ranking.config import TrainingConfig
 from mtfx.trainers.ranking.run import RankingTrainerConfig
 

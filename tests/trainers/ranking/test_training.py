@@ -18,9 +18,9 @@ import tensorflow as tf
 from mtfx.datasets.labels import UNKNOWN
 from mtfx.datasets.spec import Task
 from mtfx.errors import DataError
-from mtfx.models.config import ModelConfig
-from mtfx.models.features import InputFeature, StateConfig
-from mtfx.models.mtl.config import BackboneConfig
+from mtfx.models.config import ModelConfig, StateConfig
+from mtfx.models.features import InputFeature
+from mtfx.models.mtl.registry import BackboneConfig
 from mtfx.models.optimizer import LazyAdam
 from mtfx.models.ranking_model import RankingModel
 from mtfx.trainers.ranking.config import TrainingConfig

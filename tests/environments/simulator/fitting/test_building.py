@@ -21,8 +21,7 @@ from mtfx.environments.simulator.saved_simulator import DIRECTORY, RESET
 from mtfx.environments.simulator.world import load_world
 from mtfx.errors import DataError
 from mtfx.evaluation.simulator.session_sample import SessionSample
-from mtfx.models.response import ResponseNetworkConfig
-from mtfx.models.retrieval import TwoTowerConfig
+from mtfx.models.config import ResponseNetworkConfig, TwoTowerConfig
 from tests.planted_artifacts import DATASET, write_artifacts
 from tests.planted_log import SPEC, click_probability, split_sessions
 from tests.simulator_worlds import random_world

@@ -14,7 +14,7 @@ from mtfx.environments.simulator.fitting.pools import (
     pairs,
 )
 from mtfx.environments.simulator.fitting.retrieval import RetrievalTrainingConfig
-from mtfx.models.retrieval import TwoTowerConfig
+from mtfx.models.config import TwoTowerConfig
 from tests.planted_log import ITEMS, USERS, planted_data
 
 CONFIG = WorldConfig(

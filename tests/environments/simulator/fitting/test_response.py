@@ -13,8 +13,9 @@ from mtfx.environments.simulator.fitting.response import (
     fit_response,
 )
 from mtfx.errors import DataError
+from mtfx.models.config import ResponseNetworkConfig
 from mtfx.models.features import InputFeature
-from mtfx.models.response import ResponseNetwork, ResponseNetworkConfig
+from mtfx.models.response import ResponseNetwork
 
 INPUTS = (InputFeature("user", "categorical", 6), InputFeature("item", "categorical", 6))
 CONFIG = ResponseTrainingConfig(

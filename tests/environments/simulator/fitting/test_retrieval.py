@@ -10,8 +10,8 @@ from mtfx.environments.simulator.fitting.retrieval import (
     retrieve,
     train_retrieval,
 )
+from mtfx.models.config import TwoTowerConfig
 from mtfx.models.features import InputFeature
-from mtfx.models.retrieval import TwoTowerConfig
 
 USERS, ITEMS, GROUPS = 40, 60, 4
 USER_INPUTS = (InputFeature("user", "categorical", USERS),)

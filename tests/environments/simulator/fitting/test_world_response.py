@@ -10,8 +10,7 @@ from mtfx.environments.simulator.fitting.pools import make_pools
 from mtfx.environments.simulator.fitting.response import ResponseTrainingConfig
 from mtfx.environments.simulator.fitting.retrieval import RetrievalTrainingConfig
 from mtfx.environments.simulator.fitting.world_response import fit_response_model, response_tables
-from mtfx.models.response import ResponseNetworkConfig
-from mtfx.models.retrieval import TwoTowerConfig
+from mtfx.models.config import ResponseNetworkConfig, TwoTowerConfig
 from tests.planted_log import CLICKS, GOOD_FROM, click_probability, planted_data
 
 CONFIG = WorldConfig(
