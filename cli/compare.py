@@ -125,8 +125,8 @@ def compare_command(
     with output_to_log(log) as terminal:
         console = Console(file=terminal, width=None if terminal.isatty() else 120)
         with console.status("comparing") as status:
-            from mtfx.evaluation.reports.ab_test_console import render_trial
-            from mtfx.evaluation.reports.ab_test_report import PAGE_FILE
+            from mtfx.evaluation.reports.ab_test import render_trial
+            from mtfx.evaluation.reports.kit.pages import PAGE_FILE
 
             report = run_compare(
                 options,

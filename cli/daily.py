@@ -144,8 +144,7 @@ def daily_command(invocation: Invocation, /, span: int, start: int | None, **val
     with output_to_log(config.log_path) as terminal:
         console = Console(file=terminal, width=None if terminal.isatty() else 120)
         with console.status("loading TensorFlow and TFX"):
-            from mtfx.evaluation.reports.daily_console import render_days
-            from mtfx.evaluation.reports.daily_report import write_daily_report
+            from mtfx.evaluation.reports.daily import render_days, write_daily_report
             from mtfx.pipelines.daily import days_to_run, run_days
             from mtfx.pipelines.daily_state import DailyState
         spans = days_to_run(config, span, start)

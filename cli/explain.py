@@ -72,8 +72,11 @@ def explain_command(
         console = Console(file=terminal, width=None if terminal.isatty() else 120)
         with console.status("loading TensorFlow and the ranker"):
             from mtfx.environments.simulator.config import SimulatorConfig
-            from mtfx.evaluation.reports.fusion_curve_report import render_curves, write_curves
-            from mtfx.evaluation.reports.fusion_curves import CurveSource
+            from mtfx.evaluation.reports.fusion_curves import (
+                CurveSource,
+                render_curves,
+                write_curves,
+            )
             from mtfx.pipelines.explain import ranker_of_run, read_requests, simulated_states
 
             candidates = SimulatorConfig.candidates

@@ -249,8 +249,8 @@ def fusion_command(
     )
     with started(invocation, config) as console:
         with console.status("loading TensorFlow and TFX"):
-            from mtfx.evaluation.reports.fusion_console import render_fusion_summary
-            from mtfx.evaluation.reports.fusion_report import PAGE_FILE
+            from mtfx.evaluation.reports.fusion import render_fusion_summary
+            from mtfx.evaluation.reports.kit.pages import PAGE_FILE
             from mtfx.pipelines.fusion import run_fusion
         with stage_progress(console) as progress:
             summary = run_fusion(config, progress, shlex.join(["mtfx", *sys.argv[1:]]))

@@ -276,7 +276,7 @@ def run(config: RankingPipelineConfig, invocation: Invocation) -> None:
         # A file or a pipe has no width of its own, and the tables need more than 80 columns.
         console = Console(file=terminal, width=None if terminal.isatty() else 120)
         with console.status("loading TensorFlow and TFX"):
-            from mtfx.evaluation.reports.ranking_console import render_summary
+            from mtfx.evaluation.reports.ranking import render_summary
             from mtfx.pipelines.ranking import run_ranking
         with stage_progress(console) as progress:
             summary = run_ranking(config, progress, shlex.join(["mtfx", *sys.argv[1:]]))

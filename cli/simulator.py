@@ -67,7 +67,7 @@ def simulator_command(
     )
     with started(invocation, config) as console:
         with console.status("loading TensorFlow and TFX"):
-            from mtfx.evaluation.reports.simulator_console import render_simulator_report
+            from mtfx.evaluation.reports.simulator import render_simulator_report
             from mtfx.pipelines.simulator import run_simulator
         with stage_progress(console) as progress:
             run = run_simulator(config, progress, cast(Any, predictions))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mtfx.errors import UserError, require
 from mtfx.evaluation.ab_test.trial import TrialSettings, judge_trial
-from mtfx.evaluation.reports.ab_test_report import TrialReport, write_trial_report
+from mtfx.evaluation.reports.ab_test import TrialReport, write_trial_report
 
 _MAX_SEED = 2**31 - 1
 

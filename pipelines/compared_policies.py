@@ -15,7 +15,7 @@ from mtfx.environments.simulator.policies import ConstantPolicy
 from mtfx.environments.simulator.ranker_policy import RankerPolicy
 from mtfx.environments.simulator.world import load_world
 from mtfx.errors import DataError, require, why_unreadable
-from mtfx.evaluation.reports.fusion_report import SUMMARY_FILE
+from mtfx.evaluation.reports.fusion import SUMMARY_FILE
 from mtfx.files import UNREADABLE, read_json
 from mtfx.models.action_policy import ActionPolicy
 from mtfx.models.export.policy import SavedPolicy

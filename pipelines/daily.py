@@ -16,9 +16,9 @@ from mtfx.components.session_example_gen.inputs import input_files
 from mtfx.datasets.description_version import description_version
 from mtfx.datasets.fingerprint import fingerprint
 from mtfx.errors import DataError, StageError, data_error_in, require
-from mtfx.evaluation.reports.daily_days import Day, Model
-from mtfx.evaluation.reports.fusion_summary import FusionSummary
-from mtfx.evaluation.reports.ranking_summary import RunSummary
+from mtfx.evaluation.reports.daily import Day, Model
+from mtfx.evaluation.reports.fusion import FusionSummary
+from mtfx.evaluation.reports.ranking import RunSummary
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.daily_config import DailyConfig
 from mtfx.pipelines.daily_state import DailyState

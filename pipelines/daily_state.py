@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from mtfx.errors import UserError, why_unreadable
-from mtfx.evaluation.reports.daily_days import Day, Model, Status
+from mtfx.evaluation.reports.daily import Day, Model, Status
 from mtfx.files import UNREADABLE, read_json, write_json
 from mtfx.pipelines.run_place import in_run
 

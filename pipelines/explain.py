@@ -18,7 +18,7 @@ from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.world import load_world
 from mtfx.errors import DataError, UserError, require
-from mtfx.evaluation.reports.fusion_report import SUMMARY_FILE
+from mtfx.evaluation.reports.fusion import SUMMARY_FILE
 from mtfx.files import UNREADABLE, read_json
 from mtfx.pipelines.run_place import in_run
 from mtfx.pipelines.run_reports import report_error

@@ -15,8 +15,7 @@ from mtfx.components.earlier_blessed_model import EarlierBlessedModelStrategy
 from mtfx.components.policy_comparison.component import PolicyComparison
 from mtfx.components.policy_evaluator.component import PolicyEvaluator
 from mtfx.components.ranker_exporter.component import RankerExporter
-from mtfx.evaluation.reports.fusion_report import write_fusion_report
-from mtfx.evaluation.reports.fusion_summary import FusionSummary
+from mtfx.evaluation.reports.fusion import FusionSummary, write_fusion_report
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.fusion_config import SEARCHES, FusionPipelineConfig

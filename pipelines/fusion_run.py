@@ -10,8 +10,8 @@ from tfx.utils import path_utils
 
 from mtfx.components.policy_comparison.executor import COMPARISON_FILE
 from mtfx.evaluation.policies.comparison import rows_from_json
-from mtfx.evaluation.policies.evaluation import SUMMARY_FILE
-from mtfx.evaluation.reports.fusion_summary import FusionSummary
+from mtfx.evaluation.reports.fusion import FusionSummary
+from mtfx.evaluation.reports.policy import SUMMARY_FILE
 from mtfx.files import read_json
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.fusion_config import FusionPipelineConfig

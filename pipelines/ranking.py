@@ -23,8 +23,7 @@ from mtfx.datasets.fingerprint import directory_fingerprint
 from mtfx.datasets.spec import Dtype
 from mtfx.evaluation.ranking.eval_config import build_eval_config
 from mtfx.evaluation.ranking.evaluation_schema import build_evaluation_schema
-from mtfx.evaluation.reports.ranking_page import write_report
-from mtfx.evaluation.reports.ranking_summary import RunSummary
+from mtfx.evaluation.reports.ranking import RunSummary, write_ranking_report
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.config import RankingPipelineConfig
@@ -145,7 +144,7 @@ def run_ranking(
     """
     result = local_runner.run(create_pipeline(config), observer, _row_counters(config))
     summary = summarise_run(config, result, command)
-    write_report(config.output_dir, summary)
+    write_ranking_report(config.output_dir, summary)
     return summary
 
 

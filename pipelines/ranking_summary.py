@@ -14,7 +14,7 @@ from typing import Any
 from mtfx.components.session_example_gen.summary import IngestionSummary
 from mtfx.datasets.spec import Task
 from mtfx.evaluation.ranking.results import read_evaluation
-from mtfx.evaluation.reports.ranking_summary import Ingestion, RunSummary
+from mtfx.evaluation.reports.ranking import Ingestion, RunSummary
 from mtfx.files import read_json
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.config import RankingPipelineConfig

@@ -11,7 +11,8 @@ from tfx.orchestration.pipeline import Pipeline
 
 from mtfx.environments.simulator.fitting.config import PredictionKind
 from mtfx.environments.simulator.saved_simulator import DIRECTORY as SAVED_MODEL
-from mtfx.evaluation.reports.simulator_report import JSON_FILE, PAGE_FILE, REPORT_DIRECTORY
+from mtfx.evaluation.reports.kit.pages import PAGE_FILE
+from mtfx.evaluation.reports.simulator import JSON_FILE, REPORT_DIRECTORY
 from mtfx.files import read_json
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.fusion_config import FusionPipelineConfig

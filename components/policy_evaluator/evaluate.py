@@ -18,9 +18,9 @@ from mtfx.evaluation.ope.data import OfflineData
 from mtfx.evaluation.ope.policies import asker
 from mtfx.evaluation.ope.registry import build_estimator
 from mtfx.evaluation.policies.blessing import decide
-from mtfx.evaluation.policies.evaluation import PolicyEvaluation
 from mtfx.evaluation.policies.logged_return import lack_of_evidence, logged_return
 from mtfx.evaluation.policies.report import report_actions
+from mtfx.evaluation.reports.policy import PolicyEvaluation
 from mtfx.models.export.policy import SavedPolicy
 
 #: States in which actions are compared and drawn.

@@ -19,7 +19,7 @@ from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.world import load_world
 from mtfx.errors import DataError
 from mtfx.evaluation.ope.data import OfflineData
-from mtfx.evaluation.policies.evaluation import write_evaluation
+from mtfx.evaluation.reports.policy import write_evaluation
 from mtfx.models.export.policy import SavedPolicy
 from mtfx.models.fusion.config import FormulaFreeConfig
 

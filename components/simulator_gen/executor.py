@@ -14,7 +14,7 @@ from tfx.utils import path_utils
 
 from mtfx.environments.simulator.fitting.building import build_world, save_fitted_world
 from mtfx.environments.simulator.fitting.config import WorldConfig
-from mtfx.evaluation.reports.simulator_report import REPORT_DIRECTORY, write_simulator_report
+from mtfx.evaluation.reports.simulator import REPORT_DIRECTORY, write_simulator_report
 from mtfx.evaluation.simulator.validation import validate_world
 
 #: Written beside the world: the sessions that are compared.

@@ -30,7 +30,7 @@ from mtfx.evaluation.ab_test.user_totals import (
     Moments,
     daily_moments,
 )
-from mtfx.evaluation.reports.ranking_summary import jsonable
+from mtfx.files import jsonable
 
 Direction = Literal["up", "down", "open"]
 #: The metrics: title, numerator and denominator.

@@ -1,20 +1,26 @@
-"""What the days of a closed loop came to."""
+"""The report of a closed loop: watch time by day as JSON, a figure and on the terminal."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from rich import box
 from rich.table import Table
 
-from mtfx.evaluation.reports.daily_days import Day, Status
-from mtfx.evaluation.reports.ranking_page import write_atomically
+from mtfx.evaluation.reports.daily import Day, Status
+from mtfx.evaluation.reports.kit.figures import (
+    COLOURS,
+    GREY,
+    draw_means,
+    new_figure,
+    save_png,
+    whole_numbers,
+)
+from mtfx.evaluation.reports.kit.tables import add_figures, format_mean, new_table
 from mtfx.evaluation.significance import Mean, PairedTest, mean_with_interval, paired_test
+from mtfx.files import write_json
 
 FILE, FIGURE = "closed_loop.json", "closed_loop.png"
 
@@ -72,19 +78,18 @@ def loop_day(
 
 def render_loop(days: Sequence[LoopDay]) -> Table:
     """The days as a table for the terminal."""
-    table = Table(title="Watch time of a session, s", title_justify="left", box=box.SIMPLE_HEAD)
+    table = new_table("Watch time of a session, s")
     for name in ("day", "log", "ranker of day"):
         table.add_column(name)
-    for name in ("served", "true value", "against the first", "p"):
-        table.add_column(name, justify="right")
+    add_figures(table, ("served", "true value", "against the first", "p"))
     for day in days:
         table.add_row(
             str(day.span),
             day.status,
             str(day.ranker_of),
-            _interval(day.served),
-            _interval(day.value),
-            "" if day.gain is None else _interval(day.gain.difference),
+            format_mean(day.served, 1),
+            format_mean(day.value, 1),
+            "" if day.gain is None else format_mean(day.gain.difference, 1),
             "" if day.gain is None or day.gain.p is None else f"{day.gain.p:.3g}",
         )
     return table
@@ -104,44 +109,26 @@ def write_loop(directory: Path, days: Sequence[LoopDay]) -> Path:
         }
         for day in days
     ]
-    write_atomically(directory / FILE, json.dumps(content, indent=1) + "\n")
+    write_json(directory / FILE, content)
     return directory / FILE
 
 
 def draw_loop(directory: Path, days: Sequence[LoopDay]) -> Path:
     """Draws ``closed_loop.png`` and gives its path: true values by day, refused days marked."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.5, 3.2), layout="constrained")
-    axes: Any = figure.subplots()
+    figure = new_figure(5.5, 3.2)
+    axes = figure.subplots()
     spans = [day.span for day in days]
     for name, colour, means in (
-        ("true value of the ranker that served", "#0072b2", [day.value for day in days]),
-        ("served, without exploration", "#8c8c8c", [day.served for day in days]),
+        ("true value of the ranker that served", COLOURS[0], [day.value for day in days]),
+        ("served, without exploration", GREY, [day.served for day in days]),
     ):
-        axes.errorbar(
-            spans,
-            [mean.mean for mean in means],
-            [mean.half_width or 0.0 for mean in means],
-            color=colour,
-            capsize=3,
-            marker="o",
-            label=name,
-        )
+        draw_means(axes, spans, means, colour=colour, label=name)
     refused = [day.span for day in days if day.status == "refused"]
     for number, span in enumerate(refused):
         label = "" if number else "log refused"
-        axes.axvline(span, color="#d55e00", linestyle=":", label=label)
+        axes.axvline(span, color=COLOURS[1], linestyle=":", label=label)
     axes.set_xlabel("day")
     axes.set_ylabel("watch time of a session, s")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    whole_numbers(axes.xaxis)
     axes.legend(fontsize=8, frameon=False)
-    path = directory / FIGURE
-    figure.savefig(path, format="png", dpi=110)
-    return path
-
-
-def _interval(mean: Mean) -> str:
-    if mean.mean is None:
-        return ""
-    return f"{mean.mean:.1f} ± {mean.half_width or 0.0:.1f}"
+    return save_png(figure, directory / FIGURE, dpi=110)

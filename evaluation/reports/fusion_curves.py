@@ -1,4 +1,4 @@
-"""What each prediction contributes to an exported ranker's scores, and whether it ever falls.
+"""The report of what each prediction contributes to a ranker's scores, and whether it ever falls.
 
 Works from the SavedModel alone, for any fusion: xMTF's cells or a formula.
 """
@@ -6,15 +6,20 @@ Works from the SavedModel alone, for any fusion: xMTF's cells or a formula.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from mtfx.errors import DataError, why_unreadable
+from mtfx.evaluation.reports.kit.figures import COLOURS, new_panels, save_png
+from mtfx.evaluation.reports.kit.tables import add_figures, format_percent, new_table
+from mtfx.files import UNREADABLE, read_json, write_json
 from mtfx.models.export.ranker import (
     ACTION,
     CONTRIBUTION,
@@ -26,6 +31,10 @@ from mtfx.models.export.ranker import (
 )
 from mtfx.models.fusion.config import FORMULA_FREE
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+JSON_FILE, FIGURE_FILE = "curves.json", "curves.png"
 #: A curve falls where a later value is this much below an earlier one, relative to its largest
 #: value: float32 rounds a flat curve by less.
 _ROUNDING = 1e-6
@@ -108,12 +117,11 @@ class CurveSource:
         """
         path = os.path.join(directory, "assets.extra", METADATA_FILE)
         try:
-            with tf.io.gfile.GFile(path) as file:
-                about = json.loads(file.read())
+            about = read_json(path)
             self._policy = about["policy"]
             self.state_names = tuple(about["state_names"])
             self.prediction_names = tuple(self._policy["prediction_names"])
-        except (tf.errors.OpError, ValueError, KeyError, TypeError) as error:
+        except UNREADABLE as error:
             raise DataError(
                 f"{directory} holds no ranker of MTFX: give a directory that `mtfx fusion` pushed, "
                 f"as RUN/serving/ranker/NUMBER ({path} {why_unreadable(error)})"
@@ -180,3 +188,76 @@ def falling_share(curves: np.ndarray) -> np.ndarray:
     before, after = np.triu_indices(values.shape[-1], k=1)
     falls = values[..., before] - values[..., after] > slack[..., np.newaxis]
     return falls.mean(axis=(0, 2))
+
+
+def write_curves(directory: Path, curves: FusionCurves) -> list[Path]:
+    """Writes ``curves.json``, with all points, and ``curves.png``.
+
+    Args:
+      directory: Where to; made if missing.
+      curves: At most as many users as there are colours are drawn, the first.
+
+    Returns:
+      Both paths.
+    """
+    figure = _draw(curves)
+    write_json(directory / JSON_FILE, curves.to_json(), indent=None)
+    return [directory / JSON_FILE, save_png(figure, directory / FIGURE_FILE)]
+
+
+def render_curves(curves: FusionCurves) -> RenderableType:
+    """A table: by prediction, how much it moves a score, and how often its curves fall."""
+    kind = "xMTF's cells" if curves.has_cells else str(curves.fusion.get("formula"))
+    title = f"{curves.method}, {kind}: contributions to a score, {len(curves.users)} users"
+    table = new_table(title, ["prediction"])
+    rises = f"rise from {curves.grid[0]:g} to {curves.grid[-1]:g}"
+    add_figures(table, (rises, "least to most", "falls: inner stage", "both stages"))
+    inner, both = falling_share(curves.inner), falling_share(curves.contribution)
+    rise = curves.rise
+    for k, name in enumerate(curves.prediction_names):
+        table.add_row(
+            name,
+            f"{rise[:, k].mean():.3f}",
+            f"{rise[:, k].min():.3f} to {rise[:, k].max():.3f}",
+            format_percent(inner[k]),
+            format_percent(both[k]),
+        )
+    about = "falls: share of the pairs of points at which the larger prediction contributes less"
+    if not curves.has_cells:
+        about += "; inner stage: what the formula weighs, both stages: times its weight"
+    return Group(table, Text(about, style="dim"))
+
+
+def _draw(curves: FusionCurves) -> Figure:
+    figure, panels = new_panels(len(curves.prediction_names), 3.6, 2.8, margin=(0.6, 0.8))
+    inner, both = falling_share(curves.inner), falling_share(curves.contribution)
+    for k, axes in enumerate(panels):
+        for user, colour in zip(range(len(curves.users)), COLOURS, strict=False):
+            axes.plot(curves.grid, curves.contribution[user, k], color=colour, linewidth=1.6)
+            axes.plot(curves.grid, curves.inner[user, k], color=colour, linewidth=1, linestyle="--")
+        axes.set_xscale("log")
+        falls = f"falls {inner[k]:.1%} inner, {both[k]:.1%} both"
+        axes.set_title(f"{curves.prediction_names[k]}\n{falls}", fontsize=9, loc="left")
+        axes.tick_params(labelsize=8)
+        axes.grid(alpha=0.3)
+    _legend(figure, curves)
+    return figure
+
+
+def _legend(figure: Figure, curves: FusionCurves) -> None:
+    from matplotlib.lines import Line2D
+
+    shown = curves.users[: len(COLOURS)]
+    handles = [
+        Line2D([], [], color=colour, label=f"user {user}")
+        for user, colour in zip(shown, COLOURS, strict=False)
+    ]
+    handles += [
+        Line2D([], [], color="#444444", linestyle="-", label="both stages"),
+        Line2D([], [], color="#444444", linestyle="--", linewidth=1, label="inner stage"),
+    ]
+    figure.legend(
+        handles=handles, loc="outside upper center", ncols=min(len(handles), 6), frameon=False
+    )
+    figure.supxlabel("prediction o", fontsize=9)
+    figure.supylabel("contribution to the score", fontsize=9)

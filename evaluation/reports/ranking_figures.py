@@ -1,96 +1,37 @@
-"""The report's figures: matplotlib drawings as inline SVG that follows the page's colours.
-
-Colours are drawn as placeholders and then replaced by the page's CSS variables, so that one figure
-serves a light and a dark page. The palette is Okabe and Ito's, told apart by the colour-blind;
-lines also differ in dash and marker.
-"""
+"""The figures of a ranking run's page, as SVG: ROC, calibration, training, label rates."""
 
 from __future__ import annotations
 
 import datetime
-import functools
-import io
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
-from html import escape
-from typing import TYPE_CHECKING, Any, ParamSpec
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from mtfx.evaluation.ranking.summaries import TaskMetrics, TaskPlots
+from mtfx.evaluation.reports.kit.figures import (
+    DASHES,
+    MARKERS,
+    MUTED,
+    SERIES,
+    in_page_style,
+    new_panels,
+    svg,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-_P = ParamSpec("_P")
-
-_VARIABLES = {
-    "#010101": "var(--ink)",
-    "#020202": "var(--muted)",
-    "#030303": "var(--grid)",
-    "#040401": "var(--series-1)",
-    "#040402": "var(--series-2)",
-    "#040403": "var(--series-3)",
-    "#040404": "var(--series-4)",
-    "#040405": "var(--series-5)",
-    "#040406": "var(--series-6)",
-}
-_INK, _MUTED, _GRID, *_SERIES = _VARIABLES
-_DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
-_MARKERS = "osD^vP"
-
-_STYLE = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 10.0,
-    "axes.edgecolor": _MUTED,
-    "axes.labelcolor": _INK,
-    "axes.titlesize": 10.5,
-    "axes.titlecolor": _INK,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": _GRID,
-    "grid.linewidth": 0.8,
-    "xtick.color": _MUTED,
-    "ytick.color": _MUTED,
-    "xtick.labelcolor": _INK,
-    "ytick.labelcolor": _INK,
-    "text.color": _INK,
-    "legend.frameon": False,
-    "legend.fontsize": 9.0,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 4.5,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-}
 
 
-def _styled(draw: Callable[_P, str]) -> Callable[_P, str]:
-    """Draws in the report's style. matplotlib is imported only when something is drawn."""
-
-    @functools.wraps(draw)
-    def styled(*args: _P.args, **arguments: _P.kwargs) -> str:
-        import matplotlib
-
-        with matplotlib.rc_context(_STYLE):
-            return draw(*args, **arguments)
-
-    return styled
-
-
-@_styled
+@in_page_style
 def roc_curve(task: str, metrics: TaskMetrics, plots: TaskPlots) -> str:
     """ROC curve of a binary task; the empty string where it is undefined."""
     if not plots.roc or metrics.auc is None:
         return ""
-    figure, (axes,) = _figure(1, (4.4, 4.0))
+    figure, (axes,) = new_panels(1, 4.4, 4.0)
     rates = list(zip(*plots.roc, strict=True))
-    axes.plot([0, 1], [0, 1], color=_MUTED, linestyle=":", linewidth=1.2, label="chance (0.5)")
-    axes.plot(*rates, color=_SERIES[0], label=f"{task} ({metrics.auc:.4f})")
+    axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", linewidth=1.2, label="chance (0.5)")
+    axes.plot(*rates, color=SERIES[0], label=f"{task} ({metrics.auc:.4f})")
     axes.set(
         xlabel="False positive rate",
         ylabel="True positive rate",
@@ -100,20 +41,20 @@ def roc_curve(task: str, metrics: TaskMetrics, plots: TaskPlots) -> str:
     )
     axes.set_aspect("equal")
     axes.legend(loc="lower right", title="area under the curve", title_fontsize=9)
-    return _svg(
+    return svg(
         figure,
         f"ROC curve of {task}: true positive rate against false positive rate. "
         f"The area under the curve is {metrics.auc:.4f}; 0.5 is chance.",
     )
 
 
-@_styled
+@in_page_style
 def calibration_curve(task: str, plots: TaskPlots) -> str:
     """Reliability diagram of a binary task with 95% Wilson intervals; empty without data."""
     buckets = plots.calibration
     if not buckets:
         return ""
-    figure, (axes,) = _figure(1, (4.4, 4.0))
+    figure, (axes,) = new_panels(1, 4.4, 4.0)
     predicted = [bucket.prediction_mean for bucket in buckets]
     observed = [bucket.label_mean for bucket in buckets]
     intervals = [_wilson(bucket.label_mean, bucket.example_count) for bucket in buckets]
@@ -122,12 +63,12 @@ def calibration_curve(task: str, plots: TaskPlots) -> str:
     top = max(*predicted, *(high for _, high in intervals), 1e-6)
     bottom = min(*predicted, *(low for low, _ in intervals))
     limits = (bottom - 0.03 * (top - bottom), top + 0.03 * (top - bottom))
-    axes.plot(limits, limits, color=_MUTED, linestyle=":", linewidth=1.2, label="ideal")
+    axes.plot(limits, limits, color=MUTED, linestyle=":", linewidth=1.2, label="ideal")
     axes.errorbar(
         predicted,
         observed,
         yerr=[below, above],
-        color=_SERIES[1],
+        color=SERIES[1],
         marker="o",
         linewidth=1.2,
         elinewidth=1.0,
@@ -143,7 +84,7 @@ def calibration_curve(task: str, plots: TaskPlots) -> str:
     )
     axes.set_aspect("equal")
     axes.legend(loc="upper left")
-    return _svg(
+    return svg(
         figure,
         f"Calibration of {task}: observed rate against mean prediction in {len(buckets)} buckets "
         f"of equally many impressions. Predictions from {predicted[0]:.3g} to {predicted[-1]:.3g}, "
@@ -151,16 +92,14 @@ def calibration_curve(task: str, plots: TaskPlots) -> str:
     )
 
 
-@_styled
+@in_page_style
 def training_curves(history: Sequence[Mapping[str, float | None]], tasks: Sequence[str]) -> str:
     """Losses, and the tasks' validation AUC, by epoch; empty without history."""
     if not history:
         return ""
-    from matplotlib.ticker import MaxNLocator
-
     epochs = list(range(1, len(history) + 1))
     scores = [task for task in tasks if _defined(history, f"val_{task}_auc")]
-    figure, axes = _figure(2 if scores else 1, (8.8 if scores else 4.4, 3.4))
+    figure, axes = new_panels(2 if scores else 1, 4.4, 3.4)
     for index, (key, label) in enumerate((("loss", "training"), ("val_loss", "validation"))):
         if _defined(history, key):
             _line(axes[0], epochs, [_number(row, key) for row in history], label, index)
@@ -170,7 +109,7 @@ def training_curves(history: Sequence[Mapping[str, float | None]], tasks: Sequen
     if scores:
         axes[1].set(xlabel="Epoch", ylabel="AUC", title="AUC on the validation split")
     for panel in axes:
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_numbers(panel.xaxis)
         panel.set_xlim(0.5, len(epochs) + 0.5)
         if panel.has_data():
             panel.legend(loc="best")
@@ -178,13 +117,13 @@ def training_curves(history: Sequence[Mapping[str, float | None]], tasks: Sequen
     names.update({f"val_{task}_auc": f"validation AUC of {task}" for task in scores})
     last = {name: _number(history[-1], key) for key, name in names.items()}
     figures = [f"{name} {value:.4f}" for name, value in last.items() if value is not None]
-    return _svg(
+    return svg(
         figure,
         f"Training curves over {len(epochs)} epochs. After the last: {', '.join(figures)}.",
     )
 
 
-@_styled
+@in_page_style
 def label_rates(rows: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> str:
     """Mean label of each task and impressions by day and split; empty without rows."""
     if not rows:
@@ -192,7 +131,7 @@ def label_rates(rows: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> str:
     import matplotlib.dates
 
     panels = [*(task for task in tasks if any(task in row for row in rows)), "impressions"]
-    figure, axes = _figure(len(panels), (8.8, 0.6 + 1.45 * len(panels)), stacked=True)
+    figure, axes = new_panels(len(panels), 8.8, 1.45, columns=1, margin=(0.0, 0.6), share_x=True)
     splits = list(dict.fromkeys(str(row["split"]) for row in rows))
     splits.sort(key=lambda split: min(str(r["day"]) for r in rows if r["split"] == split))
     for panel, column in zip(axes, panels, strict=True):
@@ -216,7 +155,7 @@ def label_rates(rows: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> str:
         handles, labels, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(labels), borderpad=0
     )
     days = sorted(str(row["day"]) for row in rows)
-    return _svg(
+    return svg(
         figure,
         f"Mean label of {', '.join(panels[:-1])} and number of impressions by day and split "
         f"({', '.join(splits)}), from {days[0]} to {days[-1]}.",
@@ -225,18 +164,6 @@ def label_rates(rows: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> str:
 
 def _count(handles_and_labels: tuple[list, list]) -> int:
     return len(handles_and_labels[0])
-
-
-def _figure(
-    panels: int, size: tuple[float, float], stacked: bool = False
-) -> tuple[Figure, Sequence[Axes]]:
-    # The Figure class, unlike pyplot, needs no display and keeps no global state.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    rows, columns = (panels, 1) if stacked else (1, panels)
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=stacked)
-    return figure, list(grid.flat)
 
 
 def _number(row: Mapping[str, float | None], key: str) -> float | None:
@@ -253,9 +180,9 @@ def _line(axes: Axes, x: Sequence, y: Sequence, label: str, index: int) -> None:
     axes.plot(
         x,
         [float("nan") if value is None else value for value in y],
-        color=_SERIES[index % len(_SERIES)],
-        linestyle=_DASHES[index % len(_DASHES)],
-        marker=_MARKERS[index % len(_MARKERS)],
+        color=SERIES[index % len(SERIES)],
+        linestyle=DASHES[index % len(DASHES)],
+        marker=MARKERS[index % len(MARKERS)],
         label=label,
     )
 
@@ -267,24 +194,3 @@ def _wilson(rate: float, count: int) -> tuple[float, float]:
     centre = (rate + z * z / (2 * count)) / scale
     half = z / scale * (rate * (1 - rate) / count + z * z / (4 * count * count)) ** 0.5
     return max(centre - half, 0.0), min(centre + half, 1.0)
-
-
-def _svg(figure: Figure, description: str) -> str:
-    """The figure as an SVG element with a description for those who cannot see it."""
-    import matplotlib
-
-    buffer = io.StringIO()
-    # The salt makes ids reproducible, and different from those of the page's other figures.
-    with matplotlib.rc_context({"svg.hashsalt": description}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    # Groups are named alike in every figure and nothing refers to them.
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
-    for placeholder, variable in _VARIABLES.items():
-        svg = svg.replace(placeholder, variable)
-    text = escape(description, quote=True)
-    head = f'<svg role="img" aria-label="{text}"'
-    svg = re.sub(r'^<svg ([^>]*?)height="[^"]*"([^>]*?)width="([\d.]+)pt"', r"<svg \1\2", svg)
-    return svg.replace("<svg", head, 1).replace(">", f"><title>{escape(description)}</title>", 1)

@@ -24,7 +24,7 @@ from mtfx.environments.simulator.synthetic_tables import MAIN_TAB
 from mtfx.environments.simulator.watch_time import UNKNOWN_LONGEST_S
 from mtfx.environments.simulator.world import World
 from mtfx.errors import DataError
-from mtfx.evaluation.reports.simulator_report import SimulatorReport
+from mtfx.evaluation.reports.simulator import SimulatorReport
 from mtfx.evaluation.simulator.session_sample import sample_of_impressions
 from mtfx.evaluation.simulator.sessions import LoggedItems, simulate_sessions
 

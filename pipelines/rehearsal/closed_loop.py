@@ -30,7 +30,7 @@ from mtfx.environments.simulator.fitting.raw_requests import WorldRequests
 from mtfx.environments.simulator.value import session_figures
 from mtfx.errors import StageError
 from mtfx.evaluation.reports.closed_loop import LoopDay, loop_day
-from mtfx.evaluation.reports.daily_days import Day
+from mtfx.evaluation.reports.daily import Day
 from mtfx.models.export.policy import SavedPolicy
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.daily import run_days

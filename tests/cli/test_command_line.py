@@ -44,9 +44,9 @@ def ranking(monkeypatch, shop, tmp_path):
         module = types.ModuleType("mtfx.pipelines.ranking")
         module.run_ranking = pipeline
         monkeypatch.setitem(sys.modules, "mtfx.pipelines.ranking", module)
-        console = types.ModuleType("mtfx.evaluation.reports.ranking_console")
+        console = types.ModuleType("mtfx.evaluation.reports.ranking")
         console.render_summary = lambda summary: f"the summary is {summary}"
-        monkeypatch.setitem(sys.modules, "mtfx.evaluation.reports.ranking_console", console)
+        monkeypatch.setitem(sys.modules, "mtfx.evaluation.reports.ranking", console)
         base = ["ranking", "--dataset", "retailrocket", "--data-dir", str(shop)]
         return main([*base, "--output-dir", str(tmp_path / "run"), *arguments])
 

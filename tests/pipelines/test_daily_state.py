@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtfx.errors import UserError
-from mtfx.evaluation.reports.daily_days import Day, Model
+from mtfx.evaluation.reports.daily import Day, Model
 from mtfx.pipelines.daily_state import FILE, DailyState
 
 STATUSES = ("done", "checked", "refused", "failed")

@@ -1,14 +1,8 @@
 """Actions against the log, by hand and by scipy; collapse; what the report shows."""
 
-import json
-
 import numpy as np
 import pytest
-from scipy import stats
 
-from mtfx.evaluation.ope.base import Estimate
-from mtfx.evaluation.policies.blessing import Verdict
-from mtfx.evaluation.policies.evaluation import PolicyEvaluation, render_page, write_evaluation
 from mtfx.evaluation.policies.report import report_actions
 
 RNG = np.random.default_rng(0)
@@ -71,45 +65,3 @@ def test_what_cannot_be_compared():
         report_actions(np.zeros((4, 3)), LOGGED)
     with pytest.raises(ValueError, match="at least one state"):
         report_actions(np.zeros((0, 2)), LOGGED)
-
-
-@pytest.mark.parametrize("finite", [True, False])
-def test_the_report_is_written(tmp_path, finite):
-    actions = LOGGED[:40] * 0.5 if finite else np.full((40, 2), np.nan, np.float32)
-    estimate = Estimate(
-        1.5, 1.0, float("nan"), 10, {"converged": False, "value_drift": 0.1, "bellman_gap": 0.0}
-    )
-    evaluation = PolicyEvaluation(
-        method="bcq",
-        deciding="conservative",
-        verdict=Verdict(False, ["it is <worse>"], ["a note"], 0.9, "what the log earned"),
-        estimates={"conservative": estimate} if finite else {},
-        current={"conservative": Estimate(2.0, 1.8, 2.2, 10, {})} if finite else {},
-        not_estimated={"importance_sampling": "no densities"},
-        logged=Estimate(1.2, 1.0, 1.4, 10, {}),
-        gamma=0.95,
-        simulated={"policy": dict.fromkeys(("value", "low", "high", "watch_s", "views"), 1.5)
-                   | {"positive_rate": 0.25}} if finite else {},
-        actions=report_actions(actions, LOGGED),
-        action_names=["like", "watch"],
-        config={"seed": 1},
-    )  # fmt: skip
-    write_evaluation(evaluation, {"logged": LOGGED, "policy": actions}, str(tmp_path / "out"))
-    names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"summary.json", "index.html", "actions.png", "values.png"}
-    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert summary["blessed"] is False
-    assert summary["reasons"] == ["it is <worse>"]
-    assert summary["not_estimated"] == {"importance_sampling": "no densities"}
-    if finite:
-        assert summary["estimates"]["conservative"]["value"] == 1.5
-        assert summary["estimates"]["conservative"]["high"] is None
-        distance = stats.wasserstein_distance(actions[:, 0], LOGGED[:, 0])
-        assert summary["actions"]["wasserstein"][0] == pytest.approx(distance, rel=1e-4)
-    page = (tmp_path / "out" / "index.html").read_text()
-    assert "it is &lt;worse&gt;" in page
-    assert "Not blessed" in page
-    assert page == render_page(
-        evaluation,
-        {name: (tmp_path / "out" / f"{name}.png").read_bytes() for name in ("actions", "values")},
-    )

@@ -9,7 +9,7 @@ from rich.console import Console
 from scipy import stats
 
 from mtfx.evaluation.reports.closed_loop import draw_loop, loop_day, render_loop, write_loop
-from mtfx.evaluation.reports.daily_days import Day
+from mtfx.evaluation.reports.daily import Day
 
 
 @pytest.fixture

@@ -7,8 +7,12 @@ import pytest
 import tensorflow as tf
 
 from mtfx.errors import DataError
-from mtfx.evaluation.reports.fusion_curve_report import render_curves, write_curves
-from mtfx.evaluation.reports.fusion_curves import CurveSource, falling_share
+from mtfx.evaluation.reports.fusion_curves import (
+    CurveSource,
+    falling_share,
+    render_curves,
+    write_curves,
+)
 from mtfx.models.fusion.config import CellsConfig, FusionConfig
 from tests.small_rankers import export_small_ranker
 

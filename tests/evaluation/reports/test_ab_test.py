@@ -6,11 +6,11 @@ import pytest
 from rich.console import Console
 
 from mtfx.evaluation.ab_test.trial import METRICS, TrialSettings, judge_trial
-from mtfx.evaluation.reports.ab_test_console import render_trial
-from mtfx.evaluation.reports.ab_test_report import (
+from mtfx.evaluation.reports.ab_test import (
     TrialReport,
     day_rows,
     metric_rows,
+    render_trial,
     write_trial_report,
 )
 from tests.evaluation.trial_users import random_arm

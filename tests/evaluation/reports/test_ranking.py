@@ -5,7 +5,6 @@ import html.parser
 import io
 import json
 import math
-import os
 import pathlib
 
 import pytest
@@ -19,9 +18,8 @@ from mtfx.evaluation.ranking.summaries import (
     TaskMetrics,
     TaskPlots,
 )
-from mtfx.evaluation.reports import ranking_page as report
-from mtfx.evaluation.reports.ranking_console import render_summary
-from mtfx.evaluation.reports.ranking_summary import Ingestion, RunSummary, jsonable
+from mtfx.evaluation.reports import ranking as report
+from mtfx.evaluation.reports.ranking import Ingestion, RunSummary, render_summary
 
 CLICK = TaskMetrics(
     auc=0.7312,
@@ -85,7 +83,7 @@ def run() -> RunSummary:
 
 @pytest.fixture(scope="module")
 def written(run, tmp_path_factory) -> pathlib.Path:
-    return report.write_report(tmp_path_factory.mktemp("output"), run)
+    return report.write_ranking_report(tmp_path_factory.mktemp("output"), run)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +176,8 @@ def test_text_from_the_data_is_escaped(text):
 
 
 def test_a_run_from_the_cache_has_no_curves_and_still_a_page(run):
-    text = report.render_html(dataclasses.replace(run, history=(), label_rates=(), seconds={}))
+    bare = dataclasses.replace(run, history=(), label_rates=(), seconds={})
+    text = report.render_ranking_page(bare)
     assert "No training history" in text
 
 
@@ -192,21 +191,7 @@ def test_undefined_validation_figures_are_left_out(text):
 
 
 def test_rendering_is_reproducible(run, text):
-    assert report.render_html(run) == text
-
-
-def test_a_failed_write_leaves_the_old_report(tmp_path, monkeypatch):
-    path = tmp_path / "index.html"
-    path.write_text("old")
-
-    def full(*_):
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="No space"):
-        report.write_atomically(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+    assert report.render_ranking_page(run) == text
 
 
 def test_slices_are_limited_and_numbers_in_order(run):
@@ -226,19 +211,6 @@ def test_log_loss_of_the_bare_rate():
     rate = report.base_rate_logloss(TaskMetrics(label_mean=0.25))
     assert rate == pytest.approx(-(0.25 * math.log(0.25) + 0.75 * math.log(0.75)))
     assert report.base_rate_logloss(TaskMetrics(label_mean=0.0)) is None
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [(None, "\N{EN DASH}"), (0.71234, "0.7123"), (12345.6, "12,346")],
-)
-def test_figures_are_formatted(value, expected):
-    assert report.format_figure(value) == expected
-
-
-def test_jsonable_leaves_no_nan():
-    found = jsonable({"a": [math.inf, 1, (2.5, True)], 3: pathlib.PurePosixPath("x")})
-    assert found == {"a": [None, 1, [2.5, True]], "3": "x"}
 
 
 def _printed(run: RunSummary, width: int = 100) -> str:

@@ -1,24 +1,16 @@
-"""A simulator against the log it was fitted to: ``report.json``, ``index.html`` and its figures."""
+"""A simulation against the log it was fitted to: means, distances of distributions, what is off."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mtfx.evaluation.reports.pages import render_policy_page
-from mtfx.evaluation.reports.ranking_page import write_atomically
-from mtfx.evaluation.reports.ranking_summary import jsonable
-from mtfx.evaluation.reports.simulator_figures import distribution_figure, rate_figure
 from mtfx.evaluation.significance import Mean, mean_with_interval
 from mtfx.evaluation.simulator.session_sample import SessionSample
 
-REPORT_DIRECTORY, JSON_FILE, PAGE_FILE = "report", "report.json", "index.html"
 #: A mean that is further off than this, and beyond the intervals, is named as a finding.
 NOTABLE = 0.1
 _Z = 1.959964
@@ -72,77 +64,6 @@ class Comparison:
             "relative_difference": self.relative_difference,
             "is_notable": self.is_notable,
         }
-
-
-@dataclasses.dataclass(frozen=True)
-class SimulatorReport:
-    """What is known of how far a simulator resembles its log.
-
-    Attributes:
-      dataset: The data set.
-      response_model: What the users' response comes from, in words.
-      logging_policy: How items were chosen in the simulation, in words.
-      terms: What was done so that both are compared on like terms, a sentence each.
-      log: The log's sessions.
-      simulation: The simulated ones.
-      calibration: Of the response model, as ``fit.json`` has it: by feedback ``name``, ``rows``,
-        ``rate``, ``predicted``, ``error``, ``auc``, ``method``; empty where the truth is known.
-      watch_s: Mean seconds of held-out impressions, logged and expected; None if unknown.
-      retrieval: ``hit_rate`` and ``chance`` of retrieval, each may be None.
-      notes: Whatever else a reader must know.
-      config: What the simulator was fitted with.
-    """
-
-    dataset: str
-    response_model: str
-    logging_policy: str
-    terms: Sequence[str]
-    log: SessionSample
-    simulation: SessionSample
-    calibration: Sequence[Mapping[str, Any]]
-    watch_s: Sequence[float] | None
-    retrieval: Mapping[str, Any]
-    notes: Sequence[str]
-    config: Mapping[str, Any]
-
-    @property
-    def quantities(self) -> tuple[Comparison, ...]:
-        """Session length and watch times."""
-        return compare_quantities(self.log, self.simulation)
-
-    @property
-    def rates(self) -> tuple[Comparison, ...]:
-        """Shares of impressions with each feedback."""
-        return compare_rates(self.log, self.simulation)
-
-    @property
-    def findings(self) -> tuple[str, ...]:
-        """A sentence on each figure in which the simulation is notably off."""
-        return tuple(
-            f"{found.title}: {abs(found.relative_difference or 0.0):.0%} "
-            f"{'more' if (found.relative_difference or 0.0) > 0 else 'less'} than in the log"
-            for found in (*self.quantities, *self.rates)
-            if found.is_notable
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as JSON values; of the samples, their sizes."""
-        fields = ("dataset", "response_model", "logging_policy", "terms", "calibration", "watch_s")
-        return jsonable(
-            {
-                **{name: getattr(self, name) for name in fields},
-                "sessions": {
-                    "log": len(self.log.lengths),
-                    "simulation": len(self.simulation.lengths),
-                },
-                "quantities": [found.to_json() for found in self.quantities],
-                "rates": [found.to_json() for found in self.rates],
-                "findings": self.findings,
-                "retrieval": self.retrieval,
-                "notes": self.notes,
-                "config": self.config,
-            }
-        )
 
 
 def compare_quantities(log: SessionSample, simulation: SessionSample) -> tuple[Comparison, ...]:
@@ -242,32 +163,6 @@ def distances(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
 
     found = stats.ks_2samp(one, other, method="asymp")
     return float(found.statistic), float(stats.wasserstein_distance(one, other))
-
-
-def write_simulator_report(directory: Path, report: SimulatorReport) -> Path:
-    """Writes ``report.json`` and ``index.html``; a reader never sees half a file.
-
-    Args:
-      directory: Where to; made if missing.
-      report: The comparison.
-
-    Returns:
-      The page's path.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(report.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomically(directory / JSON_FILE, text + "\n")
-    write_atomically(directory / PAGE_FILE, render_simulator_page(report))
-    return directory / PAGE_FILE
-
-
-def render_simulator_page(report: SimulatorReport) -> str:
-    """The report as one HTML page, its PNG images inside it."""
-    images = {
-        "distributions": distribution_figure(report.log, report.simulation),
-        "rates": rate_figure(report.rates),
-    }
-    return render_policy_page("simulator.html.j2", images, report.config, {"run": report})
 
 
 def _halves(sample: SessionSample) -> tuple[SessionSample | None, SessionSample | None]:

@@ -5,9 +5,7 @@ import re
 
 from rich.console import Console
 
-from mtfx.evaluation.reports.daily_console import render_days
-from mtfx.evaluation.reports.daily_days import Day, Model
-from mtfx.evaluation.reports.daily_report import draw_figures, write_daily_report
+from mtfx.evaluation.reports.daily import Day, Model, draw_figures, render_days, write_daily_report
 
 DAYS = [
     Day(

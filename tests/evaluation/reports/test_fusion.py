@@ -10,9 +10,12 @@ import pytest
 from rich.console import Console
 
 from mtfx.evaluation.policies.comparison import FIGURES, compare_policies
-from mtfx.evaluation.reports.fusion_console import render_fusion_summary
-from mtfx.evaluation.reports.fusion_report import render_fusion_page, write_fusion_report
-from mtfx.evaluation.reports.fusion_summary import FusionSummary
+from mtfx.evaluation.reports.fusion import (
+    FusionSummary,
+    render_fusion_page,
+    render_fusion_summary,
+    write_fusion_report,
+)
 
 
 def _figures(watch_s, noise=0.0):

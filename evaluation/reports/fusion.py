@@ -1,0 +1,254 @@
+"""The report of a run of the fusion pipeline: its summary as JSON, a page and on the terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mtfx.evaluation.policies.comparison import FIGURES, PolicyRow, rows_to_json
+from mtfx.evaluation.reports.kit.figures import (
+    COLOURS,
+    GREY,
+    draw_means,
+    name_rows,
+    new_figure,
+    new_panels,
+    png,
+)
+from mtfx.evaluation.reports.kit.pages import render_page, write_report
+from mtfx.evaluation.reports.kit.tables import (
+    UNDEFINED,
+    add_figures,
+    format_mean,
+    format_percent,
+    new_table,
+    outcome_style,
+    seconds_table,
+    stacked,
+    verdict,
+)
+from mtfx.evaluation.significance import Mean
+from mtfx.files import jsonable
+
+SUMMARY_FILE = "summary.json"
+#: Differences with a p-value below this are marked.
+_SIGNIFICANT = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class FusionSummary:
+    """A run of the fusion pipeline.
+
+    Attributes:
+      dataset: Data set of the ranking model.
+      method: How the policy was learned.
+      seed: Seed of the run.
+      ranking_model: Directory of the ranking model that it was learned for.
+      comparison: The policy and its baselines on the same simulated sessions.
+      sessions: How many these were.
+      evaluation: Directory of the evaluation's own report.
+      estimates: By estimator, ``value``, ``low`` and ``high`` from the held-out interactions.
+      current: The same for the current policy, which the new one must not fall below.
+      logged: ``value``, ``low`` and ``high`` of what the log's own policy earned in those.
+      gamma: Discount per request of the reward, and so of the agents, estimates and returns.
+      bar: What the lower bound of the deciding estimate was not to be below; None where the log is
+        no evidence.
+      bar_source: Whose figure that is, in words.
+      reasons: Why the policy was refused, or what a reader must know of its blessing.
+      blessed: Whether PolicyEvaluator blessed the policy.
+      pushed_model: Directory of the pushed ranker; None if it was not pushed.
+      interactions: Transitions by split.
+      history: Losses and mean Q values while the policy was trained.
+      seconds: Wall clock seconds by stage, in the order of the stages.
+      config: The run's configuration, JSON-like.
+      command: The command line that repeats the run.
+      code_version: Version of the code.
+      ranker: Directory of the exported ranker, pushed or not.
+      simulator: Directory of the simulator.
+      policy: Directory of the policy's artifact.
+    """
+
+    dataset: str
+    method: str
+    seed: int
+    ranking_model: str
+    comparison: Sequence[PolicyRow]
+    sessions: int
+    evaluation: str
+    estimates: Mapping[str, Mapping[str, Any]]
+    current: Mapping[str, Mapping[str, Any]]
+    logged: Mapping[str, Any]
+    gamma: float
+    bar: float | None
+    bar_source: str
+    reasons: Sequence[str]
+    blessed: bool
+    pushed_model: str | None
+    interactions: Mapping[str, int]
+    history: Sequence[Mapping[str, Any]]
+    seconds: Mapping[str, float]
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    command: str = ""
+    code_version: str = ""
+    ranker: str = ""
+    simulator: str = ""
+    policy: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in one sentence."""
+        if self.blessed and self.pushed_model:
+            return "The policy was blessed, and pushed with its ranking model as one ranker."
+        if self.blessed:
+            return "The policy was blessed, but not pushed."
+        return "The policy was not blessed, so it was not pushed."
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``summary.json``; undefined figures are null, never NaN."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return jsonable({**values, "comparison": rows_to_json(self.comparison)})
+
+
+def write_fusion_report(directory: Path, summary: FusionSummary) -> Path:
+    """Writes ``summary.json`` and ``index.html``; a reader never sees half a file.
+
+    Args:
+      directory: Where to; made if missing.
+      summary: The run.
+
+    Returns:
+      The page's path.
+    """
+    page = render_fusion_page(summary)
+    return write_report(directory, SUMMARY_FILE, summary.to_json(), page, indent=2)
+
+
+def render_fusion_page(summary: FusionSummary) -> str:
+    """The report as one HTML page, its PNG images inside it."""
+    images = {
+        "policies": policy_bars(summary.comparison),
+        "training": q_values(summary.history),
+    }
+    values = {
+        "run": summary,
+        "titles": FIGURES,
+        "total_seconds": sum(summary.seconds.values()),
+    }
+    return render_page("fusion.html.j2", values, images)
+
+
+def policy_bars(rows: Sequence[PolicyRow]) -> bytes:
+    """Watch time and positive interactions of each policy, with their intervals, side by side.
+
+    Args:
+      rows: The policies.
+
+    Returns:
+      A PNG.
+    """
+    figure, panels = new_panels(2, 3.6, 0.42 * len(rows) + 1.1)
+    for axes, key in zip(panels, ("watch_s", "positive_rate"), strict=True):
+        for place, row in enumerate(rows):
+            colour = COLOURS[0] if row.differences else GREY
+            draw_means(axes, [place], [row.figures[key]], colour=colour, horizontal=True)
+        name_rows(axes, [row.policy for row in rows])
+        axes.set_xlabel(FIGURES[key], fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.grid(axis="x", alpha=0.3)
+    return png(figure)
+
+
+def q_values(history: Sequence[Mapping[str, Any]]) -> bytes:
+    """Mean Q value of held-out actions and of the policy's over training (BatchRL-MTF, Figure 5).
+
+    Args:
+      history: By report: ``step``, ``data_q``, ``policy_q``.
+
+    Returns:
+      A PNG; empty if there are fewer than two reports.
+    """
+    if len(history) < 2:
+        return b""
+    figure = new_figure(5.4, 2.8)
+    axes = figure.subplots()
+    steps = [entry["step"] for entry in history]
+    for key, colour, label in (
+        ("data_q", GREY, "logged actions"),
+        ("policy_q", COLOURS[0], "the policy's"),
+    ):
+        axes.plot(steps, [entry[key] for entry in history], color=colour, label=label)
+    axes.set_xlabel("training step")
+    axes.set_ylabel("mean Q value")
+    axes.legend(fontsize=8, frameon=False)
+    return png(figure)
+
+
+def render_fusion_summary(summary: FusionSummary) -> RenderableType:
+    """Policies side by side, estimates, time per stage, verdict.
+
+    Args:
+      summary: The run.
+
+    Returns:
+      Something ``rich.console.Console.print`` can print.
+    """
+    parts = [_policies(summary), _estimates(summary), seconds_table(summary.seconds)]
+    return stacked([*parts, _verdict(summary)])
+
+
+def _policies(summary: FusionSummary) -> Table:
+    title = f"Policies on the same {summary.sessions:,} simulated sessions: mean ± 95% interval"
+    table = new_table(title, ["policy"], f"* p < {_SIGNIFICANT}, paired by session")
+    add_figures(table, [*FIGURES.values(), f"watch time against {summary.comparison[0].policy}"])
+    for row in summary.comparison:
+        table.add_row(row.policy, *(_figure(key, row.figures[key]) for key in FIGURES), _gain(row))
+    return table
+
+
+def _figure(key: str, mean: Mean) -> str:
+    if key == "positive_rate" and mean.mean is not None:
+        return f"{format_percent(mean.mean)} ± {format_percent(mean.half_width)}"
+    return format_mean(mean)
+
+
+def _gain(row: PolicyRow) -> str:
+    test = row.differences.get("watch_s")
+    if test is None or test.difference.mean is None:
+        return ""
+    star = "*" if test.p is not None and test.p < _SIGNIFICANT else ""
+    return f"{test.difference.mean:+.2f} s{star}"
+
+
+def _estimates(summary: FusionSummary) -> Table:
+    title = (
+        f"Return of a session, estimated from held-out interactions (discount {summary.gamma:g} "
+        "per request)"
+    )
+    bar = "" if summary.bar is None else f"the bar: {summary.bar:.3f}, {summary.bar_source}"
+    table = new_table(title, ["estimator"], bar)
+    add_figures(table, [summary.method, "current policy"])
+    for name, estimate in summary.estimates.items():
+        current = summary.current.get(name)
+        table.add_row(name, _interval(estimate), _interval(current) if current else "")
+    table.add_section()
+    table.add_row("earned in the log", _interval(summary.logged), "")
+    return table
+
+
+def _interval(estimate: Mapping[str, Any]) -> str:
+    value, low, high = (
+        UNDEFINED if estimate[name] is None else f"{estimate[name]:.3f}"
+        for name in ("value", "low", "high")
+    )
+    return f"{value} [{low}, {high}]"
+
+
+def _verdict(summary: FusionSummary) -> Text:
+    pushed = [summary.pushed_model] if summary.pushed_model else []
+    return verdict(summary.verdict, outcome_style(summary.blessed), [*summary.reasons, *pushed])
