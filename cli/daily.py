@@ -17,13 +17,14 @@ from mtfx.cli.parameters import HyperParameter, Names
 from mtfx.cli.progress import stage_progress
 from mtfx.datasets.registry import DATASETS
 from mtfx.datasets.rewards import REWARD_PRESETS
+from mtfx.evaluation.ope.registry import ESTIMATORS
 from mtfx.models.config import MODEL_SIZES
 from mtfx.models.fusion.config import FORMULAS
 from mtfx.models.mtl.registry import BACKBONES
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.daily_config import DailyConfig
-from mtfx.pipelines.fusion_config import AGENTS, ESTIMATORS, SEARCHES, FusionPipelineConfig
+from mtfx.pipelines.fusion_config import AGENTS, SEARCHES, FusionPipelineConfig
 from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
 
 

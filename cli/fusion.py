@@ -24,11 +24,11 @@ from mtfx.cli.invocation import Invocation, debug_option
 from mtfx.cli.parameters import HyperParameter, Names
 from mtfx.cli.progress import stage_progress
 from mtfx.datasets.rewards import REWARD_PRESETS
+from mtfx.evaluation.ope.registry import ESTIMATORS
 from mtfx.models.fusion.config import FORMULAS
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.fusion_config import (
     AGENTS,
-    ESTIMATORS,
     EXPLORATIONS,
     SEARCHES,
     FusionPipelineConfig,

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mtfx.config import Config
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -37,7 +39,7 @@ _VIEWING = ("click", "long_view")
 
 
 @dataclasses.dataclass(frozen=True)
-class RewardConfig:
+class RewardConfig(Config):
     """What is optimised: the weights of equation (2), and how later requests are discounted.
 
     Attributes:
@@ -97,16 +99,14 @@ class RewardConfig:
         return np.asarray(weights, np.float32) * np.float32(self.interaction_weight)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return dataclasses.asdict(self) | {"feedback_weights": dict(self.feedback_weights)}
+        """A dictionary of JSON types, in which the weights are one too, by feedback."""
+        return super().to_dict() | {"feedback_weights": dict(self.feedback_weights)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> RewardConfig:
-        """The inverse of :meth:`to_dict`; raises ValueError for an unknown key."""
-        known = [field.name for field in dataclasses.fields(cls)]
-        if unknown := sorted(set(values) - set(known)):
-            raise ValueError(f"a reward has no {', '.join(unknown)}; it has: {', '.join(known)}")
-        return cls(**values)
+    def config_types(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The weights' type: as :meth:`to_dict` writes them, or pairs."""
+        pairs = not isinstance(values.get("feedback_weights"), Mapping)
+        return {} if pairs else {"feedback_weights": dict[str, float]}
 
 
 @dataclasses.dataclass(frozen=True)

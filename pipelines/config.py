@@ -15,7 +15,7 @@ from mtfx.pipelines.method_options import MethodOptions
 from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
 
 if TYPE_CHECKING:
-    from mtfx.evaluation.ranking.eval_config import Thresholds
+    from mtfx.evaluation.config import Thresholds
     from mtfx.models.config import ModelConfig
     from mtfx.trainers.ranking.config import TrainingConfig
     from mtfx.trainers.ranking.rmtl import RmtlTrainingConfig

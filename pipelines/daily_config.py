@@ -14,7 +14,7 @@ from mtfx.pipelines.fusion_config import FusionPipelineConfig, ServedLog
 from mtfx.pipelines.spans import available_spans, has_span, span_folders
 
 if TYPE_CHECKING:
-    from mtfx.components.strict_distribution_validator.comparators import DriftThresholds
+    from mtfx.components.strict_distribution_validator.config import DriftThresholds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +83,7 @@ class DailyConfig:
     @property
     def thresholds(self) -> DriftThresholds:
         """How far a day may move. Imports TFX."""
-        from mtfx.components.strict_distribution_validator.comparators import DriftThresholds
+        from mtfx.components.strict_distribution_validator.config import DriftThresholds
 
         asked = {
             "jensen_shannon": self.drift_threshold,

@@ -14,8 +14,6 @@ from mtfx.components.session_example_gen.config import WHOLE
 from mtfx.components.session_example_gen.encoding import session_level_columns
 from mtfx.components.session_example_gen.summary import IngestionSummary
 from mtfx.components.strict_distribution_validator.comparators import (
-    ComparisonPlan,
-    DriftThresholds,
     compared_columns,
     counted_columns,
 )
@@ -25,6 +23,7 @@ from mtfx.components.strict_distribution_validator.component import (
     read_comparisons,
     statistics_options,
 )
+from mtfx.components.strict_distribution_validator.config import ComparisonPlan, DriftThresholds
 from mtfx.components.strict_example_validator.component import StrictExampleValidator
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.code_version import code_version

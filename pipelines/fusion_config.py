@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtfx.datasets.rewards import REWARD_PRESETS, RewardConfig, reward_preset
 from mtfx.errors import require
+from mtfx.evaluation.ope.registry import ESTIMATORS
 from mtfx.files import UNREADABLE, read_json
 from mtfx.models.fusion.config import FORMULAS, AnyFusionConfig, FormulaFreeConfig, FusionConfig
 from mtfx.pipelines.beam_args import local_beam_args
@@ -32,9 +33,6 @@ EXPLORATIONS = ("mixed", "random", "noise")
 #: Where the simulator's users take their responses from;
 #: ``mtfx.environments.simulator.fitting.config`` has them too.
 RESPONSES = ("auto", "truth", "fitted")
-ESTIMATORS = ("conservative", "fqe", "importance_sampling", "doubly_robust")
-#: Those that weigh logged actions by the density they were drawn with.
-NEED_DENSITIES = ("importance_sampling", "doubly_robust")
 _MAX_SEED = 2**31 - 1
 
 

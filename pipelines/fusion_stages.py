@@ -33,11 +33,12 @@ from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.fitting.config import PredictionKind, ResponseKind, WorldConfig
 from mtfx.environments.simulator.fitting.fingerprint import world_fingerprint
 from mtfx.environments.simulator.world import load_world
+from mtfx.evaluation.config import BlessingConfig
 from mtfx.evaluation.ope.config import ConservativeConfig
-from mtfx.evaluation.policies.blessing import BlessingConfig
+from mtfx.evaluation.ope.registry import ESTIMATORS
 from mtfx.models.fusion.config import build_fusion
 from mtfx.pipelines.code_version import code_version
-from mtfx.pipelines.fusion_config import NEED_DENSITIES, SEARCHES, FusionPipelineConfig, ServedLog
+from mtfx.pipelines.fusion_config import SEARCHES, FusionPipelineConfig, ServedLog
 from mtfx.pipelines.imported import earlier_simulator
 from mtfx.pipelines.local_pipeline import local_pipeline
 from mtfx.pipelines.spans import span_folders
@@ -191,7 +192,9 @@ def served_stage(config: FusionPipelineConfig, log: ServedLog) -> ServedInteract
             ),
             quarantine_dir=os.path.join(config.output_dir, "quarantine"),
             reward=config.reward_config,
-            needs_densities=config.estimator if config.estimator in NEED_DENSITIES else "",
+            needs_densities=(
+                config.estimator if ESTIMATORS[config.estimator].needs_densities else ""
+            ),
             fusion=fusion,
             earlier=span_folders(log.pattern, log.earlier_spans),
             code_version=code_version(),

@@ -22,7 +22,7 @@ from mtfx.models.mtl.registry import BACKBONES
 from mtfx.pipelines.spans import has_span
 
 if TYPE_CHECKING:
-    from mtfx.evaluation.ranking.eval_config import Thresholds
+    from mtfx.evaluation.config import Thresholds
     from mtfx.models.config import ModelConfig
     from mtfx.trainers.ranking.config import TrainingConfig
 
@@ -299,7 +299,7 @@ class BlessingOptions:
 
     def build(self) -> Thresholds:
         """The evaluation's thresholds. Imports TensorFlow."""
-        from mtfx.evaluation.ranking.eval_config import Thresholds
+        from mtfx.evaluation.config import Thresholds
 
         return Thresholds(**given(self))
 

@@ -13,16 +13,12 @@ from tfx.proto.example_gen_pb2 import Output, SplitConfig
 
 from mtfx.components.content_import import ContentImportExampleGen
 from mtfx.components.session_schema import build_schema
-from mtfx.components.strict_distribution_validator.comparators import (
-    ComparisonPlan,
-    DriftThresholds,
-    counted_columns,
-    shown_columns,
-)
+from mtfx.components.strict_distribution_validator.comparators import counted_columns, shown_columns
 from mtfx.components.strict_distribution_validator.component import (
     StrictDistributionValidator,
     statistics_options,
 )
+from mtfx.components.strict_distribution_validator.config import ComparisonPlan, DriftThresholds
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.data_stages import write_schema

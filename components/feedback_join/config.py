@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal, get_args
 
+from mtfx.config import Config
+
 #: What a request without any feedback means: that the user did nothing, or that it was lost.
 Missing = Literal["nothing", "lost"]
 MISSING: tuple[Missing, ...] = get_args(Missing)
 
 
 @dataclasses.dataclass(frozen=True)
-class FeedbackJoinConfig:
+class FeedbackJoinConfig(Config):
     """How feedback meets its request.
 
     Attributes:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from mtfx.agents.exploration import EXPLORATIONS
+from mtfx.config import Config
 from mtfx.datasets.rewards import RewardConfig
 from mtfx.datasets.transitions.spec import TransitionSpec
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.models.action_noise import NOISE_DEVIATION, RANDOM_DEVIATION
-from mtfx.models.fusion.config import AnyFusionConfig, FusionConfig, fusion_config
+from mtfx.models.fusion.config import AnyFusionConfig, FusionConfig, fusion_config_class
 from mtfx.serving.plausible_time import time_fault
 
 DAY_MS = 86_400_000
@@ -20,7 +21,7 @@ _MAX_SEED = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
-class SimulatedInteractionConfig:
+class SimulatedInteractionConfig(Config):
     """How sessions are simulated and explored.
 
     Attributes:
@@ -83,29 +84,14 @@ class SimulatedInteractionConfig:
         if not 0 <= self.seed <= _MAX_SEED:
             raise ValueError(f"seed must be from 0 to {_MAX_SEED}, got {self.seed}")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return dataclasses.asdict(self) | {
-            "fusion": self.fusion.to_dict(),
-            "simulator": self.simulator.to_dict(),
-        }
-
-    def to_json(self) -> str:
-        """Canonical JSON."""
-        return json.dumps(self.to_dict(), sort_keys=True)
-
     @classmethod
-    def from_json(cls, text: str) -> SimulatedInteractionConfig:
-        """The inverse of :meth:`to_json`."""
-        values = json.loads(text)
-        values["action"] = tuple(values["action"])
-        values["fusion"] = fusion_config(values["fusion"])
-        values["simulator"] = SimulatorConfig.from_dict(values["simulator"])
-        return cls(**values)
+    def config_types(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The fusion's class is told by its formula."""
+        return {"fusion": fusion_config_class(values.get("fusion"))}
 
 
 @dataclasses.dataclass(frozen=True)
-class ServedInteractionConfig:
+class ServedInteractionConfig(Config):
     """How logs of served requests become transitions.
 
     Attributes:
@@ -152,28 +138,10 @@ class ServedInteractionConfig:
         if not (math.isfinite(self.open_minutes) and self.open_minutes >= 0):
             raise ValueError(f"open_minutes must not be negative, got {self.open_minutes}")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return dataclasses.asdict(self) | {
-            "spec": self.spec.to_dict(),
-            "reward": self.reward.to_dict(),
-            "fusion": None if self.fusion is None else self.fusion.to_dict(),
-        }
-
-    def to_json(self) -> str:
-        """Canonical JSON."""
-        return json.dumps(self.to_dict(), sort_keys=True)
-
     @classmethod
-    def from_json(cls, text: str) -> ServedInteractionConfig:
-        """The inverse of :meth:`to_json`."""
-        values = json.loads(text)
-        values["earlier"] = tuple(values["earlier"])
-        values["spec"] = TransitionSpec.from_dict(values["spec"])
-        values["reward"] = RewardConfig.from_dict(values["reward"])
-        if values["fusion"] is not None:
-            values["fusion"] = fusion_config(values["fusion"])
-        return cls(**values)
+    def config_types(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The fusion's class is told by its formula."""
+        return {"fusion": fusion_config_class(values.get("fusion"))}
 
 
 def _check_common(eval_fraction: float, shards: int) -> None:

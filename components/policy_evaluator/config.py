@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+from collections.abc import Mapping
 from typing import Any
 
+from mtfx.config import Config, override, settings_of
 from mtfx.datasets.rewards import RewardConfig
 from mtfx.environments.simulator.config import SimulatorConfig
-from mtfx.evaluation.ope.config import (
-    BootstrapConfig,
-    ConservativeConfig,
-    DoublyRobustConfig,
-    EstimatorConfig,
-    FittedQConfig,
-    ImportanceSamplingConfig,
-    config_from_dict,
-)
-from mtfx.evaluation.policies.blessing import BlessingConfig
-from mtfx.models.config_keys import check_keys
-
-#: By name in ``mtfx.evaluation.ope.registry``, which imports TensorFlow.
-_CONFIGS: dict[str, type[EstimatorConfig]] = {
-    "conservative": ConservativeConfig,
-    "fqe": FittedQConfig,
-    "importance_sampling": ImportanceSamplingConfig,
-    "doubly_robust": DoublyRobustConfig,
-}
+from mtfx.evaluation.config import BlessingConfig
+from mtfx.evaluation.ope.config import BootstrapConfig, ConservativeConfig, EstimatorConfig
+from mtfx.evaluation.ope.registry import ESTIMATORS
 
 #: Exported policies tell no densities, so importance weights are those of the policy smoothed by
 #: twice BatchRL-MTF's action noise of 0.1: wide enough that some logged actions are near.
-_WEIGHTING = ImportanceSamplingConfig(bandwidth=0.2)
+_BANDWIDTH = 0.2
 
 
 def default_estimators(
@@ -38,7 +23,7 @@ def default_estimators(
     gamma: float = RewardConfig.gamma,
     deciding: str = "conservative",
 ) -> tuple[tuple[str, EstimatorConfig], ...]:
-    """The estimators of a run; the doubly robust one, which fits two networks more, if it decides.
+    """The estimators of a run: those that are always asked, and the one that decides.
 
     Args:
       penalty: Of the conservative one.
@@ -48,20 +33,16 @@ def default_estimators(
     Raises:
       ValueError: if the penalty is negative or the discount is none.
     """
-    weighting = dataclasses.replace(_WEIGHTING, gamma=gamma)
-    fitted = FittedQConfig(gamma=gamma)
-    estimators: tuple[tuple[str, EstimatorConfig], ...] = (
-        ("conservative", ConservativeConfig(penalty=penalty, gamma=gamma)),
-        ("fqe", fitted),
-        ("importance_sampling", weighting),
+    values = {"penalty": penalty, "gamma": gamma, "bandwidth": _BANDWIDTH}
+    return tuple(
+        (name, _with(entry.config(), values))
+        for name, entry in ESTIMATORS.items()
+        if entry.always or name == deciding
     )
-    if deciding == "doubly_robust":
-        return (*estimators, (deciding, DoublyRobustConfig(weighting, fitted)))
-    return estimators
 
 
 @dataclasses.dataclass(frozen=True)
-class PolicyEvaluatorConfig:
+class PolicyEvaluatorConfig(Config):
     """What PolicyEvaluator does.
 
     Attributes:
@@ -91,9 +72,9 @@ class PolicyEvaluatorConfig:
     code_version: str = ""
 
     def __post_init__(self) -> None:
+        for name, config in self.estimators:
+            ESTIMATORS.config(name, config)
         names = [name for name, _ in self.estimators]
-        if unknown := sorted(set(names) - set(_CONFIGS)):
-            raise ValueError(f"no estimators {unknown}; there are: {', '.join(_CONFIGS)}")
         if len(set(names)) != len(names):
             raise ValueError(f"an estimator is named twice: {', '.join(names)}")
         if self.deciding not in names:
@@ -101,13 +82,7 @@ class PolicyEvaluatorConfig:
                 f"deciding is {self.deciding!r}, which is none of the estimators: "
                 f"{', '.join(names) or 'there are none'}"
             )
-        for name, config in self.estimators:
-            if type(config) is not _CONFIGS[name]:
-                raise ValueError(
-                    f"estimator {name!r} is configured by {_CONFIGS[name].__name__}, "
-                    f"not by {type(config).__name__}"
-                )
-        gammas = sorted({_gamma(config) for _, config in self.estimators})
+        gammas = sorted({config.gamma for _, config in self.estimators})
         if len(gammas) > 1:
             raise ValueError(f"estimators of several discounts cannot be compared: {gammas}")
         if gammas != [self.simulator.reward.gamma]:
@@ -124,37 +99,15 @@ class PolicyEvaluatorConfig:
         """The discount of all estimates and of the simulator's values: the reward's."""
         return self.simulator.reward.gamma
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {
-            **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
-            "estimators": [[name, dataclasses.asdict(config)] for name, config in self.estimators],
-            "bootstrap": dataclasses.asdict(self.bootstrap),
-            "blessing": dataclasses.asdict(self.blessing),
-            "simulator": self.simulator.to_dict(),
-        }
-
-    def to_json(self) -> str:
-        """For the component's parameter; the same configuration gives the same text."""
-        return json.dumps(self.to_dict(), sort_keys=True)
-
     @classmethod
-    def from_json(cls, text: str) -> PolicyEvaluatorConfig:
-        """The inverse of :meth:`to_json`; raises ValueError for an unknown key."""
-        values = json.loads(text)
-        check_keys(cls, values)
-        estimators = tuple(
-            (name, config_from_dict(_CONFIGS[name], config))
-            for name, config in values.pop("estimators")
-        )
-        return cls(
-            estimators=estimators,
-            bootstrap=BootstrapConfig(**values.pop("bootstrap")),
-            blessing=BlessingConfig.from_dict(values.pop("blessing")),
-            simulator=SimulatorConfig.from_dict(values.pop("simulator")),
-            **values,
-        )
+    def config_types(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Each estimator's settings are of the class that its name stands for."""
+        estimators = values.get("estimators") or ()
+        kinds = tuple(tuple[str, ESTIMATORS[name].config] for name, _ in estimators)
+        return {"estimators": tuple[kinds]}
 
 
-def _gamma(config: EstimatorConfig) -> float:
-    return config.weighting.gamma if isinstance(config, DoublyRobustConfig) else config.gamma
+def _with(config: Any, values: Mapping[str, float]) -> Any:
+    """The settings with those of some names replaced, in whichever part of them they are."""
+    names = {name: name.rpartition(".")[2] for name in settings_of(config)}
+    return override(config, {name: values[last] for name, last in names.items() if last in values})

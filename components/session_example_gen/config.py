@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
+from mtfx.config import Config
 from mtfx.datasets.logs.sessions import SPLITS
 from mtfx.datasets.registry import load_dataset
 from mtfx.datasets.spec import DatasetSpec
@@ -14,7 +14,7 @@ WHOLE = (1.0, 0.0, 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class SessionExampleGenConfig:
+class SessionExampleGenConfig(Config):
     """How a log becomes session examples.
 
     Attributes:
@@ -68,15 +68,3 @@ class SessionExampleGenConfig:
     def splits(self) -> tuple[str, ...]:
         """The splits that are written."""
         return SPLITS[:1] if self.split_fractions == WHOLE else SPLITS
-
-    def to_json(self) -> str:
-        """Canonical JSON."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> SessionExampleGenConfig:
-        """The inverse of :meth:`to_json`."""
-        values = json.loads(text)
-        for name in ("split_fractions", "earlier"):
-            values[name] = tuple(values[name])
-        return cls(**values)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from mtfx.components.strict_distribution_validator import bars
-from mtfx.components.strict_distribution_validator.comparators import ComparisonPlan
+from mtfx.components.strict_distribution_validator.config import ComparisonPlan
 from mtfx.components.strict_distribution_validator.sample import Sample
 
 #: Cells of a number, and the share of the earlier day that may lie after the later one's middle.

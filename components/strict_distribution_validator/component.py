@@ -30,11 +30,9 @@ from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ExecutionParameter
 from tfx.utils import json_utils
 
-from mtfx.components.strict_distribution_validator.comparators import (
-    ComparisonPlan,
-    validator_config,
-)
+from mtfx.components.strict_distribution_validator.comparators import validator_config
 from mtfx.components.strict_distribution_validator.comparison import Comparison, compare, share_bars
+from mtfx.components.strict_distribution_validator.config import ComparisonPlan
 from mtfx.components.strict_distribution_validator.sample import Sample
 from mtfx.errors import DataError
 

@@ -13,6 +13,7 @@ import json
 import os
 from typing import Any
 
+from mtfx.config import Config
 from mtfx.errors import DataError
 from mtfx.files import write_json
 
@@ -22,7 +23,7 @@ FORMAT_VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class TransitionSpec:
+class TransitionSpec(Config):
     """Sizes of a transition and the names of its axes.
 
     Attributes:
@@ -83,23 +84,6 @@ class TransitionSpec:
                 f"{where} holds transitions with {'; '.join(differences)}. They were written for "
                 "another ranking model or simulator: run the interaction stage again with this one"
             )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> TransitionSpec:
-        """The inverse of :meth:`to_dict`; raises ValueError for missing or unknown keys."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        if set(values) != known:
-            raise ValueError(f"a transition spec has {sorted(known)}, not {sorted(values)}")
-        return cls(
-            state_dim=int(values["state_dim"]),
-            prediction_names=tuple(values["prediction_names"]),
-            feedback_names=tuple(values["feedback_names"]),
-            action_dim=int(values["action_dim"]),
-        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any
 
+from mtfx.config import Config
 from mtfx.datasets.rewards import RewardConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class SimulatorConfig:
+class SimulatorConfig(Config):
     """The rules of a session.
 
     Attributes:
@@ -44,18 +43,3 @@ class SimulatorConfig:
             value = getattr(self, name)
             if not (math.isfinite(value) and 0.0 <= value <= 1.0):
                 raise ValueError(f"{name} must lie in [0, 1], got {value}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return dataclasses.asdict(self) | {"reward": self.reward.to_dict()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> SimulatorConfig:
-        """The inverse of :meth:`to_dict`; raises ValueError for an unknown key."""
-        known = [field.name for field in dataclasses.fields(cls)]
-        if unknown := sorted(set(values) - set(known)):
-            raise ValueError(f"a simulator has no {', '.join(unknown)}; it has: {', '.join(known)}")
-        given = dict(values)
-        if isinstance(given.get("reward"), Mapping):
-            given["reward"] = RewardConfig.from_dict(given["reward"])
-        return cls(**given)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from mtfx.models.config_keys import check_keys
+from mtfx.config import Config
 
 _Config = TypeVar("_Config")
 
 
+class EstimatorConfig(Config):
+    """Base of the estimators' settings."""
+
+    @property
+    def gamma(self) -> float:
+        """Discount of a session's later rewards."""
+        raise NotImplementedError
+
+
 @dataclasses.dataclass(frozen=True)
-class BootstrapConfig:
+class BootstrapConfig(Config):
     """The percentile bootstrap of every estimator's interval.
 
     Attributes:
@@ -30,7 +39,7 @@ class BootstrapConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class FittedQConfig:
+class FittedQConfig(EstimatorConfig):
     """Fitted Q evaluation; the defaults are BatchRL-MTF's appendix A where it gives one.
 
     Attributes:
@@ -113,7 +122,7 @@ class ConservativeConfig(FittedQConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class ImportanceSamplingConfig:
+class ImportanceSamplingConfig(EstimatorConfig):
     """Per-decision importance sampling.
 
     Attributes:
@@ -142,7 +151,7 @@ class ImportanceSamplingConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class DoublyRobustConfig:
+class DoublyRobustConfig(EstimatorConfig):
     """Per-decision doubly robust estimation.
 
     Attributes:
@@ -169,24 +178,10 @@ class DoublyRobustConfig:
                 f"fitted_q.gamma is {self.fitted_q.gamma}"
             )
 
-
-EstimatorConfig = FittedQConfig | ImportanceSamplingConfig | DoublyRobustConfig
-
-
-def config_from_dict(config_class: type[_Config], values: dict[str, Any]) -> _Config:
-    """The inverse of ``dataclasses.asdict``, also after a round trip through JSON.
-
-    Raises:
-      ValueError: if a key is unknown or a value is out of range.
-    """
-    check_keys(config_class, values)
-    nested = {"weighting": ImportanceSamplingConfig, "fitted_q": FittedQConfig}
-    read = {}
-    for name, value in values.items():
-        if name in nested and isinstance(value, dict):
-            value = config_from_dict(nested[name], value)
-        read[name] = tuple(value) if isinstance(value, list) else value
-    return config_class(**read)
+    @property
+    def gamma(self) -> float:
+        """The discount of both parts."""
+        return self.weighting.gamma
 
 
 def _check_gamma(gamma: float) -> None:

@@ -1,12 +1,10 @@
-"""The estimators by name."""
+"""The estimators by name: one line for each new one."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
-from mtfx.evaluation.ope.base import Estimator
 from mtfx.evaluation.ope.config import (
     BootstrapConfig,
     ConservativeConfig,
@@ -15,63 +13,62 @@ from mtfx.evaluation.ope.config import (
     FittedQConfig,
     ImportanceSamplingConfig,
 )
-from mtfx.evaluation.ope.conservative import ConservativeEstimator
-from mtfx.evaluation.ope.doubly_robust import DoublyRobust
-from mtfx.evaluation.ope.fitted_q import FittedQEvaluation
-from mtfx.evaluation.ope.importance_sampling import ImportanceSampling
+from mtfx.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from mtfx.evaluation.ope.base import Estimator
 
 
 @dataclasses.dataclass(frozen=True)
-class EstimatorEntry:
-    """A registered estimator.
+class EstimatorEntry(Entry):
+    """A registered estimator, called with a config and a ``BootstrapConfig``.
 
     Attributes:
-      estimator: Its class, called with a config and a ``BootstrapConfig``.
-      config: Class of its settings.
       needs_densities: Whether the log and the policy must know densities.
-      description: One line for ``--help``.
+      always: Whether every evaluation asks it, and not only one in which it decides.
     """
 
-    estimator: Callable[[Any, BootstrapConfig | None], Estimator]
-    config: type[EstimatorConfig]
-    needs_densities: bool
-    description: str
+    needs_densities: bool = False
+    always: bool = False
 
 
-ESTIMATORS: dict[str, EstimatorEntry] = {
-    "conservative": EstimatorEntry(
-        ConservativeEstimator,
-        ConservativeConfig,
-        False,
-        "fitted Q evaluation that penalises actions the data lack (BatchRL-MTF)",
-    ),
-    "fqe": EstimatorEntry(FittedQEvaluation, FittedQConfig, False, "fitted Q evaluation"),
-    "importance_sampling": EstimatorEntry(
-        ImportanceSampling,
-        ImportanceSamplingConfig,
-        True,
-        "per-decision importance sampling; needs logged densities",
-    ),
-    "doubly_robust": EstimatorEntry(
-        DoublyRobust,
-        DoublyRobustConfig,
-        True,
-        "importance sampling with a fitted Q as control variate; needs logged densities",
-    ),
-}
-
-
-def estimator_entry(name: str) -> EstimatorEntry:
-    """The entry of this name; raises ValueError naming the known ones."""
-    if name not in ESTIMATORS:
-        raise ValueError(f"no estimator {name!r}; there are: {', '.join(ESTIMATORS)}")
-    return ESTIMATORS[name]
+ESTIMATORS: Registry[EstimatorEntry] = Registry(
+    "estimator",
+    {
+        "conservative": EstimatorEntry(
+            "evaluation.ope.conservative:ConservativeEstimator",
+            ConservativeConfig,
+            "fitted Q evaluation that penalises actions the data lack (BatchRL-MTF)",
+            always=True,
+        ),
+        "fqe": EstimatorEntry(
+            "evaluation.ope.fitted_q:FittedQEvaluation",
+            FittedQConfig,
+            "fitted Q evaluation",
+            always=True,
+        ),
+        "importance_sampling": EstimatorEntry(
+            "evaluation.ope.importance_sampling:ImportanceSampling",
+            ImportanceSamplingConfig,
+            "per-decision importance sampling; needs logged densities",
+            needs_densities=True,
+            always=True,
+        ),
+        # Fits two networks more than the others.
+        "doubly_robust": EstimatorEntry(
+            "evaluation.ope.doubly_robust:DoublyRobust",
+            DoublyRobustConfig,
+            "importance sampling with a fitted Q as control variate; needs logged densities",
+            needs_densities=True,
+        ),
+    },
+)
 
 
 def build_estimator(
     name: str, config: EstimatorConfig | None = None, bootstrap: BootstrapConfig | None = None
 ) -> Estimator:
-    """Builds an estimator.
+    """Builds an estimator. Imports TensorFlow.
 
     Args:
       name: One of ``ESTIMATORS``.
@@ -81,11 +78,4 @@ def build_estimator(
     Raises:
       ValueError: if the name is unknown or the config is another estimator's.
     """
-    entry = estimator_entry(name)
-    # Exactly this class: a ConservativeConfig is a FittedQConfig, and fqe would drop its penalty.
-    if config is not None and type(config) is not entry.config:
-        raise ValueError(
-            f"estimator {name!r} is configured by {entry.config.__name__}, "
-            f"not by {type(config).__name__}"
-        )
-    return entry.estimator(config, bootstrap)
+    return ESTIMATORS[name].load()(ESTIMATORS.config(name, config), bootstrap)

@@ -9,47 +9,18 @@ impressions must not stop a good model.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
 
 import tensorflow_model_analysis as tfma
 
 from mtfx.datasets.spec import Task
+from mtfx.evaluation.config import Thresholds
 from mtfx.evaluation.ranking import metrics
 
 CANDIDATE = "candidate"
 BASELINE = "baseline"
 SERVING_SIGNATURE = "serving_default"
-
-
-@dataclasses.dataclass(frozen=True)
-class Thresholds:
-    """What a model must reach on the whole test split to be blessed.
-
-    Attributes:
-      min_auc: Absolute lower bound of every binary task's AUC; 0.5 is chance.
-      max_auc_drop: How far a binary task's AUC may fall below the latest blessed model's.
-      max_logloss: Absolute upper bound of every binary task's log loss in nats. It depends on the
-        label rate, hence none by default.
-      min_r_squared: Absolute lower bound of every regression task's coefficient of determination;
-        0 is as good as always predicting the mean.
-      max_mse_growth: How far a regression task's mean squared error may grow over the latest
-        blessed model's, as a share of it.
-    """
-
-    min_auc: float = 0.51
-    max_auc_drop: float = 0.005
-    max_logloss: float | None = None
-    min_r_squared: float = 0.0
-    max_mse_growth: float = 0.02
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.min_auc <= 1.0:
-            raise ValueError(f"min_auc must lie in [0, 1], got {self.min_auc}")
-        for name in ("max_auc_drop", "max_mse_growth"):
-            if getattr(self, name) < 0.0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
 
 def build_eval_config(

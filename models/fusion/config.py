@@ -170,14 +170,19 @@ FORMULAS: Registry[Entry] = Registry(
 _FORMULA_FREE = Entry("models.fusion.formula_free:FormulaFreeFusion", FormulaFreeConfig, "xMTF's")
 
 
+def fusion_config_class(values: Mapping[str, Any] | None) -> type[FusionConfig | FormulaFreeConfig]:
+    """The class of which ``to_dict`` wrote these values; where there are none, a formula's."""
+    free = values is not None and values.get("formula") == FORMULA_FREE
+    return FormulaFreeConfig if free else FusionConfig
+
+
 def fusion_config(values: Mapping[str, Any]) -> AnyFusionConfig:
     """The inverse of either config's ``to_dict``, also after a round trip through JSON.
 
     Raises:
       ValueError: if a key is unknown or a value is out of its range.
     """
-    free = values.get("formula") == FORMULA_FREE
-    return (FormulaFreeConfig if free else FusionConfig).from_dict(dict(values))
+    return fusion_config_class(values).from_dict(values)
 
 
 def build_fusion(config: AnyFusionConfig, num_predictions: int) -> AdditiveFusion:

@@ -31,7 +31,7 @@ from mtfx.errors import StageError
 from mtfx.evaluation.ab_test.trial import TrialSettings, judge_trial
 from mtfx.evaluation.ab_test.user_totals import ArmLog
 from mtfx.evaluation.ope.data import OfflineData
-from mtfx.evaluation.ope.registry import build_estimator
+from mtfx.evaluation.ope.registry import ESTIMATORS, build_estimator
 from mtfx.experiments.batchrl.settings import SETTINGS as FUSION_SETTINGS
 from mtfx.experiments.engine.run import load_trial_function
 from mtfx.experiments.registry import EXPERIMENTS
@@ -42,7 +42,7 @@ from mtfx.models.loss_weighting.registry import build_loss_weighting
 from mtfx.models.mtl.registry import build_backbone
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.fusion_config import AGENTS, ESTIMATORS, SEARCHES, FusionPipelineConfig
+from mtfx.pipelines.fusion_config import AGENTS, SEARCHES, FusionPipelineConfig
 from mtfx.pipelines.fusion_settings import CONFIGS, settings_help
 from mtfx.pipelines.infra_validation import InfraValidation
 from mtfx.setting import parse_value

@@ -90,7 +90,7 @@ def test_configurations_survive_json():
         ({"feedback_weights": {"like": math.inf}}, r"feedback_weights\[like\]"),
         ({"feedback_weights": (("like", 1), ("like", 2))}, "like"),
         ({"integrity_cap": 0}, "integrity_cap must be positive"),
-        ({"watch_cap": 3}, "no watch_cap; it has: watch_weight"),
+        ({"watch_cap": 3}, "no 'watch_cap'; it has: watch_weight"),
     ],
 )
 def test_a_bad_configuration_is_refused_by_name(values, words):

@@ -151,7 +151,7 @@ def test_the_configuration_needs_no_tensorflow():
 
 
 def test_names_and_fields_agree_with_the_layers_below():
-    from mtfx.evaluation.ranking.eval_config import Thresholds
+    from mtfx.evaluation.config import Thresholds
     from mtfx.trainers.ranking.config import TrainingConfig
 
     for name in BACKBONES:

@@ -6,8 +6,8 @@ import types
 
 import pytest
 
-from mtfx.components.strict_distribution_validator.comparators import DriftThresholds
 from mtfx.components.strict_distribution_validator.comparison import Comparison
+from mtfx.components.strict_distribution_validator.config import DriftThresholds
 from mtfx.errors import DataError, StageError, UserError
 from mtfx.pipelines import daily
 from mtfx.pipelines.config import RankingPipelineConfig

@@ -12,16 +12,9 @@ from mtfx.cli.fusion import fusion_command
 from mtfx.components.policy_search.search import SEARCH_METHODS
 from mtfx.datasets.rewards import RewardConfig
 from mtfx.errors import UserError
-from mtfx.evaluation.ope.registry import ESTIMATORS as REGISTERED_ESTIMATORS
-from mtfx.evaluation.ope.registry import build_estimator
+from mtfx.evaluation.ope.registry import ESTIMATORS, build_estimator
 from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig
-from mtfx.pipelines.fusion_config import (
-    AGENTS,
-    ESTIMATORS,
-    NEED_DENSITIES,
-    SEARCHES,
-    FusionPipelineConfig,
-)
+from mtfx.pipelines.fusion_config import AGENTS, SEARCHES, FusionPipelineConfig
 from mtfx.pipelines.fusion_settings import CONFIGS, agent_config, settings_help
 from mtfx.pipelines.infra_validation import InfraValidation
 
@@ -29,10 +22,6 @@ from mtfx.pipelines.infra_validation import InfraValidation
 def test_the_flags_name_what_the_registries_have():
     assert set(AGENTS) == set(FUSION_AGENTS)
     assert set(SEARCHES) == set(SEARCH_METHODS)
-    assert set(ESTIMATORS) == set(REGISTERED_ESTIMATORS)
-    assert set(NEED_DENSITIES) == {
-        name for name, entry in REGISTERED_ESTIMATORS.items() if entry.needs_densities
-    }
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import shutil
 import polars as pl
 import pytest
 
-from mtfx.components.strict_distribution_validator.comparators import DriftThresholds
+from mtfx.components.strict_distribution_validator.config import DriftThresholds
 from mtfx.datasets.logs.deliveries import deliver_by_day
 from mtfx.datasets.registry import load_dataset
 from mtfx.errors import StageError

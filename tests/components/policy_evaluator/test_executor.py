@@ -26,6 +26,7 @@ from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.world import save_world
 from mtfx.errors import DataError
+from mtfx.evaluation.config import BlessingConfig
 from mtfx.evaluation.ope.config import (
     BootstrapConfig,
     ConservativeConfig,
@@ -33,7 +34,6 @@ from mtfx.evaluation.ope.config import (
     FittedQConfig,
     ImportanceSamplingConfig,
 )
-from mtfx.evaluation.policies.blessing import BlessingConfig
 from mtfx.models.export.policy import PolicyMetadata, PolicyModule, export_policy
 from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig
 from tests.simulator_worlds import FEEDBACKS, random_world
@@ -276,7 +276,7 @@ def test_settings():
     assert restored.estimators == CONFIG.estimators
     assert PolicyEvaluatorConfig.from_json(PolicyEvaluatorConfig().to_json()).gamma == 0.95
     for message, settings in {
-        "no estimators \\['x'\\]": {"estimators": (("x", FittedQConfig()),)},
+        "no estimator 'x'": {"estimators": (("x", FittedQConfig()),)},
         "deciding is 'fqe', which is none": {**vars(CONFIG), "deciding": "fqe"},
         "named twice": {"estimators": (("fqe", FittedQConfig()),) * 2, "deciding": "fqe"},
         "not by ConservativeConfig": {

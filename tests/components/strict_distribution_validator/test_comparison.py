@@ -9,16 +9,13 @@ import pytest
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from mtfx.components.strict_distribution_validator.comparators import (
-    ComparisonPlan,
-    DriftThresholds,
-)
 from mtfx.components.strict_distribution_validator.comparison import (
     Comparison,
     cell_shares,
     compare,
     divergence,
 )
+from mtfx.components.strict_distribution_validator.config import ComparisonPlan, DriftThresholds
 
 PLAN = ComparisonPlan(
     {"watch": "number", "hour": "hour", "click": "label", "like": "label", "author_id": "id"}

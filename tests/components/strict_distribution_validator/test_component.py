@@ -11,8 +11,6 @@ from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from mtfx.components.session_schema import build_schema
 from mtfx.components.strict_distribution_validator.comparators import (
-    ComparisonPlan,
-    DriftThresholds,
     compared_columns,
     counted_columns,
     shown_columns,
@@ -23,6 +21,7 @@ from mtfx.components.strict_distribution_validator.component import (
     read_comparisons,
     statistics_options,
 )
+from mtfx.components.strict_distribution_validator.config import ComparisonPlan, DriftThresholds
 from mtfx.datasets.registry import load_dataset
 from mtfx.errors import DataError
 

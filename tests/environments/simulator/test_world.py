@@ -90,7 +90,7 @@ def test_a_world_that_is_not_whole_is_refused(tmp_path):
 def test_config_round_trip_and_bounds():
     config = SimulatorConfig(candidates=7, include_history=False)
     assert SimulatorConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
-    with pytest.raises(ValueError, match="no speed"):
+    with pytest.raises(ValueError, match="no 'speed'"):
         SimulatorConfig.from_dict({"speed": 1})
     for field, value in (("candidates", 0), ("max_views", 0), ("carry_over", 1.5)):
         with pytest.raises(ValueError, match=field):

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mtfx.evaluation.config import BlessingConfig
 from mtfx.evaluation.ope.base import Estimate
-from mtfx.evaluation.policies.blessing import BlessingConfig, decide
+from mtfx.evaluation.policies.blessing import decide
 from mtfx.evaluation.policies.report import report_actions
 
 LOGGED = np.random.default_rng(0).uniform(-0.6, 0.6, (500, 2))

@@ -6,7 +6,8 @@ from google.protobuf import json_format
 from tensorflow_model_analysis.metrics import metric_specs
 
 from mtfx.datasets.spec import Task
-from mtfx.evaluation.ranking.eval_config import Thresholds, build_eval_config
+from mtfx.evaluation.config import Thresholds
+from mtfx.evaluation.ranking.eval_config import build_eval_config
 
 TASKS = (Task("click"), Task("pay"), Task("watch_time_ms", kind="regression"))
 

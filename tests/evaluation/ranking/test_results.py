@@ -5,7 +5,8 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from mtfx.datasets.spec import Task
-from mtfx.evaluation.ranking.eval_config import Thresholds, build_eval_config
+from mtfx.evaluation.config import Thresholds
+from mtfx.evaluation.ranking.eval_config import build_eval_config
 from mtfx.evaluation.ranking.results import TaskMetrics, read_evaluation
 
 CLICK, PAY = Task("click"), Task("pay", parent="click")
