@@ -1,4 +1,4 @@
-"""The command line: ``mtfx``, or ``python -m mtfx.pipelines``."""
+"""The command line: ``mtfx``, or ``python -m mtfx.cli``."""
 
 from __future__ import annotations
 

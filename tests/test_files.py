@@ -8,7 +8,15 @@ import pathlib
 import pytest
 
 from mtfx.errors import why_unreadable
-from mtfx.files import UNREADABLE, atomic_path, jsonable, read_json, write_atomically, write_json
+from mtfx.files import (
+    UNREADABLE,
+    atomic_path,
+    jsonable,
+    read_json,
+    write_atomically,
+    write_csv,
+    write_json,
+)
 
 
 @pytest.mark.parametrize("content", ["naïve\n", b"\x89PNG"])
@@ -90,6 +98,12 @@ def test_json_is_written_for_people_and_has_no_nan(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(path, math.nan)
     assert json.loads(path.read_text())
+
+
+def test_a_table_has_a_header_and_quotes_what_must_be(tmp_path):
+    path = tmp_path / "new" / "bad.csv"
+    write_csv(path, ("file", "record"), [("a,b", 1), ("é", 2)])
+    assert path.read_text() == 'file,record\n"a,b",1\né,2\n'
 
 
 def test_jsonable_leaves_no_nan():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import os
 from collections.abc import Iterator
 
@@ -11,7 +10,7 @@ import apache_beam as beam
 import tensorflow as tf
 
 from mtfx.components.session_example_gen.counts import Counts
-from mtfx.datasets.transitions.checks import RecordFault
+from mtfx.datasets.transitions.checks import RecordFault, write_faults
 from mtfx.errors import DataError, data_error_in
 
 
@@ -34,15 +33,8 @@ def write_quarantine(faults: list[RecordFault], path: str) -> None:
     """Lists bad records in a CSV file; an earlier run's file is removed."""
     if tf.io.gfile.exists(path):
         tf.io.gfile.remove(path)
-    if not faults:
-        return
-    tf.io.gfile.makedirs(os.path.dirname(path))
-    with tf.io.gfile.GFile(path + ".partial", "w") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["file", "record", "reason"])
-        for fault in sorted(faults, key=lambda fault: (fault.path, fault.record)):
-            writer.writerow([fault.path, fault.record, fault.reason])
-    tf.io.gfile.rename(path + ".partial", path, overwrite=True)
+    if faults:
+        write_faults(faults, path)
 
 
 @contextlib.contextmanager

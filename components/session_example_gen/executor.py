@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from typing import Any
 
@@ -24,6 +23,7 @@ from mtfx.datasets.file_names import name_of
 from mtfx.datasets.logs import joins, readers
 from mtfx.datasets.spec import DatasetSpec, SideTable
 from mtfx.errors import DataError, data_error_in
+from mtfx.files import write_csv
 
 _LOG_BYTES_PER_SHARD = 32 << 20
 _COMPRESSION = {".gz": 4, ".parquet": 4}
@@ -254,9 +254,4 @@ def _write_quarantine(parts: list[bytes], path: str) -> None:
     if not parts:
         return
     rejects = pl.concat([readers.from_ipc(part) for part in parts]).sort("file", "row")
-    tf.io.gfile.makedirs(os.path.dirname(path))
-    with tf.io.gfile.GFile(path + ".partial", "w") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(rejects.columns)
-        writer.writerows(rejects.iter_rows())
-    tf.io.gfile.rename(path + ".partial", path, overwrite=True)
+    write_csv(path, rejects.columns, rejects.iter_rows())

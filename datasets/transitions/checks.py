@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from mtfx.datasets.transitions.spec import TransitionSpec
+from mtfx.files import write_csv
 from mtfx.serving.plausible_time import time_faults
 
 #: Actions may exceed their bounds by the rounding of a float32, and are clipped to them.
@@ -30,6 +31,12 @@ class RecordFault:
 
     def __str__(self) -> str:
         return f"{self.path}, record {self.record}: {self.reason}"
+
+
+def write_faults(faults: Iterable[RecordFault], path: str) -> None:
+    """Lists bad records in a CSV file, by file and record."""
+    rows = sorted((fault.path, fault.record, fault.reason) for fault in faults)
+    write_csv(path, ("file", "record", "reason"), rows)
 
 
 def value_faults(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import logging
 import os
@@ -12,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from mtfx.datasets.transitions.candidates import CandidateRows
-from mtfx.datasets.transitions.checks import RecordFault
+from mtfx.datasets.transitions.checks import RecordFault, write_faults
 from mtfx.datasets.transitions.codec import TransitionBatch
 from mtfx.datasets.transitions.reader import read_blocks
 from mtfx.datasets.transitions.spec import MANIFEST, TransitionManifest, TransitionSpec
@@ -157,12 +156,7 @@ def _check_faults(faults: list[RecordFault], read: int, limit: float, path: str 
         return
     faults = sorted(faults, key=lambda fault: (fault.path, fault.record))
     if path is not None:
-        tf.io.gfile.makedirs(os.path.dirname(path) or ".")
-        with tf.io.gfile.GFile(path + ".partial", "w") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["file", "record", "reason"])
-            writer.writerows((fault.path, fault.record, fault.reason) for fault in faults)
-        tf.io.gfile.rename(path + ".partial", path, overwrite=True)
+        write_faults(faults, path)
     where = f"; all are in {path}" if path else ""
     message = f"{len(faults):,} of {read:,} transitions are bad: {faults[0]}{where}"
     if len(faults) / read > limit:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and JSON in and out of them.
+"""Files that appear whole or not at all, and what they hold: text, JSON, tables.
 
 Paths with a scheme, such as ``gs://``, go through the file systems of TensorFlow, which is imported
 only then.
@@ -7,12 +7,14 @@ only then.
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,17 @@ def write_json(path: str | os.PathLike[str], content: Any, indent: int | None = 
     """
     text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
     write_atomically(path, text + "\n")
+
+
+def write_csv(
+    path: str | os.PathLike[str], columns: Iterable[str], rows: Iterable[Iterable[Any]]
+) -> None:
+    """Writes a table with its header, whole or not at all; its directory is made if missing."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue())
 
 
 def jsonable(value: Any) -> Any:

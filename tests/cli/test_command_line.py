@@ -100,7 +100,7 @@ def test_both_ways_to_start_say_the_same():
         subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
         for command in (
             [os.path.join(os.path.dirname(sys.executable), "mtfx")],
-            [sys.executable, "-m", "mtfx.pipelines"],
+            [sys.executable, "-m", "mtfx.cli"],
         )
     )
     assert one == other

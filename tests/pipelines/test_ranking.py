@@ -316,7 +316,7 @@ def test_a_task_without_positives_is_not_blessed_and_says_so(run):
 
 @pytest.mark.slow
 def test_a_killed_run_continues(config, tmp_path):
-    command = [sys.executable, "-m", "mtfx.pipelines", "ranking"]
+    command = [sys.executable, "-m", "mtfx.cli", "ranking"]
     command += ["--dataset", "synthetic-video", "--data-dir", config.data.data_dir]
     command += ["--output-dir", str(tmp_path / "run"), "--model-size", "small"]
     command += ["--epochs", "40", "--patience", "40", "--batch-size", "128", "--min-auc", "0"]
