@@ -16,7 +16,7 @@ from tf_agents.trajectories import trajectory
 from tf_agents.utils import common
 
 from mtfx.agents.bcq_policy import BcqPolicy
-from mtfx.agents.fusion_config import BcqConfig
+from mtfx.agents.config import BcqConfig
 from mtfx.agents.optimizers import adam
 from mtfx.models.fusion_networks import ActionVae, Perturbation, TwinCritics
 from mtfx.models.initializers import seed_for
@@ -252,7 +252,7 @@ class BcqAgent(tf_agent.TFAgent):
 
 
 def build_bcq(time_step_spec: Any, action_spec: Any, config: BcqConfig, seed: int) -> BcqAgent:
-    """The agent of ``mtfx.agents.fusion_registry``."""
+    """The agent of ``mtfx.agents.registry``."""
     return BcqAgent(time_step_spec, action_spec, config, seed=seed)
 
 

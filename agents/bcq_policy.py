@@ -44,7 +44,7 @@ class BcqPolicy(tf_policy.TFPolicy):
           perturbation: P.
           critics: Q_1 and Q_2.
           sampled_actions: n.
-          latent_clip: See :class:`mtfx.agents.fusion_config.BcqConfig`.
+          latent_clip: See :class:`mtfx.agents.config.BcqConfig`.
           seed: Of actions that are asked for without a seed.
         """
         super().__init__(time_step_spec, action_spec, automatic_state_reset=False)

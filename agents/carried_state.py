@@ -1,7 +1,7 @@
 """What a warm start keeps of a learner's state, and what begins anew: the one list of it.
 
 Whatever learns anything from day to day has an entry. Those of the agents in
-``mtfx.agents.fusion_registry`` name the variables of their checkpoints, so that a variable that
+``mtfx.agents.registry`` name the variables of their checkpoints, so that a variable that
 nobody has thought of is found (``tests/trainers/fusion/test_agent_checkpoint.py``).
 ``docs/daily-loop.md`` shows the list.
 """

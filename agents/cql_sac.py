@@ -8,8 +8,8 @@ import tensorflow as tf
 from tf_agents.agents.cql import cql_sac_agent
 from tf_agents.policies import greedy_policy
 
+from mtfx.agents.config import CqlSacConfig
 from mtfx.agents.fusion_adapters import CriticNetwork, GaussianActorNetwork
-from mtfx.agents.fusion_config import CqlSacConfig
 from mtfx.agents.optimizers import adam
 from mtfx.models.initializers import seed_for
 
@@ -25,7 +25,7 @@ class CqlSacAgent(cql_sac_agent.CqlSacAgent):
         Args:
           time_step_spec: Observations float32 `[S]`.
           action_spec: float32 `[A]` in [-1, 1], whose bounds must be scalars, see
-            ``mtfx.agents.fusion_registry.specs``.
+            ``mtfx.agents.building.specs``.
           config: Hyper-parameters.
           seed: Of the weights and of sampled actions.
         """
@@ -105,5 +105,5 @@ class CqlSacAgent(cql_sac_agent.CqlSacAgent):
 def build_cql_sac(
     time_step_spec: Any, action_spec: Any, config: CqlSacConfig, seed: int
 ) -> CqlSacAgent:
-    """The agent of ``mtfx.agents.fusion_registry``."""
+    """The agent of ``mtfx.agents.registry``."""
     return CqlSacAgent(time_step_spec, action_spec, config, seed=seed)

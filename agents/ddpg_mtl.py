@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from mtfx.agents.config import RmtlConfig
 from mtfx.agents.rmtl import RmtlAgent
+from mtfx.agents.rmtl_config import RmtlConfig
 
 
 class DdpgMtlAgent(RmtlAgent):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from mtfx.agents.config import RmtlConfig
+from mtfx.agents.rmtl_config import RmtlConfig
 from mtfx.models.critics import Critics
 from mtfx.models.known_labels import known_mask, with_zeros
 
@@ -18,7 +18,7 @@ def critic_loss_weights(
     labels: tf.Tensor,
     actions: tf.Tensor,
 ) -> tf.Tensor:
-    """ω = 1 - λ Q(s, a) (10), or an ablation's; see :class:`mtfx.agents.config.RmtlConfig`.
+    """ω = 1 - λ Q(s, a) (10), or an ablation's; see :class:`mtfx.agents.rmtl_config.RmtlConfig`.
 
     Args:
       critics: Asked without dropout.

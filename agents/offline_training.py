@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.agents import tf_agent
 
-from mtfx.agents.fusion_registry import q_values
+from mtfx.agents.building import q_values
 from mtfx.agents.transition_tensors import (
     Candidates,
     Transitions,
@@ -68,7 +68,7 @@ def train_offline(
     call of TensorFlow.
 
     Args:
-      agent: One of ``mtfx.agents.fusion_registry.build_agent``.
+      agent: One of ``mtfx.agents.building.build_agent``.
       table: The transitions.
       steps: Training steps, those of a killed run of this training included.
       batch_size: Transitions per step.
@@ -147,7 +147,7 @@ def training_loop(
     """A function that makes as many steps as it is told, and gives the means of their losses.
 
     Args:
-      agent: One of ``mtfx.agents.fusion_registry.build_agent``.
+      agent: One of ``mtfx.agents.building.build_agent``.
       data: The transitions; variables where they change.
       batch_size: Transitions per step.
       seed: Of the minibatches.

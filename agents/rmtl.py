@@ -15,9 +15,9 @@ from tf_agents.policies import actor_policy, gaussian_policy
 from tf_agents.trajectories import trajectory
 from tf_agents.utils import common
 
-from mtfx.agents.config import RmtlConfig
 from mtfx.agents.loss_weights import critic_loss_weights
 from mtfx.agents.ranking_network import RankingNetwork
+from mtfx.agents.rmtl_config import RmtlConfig
 from mtfx.models.critics import Critics
 from mtfx.models.keras import keras
 from mtfx.models.known_labels import known_mask, with_zeros
@@ -214,7 +214,7 @@ class RmtlAgent(tf_agent.TFAgent):
     def loss_weights(
         self, features: Mapping[str, tf.Tensor], labels: tf.Tensor, actions: tf.Tensor
     ) -> tf.Tensor:
-        """ω = 1 - λ Q(s, a) (10), or an ablation's; see :class:`mtfx.agents.config.RmtlConfig`.
+        """ω = 1 - λ Q(s, a) (10), or an ablation's; see :class:`RmtlConfig`.
 
         Args:
           features: By name, `[batch]`.

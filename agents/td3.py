@@ -8,8 +8,8 @@ import tensorflow as tf
 from tf_agents.agents.td3 import td3_agent
 from tf_agents.utils import common
 
+from mtfx.agents.config import Td3Config
 from mtfx.agents.fusion_adapters import ActorNetwork, CriticNetwork
-from mtfx.agents.fusion_config import Td3Config
 from mtfx.agents.optimizers import adam
 from mtfx.models.initializers import seed_for
 
@@ -91,5 +91,5 @@ class Td3Agent(td3_agent.Td3Agent):
 
 
 def build_td3(time_step_spec: Any, action_spec: Any, config: Td3Config, seed: int) -> Td3Agent:
-    """The agent of ``mtfx.agents.fusion_registry``."""
+    """The agent of ``mtfx.agents.registry``."""
     return Td3Agent(time_step_spec, action_spec, config, seed=seed)

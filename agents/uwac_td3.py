@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mtfx.agents.fusion_config import UwacTd3Config
+from mtfx.agents.config import UwacTd3Config
 from mtfx.agents.td3 import Td3Agent
 from mtfx.models.initializers import seed_for
 
@@ -147,5 +147,5 @@ class UwacTd3Agent(Td3Agent):
 def build_uwac_td3(
     time_step_spec: Any, action_spec: Any, config: UwacTd3Config, seed: int
 ) -> UwacTd3Agent:
-    """The agent of ``mtfx.agents.fusion_registry``."""
+    """The agent of ``mtfx.agents.registry``."""
     return UwacTd3Agent(time_step_spec, action_spec, config, seed=seed)

@@ -15,8 +15,8 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 from tf_agents.utils import common, tensor_normalizer
 
+from mtfx.agents.config import XmtfConfig
 from mtfx.agents.fusion_adapters import ActorNetwork, CriticNetwork
-from mtfx.agents.fusion_config import XmtfConfig
 from mtfx.agents.optimizers import adam
 from mtfx.agents.xmtf_inner_stage import InnerStage
 from mtfx.agents.xmtf_policy import XmtfPolicy

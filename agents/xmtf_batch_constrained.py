@@ -19,7 +19,8 @@ from tf_agents.utils import tensor_normalizer
 
 from mtfx.agents.bcq import BcqAgent
 from mtfx.agents.bcq_policy import BcqPolicy
-from mtfx.agents.fusion_config import XmtfConfig
+from mtfx.agents.config import XmtfConfig
+from mtfx.agents.xmtf import XmtfAgent
 from mtfx.agents.xmtf_inner_stage import InnerStage
 from mtfx.models.fusion.formula_free import FormulaFreeFusion
 from mtfx.models.initializers import seed_for
@@ -182,3 +183,12 @@ class BatchConstrainedXmtfAgent(tf_agent.TFAgent):
                 transfer,
             ),
         )
+
+
+def build_xmtf_agent(
+    time_step_spec: Any, action_spec: Any, config: XmtfConfig, seed: int
+) -> XmtfAgent | BatchConstrainedXmtfAgent:
+    """Builds xMTF's agent with the outer stage that its hyper-parameters name."""
+    constrained = config.outer == "batch_constrained"
+    agent = BatchConstrainedXmtfAgent if constrained else XmtfAgent
+    return agent(time_step_spec, action_spec, config, seed=seed)

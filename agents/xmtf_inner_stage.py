@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from mtfx.agents.fusion_config import TransferName, XmtfConfig
+from mtfx.agents.config import TransferName, XmtfConfig
 from mtfx.models.fusion.formula_free import FormulaFreeFusion
 from mtfx.models.fusion.monotonic_cells import build_cells
 from mtfx.models.keras import keras

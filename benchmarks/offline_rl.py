@@ -27,8 +27,8 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.ranking_training import Seconds, measure
-from mtfx.agents.fusion_config import BcqConfig, CqlSacConfig, FusionAgentConfig, Td3Config
-from mtfx.agents.fusion_registry import build_agent
+from mtfx.agents.building import build_agent
+from mtfx.agents.config import BcqConfig, CqlSacConfig, FusionAgentConfig, Td3Config
 from mtfx.agents.offline_training import training_loop
 from mtfx.agents.transition_tensors import TransitionTensors, transition_tensors
 

@@ -23,9 +23,9 @@ from benchmarks.ranking_training import (
     measure,
     write_sessions,
 )
-from mtfx.agents.config import RmtlConfig
 from mtfx.agents.critic_weighting import CriticWeighting
 from mtfx.agents.rmtl import RmtlAgent
+from mtfx.agents.rmtl_config import RmtlConfig
 from mtfx.environments.sessions.replay import SessionReplayEnvironment
 from mtfx.models.config import MODEL_SIZES, ModelConfig, model_sizes
 from mtfx.models.critics import build_critics

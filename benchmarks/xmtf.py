@@ -25,8 +25,8 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
 from benchmarks.ranking_training import Seconds, measure
-from mtfx.agents.fusion_config import Td3Config, XmtfConfig
-from mtfx.agents.fusion_registry import build_agent
+from mtfx.agents.building import build_agent
+from mtfx.agents.config import Td3Config, XmtfConfig
 from mtfx.agents.xmtf import build_xmtf
 from mtfx.models.fusion.config import CELL_FAMILIES, CellsConfig, FusionConfig, build_fusion
 from mtfx.models.fusion.formula_free import FormulaFreeFusion

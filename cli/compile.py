@@ -10,6 +10,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from mtfx.agents.registry import AGENTS
+from mtfx.agents.search.registry import SEARCHES
 from mtfx.cli.fusion_options import candidate_buckets_option, max_return_drop_option
 from mtfx.cli.invocation import Invocation, debug_option
 from mtfx.cli.logs import output_to_log, require_log
@@ -20,7 +22,7 @@ from mtfx.models.config import MODEL_SIZES
 from mtfx.models.mtl.registry import BACKBONES
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.fusion_config import AGENTS, RESPONSES, SEARCHES, FusionPipelineConfig
+from mtfx.pipelines.fusion_config import RESPONSES, FusionPipelineConfig
 from mtfx.pipelines.infra_validation import PLATFORMS
 from mtfx.pipelines.kubeflow.config import KubeflowConfig
 from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
@@ -131,7 +133,7 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 @click.option("--min-auc", type=float, help="ranking: a model below this is not blessed.")
 @click.option("--max-auc-drop", type=float, help="ranking: allowed loss against the pushed model.")
 @click.option(
-    "--method", type=click.Choice(AGENTS), help=f"fusion.  [default: {_default('method')}]"
+    "--method", type=click.Choice(list(AGENTS)), help=f"fusion.  [default: {_default('method')}]"
 )
 @click.option(
     "--baselines",

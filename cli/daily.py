@@ -10,6 +10,8 @@ from typing import Any
 import click
 from rich.console import Console
 
+from mtfx.agents.registry import AGENTS
+from mtfx.agents.search.registry import SEARCHES
 from mtfx.cli.fusion_options import candidate_buckets_option, max_return_drop_option
 from mtfx.cli.invocation import Invocation, debug_option
 from mtfx.cli.logs import output_to_log, require_log
@@ -24,7 +26,7 @@ from mtfx.models.mtl.registry import BACKBONES
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.daily_config import DailyConfig
-from mtfx.pipelines.fusion_config import AGENTS, SEARCHES, FusionPipelineConfig
+from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
 
 
@@ -98,7 +100,7 @@ from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, T
 @click.option("--batch-size", type=int, help="Impressions per training step.")
 @click.option("--min-auc", type=float, help="A ranking model below this is not blessed.")
 @click.option("--max-auc-drop", type=float, help="Allowed loss against the last blessed model.")
-@click.option("--method", type=click.Choice(AGENTS), default="bcq", show_default=True)
+@click.option("--method", type=click.Choice(list(AGENTS)), default="bcq", show_default=True)
 @click.option(
     "--baselines",
     type=Names(),

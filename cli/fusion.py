@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from mtfx.agents.registry import AGENTS
+from mtfx.agents.search.registry import SEARCHES
 from mtfx.cli.fusion_options import (
     cache_option,
     candidate_buckets_option,
@@ -27,13 +29,7 @@ from mtfx.datasets.rewards import REWARD_PRESETS
 from mtfx.evaluation.ope.registry import ESTIMATORS
 from mtfx.models.fusion.config import FORMULAS
 from mtfx.pipelines.beam_args import local_beam_args
-from mtfx.pipelines.fusion_config import (
-    AGENTS,
-    EXPLORATIONS,
-    SEARCHES,
-    FusionPipelineConfig,
-    ServedLog,
-)
+from mtfx.pipelines.fusion_config import EXPLORATIONS, FusionPipelineConfig, ServedLog
 from mtfx.pipelines.fusion_settings import settings_help
 from mtfx.pipelines.infra_validation import DEFAULT_TAG, PLATFORMS, InfraValidation
 
@@ -55,10 +51,7 @@ def _settings_table() -> str:
 
 _EPILOG = f"""\b
 Baselines:
-  constant   equal weights for everybody
-  bo         Bayesian optimisation of one set of weights
-  es         a small network found by evolution strategy
-  cem        cross-entropy method on one set of weights
+{chr(10).join(f"  {name:<10} {entry.summary}" for name, entry in SEARCHES.items())}
   and any method: {", ".join(AGENTS)}
 
 \b
@@ -80,7 +73,7 @@ All of them, with their defaults:
 @run_dir_option
 @click.option(
     "--method",
-    type=click.Choice(AGENTS),
+    type=click.Choice(list(AGENTS)),
     default="bcq",
     show_default=True,
     help="How the policy is learned from logged interactions.",

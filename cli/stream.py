@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from mtfx.agents.registry import AGENTS
 from mtfx.cli.fusion_options import seed_option
 from mtfx.cli.invocation import Invocation, debug_option
 from mtfx.cli.logs import output_to_log, require_log
 from mtfx.cli.parameters import HyperParameter
-from mtfx.pipelines.fusion_config import AGENTS
 
 
 @click.command("stream")
@@ -25,7 +25,11 @@ from mtfx.pipelines.fusion_config import AGENTS
 )
 @click.option("--output-dir", required=True, help="For checkpoints, policies and rankers.")
 @click.option(
-    "--method", type=click.Choice(AGENTS), default="xmtf", show_default=True, help="What learns."
+    "--method",
+    type=click.Choice(list(AGENTS)),
+    default="xmtf",
+    show_default=True,
+    help="What learns.",
 )
 @click.option(
     "--set", "settings", type=HyperParameter(), multiple=True, help="As of `mtfx fusion`."

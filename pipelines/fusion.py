@@ -11,6 +11,7 @@ from tfx.proto.pusher_pb2 import PushDestination
 from tfx.types import standard_artifacts
 from tfx.types.channel import Channel, union
 
+from mtfx.agents.search.registry import SEARCHES
 from mtfx.components.earlier_blessed_model import EarlierBlessedModelStrategy
 from mtfx.components.policy_comparison.component import PolicyComparison
 from mtfx.components.policy_evaluator.component import PolicyEvaluator
@@ -18,7 +19,7 @@ from mtfx.components.ranker_exporter.component import RankerExporter
 from mtfx.evaluation.reports.fusion import FusionSummary, write_fusion_report
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.code_version import code_version
-from mtfx.pipelines.fusion_config import SEARCHES, FusionPipelineConfig
+from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.fusion_run import summarise_run
 from mtfx.pipelines.fusion_stages import (
     evaluation_config,

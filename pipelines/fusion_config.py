@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtfx.agents.registry import AGENTS
+from mtfx.agents.search.registry import SEARCHES
 from mtfx.datasets.rewards import REWARD_PRESETS, RewardConfig, reward_preset
 from mtfx.errors import require
 from mtfx.evaluation.ope.registry import ESTIMATORS
@@ -22,13 +24,9 @@ from mtfx.pipelines.run_reports import report_error
 from mtfx.pipelines.spans import at_span, has_span
 
 if TYPE_CHECKING:
-    from mtfx.agents.fusion_config import FusionAgentConfig
+    from mtfx.agents.config import FusionAgentConfig
     from mtfx.environments.simulator.config import SimulatorConfig
 
-#: Methods that learn from transitions; ``mtfx.agents.fusion_registry`` has them too.
-AGENTS = ("bcq", "td3", "uwac_td3", "cql_sac", "xmtf")
-#: Methods that search in the simulator; ``mtfx.components.policy_search`` has them too.
-SEARCHES = ("constant", "bo", "es", "cem")
 EXPLORATIONS = ("mixed", "random", "noise")
 #: Where the simulator's users take their responses from;
 #: ``mtfx.environments.simulator.fitting.config`` has them too.

@@ -4,25 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mtfx.agents.fusion_config import (
-    BcqConfig,
-    CqlSacConfig,
-    FusionAgentConfig,
-    Td3Config,
-    UwacTd3Config,
-    XmtfConfig,
-)
+from mtfx.agents.config import FusionAgentConfig
+from mtfx.agents.registry import AGENTS
 from mtfx.datasets.rewards import RewardConfig
 from mtfx.errors import UserError, require
 
-#: ``mtfx.agents.fusion_registry`` has them too, but imports TensorFlow.
-CONFIGS: dict[str, type[FusionAgentConfig]] = {
-    "bcq": BcqConfig,
-    "td3": Td3Config,
-    "uwac_td3": UwacTd3Config,
-    "cql_sac": CqlSacConfig,
-    "xmtf": XmtfConfig,
-}
 #: A run of the pipeline learns offline, where xMTF's own settings are for data that are renewed. An
 #: unconstrained actor goes where the log has no actions and no estimate can be trusted (see
 #: ``docs/ope.md``). Cells that do not begin as the log's fusion rank by weights that nobody chose,
@@ -50,7 +36,7 @@ def agent_config(method: str, values: dict[str, Any], *, offline: bool = True) -
     """Hyper-parameters of an agent.
 
     Args:
-      method: A key of ``CONFIGS``.
+      method: A key of ``mtfx.agents.registry.AGENTS``.
       values: By name; ``cells.family`` is the field ``family`` of ``cells``.
       offline: Whether ``OFFLINE_DEFAULTS`` and the reward's discount hold; where sessions go on
         coming and nothing is estimated, the algorithm's own do.
@@ -58,7 +44,7 @@ def agent_config(method: str, values: dict[str, Any], *, offline: bool = True) -
     Raises:
       UserError: if a name is unknown or a value is out of its range.
     """
-    config, known = CONFIGS[method], _defaults(method)
+    config, known = AGENTS[method].config, _defaults(method)
     for name, value in values.items():
         require(
             name in known or name in ("cells", *_FLAGS),
@@ -102,7 +88,7 @@ def _alike(value: Any, default: Any) -> bool:
 
 
 def _defaults(method: str) -> dict[str, Any]:
-    values = {**CONFIGS[method]().to_dict(), **_SHARED, **OFFLINE_DEFAULTS.get(method, {})}
+    values = {**AGENTS[method].config().to_dict(), **_SHARED, **OFFLINE_DEFAULTS.get(method, {})}
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):

@@ -16,6 +16,7 @@ from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.types import standard_artifacts
 from tfx.types.channel import Channel
 
+from mtfx.agents.search.registry import SEARCHES
 from mtfx.components.interaction_gen.component import ServedInteractionGen, SimulatedInteractionGen
 from mtfx.components.interaction_gen.config import (
     ServedInteractionConfig,
@@ -38,7 +39,7 @@ from mtfx.evaluation.ope.config import ConservativeConfig
 from mtfx.evaluation.ope.registry import ESTIMATORS
 from mtfx.models.fusion.config import build_fusion
 from mtfx.pipelines.code_version import code_version
-from mtfx.pipelines.fusion_config import SEARCHES, FusionPipelineConfig, ServedLog
+from mtfx.pipelines.fusion_config import FusionPipelineConfig, ServedLog
 from mtfx.pipelines.imported import earlier_simulator
 from mtfx.pipelines.local_pipeline import local_pipeline
 from mtfx.pipelines.spans import span_folders

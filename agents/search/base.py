@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mtfx.config import Config
+
 #: Points float64 `[points, dim]` to values `[points]`, to be made as large as possible. All points
 #: of a call may be evaluated at once, for example side by side in the simulator.
 Objective = Callable[[np.ndarray], np.ndarray]
@@ -46,6 +48,19 @@ class SearchResult:
     best: np.ndarray
     value: float
     history: tuple[SearchStep, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchConfig(Config):
+    """Settings of a search; all have defaults."""
+
+    @property
+    def compared(self) -> int:
+        """How many points of a call are compared with one another alone.
+
+        They are to be tried on the same sessions, and those of the next comparison on others.
+        """
+        raise NotImplementedError
 
 
 class CountedObjective:

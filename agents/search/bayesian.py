@@ -11,6 +11,7 @@ from mtfx.agents.search.base import (
     CountedObjective,
     Objective,
     Progress,
+    SearchConfig,
     SearchResult,
     check_at_least,
     check_bounds,
@@ -19,7 +20,7 @@ from mtfx.agents.search.base import (
 
 
 @dataclasses.dataclass(frozen=True)
-class BayesianConfig:
+class BayesianConfig(SearchConfig):
     """Settings of Bayesian optimisation; BatchRL-MTF prints none of them.
 
     Attributes:
@@ -50,6 +51,12 @@ class BayesianConfig:
         check_at_least(self, 1, "rounds", "batch")
         check_at_least(self, 5, "candidates")
         check_at_least(self, 0, "confidence")
+
+    @property
+    def compared(self) -> int:
+        """See :attr:`SearchConfig.compared`."""
+        # Its model compares all points, and takes what is luck of each for noise of its own.
+        return self.batch
 
     @property
     def evaluations(self) -> int:

@@ -10,6 +10,7 @@ from mtfx.agents.search.base import (
     CountedObjective,
     Objective,
     Progress,
+    SearchConfig,
     SearchResult,
     check_at_least,
     check_bounds,
@@ -18,7 +19,7 @@ from mtfx.agents.search.base import (
 
 
 @dataclasses.dataclass(frozen=True)
-class CemConfig:
+class CemConfig(SearchConfig):
     """Settings of the cross-entropy method; xMTF prints none of them.
 
     Attributes:
@@ -59,6 +60,11 @@ class CemConfig:
     def elites(self) -> int:
         """Points of a generation to which the distribution is fitted; two at least."""
         return max(2, round(self.elite_share * self.population))
+
+    @property
+    def compared(self) -> int:
+        """See :attr:`SearchConfig.compared`."""
+        return self.population
 
     @property
     def evaluations(self) -> int:

@@ -16,6 +16,7 @@ from mtfx.agents.search.base import (
     CountedObjective,
     Objective,
     Progress,
+    SearchConfig,
     SearchResult,
     check_at_least,
     check_bounds,
@@ -24,7 +25,7 @@ from mtfx.agents.search.base import (
 
 
 @dataclasses.dataclass(frozen=True)
-class EvolutionConfig:
+class EvolutionConfig(SearchConfig):
     """Settings of the separable natural evolution strategy; BatchRL-MTF prints none of them.
 
     Attributes:
@@ -55,6 +56,11 @@ class EvolutionConfig:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be positive, got {value}")
+
+    @property
+    def compared(self) -> int:
+        """See :attr:`SearchConfig.compared`."""
+        return self.population
 
     @property
     def evaluations(self) -> int:

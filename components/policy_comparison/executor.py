@@ -13,7 +13,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import json_utils, path_utils
 
-from mtfx.components.policy_search.search import CONSTANT
+from mtfx.agents.search.registry import CONSTANT
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.value import session_figures

@@ -14,44 +14,15 @@ from mtfx.agents.search.policies import (
     NetworkShape,
     VectorPolicy,
 )
-from mtfx.agents.search.registry import search_config, search_entry
+from mtfx.agents.search.registry import SEARCHES
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.fresh_sessions import DrawnSessions, FreshSessions
 from mtfx.environments.simulator.runner import SessionRunner
 from mtfx.environments.simulator.value import figures_of
 from mtfx.models.fusion.base import FusionFunction
 
-#: No personalisation and no search: equal weights for all predictions.
-CONSTANT = "constant"
 #: Second numbers of the seeds: sessions that points are tried on, and those that none may see.
 _SEARCHED, _HELD_OUT = 0, 1
-
-
-@dataclasses.dataclass(frozen=True)
-class SearchMethod:
-    """A method that searches.
-
-    Attributes:
-      search: Key of ``mtfx.agents.search.registry``; empty searches nothing.
-      personalised: Whether the parameters are those of a network from the state to the weights,
-        or the weights themselves, the same for everybody.
-      defaults: Settings that differ from the search's own.
-      summary: One line for ``--help``.
-    """
-
-    search: str
-    personalised: bool
-    defaults: dict[str, Any]
-    summary: str
-
-
-#: BatchRL-MTF's baselines BO and ES (section 4.4.1), xMTF's CEM, and none at all.
-SEARCH_METHODS: dict[str, SearchMethod] = {
-    CONSTANT: SearchMethod("", False, {}, "equal weights for everybody"),
-    "bo": SearchMethod("bayesian", False, {}, "Bayesian optimisation of one set of weights"),
-    "es": SearchMethod("evolution", True, {}, "a small network found by evolution strategy"),
-    "cem": SearchMethod("cem", False, {}, "cross-entropy method on one set of weights"),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +30,7 @@ class PolicySearchConfig:
     """How a policy is searched for.
 
     Attributes:
-      method: Key of ``SEARCH_METHODS``.
+      method: Key of ``mtfx.agents.search.registry.SEARCHES``.
       sessions: Simulated sessions whose mean return is a point's value. Ours: the standard error
         of a mean return is then a few percent of it.
       gamma: Discount of the return; BatchRL-MTF's.
@@ -75,10 +46,7 @@ class PolicySearchConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.method not in SEARCH_METHODS:
-            raise ValueError(
-                f"no search method {self.method!r}; there are: {', '.join(SEARCH_METHODS)}"
-            )
+        SEARCHES[self.method]
         if self.sessions < 1:
             raise ValueError(f"sessions must be at least 1, got {self.sessions}")
         if not 0 <= self.gamma <= 1:
@@ -129,7 +97,7 @@ def search_policy(
     Raises:
       ValueError: if a setting is unknown or out of its range.
     """
-    method = SEARCH_METHODS[config.method]
+    method = SEARCHES[config.method]
     policy: VectorPolicy
     if method.personalised:
         policy = NetworkPolicy(NetworkShape(simulator.state_dim, fusion.action_dim))
@@ -137,11 +105,10 @@ def search_policy(
         policy = ConstantVectorPolicy(fusion.action_dim)
     returns = _Returns(simulator, fusion, policy, config)
     result = None
-    if method.search:
-        entry = search_entry(method.search)
-        settings = search_config(method.search, {**method.defaults, **dict(config.settings)})
+    if method.target:
+        settings = method.config.from_dict(dict(config.settings))
         fresh = returns.fresh(_SEARCHED)
-        compared = entry.compared(settings)
+        compared = settings.compared
 
         def objective(points: np.ndarray) -> np.ndarray:
             values: list[float] = []
@@ -152,7 +119,7 @@ def search_policy(
                     values.append(float(returns(sessions).mean()))
             return np.asarray(values)
 
-        result = entry.maximise(objective, policy.size, settings, config.seed, progress)
+        result = method.load()(objective, policy.size, settings, config.seed, progress)
         policy.assign(result.best)
     found = returns(returns.fresh(_HELD_OUT).draw())
     error = float(found.std(ddof=1) / np.sqrt(len(found))) if len(found) > 1 else float("nan")

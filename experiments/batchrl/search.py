@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mtfx.agents.search.base import SearchConfig
 from mtfx.agents.search.bayesian import BayesianConfig
 from mtfx.agents.search.evolution import EvolutionConfig
 from mtfx.agents.search.policies import (
@@ -17,7 +18,7 @@ from mtfx.agents.search.policies import (
     PopulationObjective,
     VectorPolicy,
 )
-from mtfx.agents.search.registry import search_entry
+from mtfx.agents.search.registry import SEARCHES
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.experiments.batchrl.population_returns import PopulationReturns, sessions_per_point
 from mtfx.experiments.batchrl.trials import FusionTrial
@@ -30,12 +31,12 @@ _RANDOM_POINTS = 16
 @dataclasses.dataclass(frozen=True)
 class _Search:
     name: str
-    config: Any
+    config: SearchConfig
     points: int
 
     @property
     def members(self) -> int:
-        return search_entry(self.name).compared(self.config)
+        return self.config.compared
 
 
 def search(
@@ -64,7 +65,7 @@ def search(
         trial.setting("gamma"),
         (trial.seed, 0),
     )
-    result = search_entry(chosen.name).maximise(
+    result = SEARCHES[chosen.name].load()(
         PopulationObjective(policy, returns), policy.size, chosen.config, trial.seed
     )
     np.save(os.path.join(directory, _FILE), result.best)
@@ -96,11 +97,11 @@ def _search(trial: FusionTrial) -> _Search:
         rounds = -(-(trial.setting("bo_points") - _RANDOM_POINTS) // BayesianConfig.batch)
         config = BayesianConfig(initial_points=_RANDOM_POINTS, rounds=rounds)
         # All points of a call cost the same, so a call of the random ones sets the size.
-        return _Search("bayesian", config, config.evaluations)
+        return _Search("bo", config, config.evaluations)
     config = EvolutionConfig(
         population=trial.setting("es_population"), generations=trial.setting("es_generations")
     )
-    return _Search("evolution", config, config.evaluations)
+    return _Search("es", config, config.evaluations)
 
 
 def _policy(

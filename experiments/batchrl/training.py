@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from mtfx.agents.fusion_config import FusionAgentConfig
-from mtfx.agents.fusion_registry import build_agent, fusion_agent_entry, q_values
+from mtfx.agents.building import build_agent, q_values
+from mtfx.agents.config import FusionAgentConfig
 from mtfx.agents.offline_training import OfflineLog, train_offline
+from mtfx.agents.registry import AGENTS
 from mtfx.datasets.file_names import pattern_free
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.runner import SessionRunner
@@ -108,7 +109,7 @@ def agent_config(trial: FusionTrial) -> FusionAgentConfig:
     """The hyper-parameters of a trial's agent: its settings, and the algorithm's defaults."""
     name = trial.policy.learner
     units = trial.setting("hidden_units")
-    config = fusion_agent_entry(name).config(
+    config = AGENTS[name].config(
         hidden_units=(units, units),
         gamma=trial.setting("gamma"),
         batch_size=trial.setting("batch_size"),

@@ -10,8 +10,8 @@ from tf_agents.agents import tf_agent
 from tf_agents.trajectories import trajectory
 from tf_agents.utils import tensor_normalizer
 
-from mtfx.agents.fusion_config import BcqConfig, FusionAgentConfig, Td3Config, XmtfConfig
-from mtfx.agents.fusion_registry import build_agent
+from mtfx.agents.building import build_agent
+from mtfx.agents.config import BcqConfig, FusionAgentConfig, Td3Config, XmtfConfig
 from mtfx.agents.xmtf import XmtfAgent, build_xmtf
 from mtfx.experiments.xmtf.trials import XmtfTrial
 from mtfx.models.action_policy import ActionSample

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mtfx.agents.fusion_config import TRANSFERS, XmtfConfig
+from mtfx.agents.config import TRANSFERS, XmtfConfig
 from mtfx.datasets.rewards import REWARD_PRESETS
 from mtfx.experiments.batchrl.settings import FusionScale
 from mtfx.models.fusion.config import CellsConfig

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from mtfx.agents.search.cem import CemConfig
 from mtfx.agents.search.policies import ConstantVectorPolicy, PopulationObjective
-from mtfx.agents.search.registry import search_entry
+from mtfx.agents.search.registry import SEARCHES
 from mtfx.datasets.rewards import RewardConfig, reward_preset
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
@@ -76,8 +77,7 @@ class _Trial:
     def _search(self) -> dict[str, Any]:
         """CEM with as many sessions as the agents' requests make under equal weights."""
         trial, fusion = self._trial, self._formula()
-        entry = search_entry("cem")
-        config = entry.config(
+        config = CemConfig(
             population=trial.setting("cem_population"),
             generations=trial.setting("cem_generations"),
             elite_share=trial.setting("cem_elite_share"),
@@ -96,7 +96,7 @@ class _Trial:
             (trial.seed, _TRAINING_SEED),
         )
         objective = PopulationObjective(policy, returns)
-        found = entry.maximise(objective, policy.size, config, trial.seed)
+        found = SEARCHES["cem"].load()(objective, policy.size, config, trial.seed)
         best = np.clip(found.best, -1.0, 1.0)
         constant.assign(best)
         return {

@@ -9,6 +9,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types import standard_artifacts
 from tfx.types.artifact_utils import encode_split_names
 
+from mtfx.agents.search.registry import SEARCHES
 from mtfx.components.cluster.current_model import CurrentModel
 from mtfx.components.cluster.evaluators import PolicyEvaluator
 from mtfx.components.cluster.policy_comparison import PolicyComparison
@@ -18,7 +19,7 @@ from mtfx.components.simulator_gen.component import SimulatorGen
 from mtfx.datasets.logs.sessions import SPLITS
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.fusion import EVALUATION_SEED
-from mtfx.pipelines.fusion_config import SEARCHES, FusionPipelineConfig
+from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.fusion_stages import (
     evaluation_config,
     exploration_stages,

@@ -7,8 +7,8 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 from tf_agents.trajectories.policy_step import PolicyStep
 
-from mtfx.agents.config import RmtlConfig
 from mtfx.agents.rmtl import RmtlAgent
+from mtfx.agents.rmtl_config import RmtlConfig
 from mtfx.datasets.spec import Task
 from mtfx.environments.sessions.replay import SessionReplayEnvironment
 from mtfx.environments.sessions.table import SessionTable

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tf_agents.trajectories import time_step as ts
 
 from mtfx.agents.bcq import BcqAgent
-from mtfx.agents.fusion_config import BcqConfig
-from mtfx.agents.fusion_registry import build_agent
+from mtfx.agents.building import build_agent
+from mtfx.agents.config import BcqConfig
 from mtfx.agents.transition_tensors import TransitionTensors, experience
 from tests.agents.numpy_networks import draw, mlp, moved, values_of
 

@@ -7,8 +7,8 @@ from scipy import stats
 from scipy.special import logsumexp
 from tf_agents.trajectories import time_step as ts
 
-from mtfx.agents.fusion_config import CqlSacConfig
-from mtfx.agents.fusion_registry import build_agent, q_values
+from mtfx.agents.building import build_agent, q_values
+from mtfx.agents.config import CqlSacConfig
 from mtfx.agents.transition_tensors import TransitionTensors, experience
 from tests.agents.numpy_networks import critic, draw, mlp, moved, shift, values_of
 

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtfx.agents.fusion_config import BcqConfig, CqlSacConfig, Td3Config, UwacTd3Config
-from mtfx.agents.fusion_registry import FUSION_AGENTS, build_agent
+from mtfx.agents.building import build_agent
+from mtfx.agents.config import BcqConfig, CqlSacConfig, Td3Config, UwacTd3Config
 from mtfx.agents.offline_training import train_offline
+from mtfx.agents.registry import AGENTS
 from tests.agents import known_optimum
 
 #: Those whose actions are judged alone; the problem has no candidates to learn from.
-WITHOUT_CANDIDATES = [name for name, entry in FUSION_AGENTS.items() if not entry.needs_candidates]
+WITHOUT_CANDIDATES = [name for name, entry in AGENTS.items() if not entry.needs_candidates]
 STEPS = 3000
 SHARED = {"hidden_units": (32, 32), "gamma": known_optimum.GAMMA, "batch_size": 128}
 #: A hundredth of the default steps, so the papers' small rates are raised to TD3's.

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtfx.agents.fusion_config import BcqConfig, Td3Config
-from mtfx.agents.fusion_registry import FUSION_AGENTS, build_agent, fusion_agent_entry, q_values
+from mtfx.agents.building import build_agent, q_values
+from mtfx.agents.config import BcqConfig, Td3Config
 from mtfx.agents.offline_training import TrainingDivergedError, train_offline
+from mtfx.agents.registry import AGENTS
 from mtfx.agents.transition_tensors import TransitionTensors, experience, transition_tensors
 from tests.agents.numpy_networks import draw
 
@@ -53,10 +54,10 @@ def test_experience_is_what_the_agent_gets_back():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", [name for name, entry in FUSION_AGENTS.items() if not entry.needs_candidates]
+    "name", [name for name, entry in AGENTS.items() if not entry.needs_candidates]
 )
 def test_every_agent_trains_and_repeats_itself(name):
-    config = fusion_agent_entry(name).config(hidden_units=(6,))
+    config = AGENTS[name].config(hidden_units=(6,))
     found = []
     for _ in range(2):
         agent = build_agent(name, STATES, ACTIONS, config, seed=4)
@@ -176,7 +177,7 @@ def test_no_transitions_are_refused():
 @pytest.mark.parametrize("name", [pytest.param("bcq", marks=pytest.mark.slow), "td3"])
 def test_divergence_is_an_error_with_a_remedy(name):
     huge = np.full(ROWS, 1e30, np.float32)
-    config = fusion_agent_entry(name).config(hidden_units=(6,))
+    config = AGENTS[name].config(hidden_units=(6,))
     agent = build_agent(name, STATES, ACTIONS, config)
     with pytest.raises(TrainingDivergedError, match=r"diverged .* 2, .*; lower the critics'"):
         train_offline(agent, table(rewards=huge), 2, 8, log_every=2)

@@ -6,9 +6,9 @@ import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from mtfx.agents.config import RmtlConfig
 from mtfx.agents.critic_weighting import CriticWeighting
 from mtfx.agents.ddpg_mtl import DdpgMtlAgent
+from mtfx.agents.rmtl_config import RmtlConfig
 from mtfx.datasets.labels import UNKNOWN
 from mtfx.models.known_labels import known_mask, with_zeros
 from mtfx.models.loss_weighting.base import Batch

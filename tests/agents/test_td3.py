@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 
-from mtfx.agents.fusion_config import Td3Config
-from mtfx.agents.fusion_registry import build_agent, q_values
+from mtfx.agents.building import build_agent, q_values
+from mtfx.agents.config import Td3Config
 from mtfx.agents.transition_tensors import TransitionTensors, experience
 from tests.agents.numpy_networks import actor, critic, draw, moved, shift, slope, values_of
 

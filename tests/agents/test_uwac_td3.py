@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tf_agents.trajectories import time_step as ts
 
-from mtfx.agents.fusion_config import UwacTd3Config
-from mtfx.agents.fusion_registry import build_agent
+from mtfx.agents.building import build_agent
+from mtfx.agents.config import UwacTd3Config
 from mtfx.agents.transition_tensors import TransitionTensors, experience
 from tests.agents.numpy_networks import actor, critic, draw, moved, shift, values_of
 

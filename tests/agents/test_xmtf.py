@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from mtfx.agents.fusion_config import XmtfConfig
+from mtfx.agents.config import XmtfConfig
 from mtfx.agents.xmtf import build_xmtf
 from mtfx.agents.xmtf_inner_stage import InnerStage
 from mtfx.models.fusion.config import CellsConfig

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtfx.agents.fusion_config import XmtfConfig
-from mtfx.agents.fusion_registry import build_agent
+from mtfx.agents.building import build_agent
+from mtfx.agents.config import XmtfConfig
 from mtfx.agents.offline_training import train_offline
 from mtfx.agents.transition_tensors import candidate_tensors, experience, transition_tensors
 from mtfx.models.fusion.config import CellsConfig

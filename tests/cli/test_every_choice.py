@@ -13,16 +13,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mtfx.agents.building import build_agent
+from mtfx.agents.config import OUTER_STAGES, TRANSFERS
 from mtfx.agents.exploration import build_exploration
-from mtfx.agents.fusion_config import OUTER_STAGES, TRANSFERS
-from mtfx.agents.fusion_registry import build_agent, fusion_agent_entry
-from mtfx.agents.search.registry import search_config
+from mtfx.agents.registry import AGENTS
+from mtfx.agents.search.registry import SEARCHES
 from mtfx.cli.__main__ import cli, main
 from mtfx.cli.experiment_kinds import Flags, kind_of
 from mtfx.components.feedback_join.config import FeedbackJoinConfig
 from mtfx.components.interaction_gen.config import SimulatedInteractionConfig
 from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig, default_estimators
-from mtfx.components.policy_search.search import SEARCH_METHODS, PolicySearchConfig
+from mtfx.components.policy_search.search import PolicySearchConfig
 from mtfx.datasets.rewards import build_reward
 from mtfx.datasets.transitions.codec import encode_transitions
 from mtfx.datasets.transitions.spec import TransitionManifest
@@ -42,8 +43,8 @@ from mtfx.models.loss_weighting.registry import build_loss_weighting
 from mtfx.models.mtl.registry import build_backbone
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.fusion_config import AGENTS, SEARCHES, FusionPipelineConfig
-from mtfx.pipelines.fusion_settings import CONFIGS, settings_help
+from mtfx.pipelines.fusion_config import FusionPipelineConfig
+from mtfx.pipelines.fusion_settings import settings_help
 from mtfx.pipelines.infra_validation import InfraValidation
 from mtfx.setting import parse_value
 from mtfx.trainers.fusion.config import FusionTrainerConfig
@@ -105,14 +106,12 @@ def build_fusion_stages(pipeline) -> None:
                 4,
                 2,
                 trainer.agent,
-                candidates=3 if fusion_agent_entry(trainer.method).needs_candidates else 0,
+                candidates=3 if AGENTS[trainer.method].needs_candidates else 0,
             )
         elif stage.id.startswith("PolicySearch-"):
             values = json.loads(properties["search"])
             search = PolicySearchConfig(**{**values, "settings": tuple(values["settings"])})
-            method = SEARCH_METHODS[search.method]
-            if method.search:
-                search_config(method.search, {**method.defaults, **dict(search.settings)})
+            SEARCHES[search.method].config.from_dict(dict(search.settings))
             config = FusionConfig.from_dict(json.loads(properties["fusion"]))
             assert build_fusion(config, 3).action_dim == 3
         elif stage.id.startswith("SimulatedInteractionGen"):
@@ -229,7 +228,7 @@ def stream(arguments, tmp_path, **_):
 def build_fusion_meaning(method):
     if method != "xmtf":
         return FusionConfig().action_meaning()
-    cells = CONFIGS["xmtf"]().cells
+    cells = AGENTS["xmtf"].config().cells
     return FormulaFreeConfig(cells.low, cells.high).action_meaning()
 
 
@@ -322,7 +321,7 @@ def test_a_method_is_no_baseline_of_its_own(method, run_dir, pipelines):
     """Seen: `mtfx compile --method td3` made the stage Trainer-td3 twice, and ended in TFX."""
     arguments = ["--method", method, "--set", "hidden_units=(8,8)"]
     run_fusion_command("fusion", [*arguments, "--baselines", ",".join(AGENTS)], run_dir, pipelines)
-    config = FusionPipelineConfig(run_dir="", method=method, baselines=AGENTS)
+    config = FusionPipelineConfig(run_dir="", method=method, baselines=tuple(AGENTS))
     assert config.baselines == tuple(name for name in AGENTS if name != method)
 
 
@@ -353,7 +352,7 @@ def test_every_word_among_the_agents_settings_is_tried():
 
 
 def agent_values(method):
-    values = CONFIGS[method]().to_dict()
+    values = AGENTS[method].config().to_dict()
     flat = []
     for name, value in values.items():
         if isinstance(value, dict):

@@ -19,7 +19,7 @@ def save_agent(agent: Any, serving_model_dir: str) -> None:
     """Writes the agent's networks, target networks and optimizers beside its exported policy.
 
     Args:
-      agent: One of ``mtfx.agents.fusion_registry.build_agent``.
+      agent: One of ``mtfx.agents.building.build_agent``.
       serving_model_dir: Directory of the exported policy in its artifact.
     """
     prefix = os.path.join(_beside(serving_model_dir), "checkpoint")

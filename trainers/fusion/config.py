@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from mtfx.agents.fusion_config import FusionAgentConfig, XmtfConfig
-from mtfx.agents.fusion_registry import fusion_agent_entry
+from mtfx.agents.config import FusionAgentConfig, XmtfConfig
+from mtfx.agents.registry import AGENTS
 from mtfx.models.fusion.config import AnyFusionConfig, FormulaFreeConfig, fusion_config
 
 
@@ -15,7 +15,7 @@ class FusionTrainerConfig:
     """Carried in the Trainer's ``custom_config``.
 
     Attributes:
-      method: Name of the algorithm; see ``mtfx.agents.fusion_registry``.
+      method: Name of the algorithm; see ``mtfx.agents.registry``.
       agent: Its hyper-parameters.
       fusion: The function that the logged actions were for.
       checkpoint_dir: Directory that outlives a killed run, so that the next one resumes.
@@ -54,6 +54,6 @@ class FusionTrainerConfig:
         Raises:
           ValueError: if the method is unknown, or a setting is unknown or out of its range.
         """
-        agent = fusion_agent_entry(values["method"]).config.from_dict(values["agent"])
+        agent = AGENTS[values["method"]].config.from_dict(values["agent"])
         fusion = fusion_config(values["fusion"])
         return cls(**{**values, "agent": agent, "fusion": fusion})

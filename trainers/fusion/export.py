@@ -22,7 +22,7 @@ def policy_module(agent: Any, state_dim: int) -> PolicyModule:
     Both take states as they come: the agent's normaliser, as it is now, is part of what is saved.
 
     Args:
-      agent: One of ``mtfx.agents.fusion_registry.build_agent``.
+      agent: One of ``mtfx.agents.building.build_agent``.
       state_dim: S.
     """
     policy = agent.policy

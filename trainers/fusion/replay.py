@@ -28,7 +28,7 @@ class TransitionReplay:
         """Makes the variables.
 
         Args:
-          agent: One of ``mtfx.agents.fusion_registry.build_agent``, which says the sizes.
+          agent: One of ``mtfx.agents.building.build_agent``, which says the sizes.
           capacity: See the class.
 
         Raises:

@@ -11,9 +11,10 @@ import os
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from mtfx.agents.fusion_config import XmtfConfig
-from mtfx.agents.fusion_registry import build_agent, fusion_agent_entry
+from mtfx.agents.building import build_agent
+from mtfx.agents.config import XmtfConfig
 from mtfx.agents.offline_training import OfflineLog, train_offline
+from mtfx.agents.registry import AGENTS
 from mtfx.datasets.transitions.spec import TransitionManifest
 from mtfx.datasets.transitions.table import load_transitions
 from mtfx.models.export.policy import PolicyMetadata, export_policy
@@ -117,7 +118,7 @@ def run_fn(fn_args: FnArgs) -> None:
 
 def _candidates(config: FusionTrainerConfig) -> int | None:
     """How many candidates of a request to load; None for a method that does not look at them."""
-    if not fusion_agent_entry(config.method).needs_candidates:
+    if not AGENTS[config.method].needs_candidates:
         return None
     agent = config.agent
     assert isinstance(agent, XmtfConfig)

@@ -9,9 +9,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from mtfx.agents.fusion_config import FusionAgentConfig, XmtfConfig
-from mtfx.agents.fusion_registry import build_agent, fusion_agent_entry
+from mtfx.agents.building import build_agent
+from mtfx.agents.config import FusionAgentConfig, XmtfConfig
 from mtfx.agents.offline_training import TrainingDivergedError, training_loop
+from mtfx.agents.registry import AGENTS
 from mtfx.agents.transition_tensors import Candidates, candidate_tensors, transition_tensors
 from mtfx.datasets.file_names import literal, pattern_free
 from mtfx.datasets.fingerprint import fingerprint
@@ -32,7 +33,7 @@ class StreamingConfig:
     """How sessions are trained on as they come.
 
     Attributes:
-      method: An algorithm of ``mtfx.agents.fusion_registry``.
+      method: An algorithm of ``mtfx.agents.registry``.
       agent: Its hyper-parameters; ``buffer_size`` is that of the replay buffer.
       fusion: The fusion function whose actions the sessions hold.
       candidates: C, candidates of a request that an agent learns from; smaller requests are padded,
@@ -54,7 +55,7 @@ class StreamingConfig:
     code_version: str = ""
 
     def __post_init__(self) -> None:
-        fusion_agent_entry(self.method)
+        AGENTS[self.method]
         for name in ("candidates", "export_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -106,7 +107,7 @@ class StreamingTrainer:
         manifest.check_fusion(config.fusion.action_meaning(), interactions)
         stopped = read_state(directory, _config_values(config))
         self._spec = spec = manifest.spec
-        self._with_candidates = fusion_agent_entry(config.method).needs_candidates
+        self._with_candidates = AGENTS[config.method].needs_candidates
         self.agent: Any = build_agent(
             config.method,
             spec.state_dim,

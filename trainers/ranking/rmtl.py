@@ -11,10 +11,10 @@ from typing import Any, Literal, get_args
 
 import tensorflow as tf
 
-from mtfx.agents.config import RmtlConfig
 from mtfx.agents.critic_weighting import CriticWeighting
 from mtfx.agents.loss_weights import critic_loss_weights
 from mtfx.agents.rmtl import RmtlAgent
+from mtfx.agents.rmtl_config import RmtlConfig
 from mtfx.environments.sessions.replay import SessionReplayEnvironment
 from mtfx.environments.sessions.table import SessionTable
 from mtfx.models.config import CriticConfig, CriticFeatures, ModelConfig

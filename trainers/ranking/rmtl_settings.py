@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mtfx.agents.config import RmtlConfig
+from mtfx.agents.rmtl_config import RmtlConfig
 from mtfx.trainers.ranking.critics import CriticTrainingConfig
 from mtfx.trainers.ranking.rmtl import RmtlTrainingConfig
 
@@ -17,7 +17,7 @@ def rmtl_training_config(
 
     Args:
       setting: The value of a setting by its name in ``mtfx.trainers.ranking.settings``.
-      weighting: How critics become loss weights, see ``mtfx.agents.config``.
+      weighting: How critics become loss weights, see ``mtfx.agents.rmtl_config``.
       batch_size: Transitions per step of the critics.
       critic_path: Trained critics to use instead.
     """

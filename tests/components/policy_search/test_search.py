@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from tfx.types import standard_artifacts
 
+from mtfx.agents.search.registry import SEARCHES
 from mtfx.components.artifacts import Simulator as SimulatorArtifact
 from mtfx.components.policy_search import search
 from mtfx.components.policy_search.executor import Executor
-from mtfx.components.policy_search.search import SEARCH_METHODS, PolicySearchConfig, search_policy
+from mtfx.components.policy_search.search import PolicySearchConfig, search_policy
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.policies import ConstantPolicy
@@ -173,7 +174,7 @@ def test_wrong_settings_are_named(values, match):
 
 
 def test_every_method_is_described():
-    assert all(method.summary for method in SEARCH_METHODS.values())
+    assert all(method.summary for method in SEARCHES.values())
 
 
 def test_the_executor_writes_a_policy(tmp_path):

@@ -130,13 +130,13 @@ def test_equal_keys_are_equal_trials_and_come_after_what_they_need(
 
 def test_names_that_must_agree_with_those_of_other_layers():
     from mtfx.agents.exploration import EXPLORATIONS
-    from mtfx.agents.fusion_registry import FUSION_AGENTS
+    from mtfx.agents.registry import AGENTS as ALL_AGENTS
     from mtfx.datasets.rewards import REWARD_PRESETS
     from mtfx.evaluation.ope.registry import ESTIMATORS
     from mtfx.experiments.batchrl.policies import AGENTS
 
     assert set(ESTIMATOR_NAMES) == set(ESTIMATORS)
-    assert set(AGENTS) <= set(FUSION_AGENTS)
+    assert set(AGENTS) <= set(ALL_AGENTS)
     assert set(LOGS) <= set(EXPLORATIONS)
     assert {spec.reward for spec in TABLE_1_POLICIES.values()} == set(REWARD_PRESETS)
 

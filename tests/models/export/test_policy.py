@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtfx.agents.fusion_config import Td3Config
-from mtfx.agents.fusion_registry import build_agent
+from mtfx.agents.building import build_agent
+from mtfx.agents.config import Td3Config
 from mtfx.errors import DataError
 from mtfx.models.export.policy import (
     PolicyMetadata,

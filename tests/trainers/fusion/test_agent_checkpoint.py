@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mtfx.agents.building import build_agent
 from mtfx.agents.carried_state import OTHER_LEARNERS
-from mtfx.agents.fusion_registry import FUSION_AGENTS, build_agent
 from mtfx.agents.offline_training import train_offline
+from mtfx.agents.registry import AGENTS
 from mtfx.errors import DataError
 from mtfx.models.fusion.config import CellsConfig
 from mtfx.trainers.fusion.agent_checkpoint import restore_agent, save_agent
@@ -21,7 +22,7 @@ STATES, ACTIONS, CANDIDATES, ROWS = 4, 2, 5, 40
 #: Every kind of agent whose checkpoint has variables of its own.
 VARIANTS = [
     (name, outer)
-    for name in FUSION_AGENTS
+    for name in AGENTS
     for outer in (("actor_critic", "batch_constrained") if name == "xmtf" else ("",))
 ]
 #: xMTF's default here; the others' traces take longer, and they share the code.
@@ -52,7 +53,7 @@ def build(variant, seed=1, **changes):
     name, outer = variant
     own = {"cells": CellsConfig(hidden_units=(5,)), "warmup_steps": 2, "outer": outer}
     values = {"hidden_units": (6,), **(own if name == "xmtf" else {}), **changes}
-    config = FUSION_AGENTS[name].config(**values)
+    config = AGENTS[name].config(**values)
     candidates = CANDIDATES if name == "xmtf" else 0
     return build_agent(name, STATES, ACTIONS, config, seed=seed, candidates=candidates)
 
@@ -91,7 +92,7 @@ def owners(path, entry):
 
 @EACH
 def test_every_variable_of_an_agent_is_declared_once(variant, tmp_path):
-    entry = FUSION_AGENTS[variant[0]].carried
+    entry = AGENTS[variant[0]].carried
     for path in variables(trained(build(variant), 2), tmp_path):
         found = owners(path, entry)
         assert len(found) == 1, f"say in agents/carried_state.py what becomes of {path}: {found}"
@@ -100,9 +101,9 @@ def test_every_variable_of_an_agent_is_declared_once(variant, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FUSION_AGENTS)
+@pytest.mark.parametrize("name", AGENTS)
 def test_what_is_declared_exists(name, tmp_path):
-    entry = FUSION_AGENTS[name].carried
+    entry = AGENTS[name].carried
     found = {
         owner
         for variant in VARIANTS
@@ -155,14 +156,14 @@ def test_a_warm_start_learns_at_the_rates_of_its_own_settings(variant, tmp_path)
     before = variables(first, tmp_path)
     names = [
         field.name
-        for field in dataclasses.fields(FUSION_AGENTS[variant[0]].config)
+        for field in dataclasses.fields(AGENTS[variant[0]].config)
         if field.name.endswith("learning_rate")
     ]
     assert names
     slow = build(variant, **dict.fromkeys(names, 1e-9))
     restore_agent(slow, beside(tmp_path))
     after = variables(trained(slow, 3), tmp_path)
-    entry = FUSION_AGENTS[variant[0]].carried
+    entry = AGENTS[variant[0]].carried
     learnt = {one for words in ("networks", "cells") for one in entry.kept.get(words, ())}
     compared = [path for path in before if "SLOT" not in path and set(owners(path, entry)) & learnt]
     assert compared
@@ -248,7 +249,7 @@ def test_every_learner_is_in_the_page():
         for row in page.partition("## Warm start")[2].partition("\n## ")[0].splitlines()
         if row.startswith("|")
     }
-    agents = {f"`{name}`": entry.carried for name, entry in FUSION_AGENTS.items()}
+    agents = {f"`{name}`": entry.carried for name, entry in AGENTS.items()}
     for name, carried in {**agents, **OTHER_LEARNERS}.items():
         _, _, kept, reset, _ = rows[name].split("|")
         for words, cell in ((carried.kept, kept), (carried.reset, reset)):

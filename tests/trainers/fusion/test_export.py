@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtfx.agents.fusion_config import Td3Config, XmtfConfig
-from mtfx.agents.fusion_registry import build_agent
+from mtfx.agents.building import build_agent
+from mtfx.agents.config import Td3Config, XmtfConfig
 from mtfx.datasets.transitions.spec import TransitionManifest
 from mtfx.errors import DataError
 from mtfx.models.export.policy import PolicyMetadata, SavedPolicy, export_policy

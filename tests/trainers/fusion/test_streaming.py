@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtfx.agents.fusion_config import XmtfConfig
+from mtfx.agents.config import XmtfConfig
 from mtfx.datasets.transitions.codec import encode_transitions
 from mtfx.datasets.transitions.spec import TransitionManifest
 from mtfx.errors import DataError

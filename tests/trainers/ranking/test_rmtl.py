@@ -12,8 +12,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtfx.agents.config import RmtlConfig
 from mtfx.agents.rmtl import RmtlAgent
+from mtfx.agents.rmtl_config import RmtlConfig
 from mtfx.datasets.spec import Task
 from mtfx.environments.sessions.replay import SessionReplayEnvironment
 from mtfx.environments.sessions.table import SessionTable

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from mtfx.agents.fusion_config import (
+from mtfx.agents.config import (
     BcqConfig,
     CqlSacConfig,
     FusionAgentConfig,

@@ -5,23 +5,18 @@ import pytest
 import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 
-from mtfx.agents.fusion_config import BcqConfig, Td3Config, UwacTd3Config
-from mtfx.agents.fusion_registry import (
-    FUSION_AGENT_NAMES,
-    build_agent,
-    fusion_agent_entry,
-    q_values,
-    specs,
-)
+from mtfx.agents.building import build_agent, q_values, specs
+from mtfx.agents.config import BcqConfig, Td3Config, UwacTd3Config
+from mtfx.agents.registry import AGENTS
 from mtfx.models.observation import MASK, PREDICTIONS, STATE
 
 STATES, ACTIONS, ROWS, CANDIDATES = 4, 3, 6, 5
 
 
-@pytest.fixture(scope="module", params=FUSION_AGENT_NAMES)
+@pytest.fixture(scope="module", params=AGENTS)
 def pair(request):
     """Two agents of equal seed and one of another."""
-    entry = fusion_agent_entry(request.param)
+    entry = AGENTS[request.param]
     config = entry.config(hidden_units=(8,))
     candidates = CANDIDATES if entry.needs_candidates else 0
     return [
@@ -35,8 +30,8 @@ def states():
 
 
 def test_the_names_are_those_of_the_experiments():
-    assert set(FUSION_AGENT_NAMES) == {"bcq", "td3", "uwac_td3", "cql_sac", "xmtf"}
-    assert all(fusion_agent_entry(name).summary for name in FUSION_AGENT_NAMES)
+    assert set(AGENTS) == {"bcq", "td3", "uwac_td3", "cql_sac", "xmtf"}
+    assert all(AGENTS[name].summary for name in AGENTS)
 
 
 def test_agents_act_within_bounds_and_from_their_seed(pair, states):
