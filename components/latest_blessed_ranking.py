@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from typing import Any
@@ -17,6 +16,8 @@ from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
 
+from mtfx.errors import why_unreadable
+from mtfx.files import UNREADABLE, read_json
 from mtfx.models.export.ranker import METADATA_FILE
 
 MODEL, BLESSING = "model", "model_blessing"
@@ -117,15 +118,12 @@ def _check_model(model: Artifact) -> None:
     directory = path_utils.serving_model_path(model.uri)
     path = os.path.join(directory, "assets.extra", METADATA_FILE)
     try:
-        with tf.io.gfile.GFile(path) as file:
-            about = json.loads(file.read())
+        about = read_json(path)
         wrong = "" if isinstance(about, dict) and "columns" in about else _OLD
-    except tf.errors.NotFoundError:
+    except FileNotFoundError:
         wrong = "is not there, though the model is: files of it were removed, or it was not MTFX's"
-    except tf.errors.OpError as error:
-        wrong = f"cannot be read: {error.message}"
-    except ValueError as error:
-        wrong = f"is damaged, it holds no valid JSON: {error}"
+    except UNREADABLE as error:
+        wrong = why_unreadable(error)
     if wrong:
         raise LookupError(
             f"{path}, of the latest blessed ranking model, {wrong}. Train it anew with "

@@ -39,6 +39,7 @@ from mtfx.components.feedback_join.waiting import (
 )
 from mtfx.components.session_example_gen.counts import Counts, MergeCounts
 from mtfx.errors import DataError, data_error_in, fenced
+from mtfx.files import read_json, write_json
 from mtfx.serving.interaction_log import FEEDBACK, REQUESTS, SHOWN
 
 QUARANTINE_FILE = "quarantine.csv"
@@ -105,7 +106,7 @@ def join_feedback(
         quarantine = Path(f"{output}.{QUARANTINE_FILE}")
         check(summary, examples, config, partial / QUARANTINE_FILE, quarantine)
         summary = _placed(summary, span, before, partial, output)
-        (partial / SUMMARY_FILE).write_text(json.dumps(dataclasses.asdict(summary), indent=1))
+        write_json(partial / SUMMARY_FILE, dataclasses.asdict(summary))
     except Exception as error:
         shutil.rmtree(partial, ignore_errors=True)
         if (found := data_error_in(error)) is not None:
@@ -261,9 +262,7 @@ def _write_examples(parts: list[Examples], path: str) -> None:
 
 def _outcome(directory: Path) -> tuple[FeedbackJoinSummary, Examples]:
     """What the workers counted, taken out of the directory."""
-    rows, examples = (
-        json.loads((directory / name).read_text()) for name in (_COUNTS_FILE, _EXAMPLES_FILE)
-    )
+    rows, examples = (read_json(directory / name) for name in (_COUNTS_FILE, _EXAMPLES_FILE))
     for name in (_COUNTS_FILE, _EXAMPLES_FILE):
         (directory / name).unlink()
     bad = {key[1]: int(number) for *key, number in rows if key[0] == "bad"}

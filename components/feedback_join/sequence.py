@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import json
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 from mtfx.errors import DataError
+from mtfx.files import read_json
 
 SUMMARY_FILE = "join.json"
 #: In place of a directory: the one whose name comes before, or none.
@@ -92,7 +92,7 @@ def outdated_notes(output: Path, span: tuple[int, int], state: str) -> tuple[str
 
 def _summary(directory: Path) -> dict | None:
     try:
-        return json.loads((directory / SUMMARY_FILE).read_text())
+        return read_json(directory / SUMMARY_FILE)
     except (OSError, ValueError):
         return None
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 from mtfx.components.interaction_gen.cuts import SPLITS
 from mtfx.components.session_example_gen.counts import NO_SPLITS, Counts
 from mtfx.errors import DataError, in_words
+from mtfx.files import read_json
 
 FILE_NAME = "interactions.json"
 #: A variance below this share of the squared mean is what float64 leaves of equal rewards.
@@ -82,8 +83,7 @@ class InteractionSummary:
     @classmethod
     def read(cls, uri: str) -> InteractionSummary:
         """Reads the summary of an Examples artifact."""
-        with tf.io.gfile.GFile(os.path.join(uri, FILE_NAME)) as file:
-            values = json.loads(file.read())
+        values = read_json(os.path.join(uri, FILE_NAME))
         values["splits"] = {name: SplitFigures(**of) for name, of in values["splits"].items()}
         values["data_span_ms"] = tuple(values["data_span_ms"])
         return cls(**values)

@@ -15,6 +15,7 @@ from mtfx.components.session_example_gen.counts import NO_SPLITS, Counts
 from mtfx.datasets.logs.sessions import SPLITS
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.errors import DataError, in_words
+from mtfx.files import read_json
 
 FILE_NAME = "ingestion.json"
 
@@ -66,8 +67,7 @@ class IngestionSummary:
     @classmethod
     def read(cls, uri: str) -> IngestionSummary:
         """Reads the summary of an Examples artifact."""
-        with tf.io.gfile.GFile(os.path.join(uri, FILE_NAME)) as file:
-            return cls(**json.loads(file.read()))
+        return cls(**read_json(os.path.join(uri, FILE_NAME)))
 
 
 def summarise(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from mtfx.datasets.logs.readers import match_files
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.datasets.synthetic.manifest import FILE_NAME
 from mtfx.errors import DataError
-from mtfx.files import atomic_path
+from mtfx.files import atomic_path, read_json, write_json
 
 _DAY_MS = 86_400_000
 _PER_MS = {"s": 1000.0, "ms": 1.0, "us": 0.001}
@@ -126,7 +125,7 @@ def _write(rows: pl.DataFrame, path: Path) -> None:
 
 def _write_manifest(source: Path, folder: Path) -> None:
     """The data set's manifest with the day's files in place of its own: users are still known."""
-    content = json.loads(source.read_text(encoding="utf-8"))
+    content = read_json(source)
     content["files"] = [
         {
             "name": path.name,
@@ -135,7 +134,7 @@ def _write_manifest(source: Path, folder: Path) -> None:
         }
         for path in sorted(folder.iterdir())
     ]
-    (folder / FILE_NAME).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / FILE_NAME, content, indent=2)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import polars as pl
 
 from mtfx.datasets.synthetic.config import SyntheticConfig
 from mtfx.datasets.synthetic.files import WrittenFile
-from mtfx.files import read_json
+from mtfx.files import read_json, write_json
 
 FILE_NAME = "synthetic.json"
 #: Raised when the user model or a file layout changes, so that old data sets are told from new.
@@ -44,7 +43,7 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
         "versions": {"numpy": np.__version__, "polars": pl.__version__},
         **dataclasses.asdict(manifest),
     }
-    (directory / FILE_NAME).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(directory / FILE_NAME, content, indent=2)
 
 
 def read_manifest(directory: Path, config: SyntheticConfig) -> Manifest | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from mtfx.config import Config
 from mtfx.errors import DataError
-from mtfx.files import write_json
+from mtfx.files import read_json, write_json
 
 MANIFEST = "transitions.json"
 #: Raised when a field changes its meaning, so that old files are refused and not misread.
@@ -146,10 +146,8 @@ class TransitionManifest:
                 f"{directory} has no {MANIFEST}, so it holds no transitions: give the directory "
                 "that the interaction stage wrote"
             )
-        with tf.io.gfile.GFile(path) as file:
-            text = file.read()
         try:
-            values = json.loads(text)
+            values = read_json(path)
             version = values.get("format_version", FORMAT_VERSION)
         except (ValueError, AttributeError) as error:
             raise DataError(f"{path} is damaged ({error}): write the transitions again") from error

@@ -15,6 +15,7 @@ import tensorflow as tf
 from mtfx.environments.simulator.response import ResponseModel
 from mtfx.environments.simulator.response_registry import response_model_class, response_model_name
 from mtfx.errors import DataError
+from mtfx.files import write_json
 
 WORLD_FILE, TABLES_FILE = "world.json", "world.npz"
 _RESPONSE_PREFIX = "response/"
@@ -100,7 +101,7 @@ def save_world(world: World, directory: str | os.PathLike[str]) -> None:
     (target / WORLD_FILE).unlink(missing_ok=True)
     with open(target / TABLES_FILE, "wb") as file:
         np.savez(file, **tables)  # type: ignore[arg-type]
-    (target / WORLD_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(target / WORLD_FILE, content, indent=2)
 
 
 def load_world(directory: str | os.PathLike[str]) -> World:
