@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
-from rich.console import Console
 
-from mtfx.cli.fusion_options import seed_option
+from mtfx.cli.flags import Flags
 from mtfx.cli.invocation import Invocation, debug_option
-from mtfx.cli.logs import output_to_log, require_log
 from mtfx.cli.parameters import Names
+from mtfx.cli.shared_flags import console_and_log, seed_option
+from mtfx.evaluation.ab_test.trial import TrialSettings
 
-#: As ``mtfx.evaluation.ab_test.trial`` has them; the command's help is to import nothing slow.
-_METRICS = ("watch_s", "positive_rate", "plays")
+_TRIAL = Flags(TrialSettings, ("metric", "alpha", "effect", "treatment_share", "min_users"))
 
 
 @click.command("compare")
@@ -36,41 +36,7 @@ _METRICS = ("watch_s", "positive_rate", "plays")
     help="Names of the log's feedbacks, as given to `mtfx join-feedback`.",
 )
 @click.option("--days", type=int, default=14, show_default=True, help="Simulated days.")
-@click.option(
-    "--metric",
-    type=click.Choice(_METRICS),
-    default="watch_s",
-    show_default=True,
-    help="Decides; the others are reported.",
-)
-@click.option(
-    "--alpha",
-    type=float,
-    default=0.05,
-    show_default=True,
-    help="Chance of a difference where there is none, on any day at all.",
-)
-@click.option(
-    "--effect",
-    type=float,
-    default=0.03,
-    show_default=True,
-    help="Relative difference that is hoped for; to be chosen before the trial.",
-)
-@click.option(
-    "--treatment-share",
-    type=float,
-    default=0.5,
-    show_default=True,
-    help="Share of the users that were to get the treatment.",
-)
-@click.option(
-    "--min-users",
-    type=int,
-    default=100,
-    show_default=True,
-    help="Nothing is decided while a group has fewer.",
-)
+@_TRIAL
 @seed_option
 @click.option(
     "--output-dir", required=True, help="Where comparison.json and index.html with its figure go."
@@ -86,13 +52,9 @@ def compare_command(
     treatment: str,
     feedback_names: tuple[str, ...],
     days: int,
-    metric: str,
-    alpha: float,
-    effect: float,
-    treatment_share: float,
-    min_users: int,
     seed: int,
     output_dir: str,
+    **values: Any,
 ) -> None:
     """Compare two policies on two groups of users, day by day.
 
@@ -100,7 +62,7 @@ def compare_command(
     of plays with a positive interaction are compared; the confidence sequence may be looked at
     every day, and the first day on which it excludes no difference decides.
     """
-    from mtfx.pipelines.compare import CompareOptions, run_compare, trial_settings
+    from mtfx.pipelines.compare import CompareOptions, run_compare
 
     options = CompareOptions(
         control=control,
@@ -111,19 +73,10 @@ def compare_command(
         feedback_names=feedback_names,
         days=days,
         seed=seed,
-        settings=trial_settings(
-            metric=metric,
-            alpha=alpha,
-            effect=effect,
-            treatment_share=treatment_share,
-            min_users=min_users,
-        ),
+        settings=_TRIAL.build(values),
     )
     log = Path(output_dir, "compare.log")
-    require_log(log, "--output-dir", output_dir)
-    invocation.log_file = log
-    with output_to_log(log) as terminal:
-        console = Console(file=terminal, width=None if terminal.isatty() else 120)
+    with console_and_log(invocation, log, output_dir) as console:
         with console.status("comparing") as status:
             from mtfx.evaluation.reports.ab_test import render_trial
             from mtfx.evaluation.reports.kit.pages import PAGE_FILE

@@ -11,27 +11,13 @@ import click
 
 from mtfx.agents.registry import AGENTS
 from mtfx.agents.search.registry import SEARCHES
-from mtfx.cli.fusion_options import (
-    cache_option,
-    candidate_buckets_option,
-    max_return_drop_option,
-    pool_option,
-    response_option,
-    run_dir_option,
-    seed_option,
-    started,
-    users_option,
-)
+from mtfx.cli.flags import Flags
 from mtfx.cli.invocation import Invocation, debug_option
-from mtfx.cli.parameters import HyperParameter, Names
 from mtfx.cli.progress import stage_progress
-from mtfx.datasets.rewards import REWARD_PRESETS
-from mtfx.evaluation.ope.registry import ESTIMATORS
-from mtfx.models.fusion.config import FORMULAS
-from mtfx.pipelines.beam_args import local_beam_args
-from mtfx.pipelines.fusion_config import EXPLORATIONS, FusionPipelineConfig, ServedLog
+from mtfx.cli.shared_flags import beam_args, beam_options, cache_option, seed_option, started
+from mtfx.pipelines.fusion_config import FLAGS, FusionPipelineConfig, ServedLog
 from mtfx.pipelines.fusion_settings import settings_help
-from mtfx.pipelines.infra_validation import DEFAULT_TAG, PLATFORMS, InfraValidation
+from mtfx.pipelines.infra_validation import InfraValidation
 
 
 def _settings_table() -> str:
@@ -69,143 +55,53 @@ All of them, with their defaults:
 """
 
 
+_FLAGS = Flags(
+    FusionPipelineConfig,
+    (
+        "run_dir",
+        "method",
+        "baselines",
+        "formula",
+        "reward",
+        "exploration",
+        "response",
+        "users",
+        "pool",
+        "candidates",
+        "sessions",
+        "eval_sessions",
+        "train_steps",
+        "batch_size",
+        "settings",
+        "estimator",
+        "max_return_drop",
+        "ope_penalty",
+        "base_policy",
+        "candidate_buckets",
+    ),
+    FLAGS,
+)
+_SERVED = Flags(
+    ServedLog,
+    ("data_dir", "pattern", "span"),
+    {"data_dir": "--served-log"},
+    defaults={"data_dir": ""},
+)
+_VALIDATION = Flags(
+    InfraValidation, ("platform", "tag"), {"platform": "--infra-validator", "tag": "--serving-tag"}
+)
+
+
 @click.command("fusion", epilog=_EPILOG)
-@run_dir_option
-@click.option(
-    "--method",
-    type=click.Choice(list(AGENTS)),
-    default="bcq",
-    show_default=True,
-    help="How the policy is learned from logged interactions.",
-)
-@click.option(
-    "--baselines",
-    type=Names(),
-    default=("constant", "bo", "td3"),
-    help=f"Compared in the simulator: {', '.join((*SEARCHES, *AGENTS))}.  "
-    "[default: constant,bo,td3]",
-)
-@click.option(
-    "--fusion",
-    "formula",
-    type=click.Choice(list(FORMULAS)),
-    default="formula2",
-    show_default=True,
-    help="formula1: Σ w·o; formula2: Σ w·log(o + β); formula3: Π o^w. The baselines' with xmtf.",
-)
-@click.option(
-    "--reward",
-    type=click.Choice(tuple(REWARD_PRESETS)),
-    default="default",
-    show_default=True,
-    help="What the reward weighs most: watch time, play integrity or interactions.",
-)
-@click.option(
-    "--exploration",
-    type=click.Choice(EXPLORATIONS),
-    default="mixed",
-    show_default=True,
-    help="Policy whose interactions are learned from.",
-)
-@response_option
-@users_option
-@pool_option
-@click.option("--candidates", type=int, default=100, show_default=True, help="Items per request.")
-@click.option(
-    "--sessions", type=int, default=10_000, show_default=True, help="Sessions to learn from."
-)
-@click.option(
-    "--eval-sessions", type=int, default=2000, show_default=True, help="Sessions to compare on."
-)
-@click.option("--train-steps", type=int, help="Training steps.  [default: 300000, BatchRL-MTF's]")
-@click.option("--batch-size", type=int, help="Transitions per step.  [default: 256; 1024 of xmtf]")
-@click.option("--set", "settings", type=HyperParameter(), multiple=True, help="See below.")
-@click.option(
-    "--estimator",
-    type=click.Choice(ESTIMATORS),
-    default="conservative",
-    show_default=True,
-    help="Off-policy estimator whose lower bound decides on the blessing.",
-)
-@max_return_drop_option
-@click.option(
-    "--ope-penalty",
-    type=float,
-    help="Conservative estimator: what actions beyond the log cost, in units of reward; larger is "
-    "more careful.  [default: 0.05]",
-)
-@click.option(
-    "--served-log",
-    default="",
-    help="Directory of served requests that `mtfx join-feedback` wrote: learn from those, not from "
-    "the simulator. The run has to have served them.",
-)
-@click.option(
-    "--pattern",
-    default="*.parquet",
-    show_default=True,
-    help="Files of --served-log to read, such as 'day-{SPAN}/*.parquet'.",
-)
-@click.option("--span", type=int, default=1, show_default=True, help="Number for {SPAN}.")
-@click.option(
-    "--base-policy",
-    default="",
-    help="Artifact of an earlier policy whose networks training begins with: warm start.",
-)
-@candidate_buckets_option
-@click.option(
-    "--infra-validator",
-    type=click.Choice(PLATFORMS),
-    default="none",
-    show_default=True,
-    help="Whether TF Serving itself loads the ranker and answers its warm-up requests before it is "
-    "pushed: in this machine's Docker, or as a pod of Kubeflow Pipelines. Not by default, as many "
-    "machines have neither.",
-)
-@click.option(
-    "--serving-tag",
-    default=DEFAULT_TAG,
-    show_default=True,
-    help="Of the image tensorflow/serving that --infra-validator starts.",
-)
+@_FLAGS
+@_SERVED
+@_VALIDATION
 @seed_option
-@click.option("--beam-workers", type=int, default=1, show_default=True, help="Beam's processes.")
-@click.option("--beam-arg", "beam_args", multiple=True, help="Passed to Beam; may be repeated.")
+@beam_options
 @cache_option
 @debug_option
 @click.pass_obj
-def fusion_command(
-    invocation: Invocation,
-    run_dir: str,
-    method: str,
-    baselines: tuple[str, ...],
-    formula: str,
-    reward: str,
-    exploration: str,
-    response: str,
-    users: int,
-    pool: int,
-    candidates: int,
-    sessions: int,
-    eval_sessions: int,
-    train_steps: int | None,
-    batch_size: int | None,
-    settings: tuple[tuple[str, Any], ...],
-    estimator: str,
-    max_return_drop: float,
-    ope_penalty: float | None,
-    served_log: str,
-    pattern: str,
-    span: int,
-    base_policy: str,
-    candidate_buckets: tuple[int, ...],
-    infra_validator: str,
-    serving_tag: str,
-    seed: int,
-    beam_workers: int,
-    beam_args: tuple[str, ...],
-    cache: bool,
-) -> None:
+def fusion_command(invocation: Invocation, /, seed: int, cache: bool, **values: Any) -> None:
     """Learn how to fuse a ranking model's predictions into one score.
 
     Takes the latest blessed model of `mtfx ranking`, fits a simulator of its users, logs simulated
@@ -213,31 +109,12 @@ def fusion_command(
     policy by off-policy evaluation, and pushes it with the ranking model as one ranker if it is
     not worse than the current one.
     """
-    config = FusionPipelineConfig(
-        run_dir=run_dir,
-        method=method,
-        baselines=baselines,
-        formula=formula,
-        reward=reward,
-        exploration=exploration,
-        response=response,
-        users=users,
-        pool=pool,
-        candidates=candidates,
-        sessions=sessions,
-        eval_sessions=eval_sessions,
-        train_steps=train_steps,
-        batch_size=batch_size,
-        settings=settings,
-        estimator=estimator,
-        max_return_drop=max_return_drop,
-        ope_penalty=ope_penalty,
-        served=ServedLog(served_log, pattern, span) if served_log else None,
-        base_policy=base_policy,
-        candidate_buckets=candidate_buckets,
-        infra_validation=InfraValidation(infra_validator, serving_tag),
+    config = _FLAGS.build(
+        values,
+        served=_SERVED.build(values) if values["data_dir"] else None,
+        infra_validation=_VALIDATION.build(values),
         seed=seed,
-        beam_pipeline_args=local_beam_args(beam_workers, beam_args),
+        beam_pipeline_args=beam_args(values),
         enable_cache=cache,
     )
     with started(invocation, config) as console:

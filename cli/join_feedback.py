@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from mtfx.cli.flags import Flags
 from mtfx.cli.invocation import Invocation, debug_option
-from mtfx.cli.logs import output_to_log, require_log
-from mtfx.cli.parameters import Names
-from mtfx.components.feedback_join.config import MISSING, FeedbackJoinConfig, FeedbackJoinSummary
-from mtfx.errors import require
-from mtfx.pipelines.beam_args import local_beam_args
+from mtfx.cli.shared_flags import beam_args, beam_options, console_and_log
+from mtfx.components.feedback_join.config import FeedbackJoinConfig, FeedbackJoinSummary
+
+_FLAGS = Flags(
+    FeedbackJoinConfig,
+    (
+        "feedback_names",
+        "wait_minutes",
+        "missing",
+        "max_bad_share",
+        "max_orphan_share",
+        "min_feedback_share",
+    ),
+    {
+        "feedback_names": "--feedback",
+        "max_bad_share": "--max-bad-rows",
+        "max_orphan_share": "--max-orphan-feedback",
+        "min_feedback_share": "--min-feedback",
+    },
+)
 
 
 @click.command("join-feedback")
@@ -23,20 +39,7 @@ from mtfx.pipelines.beam_args import local_beam_args
     help="With requests/ and feedback/, as mtfx.serving.interaction_log writes them.",
 )
 @click.option("--output-dir", required=True, help="For the joined requests; one directory a day.")
-@click.option(
-    "--feedback",
-    "feedback_names",
-    type=Names(),
-    required=True,
-    help="Names of the feedbacks, in the order of the fusion's transitions.",
-)
-@click.option(
-    "--wait-minutes",
-    type=float,
-    default=60.0,
-    show_default=True,
-    help="Later feedback does not count; younger requests wait for the next log's join.",
-)
+@_FLAGS
 @click.option(
     "--earlier-output",
     default="auto",
@@ -44,52 +47,11 @@ from mtfx.pipelines.beam_args import local_beam_args
     help="The join of the log before, whose waiting requests are taken: its directory; 'auto', the "
     "one whose name comes before (day-2 before day-3); or 'none'.",
 )
-@click.option(
-    "--missing",
-    type=click.Choice(MISSING),
-    default="nothing",
-    show_default=True,
-    help="What a request without feedback means: the user did nothing, or it was lost.",
-)
-@click.option(
-    "--max-bad-rows",
-    type=float,
-    default=0.01,
-    show_default=True,
-    help="Share of a log's rows that may be unusable before the join fails.",
-)
-@click.option(
-    "--max-orphan-feedback",
-    type=float,
-    default=0.1,
-    show_default=True,
-    help="Share of the feedback that may name a request that is not in the log.",
-)
-@click.option(
-    "--min-feedback",
-    type=float,
-    default=0.001,
-    show_default=True,
-    help="Share of the requests to which some feedback must have come; 0 allows a log without any.",
-)
-@click.option("--beam-workers", type=int, default=1, show_default=True, help="Beam's processes.")
-@click.option("--beam-arg", "beam_args", multiple=True, help="Passed to Beam; may be repeated.")
+@beam_options
 @debug_option
 @click.pass_obj
 def join_feedback_command(
-    invocation: Invocation,
-    /,
-    log_dir: str,
-    output_dir: str,
-    feedback_names: tuple[str, ...],
-    wait_minutes: float,
-    earlier_output: str,
-    missing: str,
-    max_bad_rows: float,
-    max_orphan_feedback: float,
-    min_feedback: float,
-    beam_workers: int,
-    beam_args: tuple[str, ...],
+    invocation: Invocation, /, log_dir: str, output_dir: str, earlier_output: str, **values: Any
 ) -> None:
     """Join served requests with the feedback that came later.
 
@@ -97,36 +59,14 @@ def join_feedback_command(
     or without a request is counted; unusable rows are listed in quarantine.csv. Requests at the
     log's end wait in --output-dir for the join of the next log, which takes them from there.
     """
-    for flag, share in (
-        ("--max-bad-rows", max_bad_rows),
-        ("--max-orphan-feedback", max_orphan_feedback),
-        ("--min-feedback", min_feedback),
-    ):
-        require(0 <= share <= 1, f"{flag} is a share from 0 to 1, got {share}")
-    config = FeedbackJoinConfig(
-        feedback_names=feedback_names,
-        wait_minutes=wait_minutes,
-        missing=missing,  # type: ignore[arg-type]
-        max_bad_share=max_bad_rows,
-        max_orphan_share=max_orphan_feedback,
-        min_feedback_share=min_feedback,
-    )
+    config = _FLAGS.build(values)
     # Beside the directory, not in it: a join takes the place of an earlier one whole.
     log = Path(f"{output_dir.rstrip('/')}.log")
-    require_log(log, "--output-dir", output_dir)
-    invocation.log_file = log
-    with output_to_log(log) as terminal:
-        console = Console(file=terminal, width=None if terminal.isatty() else 120)
+    with console_and_log(invocation, log, output_dir) as console:
         with console.status("loading Beam"):
             from mtfx.components.feedback_join.pipeline import join_feedback
         with console.status("joining"):
-            found = join_feedback(
-                log_dir,
-                output_dir,
-                config,
-                local_beam_args(beam_workers, beam_args),
-                earlier_output,
-            )
+            found = join_feedback(log_dir, output_dir, config, beam_args(values), earlier_output)
         console.print(_table(found))
         for note in found.notes:
             console.print(f"note: {note}", soft_wrap=True, markup=False)

@@ -6,26 +6,21 @@ from typing import Any, cast
 
 import click
 
-from mtfx.cli.fusion_options import (
-    cache_option,
-    pool_option,
-    response_option,
-    run_dir_option,
-    seed_option,
-    started,
-    users_option,
-)
+from mtfx.cli.flags import Flags
 from mtfx.cli.invocation import Invocation, debug_option
 from mtfx.cli.progress import stage_progress
+from mtfx.cli.shared_flags import cache_option, seed_option, started
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 
 #: What candidates may be ranked by; ``mtfx.environments.simulator.fitting.config`` has them too.
 PREDICTIONS = ("model", "true")
 
 
+_FLAGS = Flags(FusionPipelineConfig, ("run_dir", "response", "users", "pool"))
+
+
 @click.command("simulator")
-@run_dir_option
-@response_option
+@_FLAGS
 @click.option(
     "--predictions",
     type=click.Choice(PREDICTIONS),
@@ -34,34 +29,22 @@ PREDICTIONS = ("model", "true")
     help="What candidates are ranked by: the ranking model's predictions, or the simulated users' "
     "true probabilities (for experiments: what fusion could do with a ranker without error).",
 )
-@users_option
-@pool_option
 @seed_option
 @cache_option
 @debug_option
 @click.pass_obj
 def simulator_command(
-    invocation: Invocation,
-    run_dir: str,
-    response: str,
-    predictions: str,
-    users: int,
-    pool: int,
-    seed: int,
-    cache: bool,
+    invocation: Invocation, /, predictions: str, seed: int, cache: bool, **values: Any
 ) -> None:
     """Fit a simulator of a ranking model's users and compare it with the log.
 
     Takes the latest blessed model of `mtfx ranking`, fits how its users respond, and simulates the
     log's held-out sessions. `mtfx fusion` with the same options takes the simulator from the cache.
     """
-    config = FusionPipelineConfig(
-        run_dir=run_dir,
-        response=response,
-        users=users,
-        pool=pool,
+    config = _FLAGS.build(
+        values,
         # Nobody ranks candidates here; small pools shall not be refused for their default number.
-        candidates=min(FusionPipelineConfig.candidates, max(pool, 1)),
+        candidates=min(FusionPipelineConfig.candidates, max(values["pool"], 1)),
         seed=seed,
         enable_cache=cache,
     )

@@ -6,15 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mtfx.agents.registry import AGENTS
-from mtfx.cli.fusion_options import seed_option
+from mtfx.cli.flags import Flags
 from mtfx.cli.invocation import Invocation, debug_option
-from mtfx.cli.logs import output_to_log, require_log
-from mtfx.cli.parameters import HyperParameter
+from mtfx.cli.shared_flags import console_and_log, seed_option
+from mtfx.pipelines.fusion_config import FLAGS, FusionPipelineConfig
+
+_AGENT = Flags(
+    FusionPipelineConfig,
+    ("method", "settings"),
+    FLAGS,
+    defaults={"method": "xmtf"},
+    helps={"settings": "A hyper-parameter of the agent, as of `mtfx fusion`."},
+)
 
 
 @click.command("stream")
@@ -24,16 +30,7 @@ from mtfx.cli.parameters import HyperParameter
     help="Directory where files of finished sessions arrive, as InteractionGen writes them.",
 )
 @click.option("--output-dir", required=True, help="For checkpoints, policies and rankers.")
-@click.option(
-    "--method",
-    type=click.Choice(list(AGENTS)),
-    default="xmtf",
-    show_default=True,
-    help="What learns.",
-)
-@click.option(
-    "--set", "settings", type=HyperParameter(), multiple=True, help="As of `mtfx fusion`."
-)
+@_AGENT
 @click.option(
     "--run-dir",
     help="Joins every policy with this run's ranking model: rankers that TF Serving can load.",
@@ -76,10 +73,8 @@ def stream_command(invocation: Invocation, /, **values: Any) -> None:
     """
     output_dir = Path(values["output_dir"])
     log = output_dir / "logs" / "mtfx.log"
-    require_log(log, "--output-dir", output_dir)
-    invocation.output_dir, invocation.log_file = output_dir, log
-    with output_to_log(log) as terminal:
-        console = Console(file=terminal, width=None if terminal.isatty() else 120)
+    invocation.output_dir = output_dir
+    with console_and_log(invocation, log, output_dir) as console:
         with console.status("loading TensorFlow"):
             from mtfx.pipelines.streaming import StreamOptions, StreamProgress, run_stream
         bar = Progress(

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from mtfx.errors import UserError, require
+from mtfx.errors import require
 from mtfx.evaluation.ab_test.trial import TrialSettings, judge_trial
 from mtfx.evaluation.reports.ab_test import TrialReport, write_trial_report
 
@@ -63,15 +63,6 @@ class CompareOptions:
             self.control != self.treatment,
             f"--control and --treatment are both {self.control}: a log has two arms to compare",
         )
-
-
-def trial_settings(**values: float | str) -> TrialSettings:
-    """The settings from flags; raises UserError naming the flag that is wrong."""
-    try:
-        return TrialSettings(**values)  # type: ignore[arg-type]
-    except ValueError as error:
-        name, _, rest = str(error).partition(" ")
-        raise UserError(f"--{name.replace('_', '-')} {rest}") from error
 
 
 def run_compare(options: CompareOptions, progress: Callable[[str, int], None]) -> TrialReport:

@@ -36,8 +36,8 @@ class RankingPipelineConfig:
       training_options: How it is trained.
       blessing_options: What it must reach.
       method_options: Supervised or by RMTL's schedule.
-      base_model: Artifact of an earlier ranking model, with whose weights training begins; empty
-        begins with random ones.
+      base_model: Artifact of an earlier ranking model whose weights training begins with: warm
+        start.
       seed: Seed of everything random.
       beam_pipeline_args: Passed to Beam; see ``mtfx.pipelines.beam_args``.
       enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mtfx.config import Config
 from mtfx.errors import require
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.fusion_config import FusionPipelineConfig, ServedLog
@@ -18,22 +18,23 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class DailyConfig:
+class DailyConfig(Config):
     """A daily loop.
 
     Attributes:
       ranking: Of the ranking pipeline. Its data's pattern has ``{SPAN}``; span, window and base
         model are set for each day.
       fusion: Of the fusion pipeline, likewise.
-      served_dir: Directory of the served requests with their feedback, a folder a day as in
-        ``served_pattern``; empty lets every policy learn from the simulator.
-      served_pattern: Files below it, with ``{SPAN}`` in a folder's name.
-      window: Days that models are trained on: BatchRL-MTF section 3.4 takes the last three.
-      drift_threshold: How far a column's distribution may move from one day to the next, in
-        (0, 1], beyond what the days' samples show by chance; None is the default of
-        ``DriftThresholds``, as of the next two.
-      label_drift: By what factor the odds of a binary label may change.
-      rows_drift: By what factor the number of impressions may change.
+      served_dir: Directory of served requests, a folder for each day, that `mtfx join-feedback`
+        wrote: policies learn from them, once there are any; from the simulator until then.
+      served_pattern: Files below it, with {SPAN} in a folder's name.
+      window: Days that models are trained on; BatchRL-MTF (section 3.4) takes the last three.
+      drift_threshold: How far a column's distribution may move in a day, from 0 to 1, beyond what
+        samples of that size show by chance. By default 0.05 for numbers and the hour, 0.1 for
+        shares.
+      label_drift: By what factor the odds of a binary label may change in a day, likewise. By
+        default 1.2.
+      rows_drift: By what factor the number of impressions may change in a day. By default 1.5.
     """
 
     ranking: RankingPipelineConfig
@@ -142,7 +143,3 @@ class DailyConfig:
         [folder] = span_folders(self.served_pattern, (span,))
         path = Path(self.served_dir, folder, "shown")
         return str(path) if any(path.glob("*.gz")) else None
-
-    def to_json(self) -> str:
-        """Every value, as JSON with sorted keys."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=2)

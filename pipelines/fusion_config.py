@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from mtfx.agents.registry import AGENTS
 from mtfx.agents.search.registry import SEARCHES
+from mtfx.config import Config, OneOf, wrong_choice
 from mtfx.datasets.rewards import REWARD_PRESETS, RewardConfig, reward_preset
-from mtfx.errors import require
+from mtfx.errors import UserError, require
 from mtfx.evaluation.ope.registry import ESTIMATORS
 from mtfx.files import UNREADABLE, read_json
 from mtfx.models.fusion.config import FORMULAS, AnyFusionConfig, FormulaFreeConfig, FusionConfig
@@ -31,17 +31,21 @@ EXPLORATIONS = ("mixed", "random", "noise")
 #: Where the simulator's users take their responses from;
 #: ``mtfx.environments.simulator.fitting.config`` has them too.
 RESPONSES = ("auto", "truth", "fitted")
+#: Flags that are not called like their field.
+FLAGS = {"formula": "--fusion", "settings": "--set", "enable_cache": "--cache"}
 _MAX_SEED = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
-class ServedLog:
+class ServedLog(Config):
     """A log of served requests with their feedback, as ``mtfx join-feedback`` writes it.
 
     Attributes:
-      data_dir: Directory.
-      pattern: Files below it; ``{SPAN}`` in a folder's name stands for the number of a delivery.
-      span: The delivery to read.
+      data_dir: Directory of served requests that `mtfx join-feedback` wrote: learn from those, not
+        from the simulator. The run has to have served them.
+      pattern: Files of it to read; {SPAN} in a folder's name stands for the number of a delivery,
+        such as 'day-{SPAN}/*.parquet'.
+      span: Number for {SPAN}.
       earlier_spans: Deliveries that are read together with it, in order: a rolling window.
     """
 
@@ -61,39 +65,42 @@ class ServedLog:
 
 
 @dataclasses.dataclass(frozen=True)
-class FusionPipelineConfig:
+class FusionPipelineConfig(Config):
     """A run of the fusion pipeline.
 
     Attributes:
-      run_dir: Output directory of ``mtfx ranking``; its latest blessed model is fused, and this
-        pipeline's artifacts and metadata go there too.
-      method: How the policy is learned.
-      baselines: Methods that it is compared with in the simulator; itself, if named, is left out.
-      formula: The fusion function whose weights are learned; with the method ``xmtf``, which has
-        none, those of the baselines.
-      reward: Preset of the reward's weights, BatchRL-MTF (2).
-      exploration: Policy whose interactions are learned from (BatchRL-MTF section 3.3).
-      response: Where the simulated users' responses come from: the truth behind a synthetic data
-        set, a model fitted to the log, or, with ``auto``, the first where there is one.
-      users: Users of the simulator.
-      pool: Items of each user's pool.
+      run_dir: Output directory of `mtfx ranking`, whose latest blessed model is fused; outputs go
+        there too.
+      method: How the policy is learned from logged interactions.
+      baselines: Methods that the policy is compared with in the simulator; itself, if named, is
+        left out.
+      formula: Whose weights are learned: formula1 is Σ w·o, formula2 Σ w·log(o + β), formula3
+        Π o^w. With the method xmtf, which has none, the baselines'.
+      reward: What the reward weighs most: watch time, play integrity or interactions (BatchRL-MTF,
+        equation 2).
+      exploration: Policy whose interactions are learned from (BatchRL-MTF, section 3.3).
+      response: Simulated users' responses: the truth behind synthetic data, fitted to the log, or
+        with auto the first where there is one.
+      users: Simulated users.
+      pool: Items of each user.
       candidates: Items per request.
-      sessions: Simulated sessions that are logged.
-      eval_sessions: Simulated sessions on which policies are compared.
-      train_steps: Training steps; None is the agent's default (the paper's 300,000).
-      batch_size: Transitions per step; None is the agent's default.
-      settings: The agent's other hyper-parameters, by name; see ``mtfx.pipelines.fusion_settings``.
-        Its ``gamma`` is the reward's, and with it that of every method, estimate and simulated
-        value.
-      estimator: Whose lower bound decides on the blessing.
+      sessions: Simulated sessions to learn from.
+      eval_sessions: Simulated sessions to compare policies on.
+      train_steps: Training steps of the policy; by default the agent's, BatchRL-MTF's 300,000.
+      batch_size: Transitions per step; by default the agent's, 256, and 1024 of xmtf.
+      settings: A hyper-parameter of the agent, such as rho=0.1; see below.
+      estimator: Off-policy estimator whose lower bound decides on the blessing.
       max_return_drop: How far that bound may fall below the current policy's, or below what the log
-        earned where there is no current policy; in units of reward.
-      ope_penalty: The conservative estimator's alpha; None is its default.
+        earned where there is no current one; in units of reward.
+      ope_penalty: What actions beyond the log cost in the conservative estimator, in units of
+        reward; larger is more careful. By default the estimator's, 0.05.
       served: A log of served requests to learn from, in place of the simulator's; it needs an
         earlier run, whose ranker served it.
-      base_policy: Artifact of an earlier policy of the same method, with whose networks training
-        begins; empty begins with random ones.
-      candidate_buckets: Numbers of candidates for which XLA compiles the ranker; none, without XLA.
+      base_policy: Artifact of an earlier policy of the same method, whose networks training begins
+        with: warm start.
+      candidate_buckets: Numbers of candidates, such as 128,512, that XLA compiles the served ranker
+        for: for GPUs. A request is padded to the next. On a CPU, TF Serving needs
+        --xla_cpu_compilation_enabled for it. By default none, without XLA.
       infra_validation: How the ranker is tried in TF Serving before it is pushed.
       seed: Seed of everything random.
       beam_pipeline_args: Passed to Beam; see ``mtfx.pipelines.beam_args``.
@@ -101,12 +108,12 @@ class FusionPipelineConfig:
     """
 
     run_dir: str
-    method: str = "bcq"
-    baselines: tuple[str, ...] = ("constant", "bo", "td3")
-    formula: str = "formula2"
-    reward: str = "default"
-    exploration: str = "mixed"
-    response: str = "auto"
+    method: Annotated[str, OneOf(AGENTS)] = "bcq"
+    baselines: Annotated[tuple[str, ...], OneOf((*SEARCHES, *AGENTS))] = ("constant", "bo", "td3")
+    formula: Annotated[str, OneOf(FORMULAS)] = "formula2"
+    reward: Annotated[str, OneOf(tuple(REWARD_PRESETS))] = "default"
+    exploration: Annotated[str, OneOf(EXPLORATIONS)] = "mixed"
+    response: Annotated[str, OneOf(RESPONSES)] = "auto"
     users: int = 1000
     pool: int = 300
     candidates: int = 100
@@ -115,7 +122,7 @@ class FusionPipelineConfig:
     train_steps: int | None = None
     batch_size: int | None = None
     settings: tuple[tuple[str, Any], ...] = ()
-    estimator: str = "conservative"
+    estimator: Annotated[str, OneOf(ESTIMATORS)] = "conservative"
     max_return_drop: float = 0.0
     ope_penalty: float | None = None
     served: ServedLog | None = None
@@ -127,16 +134,9 @@ class FusionPipelineConfig:
     enable_cache: bool = True
 
     def __post_init__(self) -> None:
-        for flag, value, choices in (
-            ("--method", self.method, AGENTS),
-            ("--fusion", self.formula, FORMULAS),
-            ("--reward", self.reward, tuple(REWARD_PRESETS)),
-            ("--exploration", self.exploration, EXPLORATIONS),
-            ("--response", self.response, RESPONSES),
-            ("--estimator", self.estimator, ESTIMATORS),
-            *(("--baselines", name, (*SEARCHES, *AGENTS)) for name in self.baselines),
-        ):
-            require(value in choices, f"{flag} {value!r} is not one of {', '.join(choices)}")
+        if wrong := wrong_choice(self):
+            field, message = wrong
+            raise UserError(f"{FLAGS.get(field, '--' + field)} {message}")
         require(
             self.ope_penalty is None or 0 <= self.ope_penalty < math.inf,
             f"--ope-penalty must not be negative, got {self.ope_penalty}",
@@ -341,7 +341,3 @@ class FusionPipelineConfig:
         # One value is optimised, estimated and compared.
         values["gamma"] = self._gamma
         return agent_config(method, values)
-
-    def to_json(self) -> str:
-        """Every value, as JSON with sorted keys."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=2)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from mtfx.config import Config, OneOf
 from mtfx.errors import UserError, require
 
 if TYPE_CHECKING:
@@ -29,15 +30,17 @@ _TAG = re.compile(r"[\w][\w.-]{0,127}\Z")
 
 
 @dataclasses.dataclass(frozen=True)
-class InfraValidation:
+class InfraValidation(Config):
     """How a ranker is tried in TF Serving.
 
     Attributes:
-      platform: One of ``PLATFORMS``.
-      tag: Of the image ``tensorflow/serving``, which should be the release that serves.
+      platform: Whether TF Serving itself loads the ranker and answers its warm-up requests before
+        it is pushed: in this machine's Docker, or as a pod of Kubeflow Pipelines. Not by default,
+        as many machines have neither.
+      tag: Of the image tensorflow/serving that is started, which should be the release that serves.
     """
 
-    platform: str = "none"
+    platform: Annotated[str, OneOf(PLATFORMS)] = "none"
     tag: str = DEFAULT_TAG
 
     def __post_init__(self) -> None:

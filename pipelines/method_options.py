@@ -28,9 +28,9 @@ class MethodOptions:
     """The training method.
 
     Attributes:
-      name: ``supervised`` minimises the weighted losses; ``rmtl`` pretrains so, trains critics of
-        the session MDP, and retrains with their weights.
-      settings: RMTL's settings by name, see ``mtfx.trainers.ranking.settings``.
+      name: supervised minimises the weighted losses; rmtl pretrains so, trains critics of the
+        session MDP, and retrains with their weights.
+      settings: A setting of RMTL, such as lambda=0.5; see below.
       critic_path: Folder with the critics of an earlier RMTL training, to use instead of new ones.
     """
 

@@ -11,8 +11,9 @@ import dataclasses
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
+from mtfx.config import Config, OneOf
 from mtfx.datasets.registry import load_dataset, resolve_name
 from mtfx.datasets.spec import DatasetSpec, Task
 from mtfx.errors import UserError, require
@@ -41,23 +42,24 @@ _DATASET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z|[a-z][a-z0-9-]*\Z")
 
 
 @dataclasses.dataclass(frozen=True)
-class DataOptions:
+class DataOptions(Config):
     """Which log is read, and how it becomes sessions.
 
     Attributes:
-      dataset: Registry name, or ``module:ATTRIBUTE`` of a ``DatasetSpec``; ``synthetic`` becomes
-        the name of the profile that ``data_dir`` holds.
-      data_dir: Directory of the data set's files.
-      tasks: Names of the tasks to train; empty takes the data set's defaults.
-      pattern: Files below ``data_dir`` that count as input; ``{SPAN}`` in a directory's name
-        stands for the number of a delivery, for example ``day-{SPAN}/*``.
-      span: The delivery to read, where ``pattern`` has ``{SPAN}``.
+      dataset: Name of the data set, which `mtfx datasets` lists, or your own as module:ATTRIBUTE;
+        synthetic is the one that the directory holds.
+      data_dir: Directory of the log's files.
+      tasks: Feedback to predict, by name; by default the data set's.
+      pattern: Files of the directory to read; {SPAN} in a folder's name stands for the number of a
+        delivery, such as 'day-{SPAN}/*', and {SPAN:8} for one of eight digits.
+      span: Number for {SPAN}: the delivery to read.
       earlier_spans: Deliveries that are read together with it, in order: a rolling window.
-      split_fractions: Shares of sessions in train, eval and test, by start time (RMTL §3.1.1).
-      gap_minutes: Overrides the session rule's gap, in minutes.
-      max_session_length: Overrides the longest session, in impressions.
-      max_bad_rows: Share of rows that may be quarantined before the run fails.
-      schema_file: A curated TFX schema (text protobuf) instead of the one made from the data set's
+      split_fractions: Shares of sessions in train, eval and test, by start time (RMTL, section
+        3.1.1).
+      gap_minutes: Away for longer than this: a new session. By default the data set's.
+      max_session_length: Longer sessions are split in several. By default the data set's.
+      max_bad_rows: Share of a file's rows that may be quarantined before the run fails.
+      schema_file: A curated TFX schema in text form, instead of the one made from the data set's
         description.
     """
 
@@ -183,16 +185,17 @@ class ModelOptions:
     """Which model is trained.
 
     Attributes:
-      backbone: Name of the backbone.
-      size: ``paper`` has RMTL's layer sizes, ``small`` suits some 100,000 impressions.
-      task_weights: Weight of a task's loss, by name; 1 for a task that is not named.
-      loss_weighting: Name of how the losses are weighted beyond that.
+      backbone: The multi-task model; see `mtfx backbones`.
+      size: RMTL's layer sizes, or small ones for some 100,000 impressions.
+      task_weights: Weight of a task's loss, TASK=WEIGHT, 1 by default; may be given for several
+        tasks.
+      loss_weighting: How tasks are balanced while training; see `mtfx backbones`.
     """
 
-    backbone: str = "mmoe"
+    backbone: Annotated[str, OneOf(BACKBONES)] = "mmoe"
     size: ModelSize = "paper"
     task_weights: tuple[tuple[str, float], ...] = ()
-    loss_weighting: str = "constant"
+    loss_weighting: Annotated[str, OneOf(LOSS_WEIGHTINGS)] = "constant"
 
     def __post_init__(self) -> None:
         require(

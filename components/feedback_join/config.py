@@ -17,15 +17,16 @@ class FeedbackJoinConfig(Config):
     """How feedback meets its request.
 
     Attributes:
-      feedback_names: Of the F feedbacks, in the transitions' order; ``watch_s`` comes besides.
-      wait_minutes: Feedback counts until so long after its request; later it is left out, and
+      feedback_names: Names of the feedbacks, in the order of the fusion's transitions; watch_s
+        comes besides.
+      wait_minutes: Minutes after its request until which feedback counts; later it is left out, and
         counted. A request younger than that at the log's end waits for the next log's join.
-      missing: Whether a request without any feedback is one to which the user did nothing, as where
-        clients report nothing else than what happened, or one whose feedback was lost, as where
-        every item that is shown is reported. What is lost is left out.
+      missing: What a request without feedback means: the user did nothing, as where clients report
+        only what happened, or it was lost, as where every item that is shown is reported. What is
+        lost is left out.
       max_bad_share: Share of the rows of a log that may be unusable before the join fails.
-      max_orphan_share: Share of the feedback that may name requests that there are not. More says
-        that requests and feedback are of two services, or that one side's ids have changed.
+      max_orphan_share: Share of the feedback that may name a request that is not in the log. More
+        says that requests and feedback are of two services, or that one side's ids have changed.
       min_feedback_share: Share of the requests to which some feedback must have come. Fewer says
         that feedback is lost; 0 takes a log without any for one of users who did nothing.
       files: Files to write at most; also how many parts are joined side by side.

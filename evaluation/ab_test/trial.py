@@ -16,10 +16,11 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from mtfx.config import Config, OneOf
 from mtfx.evaluation.ab_test.confidence_sequence import always_valid_p, margins
 from mtfx.evaluation.ab_test.user_totals import (
     DAYS,
@@ -45,20 +46,20 @@ _MISMATCH_P = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
-class TrialSettings:
+class TrialSettings(Config):
     """How a trial is judged; to be chosen before it begins.
 
     Attributes:
-      metric: Which of ``METRICS`` decides; the others are reported.
-      alpha: Chance that a metric without a difference is said to differ, on any day at all.
-      effect: Relative difference that is hoped for: the sequence is tightest where it is about as
-        wide as that to either side.
-      treatment_share: Share of the users that were to be in the treatment group.
+      metric: The metric that decides; the others are reported.
+      alpha: Chance of a difference where there is none, on any day at all.
+      effect: Relative difference that is hoped for, to be chosen before the trial: the sequence is
+        tightest where it is about as wide as that to either side.
+      treatment_share: Share of the users that were to get the treatment.
       min_users: Nothing is decided while a group has fewer users: the normal approximation needs
         them.
     """
 
-    metric: str = "watch_s"
+    metric: Annotated[str, OneOf(METRICS)] = "watch_s"
     alpha: float = 0.05
     effect: float = 0.03
     treatment_share: float = 0.5

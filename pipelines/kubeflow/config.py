@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
+from mtfx.config import Config
 from mtfx.errors import require
 
 #: Stores that Kubeflow's launcher and TensorFlow's file system both read and write.
@@ -13,17 +14,17 @@ _IMAGE = re.compile(r"[\w][\w.\-/:]*(@sha256:[0-9a-f]{64})?\Z")
 
 
 @dataclasses.dataclass(frozen=True)
-class KubeflowConfig:
+class KubeflowConfig(Config):
     """Images, places and resources of a compiled pipeline.
 
     Attributes:
-      image: The project's image, see ``Dockerfile``; every stage runs in it.
-      pipeline_root: Where artifacts go, a ``gs://`` address.
-      gpu_image: The image of the stages that train; empty is ``image``.
-      push_dir: Where blessed models go, one folder per model; empty is ``serving`` below
-        ``pipeline_root``.
+      image: The project's image, built with its Dockerfile; every stage runs in it.
+      pipeline_root: Where artifacts go: an address beginning with gs://.
+      gpu_image: Image of the stages that train; by default the same.
+      push_dir: Where blessed models go, one folder per model; by default serving below the
+        pipeline's root.
       gpus: GPUs of each stage that trains.
-      gpu_type: Their resource's name in the cluster.
+      gpu_type: Name of the GPUs as the cluster knows them; on Vertex such as NVIDIA_TESLA_T4.
       cpus: vCPUs of each stage, at most; 0 sets no limit.
       memory_gb: Memory of each stage in 10⁹ bytes, at most; 0 sets no limit.
     """

@@ -21,19 +21,19 @@ class ClosedLoopConfig:
       output_dir: For logs, artifacts and the report.
       days: Days that are served, after day 0, whose log a synthetic policy wrote.
       sessions: Sessions served a day.
-      first_impressions: Size of day 0's log.
+      first_impressions: Impressions of day 0's log.
       users: Users of the service.
       pool: Items of each.
       candidates: Items per request.
-      exploration_share: Share of the users that are explored with.
-      epochs: Of the ranking model.
-      train_steps: Of the policy.
+      exploration_share: Share of the users whose requests try actions out.
+      epochs: Passes over the ranking model's training sessions, at most.
+      train_steps: Training steps of the policy.
       value_sessions: Sessions on whose truth rankers are compared.
       drift_threshold: How far the first served day may move: far, as another policy chose what it
         shows, and its users come at other hours. Later days have the daily loop's defaults.
       label_drift: By what factor a label's odds may change on that day, for the same reason.
       rows_drift: By what factor its impressions may: day 0 is a log of weeks.
-      poisoned_day: A day whose log is damaged on purpose; None for none.
+      poisoned_day: A day whose log is damaged on purpose, to see it refused. By default none.
       seed: Of everything random.
     """
 

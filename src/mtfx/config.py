@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 C = TypeVar("C", bound="Config")
@@ -45,7 +45,7 @@ class Config:
         if lacking := [name for name in fields if name not in values and _required(fields[name])]:
             raise ValueError(f"{cls.__name__} lacks {', '.join(lacking)}")
         chosen = cls.config_types(values)
-        kinds = _kinds(cls) | {
+        kinds = kinds_of(cls) | {
             name: chosen[name] for name in chosen if values.get(name) is not None
         }
         read = {name: _read(cls, name, kinds[name], value) for name, value in values.items()}
@@ -82,6 +82,32 @@ class Config:
         return core_schema.no_info_plain_validator_function(cls.from_dict)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class OneOf:
+    """In ``Annotated[str, OneOf(REGISTRY)]``: the only values of a field, or of each of its items.
+
+    Attributes:
+      choices: The values, in the order of a help text.
+    """
+
+    choices: Collection[str]
+
+
+def wrong_choice(config: Config) -> tuple[str, str] | None:
+    """The first field annotated by :class:`OneOf` whose value is none of those, if there is one.
+
+    Returns:
+      The field, and what is wrong: "'x' is not one of a, b".
+    """
+    for name, kind in kinds_of(type(config)).items():
+        for note in getattr(kind, "__metadata__", ()):
+            value = getattr(config, name)
+            for one in value if isinstance(value, tuple) else (value,):
+                if one not in note.choices:
+                    return name, f"{one!r} is not one of {', '.join(note.choices)}"
+    return None
+
+
 @dataclasses.dataclass(frozen=True)
 class Setting:
     """A value that can be set by ``NAME=VALUE``.
@@ -102,7 +128,7 @@ class Setting:
 def settings_of(config: Config) -> dict[str, Setting]:
     """All values of a configuration, nested ones too, by name and in order."""
     found: dict[str, Setting] = {}
-    helps, kinds = field_help(type(config)), _kinds(type(config))
+    helps, kinds = field_help(type(config)), kinds_of(type(config))
     for field in dataclasses.fields(typing.cast(Any, config)):
         value = getattr(config, field.name)
         if isinstance(value, Config):
@@ -238,5 +264,6 @@ def _adapter(kind: Any) -> Any:
 
 
 @functools.cache
-def _kinds(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+def kinds_of(kind: type) -> dict[str, Any]:
+    """The types of a configuration's fields, with what they are annotated by."""
+    return typing.get_type_hints(kind, include_extras=True)

@@ -28,7 +28,7 @@ def test_logs_are_joined_and_counted(tmp_path, capfd):
     assert (tmp_path / "joined.log").exists()
     assert list((tmp_path / "joined").glob("*.parquet"))
     assert main(["join-feedback", *paths, "--feedback", "click", "--wait-minutes", "0"]) == 1
-    assert "wait_minutes must be positive" in capfd.readouterr().err
+    assert "--wait-minutes must be positive" in capfd.readouterr().err
     for flag in ("--max-bad-rows", "--max-orphan-feedback", "--min-feedback"):
         assert main(["join-feedback", *paths, "--feedback", "click", flag, "1.5"]) == 1
         assert f"{flag} is a share" in capfd.readouterr().err

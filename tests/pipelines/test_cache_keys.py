@@ -20,20 +20,20 @@ PLACE = "where outputs go, or what is shown: no part of the result"
 SPEED = "how fast: processes and what Beam is told"
 BEGIN = "whether the cache is used at all"
 
-#: By option, what makes another result of it.
+#: By the name of its field, what makes another result of a flag.
 RANKING = {
     "dataset": ["synthetic-video"],
     "data_dir": ["data-2"],
     "tasks": ["click"],
     "backbone": ["ple"],
-    "model_size": ["small"],
+    "size": ["small"],
     "epochs": ["2"],
     "batch_size": ["64"],
     "learning_rate": ["0.01"],
     "patience": ["1"],
     "task_weights": ["click=2"],
     "loss_weighting": ["pcgrad"],
-    "method": ["rmtl"],
+    "name": ["rmtl"],
     "settings": ["lambda=0.5", "--method", "rmtl"],
     "critic_path": ["critics", "--method", "rmtl"],
     "base_model": ["model"],
@@ -42,7 +42,7 @@ RANKING = {
     "jit_compile": [],
     "deterministic": [],
     "seed": ["1"],
-    "split": ["0.5,0.3,0.2"],
+    "split_fractions": ["0.5,0.3,0.2"],
     "gap_minutes": ["10"],
     "max_session_length": ["9"],
     "max_bad_rows": ["0.5"],
@@ -79,13 +79,13 @@ FUSION = {
     "estimator": ["fqe"],
     "max_return_drop": ["0.5"],
     "ope_penalty": ["0.5"],
-    "served_log": ["served"],
+    "data_dir": ["served"],
     "pattern": ["*.gz", "--served-log", "served"],
     "span": ["2", "--served-log", "served", "--pattern", "day-{SPAN}/*"],
     "base_policy": ["model"],
     "candidate_buckets": ["64"],
-    "infra_validator": ["docker"],
-    "serving_tag": ["2.0.0", "--infra-validator", "docker"],
+    "platform": ["docker"],
+    "tag": ["2.0.0", "--infra-validator", "docker"],
     "seed": ["1"],
 }
 FUSION_NOT = {"beam_workers": SPEED, "beam_args": SPEED, "cache": BEGIN, "debug": PLACE}
@@ -111,7 +111,7 @@ DAILY = {
     "max_bad_rows": ["0.5"],
     "tasks": ["click"],
     "backbone": ["ple"],
-    "model_size": ["small"],
+    "size": ["small"],
     "epochs": ["2"],
     "batch_size": ["64"],
     "min_auc": ["0.9"],

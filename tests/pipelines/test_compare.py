@@ -8,12 +8,10 @@ import polars as pl
 import pytest
 import tensorflow as tf
 
-from mtfx.cli import compare as command
 from mtfx.cli.__main__ import main
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.world import save_world
-from mtfx.evaluation.ab_test.trial import METRICS
 from mtfx.models.export.policy import PolicyMetadata, PolicyModule, export_policy
 from mtfx.models.fusion.config import FusionConfig
 from mtfx.serving.exploration import TrialPlan
@@ -291,7 +289,3 @@ def test_an_unknown_policy_names_those_there_are(run, tmp_path, capfd):
     arms = ("--control", run, "--treatment", "constant")
     assert compare(tmp_path, "--run-dir", run, *arms) == (1, None)
     assert "holds no policy or ranker" in capfd.readouterr().err
-
-
-def test_the_commands_metrics_are_the_evaluations():
-    assert tuple(METRICS) == command._METRICS

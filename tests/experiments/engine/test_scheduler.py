@@ -17,7 +17,7 @@ from mtfx.experiments.rmtl.trials import RmtlTrial
 
 TRIALS = with_requirements([RmtlTrial("ple", "rmtl", 0), RmtlTrial("esmm", "constant", 0)])
 KEYS = [trial.key for trial in TRIALS]
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_workers_end_with_their_parent_and_another_run_may_begin(how, data, stub
     process = subprocess.Popen(
         [
             *(sys.executable, tmp_path / "program.py", tmp_path / "data.json", tmp_path),
-            *(str(ROOT), str(Path(__file__).parent)),
+            *(str(ROOT), str(Path(__file__).parents[1])),
         ],
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -83,7 +83,7 @@ def interrupted_run(directory: Path) -> None:
 
 def subprocess_of(call: str, stderr: int = subprocess.DEVNULL) -> subprocess.Popen:
     """Runs a function of this file in a process of its own."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     code = (
         "import importlib.util, pathlib, sys\n"
         f"spec = importlib.util.spec_from_file_location('module', {str(Path(__file__))!r})\n"
