@@ -32,9 +32,9 @@ from mtfx.models.critics import build_critics
 from mtfx.models.loss_weighting.base import LossWeighting
 from mtfx.models.mtl.registry import BACKBONES
 from mtfx.models.ranking_model import RankingModel
-from mtfx.trainers.ranking.config import TrainingConfig
+from mtfx.trainers.ranking.config import RmtlTrainingConfig, TrainingConfig
 from mtfx.trainers.ranking.input import impression_batches, load_sessions
-from mtfx.trainers.ranking.rmtl import RmtlTrainingConfig, critic_config
+from mtfx.trainers.ranking.rmtl import critic_config
 from mtfx.trainers.ranking.training import build_for_training
 
 

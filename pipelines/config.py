@@ -17,8 +17,7 @@ from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, T
 if TYPE_CHECKING:
     from mtfx.evaluation.config import Thresholds
     from mtfx.models.config import ModelConfig
-    from mtfx.trainers.ranking.config import TrainingConfig
-    from mtfx.trainers.ranking.rmtl import RmtlTrainingConfig
+    from mtfx.trainers.ranking.config import RmtlTrainingConfig, TrainingConfig
 
 _MAX_SEED = 2**31 - 1
 # Where and with how many processes a run happens decides nothing about its result.

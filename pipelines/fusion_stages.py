@@ -239,7 +239,7 @@ def trainer_stage(
         base_model=None if base is None else base.outputs["result"],
         custom_config=trainer_config(
             config, method, os.path.join(config.output_dir, "checkpoints")
-        ).to_custom_config(),
+        ).to_dict(),
     ).with_id(f"Trainer-{method}")
 
 

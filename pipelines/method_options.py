@@ -12,7 +12,7 @@ from mtfx.errors import UserError, require
 from mtfx.trainers.ranking.settings import SETTINGS, Value, parse_setting
 
 if TYPE_CHECKING:
-    from mtfx.trainers.ranking.rmtl import RmtlTrainingConfig
+    from mtfx.trainers.ranking.config import RmtlTrainingConfig
 
 Method = Literal["supervised", "rmtl"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -78,7 +78,7 @@ class MethodOptions:
         """RMTL's configuration, or None for supervised training. Imports TensorFlow."""
         if self.name != "rmtl":
             return None
-        from mtfx.trainers.ranking.rmtl_settings import rmtl_training_config
+        from mtfx.trainers.ranking.settings import rmtl_training_config
 
         given = {name: parse_setting(name, value) for name, value in self.settings}
         return rmtl_training_config(

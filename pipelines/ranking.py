@@ -31,7 +31,7 @@ from mtfx.pipelines.data_stages import RowCounts, data_stages, write_schema
 from mtfx.pipelines.imported import earlier_model
 from mtfx.pipelines.local_pipeline import local_pipeline
 from mtfx.pipelines.ranking_summary import summarise_run
-from mtfx.trainers.ranking.run import RankingTrainerConfig
+from mtfx.trainers.ranking.config import RankingTrainerConfig
 
 
 def create_pipeline(config: RankingPipelineConfig) -> Pipeline:
@@ -57,9 +57,7 @@ def create_pipeline(config: RankingPipelineConfig) -> Pipeline:
         train_args=TrainArgs(splits=["train"]),
         eval_args=EvalArgs(splits=["eval"]),
         base_model=None if base_model is None else base_model.outputs["result"],
-        custom_config=trainer_config(
-            config, os.path.join(output, "checkpoints")
-        ).to_custom_config(),
+        custom_config=trainer_config(config, os.path.join(output, "checkpoints")).to_dict(),
     )
 
     flattener = SessionFlattener(examples=stages.examples, schema=stages.schema, splits=("test",))

@@ -26,21 +26,14 @@ from mtfx.models.keras import keras
 from mtfx.models.loss_weighting.base import LossWeighting
 from mtfx.models.model_inputs import model_inputs
 from mtfx.models.ranking_model import RankingModel
-from mtfx.trainers.ranking.config import TrainingConfig
+from mtfx.trainers.ranking.config import RmtlTrainingConfig, TrainingConfig
 from mtfx.trainers.ranking.critic_artifact import load_critics, save_critics
 from mtfx.trainers.ranking.critics import discounted_returns
 from mtfx.trainers.ranking.ddpg import train_ddpg
 from mtfx.trainers.ranking.epochs import Metrics
 from mtfx.trainers.ranking.input import impression_batches, load_sessions
-from mtfx.trainers.ranking.rmtl import (
-    CRITIC_DIR,
-    RmtlTrainingConfig,
-    critic_config,
-    learn_critics,
-    retrain,
-)
-from mtfx.trainers.ranking.rmtl_settings import rmtl_training_config
-from mtfx.trainers.ranking.settings import WITH_CRITICS
+from mtfx.trainers.ranking.rmtl import CRITIC_DIR, critic_config, learn_critics, retrain
+from mtfx.trainers.ranking.settings import WITH_CRITICS, rmtl_training_config
 from mtfx.trainers.ranking.table_batches import table_batches
 from mtfx.trainers.ranking.training import TrainingResult, build_for_training, train
 

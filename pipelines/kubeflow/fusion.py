@@ -79,9 +79,7 @@ def create_fusion_pipeline(
         SeededTrainer(
             run_fn="mtfx.trainers.fusion.run.run_fn",
             examples=explored[fusion_key(config, name)].outputs["examples"],
-            custom_config=trainer_config(
-                config, name, cluster.below_root("checkpoints")
-            ).to_custom_config(),
+            custom_config=trainer_config(config, name, cluster.below_root("checkpoints")).to_dict(),
             seed=seed,
         ).with_id(f"Trainer-{name}")
         for name in learned

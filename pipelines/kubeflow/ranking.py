@@ -52,7 +52,7 @@ def create_ranking_pipeline(
         run_fn="mtfx.trainers.ranking.run.run_fn",
         examples=stages.transform.outputs["transformed_examples"],
         transform_graph=stages.transform.outputs["transform_graph"],
-        custom_config=trainer_config(config, cluster.below_root("checkpoints")).to_custom_config(),
+        custom_config=trainer_config(config, cluster.below_root("checkpoints")).to_dict(),
         seed=_parameter("seed", config.seed),
     ).with_id("Trainer")
     flattener = SessionFlattener(examples=stages.examples, schema=stages.schema, splits=("test",))

@@ -98,9 +98,7 @@ def build_fusion_stages(pipeline) -> None:
     for stage in pipeline.components:
         properties = stage.exec_properties
         if stage.id.startswith("Trainer-"):
-            trainer = FusionTrainerConfig.from_custom_config(
-                json.loads(properties["custom_config"])
-            )
+            trainer = FusionTrainerConfig.from_dict(json.loads(properties["custom_config"]))
             build_agent(
                 trainer.method,
                 4,

@@ -10,8 +10,7 @@ from mtfx.errors import UserError
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.method_options import RMTL_SETTINGS, MethodOptions
 from mtfx.pipelines.options import DataOptions
-from mtfx.trainers.ranking.rmtl import RmtlTrainingConfig
-from mtfx.trainers.ranking.run import RankingTrainerConfig
+from mtfx.trainers.ranking.config import RankingTrainerConfig, RmtlTrainingConfig
 from mtfx.trainers.ranking.settings import SETTINGS
 
 
@@ -79,5 +78,5 @@ def test_the_configuration_survives_json_and_changes_the_digest():
         checkpoint_dir="c",
         rmtl=rmtl.rmtl,
     )
-    values = json.loads(json.dumps(trainer.to_custom_config()))
-    assert RankingTrainerConfig.from_custom_config(values) == trainer
+    values = json.loads(json.dumps(trainer.to_dict()))
+    assert RankingTrainerConfig.from_dict(values) == trainer

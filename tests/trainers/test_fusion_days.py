@@ -50,7 +50,7 @@ def run(directory, agent, base=""):
     )
     run_fn(
         types.SimpleNamespace(
-            custom_config=config.to_custom_config(),
+            custom_config=config.to_dict(),
             train_files=[str(directory / "Split-train" / "*")],
             base_model=base or None,
             serving_model_dir=str(directory / "model" / "Format-Serving"),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from mtfx.agents.config import FusionAgentConfig, XmtfConfig
 from mtfx.agents.registry import AGENTS
-from mtfx.models.fusion.config import AnyFusionConfig, FormulaFreeConfig, fusion_config
+from mtfx.config import Config
+from mtfx.models.fusion.config import AnyFusionConfig, FormulaFreeConfig, fusion_config_class
 
 
 @dataclasses.dataclass(frozen=True)
-class FusionTrainerConfig:
+class FusionTrainerConfig(Config):
     """Carried in the Trainer's ``custom_config``.
 
     Attributes:
@@ -42,18 +44,10 @@ class FusionTrainerConfig:
                     f"{self.fusion.action_meaning()}"
                 )
 
-    def to_custom_config(self) -> dict[str, Any]:
-        """A dictionary of JSON types."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {**values, "agent": self.agent.to_dict(), "fusion": self.fusion.to_dict()}
-
     @classmethod
-    def from_custom_config(cls, values: dict[str, Any]) -> FusionTrainerConfig:
-        """The inverse of :meth:`to_custom_config`.
-
-        Raises:
-          ValueError: if the method is unknown, or a setting is unknown or out of its range.
-        """
-        agent = AGENTS[values["method"]].config.from_dict(values["agent"])
-        fusion = fusion_config(values["fusion"])
-        return cls(**{**values, "agent": agent, "fusion": fusion})
+    def config_types(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The agent's class is told by the method, the fusion's by its formula."""
+        return {
+            "agent": AGENTS[values["method"]].config,
+            "fusion": fusion_config_class(values.get("fusion")),
+        }

@@ -37,7 +37,7 @@ def run_fn(fn_args: FnArgs) -> None:
         the fusion function, or hold actions of another fusion function.
       TrainingDivergedError: if a loss is not finite.
     """
-    config = FusionTrainerConfig.from_custom_config(fn_args.custom_config)
+    config = FusionTrainerConfig.from_dict(fn_args.custom_config)
     # A pattern is URI/Split-train/*, and the manifest lies beside the splits.
     directory = os.path.dirname(os.path.dirname(fn_args.train_files[0]))
     manifest = TransitionManifest.read(directory)
@@ -98,7 +98,7 @@ def run_fn(fn_args: FnArgs) -> None:
             prediction_names=spec.prediction_names,
             fusion=exported_fusion(agent, config.fusion).to_dict(),
             config={
-                "trainer": config.to_custom_config(),
+                "trainer": config.to_dict(),
                 "interactions": manifest.config,
                 "data_span_ms": [manifest.first_ms, manifest.last_ms],
                 "transitions": table.num_transitions,

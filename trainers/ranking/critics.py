@@ -19,48 +19,12 @@ from mtfx.agents.rmtl import RmtlAgent
 from mtfx.datasets.file_names import pattern_free
 from mtfx.environments.sessions.replay import SessionReplayEnvironment
 from mtfx.files import read_json, write_atomically
-from mtfx.models.config_keys import check_keys
+from mtfx.trainers.ranking.config import CriticTrainingConfig
 from mtfx.trainers.ranking.epochs import TrainingDivergedError
 
 #: Told the step and the window's mean signed TD error after every window.
 CriticHook = Callable[[int, float], None]
 _STATE_FILE = "state.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class CriticTrainingConfig:
-    """How the critics are trained.
-
-    Attributes:
-      batch_size: Transitions per step.
-      passes: At most this many steps, in passes over the transitions of the log.
-      min_passes: Not converged before so many passes: the signed error is near zero as soon as the
-        *mean* of Q is right, long before Q tells states apart.
-      tolerance: Converged when the mean signed TD error (13) over a window lies within ±ε.
-      window: Steps of a window, and between two checkpoints.
-      replay_capacity: Frames in the replay buffer (RMTL's code: 500,000). Where the log is larger,
-        the rest of it is replayed while the critics train.
-      lanes: Sessions replayed side by side.
-    """
-
-    batch_size: int = 2048
-    passes: int = 10
-    min_passes: int = 3
-    tolerance: float = 0.01
-    window: int = 100
-    replay_capacity: int = 500_000
-    lanes: int = 512
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            if not getattr(self, field.name) > 0:
-                raise ValueError(f"{field.name} must be positive, got {getattr(self, field.name)}")
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> CriticTrainingConfig:
-        """The inverse of ``dataclasses.asdict``; raises ValueError for an unknown key."""
-        check_keys(cls, values)
-        return cls(**values)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,9 +13,9 @@ from mtfx.models.config import CriticConfig
 from mtfx.models.critics import build_critics
 from mtfx.models.keras import keras
 from mtfx.models.ranking_model import RankingModel
+from mtfx.trainers.ranking.config import RmtlTrainingConfig
 from mtfx.trainers.ranking.critics import CriticTrainingResult, train_critics
 from mtfx.trainers.ranking.epochs import validation_score
-from mtfx.trainers.ranking.rmtl import RmtlTrainingConfig
 
 
 def train_ddpg(

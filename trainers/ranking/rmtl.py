@@ -7,83 +7,29 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from typing import Any, Literal, get_args
 
 import tensorflow as tf
 
 from mtfx.agents.critic_weighting import CriticWeighting
 from mtfx.agents.loss_weights import critic_loss_weights
 from mtfx.agents.rmtl import RmtlAgent
-from mtfx.agents.rmtl_config import RmtlConfig
 from mtfx.environments.sessions.replay import SessionReplayEnvironment
 from mtfx.environments.sessions.table import SessionTable
-from mtfx.models.config import CriticConfig, CriticFeatures, ModelConfig
-from mtfx.models.config_keys import check_keys
+from mtfx.models.config import CriticConfig, ModelConfig
 from mtfx.models.critics import Critics, build_critics
 from mtfx.models.keras import keras
 from mtfx.models.loss_weighting.base import LossWeighting
 from mtfx.models.mtl.registry import BACKBONES
 from mtfx.models.ranking_model import RankingModel
-from mtfx.trainers.ranking.config import TrainingConfig
+from mtfx.trainers.ranking.config import RmtlTrainingConfig, TrainingConfig
 from mtfx.trainers.ranking.critic_artifact import load_critics, save_critics
-from mtfx.trainers.ranking.critics import CriticTrainingConfig, CriticTrainingResult, train_critics
+from mtfx.trainers.ranking.critics import CriticTrainingResult, train_critics
 from mtfx.trainers.ranking.epochs import ProgressHook, validation_score
 from mtfx.trainers.ranking.training import TrainingResult, train
 
 #: Makes the model, with a loss weighting or, for None, the one of its configuration.
 ModelBuilder = Callable[[LossWeighting | None], RankingModel]
-RetrainFrom = Literal["pretrained", "scratch"]
 CRITIC_DIR, CRITIC_HISTORY = "critic", "critics.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class RmtlTrainingConfig:
-    """Everything about RMTL that a ranking model's training does not already say.
-
-    Attributes:
-      agent: Hyper-parameters of the agent.
-      critics: How its critics are trained.
-      critic_dropout: See :class:`mtfx.models.config.CriticConfig`.
-      critic_features: Likewise.
-      critic_path: Take trained critics from here instead (RMTL section 3.4); empty trains them.
-      retrain_from: Where the last stage begins: at the pretrained model, as the paper's authors
-        answered, or at random weights.
-      retrain_epochs: Passes of the last stage, at most; as in pretraining if None.
-      retrain_learning_rate: Likewise.
-      keep_start: Whether the pretrained model counts as an epoch of retraining, and so is the
-        result if no epoch has a better validation score.
-      max_impressions: Of the training split, kept in memory for the environment; the critics see no
-        more than these.
-    """
-
-    agent: RmtlConfig = dataclasses.field(default_factory=RmtlConfig)
-    critics: CriticTrainingConfig = dataclasses.field(default_factory=CriticTrainingConfig)
-    critic_dropout: float = CriticConfig.dropout
-    critic_features: CriticFeatures = CriticConfig.features
-    critic_path: str = ""
-    retrain_from: RetrainFrom = "pretrained"
-    retrain_epochs: int | None = None
-    retrain_learning_rate: float | None = None
-    keep_start: bool = False
-    max_impressions: int = 20_000_000
-
-    def __post_init__(self) -> None:
-        if self.retrain_from not in get_args(RetrainFrom):
-            raise ValueError(
-                f"retrain_from is one of {', '.join(get_args(RetrainFrom))}, "
-                f"got {self.retrain_from!r}"
-            )
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> RmtlTrainingConfig:
-        """The inverse of ``dataclasses.asdict``; raises ValueError for an unknown key."""
-        check_keys(cls, values)
-        values = dict(values)
-        agent, critics = values.pop("agent", {}), values.pop("critics", {})
-        check_keys(RmtlConfig, agent)
-        return cls(
-            agent=RmtlConfig(**agent), critics=CriticTrainingConfig.from_dict(critics), **values
-        )
 
 
 def train_rmtl(

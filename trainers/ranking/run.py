@@ -7,74 +7,23 @@ import hashlib
 import json
 import logging
 import os
-from typing import Any
 
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from mtfx.datasets.registry import load_dataset
-from mtfx.models.config import ModelConfig
 from mtfx.models.export import ranking as export
 from mtfx.models.loss_weighting.base import LossWeighting
 from mtfx.models.model_inputs import model_inputs
 from mtfx.models.ranking_model import RankingModel
 from mtfx.trainers.ranking import multi_worker
-from mtfx.trainers.ranking.config import MULTI_WORKER, TrainingConfig
+from mtfx.trainers.ranking.config import MULTI_WORKER, RankingTrainerConfig
 from mtfx.trainers.ranking.input import impression_batches, load_sessions
 from mtfx.trainers.ranking.multi_worker import Worker
-from mtfx.trainers.ranking.rmtl import RmtlTrainingConfig, train_rmtl
+from mtfx.trainers.ranking.rmtl import train_rmtl
 from mtfx.trainers.ranking.training import train
 from mtfx.trainers.ranking.warm_start import WarmStart, earlier_weights
-
-
-@dataclasses.dataclass(frozen=True)
-class RankingTrainerConfig:
-    """What the run function needs to know, carried in the Trainer's ``custom_config``.
-
-    Attributes:
-      dataset: Registry name or ``module:ATTRIBUTE``.
-      tasks: Names of the tasks to train.
-      model: Backbone and sizes.
-      training: Optimisation.
-      checkpoint_dir: Directory that outlives a killed run, so that the next one resumes.
-      code_version: Recorded with the model, and part of the cache key.
-      critics_version: Likewise, of the content of ``rmtl.critic_path``; empty where it names none.
-      rmtl: RMTL's settings, to train by its schedule; None trains with the model's own loss
-        weighting.
-    """
-
-    dataset: str
-    tasks: tuple[str, ...]
-    model: ModelConfig
-    training: TrainingConfig
-    checkpoint_dir: str
-    code_version: str = ""
-    critics_version: str = ""
-    rmtl: RmtlTrainingConfig | None = None
-
-    def to_custom_config(self) -> dict[str, Any]:
-        """A dictionary of JSON types."""
-        return {
-            **dataclasses.asdict(self),
-            "tasks": list(self.tasks),
-            "model": self.model.to_dict(),
-            "training": self.training.to_dict(),
-        }
-
-    @classmethod
-    def from_custom_config(cls, values: dict[str, Any]) -> RankingTrainerConfig:
-        """The inverse of :meth:`to_custom_config`."""
-        return cls(
-            dataset=values["dataset"],
-            tasks=tuple(values["tasks"]),
-            model=ModelConfig.from_dict(values["model"]),
-            training=TrainingConfig.from_dict(values["training"]),
-            checkpoint_dir=values["checkpoint_dir"],
-            code_version=values["code_version"],
-            critics_version=values["critics_version"],
-            rmtl=None if values["rmtl"] is None else RmtlTrainingConfig.from_dict(values["rmtl"]),
-        )
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -87,7 +36,7 @@ def run_fn(fn_args: FnArgs) -> None:
     the strategy ``multi_worker_mirrored`` this is the chief, see
     ``mtfx.trainers.ranking.multi_worker``.
     """
-    config = RankingTrainerConfig.from_custom_config(fn_args.custom_config)
+    config = RankingTrainerConfig.from_dict(fn_args.custom_config)
     if config.training.strategy == MULTI_WORKER:
         multi_worker.train_as_chief(fn_args, config.checkpoint_dir)
     else:
@@ -101,7 +50,7 @@ def train_and_export(fn_args: FnArgs, worker: Worker) -> None:
       fn_args: As for :func:`run_fn`.
       worker: What this process is in its cluster; the chief where there is none.
     """
-    config = RankingTrainerConfig.from_custom_config(fn_args.custom_config)
+    config = RankingTrainerConfig.from_dict(fn_args.custom_config)
     if config.training.strategy == MULTI_WORKER:
         # It makes the strategy, which has to be before TensorFlow's first operation.
         multi_worker.wait_for_all(multi_worker.to_json(fn_args))
@@ -179,7 +128,7 @@ def train_and_export(fn_args: FnArgs, worker: Worker) -> None:
         module,
         worker.own(fn_args.serving_model_dir),
         {
-            "config": config.to_custom_config(),
+            "config": config.to_dict(),
             "columns": module.columns.names,
             "best_epoch": result.best_epoch,
             "warm_start": [

@@ -3,20 +3,69 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from mtfx.environments.simulator.fitting.response import ResponseTrainingConfig
-from mtfx.environments.simulator.fitting.retrieval import RetrievalTrainingConfig
+from mtfx.config import Config
 from mtfx.models.config import ResponseNetworkConfig, TwoTowerConfig
-from mtfx.models.config_keys import check_keys
 
 ResponseKind = Literal["auto", "truth", "fitted"]
 PredictionKind = Literal["model", "true"]
 
 
 @dataclasses.dataclass(frozen=True)
-class WorldConfig:
+class RetrievalTrainingConfig(Config):
+    """How retrieval is trained.
+
+    Attributes:
+      model: Sizes of the towers.
+      epochs: Passes over the positive impressions.
+      batch_size: Pairs per step, and so negatives of each pair.
+      learning_rate: Adam's.
+      seed: Of weights and shuffling.
+    """
+
+    model: TwoTowerConfig = dataclasses.field(default_factory=TwoTowerConfig)
+    epochs: int = 5
+    batch_size: int = 1024
+    learning_rate: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class ResponseTrainingConfig(Config):
+    """How the response model is fitted.
+
+    Attributes:
+      network: Sizes.
+      epochs: At most this many passes.
+      batch_size: Impressions per step.
+      learning_rate: Adam's.
+      patience: Stop after this many epochs without a better likelihood of the calibration rows.
+      seed: Of weights, dropout and shuffling.
+      min_random_rows: With fewer random exposures, the training split is used instead.
+    """
+
+    network: ResponseNetworkConfig = dataclasses.field(default_factory=ResponseNetworkConfig)
+    epochs: int = 30
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    patience: int = 2
+    seed: int = 0
+    min_random_rows: int = 5_000
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class WorldConfig(Config):
     """How a world is made from a log and a ranking model.
 
     Attributes:
@@ -75,26 +124,3 @@ class WorldConfig:
         if self.predictions not in get_args(PredictionKind):
             kinds = ", ".join(get_args(PredictionKind))
             raise ValueError(f"no predictions {self.predictions!r}; there are: {kinds}")
-
-    def to_json(self) -> str:
-        """Canonical JSON."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> WorldConfig:
-        """The inverse of :meth:`to_json`; raises ValueError for an unknown key."""
-        values: dict[str, Any] = json.loads(text)
-        check_keys(cls, values)
-        retrieval = values.get("retrieval")
-        if isinstance(retrieval, dict):
-            towers = TwoTowerConfig(**_tuples(retrieval["model"]))
-            values["retrieval"] = RetrievalTrainingConfig(**{**retrieval, "model": towers})
-        training = values.get("response_training")
-        if isinstance(training, dict):
-            network = ResponseNetworkConfig(**_tuples(training["network"]))
-            values["response_training"] = ResponseTrainingConfig(**{**training, "network": network})
-        return cls(**values)
-
-
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}

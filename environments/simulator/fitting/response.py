@@ -38,6 +38,7 @@ from mtfx.environments.simulator.fitting.calibration import (
     check_calibration,
     fit_platt,
 )
+from mtfx.environments.simulator.fitting.config import ResponseTrainingConfig
 from mtfx.environments.simulator.fitting.watch_tables import (
     WatchTables,
     fit_watch_tables,
@@ -45,7 +46,6 @@ from mtfx.environments.simulator.fitting.watch_tables import (
 )
 from mtfx.environments.simulator.watch_time import expected_watch_s
 from mtfx.errors import DataError
-from mtfx.models.config import ResponseNetworkConfig
 from mtfx.models.features import InputFeature
 from mtfx.models.optimizer import LazyAdam
 from mtfx.models.response import ResponseNetwork
@@ -53,34 +53,6 @@ from mtfx.models.response import ResponseNetwork
 _PREDICT_BATCH = 16_384
 #: As in ``mtfx.datasets.synthetic`` and ``FittedSettings.max_loops``.
 _MAX_LOOPS = 3.0
-
-
-@dataclasses.dataclass(frozen=True)
-class ResponseTrainingConfig:
-    """How the response model is fitted.
-
-    Attributes:
-      network: Sizes.
-      epochs: At most this many passes.
-      batch_size: Impressions per step.
-      learning_rate: Adam's.
-      patience: Stop after this many epochs without a better likelihood of the calibration rows.
-      seed: Of weights, dropout and shuffling.
-      min_random_rows: With fewer random exposures, the training split is used instead.
-    """
-
-    network: ResponseNetworkConfig = dataclasses.field(default_factory=ResponseNetworkConfig)
-    epochs: int = 30
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    patience: int = 2
-    seed: int = 0
-    min_random_rows: int = 5_000
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 class ResponseRows(NamedTuple):

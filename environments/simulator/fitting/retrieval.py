@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
 
-from mtfx.models.config import TwoTowerConfig
+from mtfx.environments.simulator.fitting.config import RetrievalTrainingConfig
 from mtfx.models.features import InputFeature
 from mtfx.models.optimizer import LazyAdam
 from mtfx.models.retrieval import ITEM, PROBABILITY, TwoTower, top_items
 
 _EMBED_BATCH = 65_536
 _TOP_BATCH = 1024
-
-
-@dataclasses.dataclass(frozen=True)
-class RetrievalTrainingConfig:
-    """How retrieval is trained.
-
-    Attributes:
-      model: Sizes of the towers.
-      epochs: Passes over the positive impressions.
-      batch_size: Pairs per step, and so negatives of each pair.
-      learning_rate: Adam's.
-      seed: Of weights and shuffling.
-    """
-
-    model: TwoTowerConfig = dataclasses.field(default_factory=TwoTowerConfig)
-    epochs: int = 5
-    batch_size: int = 1024
-    learning_rate: float = 1e-3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 def train_retrieval(

@@ -157,9 +157,9 @@ def test_a_log_of_another_fusion_is_not_trained_on(tmp_path):
     weights = FusionConfig().action_meaning()
     TransitionManifest(SPEC, {}, 0, 1, fusion=weights).write(str(tmp_path))
     config = FusionTrainerConfig("xmtf", XmtfConfig(cells=CELLS), FREE, str(tmp_path / "ckpt"))
-    assert FusionTrainerConfig.from_custom_config(config.to_custom_config()) == config
+    assert FusionTrainerConfig.from_dict(config.to_dict()) == config
     arguments = types.SimpleNamespace(
-        custom_config=config.to_custom_config(),
+        custom_config=config.to_dict(),
         train_files=[str(tmp_path / "Split-train" / "*")],
     )
     with pytest.raises(DataError, match=r"actions of the fusion .*formula2.* not of .*xmtf"):

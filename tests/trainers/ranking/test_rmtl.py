@@ -22,18 +22,12 @@ from mtfx.models.critics import build_critics
 from mtfx.models.features import InputFeature
 from mtfx.models.mtl.registry import BackboneConfig
 from mtfx.models.ranking_model import RankingModel
-from mtfx.trainers.ranking.config import TrainingConfig
+from mtfx.trainers.ranking.config import CriticTrainingConfig, RmtlTrainingConfig, TrainingConfig
 from mtfx.trainers.ranking.critic_artifact import load_critics, save_critics
-from mtfx.trainers.ranking.critics import CriticTrainingConfig, discounted_returns, train_critics
+from mtfx.trainers.ranking.critics import discounted_returns, train_critics
 from mtfx.trainers.ranking.ddpg import train_ddpg
 from mtfx.trainers.ranking.epochs import TrainingDivergedError
-from mtfx.trainers.ranking.rmtl import (
-    CRITIC_DIR,
-    RmtlTrainingConfig,
-    critic_config,
-    learn_critics,
-    train_rmtl,
-)
+from mtfx.trainers.ranking.rmtl import CRITIC_DIR, critic_config, learn_critics, train_rmtl
 from mtfx.trainers.ranking.training import build_for_training
 
 INPUTS = (InputFeature("item", "categorical", 12), InputFeature("age", "numeric"))

@@ -7,8 +7,7 @@ from mtfx.datasets.registry import load_dataset
 from mtfx.models.config import ModelConfig
 from mtfx.models.model_inputs import model_inputs
 from mtfx.models.mtl.registry import PleConfig
-from mtfx.trainers.ranking.config import TrainingConfig
-from mtfx.trainers.ranking.run import RankingTrainerConfig
+from mtfx.trainers.ranking.config import RankingTrainerConfig, TrainingConfig
 
 
 def test_the_configuration_survives_json():
@@ -20,8 +19,8 @@ def test_the_configuration_survives_json():
         checkpoint_dir="checkpoints",
         code_version="1",
     )
-    text = json.dumps(config.to_custom_config())
-    assert RankingTrainerConfig.from_custom_config(json.loads(text)) == config
+    text = json.dumps(config.to_dict())
+    assert RankingTrainerConfig.from_dict(json.loads(text)) == config
 
 
 def test_inputs_have_the_vocabularies_size_with_its_buckets():

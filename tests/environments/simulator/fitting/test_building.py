@@ -13,10 +13,12 @@ from mtfx.environments.simulator.fitting.building import (
     FIT_FILE,
     uses_truth,
 )
-from mtfx.environments.simulator.fitting.config import WorldConfig
+from mtfx.environments.simulator.fitting.config import (
+    ResponseTrainingConfig,
+    RetrievalTrainingConfig,
+    WorldConfig,
+)
 from mtfx.environments.simulator.fitting.predictions import RankingPredictions, true_predictions
-from mtfx.environments.simulator.fitting.response import ResponseTrainingConfig
-from mtfx.environments.simulator.fitting.retrieval import RetrievalTrainingConfig
 from mtfx.environments.simulator.saved_simulator import DIRECTORY, RESET
 from mtfx.environments.simulator.world import load_world
 from mtfx.errors import DataError

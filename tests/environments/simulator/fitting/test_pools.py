@@ -6,14 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mtfx.environments.simulator.fitting.config import WorldConfig
+from mtfx.environments.simulator.fitting.config import RetrievalTrainingConfig, WorldConfig
 from mtfx.environments.simulator.fitting.pools import (
     catalogue_rows,
     logged_pools,
     make_pools,
     pairs,
 )
-from mtfx.environments.simulator.fitting.retrieval import RetrievalTrainingConfig
 from mtfx.models.config import TwoTowerConfig
 from tests.planted_log import ITEMS, USERS, planted_data
 

@@ -7,11 +7,8 @@ import pytest
 import tensorflow as tf
 
 from mtfx.datasets.labels import UNKNOWN
-from mtfx.environments.simulator.fitting.response import (
-    ResponseRows,
-    ResponseTrainingConfig,
-    fit_response,
-)
+from mtfx.environments.simulator.fitting.config import ResponseTrainingConfig
+from mtfx.environments.simulator.fitting.response import ResponseRows, fit_response
 from mtfx.errors import DataError
 from mtfx.models.config import ResponseNetworkConfig
 from mtfx.models.features import InputFeature

@@ -3,13 +3,8 @@
 import numpy as np
 import pytest
 
-from mtfx.environments.simulator.fitting.retrieval import (
-    RetrievalTrainingConfig,
-    embed,
-    hit_rate,
-    retrieve,
-    train_retrieval,
-)
+from mtfx.environments.simulator.fitting.config import RetrievalTrainingConfig
+from mtfx.environments.simulator.fitting.retrieval import embed, hit_rate, retrieve, train_retrieval
 from mtfx.models.config import TwoTowerConfig
 from mtfx.models.features import InputFeature
 

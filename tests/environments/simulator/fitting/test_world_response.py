@@ -5,10 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mtfx.environments.simulator.fitting.config import WorldConfig
+from mtfx.environments.simulator.fitting.config import (
+    ResponseTrainingConfig,
+    RetrievalTrainingConfig,
+    WorldConfig,
+)
 from mtfx.environments.simulator.fitting.pools import make_pools
-from mtfx.environments.simulator.fitting.response import ResponseTrainingConfig
-from mtfx.environments.simulator.fitting.retrieval import RetrievalTrainingConfig
 from mtfx.environments.simulator.fitting.world_response import fit_response_model, response_tables
 from mtfx.models.config import ResponseNetworkConfig, TwoTowerConfig
 from tests.planted_log import CLICKS, GOOD_FROM, click_probability, planted_data
