@@ -13,6 +13,8 @@ from typing import Literal, get_args
 from mtfx.config import Config
 from mtfx.models.fusion.config import CellsConfig
 
+#: How a log is explored, see ``mtfx.agents.exploration``; BatchRL-MTF section 3.3 mixes.
+EXPLORATIONS = ("mixed", "random", "noise")
 OuterStageName = Literal["actor_critic", "batch_constrained"]
 OUTER_STAGES: tuple[OuterStageName, ...] = get_args(OuterStageName)
 TransferName = Literal["bpr", "hinge"]

@@ -11,13 +11,10 @@ import math
 
 import tensorflow as tf
 
-from mtfx.models.action_noise import (
-    NOISE_DEVIATION,
-    RANDOM_DEVIATION,
-    draw_around,
-    truncated_normal_log_density,
-)
+from mtfx.agents.config import EXPLORATIONS
+from mtfx.models.action_noise import draw_around, truncated_normal_log_density
 from mtfx.models.action_policy import ActionPolicy, ActionSample
+from mtfx.models.config import NOISE_DEVIATION, RANDOM_DEVIATION
 
 
 class Exploration(abc.ABC):
@@ -145,10 +142,6 @@ class MixedExploration(Exploration):
             tf.where(in_random[:, tf.newaxis], first.action, second.action),
             tf.where(in_random, first.log_density, second.log_density),
         )
-
-
-#: Names of the exploration policies, for configuration and command line.
-EXPLORATIONS = ("random", "noise", "mixed")
 
 
 def build_exploration(

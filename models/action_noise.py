@@ -15,12 +15,6 @@ import tensorflow_probability as tfp
 
 from mtfx.models.action_policy import ActionSample
 
-#: Standard deviation of random exploration, around the middle of the bounds. BatchRL-MTF does not
-#: print its own; with 0.5 two actions in three lie in the middle half and the bounds are still met.
-RANDOM_DEVIATION = 0.5
-#: Of action noise: the 0.1 of BatchRL-MTF (8), read as a standard deviation, as in TD3.
-NOISE_DEVIATION = 0.1
-
 
 def draw_around(
     centres: tf.Tensor, standard_deviation: float | tf.Tensor, seed: tf.Tensor

@@ -16,6 +16,11 @@ MODEL_SIZES: tuple[ModelSize, ...] = get_args(ModelSize)
 #: Features that a critic may look at: all of the model's, or those of one level, see
 #: ``mtfx.datasets.spec.Feature``.
 CriticFeatures = Literal["all", "impression", "session"]
+#: Standard deviation of random exploration, around the middle of the bounds. BatchRL-MTF does not
+#: print its own; with 0.5 two actions in three lie in the middle half and the bounds are still met.
+RANDOM_DEVIATION = 0.5
+#: Of action noise: the 0.1 of BatchRL-MTF (8), read as a standard deviation, as in TD3.
+NOISE_DEVIATION = 0.1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from mtfx.agents.config import EXPLORATIONS
 from mtfx.agents.registry import AGENTS
 from mtfx.agents.search.registry import SEARCHES
 from mtfx.config import Config, OneOf, wrong_choice
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from mtfx.agents.config import FusionAgentConfig
     from mtfx.environments.simulator.config import SimulatorConfig
 
-EXPLORATIONS = ("mixed", "random", "noise")
 #: Where the simulator's users take their responses from;
 #: ``mtfx.environments.simulator.fitting.config`` has them too.
 RESPONSES = ("auto", "truth", "fitted")

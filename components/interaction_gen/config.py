@@ -7,12 +7,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from mtfx.agents.exploration import EXPLORATIONS
+from mtfx.agents.config import EXPLORATIONS
 from mtfx.config import Config
 from mtfx.datasets.rewards import RewardConfig
 from mtfx.datasets.transitions.spec import TransitionSpec
 from mtfx.environments.simulator.config import SimulatorConfig
-from mtfx.models.action_noise import NOISE_DEVIATION, RANDOM_DEVIATION
+from mtfx.models.config import NOISE_DEVIATION, RANDOM_DEVIATION
 from mtfx.models.fusion.config import AnyFusionConfig, FusionConfig, fusion_config_class
 from mtfx.serving.plausible_time import time_fault
 
@@ -26,7 +26,7 @@ class SimulatedInteractionConfig(Config):
 
     Attributes:
       sessions: How many.
-      exploration: One of ``mtfx.agents.exploration.EXPLORATIONS``; BatchRL-MTF section 3.3 takes
+      exploration: One of ``mtfx.agents.config.EXPLORATIONS``; BatchRL-MTF section 3.3 takes
         the mixed one.
       random_deviation: Standard deviation of random exploration.
       noise_deviation: Standard deviation of action noise, (8).

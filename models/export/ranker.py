@@ -9,7 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from mtfx.models.action_noise import NOISE_DEVIATION, RANDOM_DEVIATION, draw_around
+from mtfx.models.action_noise import draw_around
+from mtfx.models.config import NOISE_DEVIATION, RANDOM_DEVIATION
 from mtfx.models.fusion.base import (
     AdditiveFusion,
     check_candidates,

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
+from mtfx.agents.config import EXPLORATIONS
 from mtfx.agents.exploration import (
-    EXPLORATIONS,
     ActionNoise,
     MixedExploration,
     RandomExploration,
@@ -112,7 +112,7 @@ def test_actions_follow_from_the_seed(name):
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(ValueError, match="no exploration 'greedy'; there are: random"):
+    with pytest.raises(ValueError, match="no exploration 'greedy'; there are: mixed"):
         build_exploration("greedy", DIM, Tilted())
     for deviation in (0, -1, float("nan")):
         with pytest.raises(ValueError, match="standard deviation must be positive"):

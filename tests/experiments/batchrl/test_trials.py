@@ -129,7 +129,7 @@ def test_equal_keys_are_equal_trials_and_come_after_what_they_need(
 
 
 def test_names_that_must_agree_with_those_of_other_layers():
-    from mtfx.agents.exploration import EXPLORATIONS
+    from mtfx.agents.config import EXPLORATIONS
     from mtfx.agents.registry import AGENTS as ALL_AGENTS
     from mtfx.datasets.rewards import REWARD_PRESETS
     from mtfx.evaluation.ope.registry import ESTIMATORS
