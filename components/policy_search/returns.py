@@ -52,7 +52,8 @@ class PopulationReturns:
         check_fit(simulator, fusion)
         self._simulator, self._fusion, self._policy = simulator, fusion, policy
         self._sessions = sessions
-        self._weights = gamma ** np.arange(simulator.config.max_views, dtype=np.float64)
+        weights = [gamma**step for step in range(simulator.config.max_views)]
+        self._weights = np.array(weights, np.float32)
         self._fresh = FreshSessions(simulator.world.num_users, sessions, seed)
         self._run = tf.function(
             self._returns,
@@ -94,8 +95,9 @@ class PopulationReturns:
         ask = tf.autograph.experimental.do_not_convert(run_request)
         while tf.reduce_any(going):
             session, request = ask(self._simulator, self._fusion, self._policy, session, unused)
-            reward = tf.cast(request.outcome.reward, tf.float64)
-            returns += tf.where(going, weights[step] * reward, 0.0)
+            earned = tf.where(going, weights[step] * request.outcome.reward, 0.0)
+            # Sums as in ``mtfx.environments.simulator.value``, to the last bit.
+            returns += tf.cast(earned, tf.float64)
             going &= ~request.outcome.done
             step += 1
         return returns
