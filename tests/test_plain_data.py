@@ -12,8 +12,6 @@ FOLDERS = sorted(path for path in MTFX.iterdir() if path.is_dir() and path.name[
 
 #: Still to be mended; nothing may be added.
 HEAVY = {
-    "mtfx.components.interaction_gen.config",
-    "mtfx.environments.simulator.fitting.config",
     "mtfx.environments.simulator.response_registry",
     "mtfx.evaluation.ranking.eval_config",
 }
