@@ -16,14 +16,18 @@ from mtfx.cli.shared_flags import (
     beam_options,
     cache_option,
     console_and_log,
+    model_size_option,
     seed_option,
 )
 from mtfx.errors import require
+from mtfx.evaluation.config import Thresholds
+from mtfx.models.config import ModelConfig
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.fusion_config import FLAGS, FusionPipelineConfig
 from mtfx.pipelines.infra_validation import PLATFORMS
 from mtfx.pipelines.kubeflow.config import KubeflowConfig
-from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from mtfx.pipelines.options import DataOptions
+from mtfx.trainers.ranking.config import TrainingConfig
 
 if TYPE_CHECKING:
     from mtfx.pipelines.kubeflow.runner import CompiledPipeline
@@ -59,15 +63,20 @@ _CLUSTER = Flags(
 )
 _PLACE = Flags(DataOptions, ("dataset", "data_dir"), helps=DATASET_HELP)
 _DATA = Flags(DataOptions, ("tasks", "pattern", "span"), prefix="ranking: ")
-_MODEL = Flags(ModelOptions, ("backbone", "size"), {"size": "--model-size"}, prefix="ranking: ")
+_MODEL = Flags(
+    ModelConfig,
+    ("backbone",),
+    make=ModelConfig.of_size,
+    prefix="ranking: ",
+)
 _TRAINING = Flags(
-    TrainingOptions,
+    TrainingConfig,
     ("epochs", "learning_rate", "strategy"),
     # The pod that trains is one machine.
     types={"strategy": click.Choice(_STRATEGIES)},
     prefix="ranking: ",
 )
-_BLESSING = Flags(BlessingOptions, ("min_auc", "max_auc_drop"), prefix="ranking: ")
+_BLESSING = Flags(Thresholds, ("min_auc", "max_auc_drop"), prefix="ranking: ")
 _POLICY = Flags(
     FusionPipelineConfig,
     (
@@ -88,7 +97,14 @@ _POLICY = Flags(
 )
 #: Fields whose flags are of one pipeline alone.
 _ONLY = {
-    _RANKING: (*_DATA.fields, *_MODEL.fields, *_TRAINING.fields, *_BLESSING.fields, "days"),
+    _RANKING: (
+        *_DATA.fields,
+        *_MODEL.fields,
+        "model_size",
+        *_TRAINING.fields,
+        *_BLESSING.fields,
+        "days",
+    ),
     _FUSION: (*_POLICY.fields, "infra_validator"),
 }
 
@@ -110,6 +126,7 @@ _ONLY = {
 @_DATA
 @click.option("--days", type=int, help="ranking: deliveries to read, with the newest.")
 @_MODEL
+@model_size_option
 @_TRAINING
 @_BLESSING
 @_POLICY
@@ -145,7 +162,7 @@ def compile_command(
     for flags in (_DATA, _MODEL, _TRAINING, _BLESSING, _POLICY):
         for name in flags.fields:
             _require_own(context, other, name, flags.flag(name))
-    for name in ("days", "infra_validator"):
+    for name in ("days", "model_size", "infra_validator"):
         _require_own(context, other, name, "--" + name.replace("_", "-"))
     cluster = _CLUSTER.build(values)
     data_dir = values["data_dir"]
@@ -156,6 +173,7 @@ def compile_command(
     )
     data = _PLACE.build(values, **_DATA.taken(values))
     shared = {"seed": seed, "beam_pipeline_args": beam_args(values), "enable_cache": cache}
+    batch = {} if batch_size is None else {"batch_size": batch_size}
     config: RankingPipelineConfig | FusionPipelineConfig
     if kind == _RANKING:
         require(days is None or days >= 1, f"--days must be at least 1, got {days}")
@@ -168,9 +186,9 @@ def compile_command(
         config = RankingPipelineConfig(
             data=data,
             output_dir=values["pipeline_root"],
-            model_options=_MODEL.build(values),
-            training_options=_TRAINING.build(values, batch_size=batch_size),
-            blessing_options=_BLESSING.build(values),
+            model=_MODEL.build(values, size=values["model_size"]),
+            training=_TRAINING.build(values, **batch),
+            thresholds=_BLESSING.build(values),
             **shared,
         )
         config.check_tasks()

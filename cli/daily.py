@@ -17,12 +17,16 @@ from mtfx.cli.shared_flags import (
     beam_args,
     beam_options,
     console_and_log,
+    model_size_option,
     seed_option,
 )
+from mtfx.evaluation.config import Thresholds
+from mtfx.models.config import ModelConfig
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.daily_config import DailyConfig
 from mtfx.pipelines.fusion_config import FLAGS, FusionPipelineConfig
-from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from mtfx.pipelines.options import DataOptions
+from mtfx.trainers.ranking.config import TrainingConfig
 
 _DATA = Flags(
     DataOptions,
@@ -30,9 +34,13 @@ _DATA = Flags(
     defaults={"pattern": "day-{SPAN}/*"},
     helps=DATASET_HELP,
 )
-_MODEL = Flags(ModelOptions, ("backbone", "size"), {"size": "--model-size"})
-_TRAINING = Flags(TrainingOptions, ("epochs", "batch_size"))
-_BLESSING = Flags(BlessingOptions, ("min_auc", "max_auc_drop"))
+_MODEL = Flags(
+    ModelConfig,
+    ("backbone",),
+    make=ModelConfig.of_size,
+)
+_TRAINING = Flags(TrainingConfig, ("epochs", "batch_size"))
+_BLESSING = Flags(Thresholds, ("min_auc", "max_auc_drop"))
 _DAILY = Flags(
     DailyConfig,
     ("window", "served_dir", "served_pattern", "drift_threshold", "label_drift", "rows_drift"),
@@ -77,6 +85,7 @@ _FUSION = Flags(
 )
 @_DAILY
 @_MODEL
+@model_size_option
 @_TRAINING
 @_BLESSING
 @_FUSION
@@ -123,9 +132,9 @@ def _config(values: dict[str, Any]) -> DailyConfig:
     ranking = RankingPipelineConfig(
         data=_DATA.build(values),
         output_dir=values["output_dir"],
-        model_options=_MODEL.build(values),
-        training_options=_TRAINING.build(values),
-        blessing_options=_BLESSING.build(values),
+        model=_MODEL.build(values, size=values["model_size"]),
+        training=_TRAINING.build(values),
+        thresholds=_BLESSING.build(values),
         **shared,
     )
     fusion = _FUSION.build(values, run_dir=values["output_dir"], **shared)

@@ -34,6 +34,7 @@ class Flags(Generic[T]):
       types: Of fields whose type click has no words for.
       defaults: That differ from the configuration's.
       helps: Where a flag needs other words than the field.
+      make: What builds the configuration, if it is not its class.
       prefix: Before each help, such as ``ranking: `` where a command has flags of several kinds.
     """
 
@@ -43,6 +44,7 @@ class Flags(Generic[T]):
     types: Mapping[str, click.ParamType] = dataclasses.field(default_factory=dict)
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     helps: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    make: Callable[..., T] | None = None
     prefix: str = ""
 
     def __call__(self, command: Command) -> Command:
@@ -66,7 +68,7 @@ class Flags(Generic[T]):
           UserError: naming the flag, if a value does not suit.
         """
         try:
-            return self.kind(**self.taken(values), **others)
+            return (self.make or self.kind)(**self.taken(values), **others)
         except ValueError as error:
             raise UserError(self._named(str(error))) from error
 

@@ -19,11 +19,15 @@ from mtfx.cli.shared_flags import (
     beam_options,
     cache_option,
     console_and_log,
+    model_size_option,
     seed_option,
 )
+from mtfx.evaluation.config import Thresholds
+from mtfx.models.config import ModelConfig
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.method_options import RMTL_SETTINGS, MethodOptions
-from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from mtfx.pipelines.options import DataOptions
+from mtfx.trainers.ranking.config import TrainingConfig
 
 
 class _Shares(click.ParamType):
@@ -87,13 +91,14 @@ _DATA = Flags(
     helps=DATASET_HELP,
 )
 _MODEL = Flags(
-    ModelOptions,
-    ("backbone", "size", "task_weights", "loss_weighting"),
-    {"size": "--model-size", "task_weights": "--task-weight"},
+    ModelConfig,
+    ("backbone", "task_weights", "loss_weighting"),
+    {"task_weights": "--task-weight"},
     types={"task_weights": _Weight()},
+    make=ModelConfig.of_size,
 )
 _TRAINING = Flags(
-    TrainingOptions,
+    TrainingConfig,
     (
         "epochs",
         "batch_size",
@@ -115,7 +120,7 @@ _METHOD = Flags(
     {"name": "--method", "settings": "--set", "critic_path": "--critics"},
     types={"settings": Setting()},
 )
-_BLESSING = Flags(BlessingOptions, ("min_auc", "max_auc_drop", "min_r_squared"))
+_BLESSING = Flags(Thresholds, ("min_auc", "max_auc_drop", "min_r_squared"))
 
 
 @click.command("ranking", epilog=_settings())
@@ -124,6 +129,7 @@ _BLESSING = Flags(BlessingOptions, ("min_auc", "max_auc_drop", "min_r_squared"))
     "--output-dir", required=True, help="For artifacts, report, logs and the pushed model."
 )
 @_MODEL
+@model_size_option
 @_TRAINING
 @_METHOD
 @Flags(RankingPipelineConfig, ("base_model",))
@@ -145,9 +151,9 @@ def ranking_command(
     config = RankingPipelineConfig(
         data=_DATA.build(values),
         output_dir=output_dir,
-        model_options=_MODEL.build(values),
-        training_options=_TRAINING.build(values),
-        blessing_options=_BLESSING.build(values),
+        model=_MODEL.build(values, size=values["model_size"]),
+        training=_TRAINING.build(values),
+        thresholds=_BLESSING.build(values),
         method_options=_METHOD.build(values),
         base_model=values["base_model"],
         seed=seed,

@@ -13,6 +13,7 @@ from rich.console import Console
 from mtfx.cli.invocation import Invocation
 from mtfx.cli.logs import output_to_log, require_log
 from mtfx.datasets.registry import DATASETS
+from mtfx.models.config import MODEL_SIZES
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 
@@ -21,6 +22,13 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 #: The help of ``--dataset``, which names what there is.
 DATASET_HELP = {"dataset": f"{', '.join(DATASETS)}, or your own as module:ATTRIBUTE."}
 
+model_size_option: Decorator = click.option(
+    "--model-size",
+    type=click.Choice(MODEL_SIZES),
+    default="paper",
+    show_default=True,
+    help="RMTL's layer sizes, or small ones for some 100,000 impressions.",
+)
 seed_option: Decorator = click.option(
     "--seed", type=int, default=0, show_default=True, help="Of everything random."
 )

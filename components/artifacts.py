@@ -12,6 +12,5 @@ class Simulator(artifact.Artifact):
     ``saved_model`` is the same for programs without this project.
     """
 
-    # Kubeflow takes names with one dot only. Its containers find the class by
-    # ``mtfx.components.cluster.entry_point``.
+    # Kubeflow's containers import the class by its type's name, which may have one dot only.
     TYPE_NAME = "components.Simulator"

@@ -17,11 +17,11 @@ class Thresholds(Config):
     """What a model must reach on the whole test split to be blessed.
 
     Attributes:
-      min_auc: Absolute lower bound of every binary task's AUC; 0.5 is chance.
+      min_auc: Lower bound of every binary task's AUC; 0.5 is chance. A model below is not blessed.
       max_auc_drop: How far a binary task's AUC may fall below the latest blessed model's.
       max_logloss: Absolute upper bound of every binary task's log loss in nats. It depends on the
         label rate, hence none by default.
-      min_r_squared: Absolute lower bound of every regression task's coefficient of determination;
+      min_r_squared: Lower bound of every regression task's coefficient of determination;
         0 is as good as always predicting the mean.
       max_mse_growth: How far a regression task's mean squared error may grow over the latest
         blessed model's, as a share of it.
@@ -34,11 +34,11 @@ class Thresholds(Config):
     max_mse_growth: float = 0.02
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.min_auc <= 1.0:
-            raise ValueError(f"min_auc must lie in [0, 1], got {self.min_auc}")
-        for name in ("max_auc_drop", "max_mse_growth"):
-            if getattr(self, name) < 0.0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name in ("min_auc", "max_auc_drop"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} lies between 0 and 1, got {getattr(self, name)}")
+        if self.max_mse_growth < 0.0:
+            raise ValueError(f"max_mse_growth must not be negative, got {self.max_mse_growth}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from mtfx.config import Config
+from mtfx.config import Config, OneOf
 from mtfx.models.loss_weighting.registry import LOSS_WEIGHTINGS
 from mtfx.models.mtl.registry import BACKBONES, BackboneConfig
 
@@ -48,26 +48,43 @@ class ModelConfig(Config):
     """A ranking model's configuration; the defaults are RMTL's.
 
     Attributes:
-      backbone: Name of the backbone, see ``mtfx.models.mtl.registry``.
+      backbone: The multi-task model; see `mtfx backbones`.
       sizes: Its sizes; RMTL's when None.
       state: Sizes of the state representation.
-      task_weights: Weight of a task's loss, by name; 1 for a task that is not named.
-      loss_weighting: How the losses are weighted beyond that, see
-        ``mtfx.models.loss_weighting.registry``.
+      task_weights: Weight of a task's loss, TASK=WEIGHT, 1 by default; may be given for several
+        tasks.
+      loss_weighting: How tasks are balanced while training, beyond that; see `mtfx backbones`.
     """
 
-    backbone: str = "mmoe"
+    backbone: Annotated[str, OneOf(BACKBONES)] = "mmoe"
     sizes: BackboneConfig | None = None
     state: StateConfig = dataclasses.field(default_factory=StateConfig)
     task_weights: tuple[tuple[str, float], ...] = ()
-    loss_weighting: str = "constant"
+    loss_weighting: Annotated[str, OneOf(LOSS_WEIGHTINGS)] = "constant"
 
     def __post_init__(self) -> None:
         LOSS_WEIGHTINGS[self.loss_weighting]
         BACKBONES.config(self.backbone, self.sizes)
         for name, weight in self.task_weights:
             if not weight >= 0:
-                raise ValueError(f"the weight of task {name!r} must not be negative, got {weight}")
+                raise ValueError(f"task_weights {name}={weight:g} must not be negative")
+
+    @classmethod
+    def of_size(cls, size: ModelSize, backbone: str = "mmoe", **others: Any) -> ModelConfig:
+        """A model in one of the two sizes.
+
+        Args:
+          size: Which of them.
+          backbone: One of ``BACKBONES``.
+          **others: Further fields.
+        """
+        sizes, state = model_sizes(backbone, size, 0)
+        return cls(backbone, sizes, state, **others)
+
+    def with_seed(self, seed: int) -> ModelConfig:
+        """The same model with the seed of its backbone's weights and dropout."""
+        sizes = self.sizes or BACKBONES[self.backbone].config()
+        return dataclasses.replace(self, sizes=dataclasses.replace(sizes, seed=seed))
 
     @classmethod
     def config_types(cls, values: Mapping[str, Any]) -> Mapping[str, type[Config]]:

@@ -7,17 +7,15 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from mtfx.config import Config
 from mtfx.errors import require
+from mtfx.evaluation.config import Thresholds
+from mtfx.models.config import ModelConfig
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.method_options import MethodOptions
-from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
-
-if TYPE_CHECKING:
-    from mtfx.evaluation.config import Thresholds
-    from mtfx.models.config import ModelConfig
-    from mtfx.trainers.ranking.config import RmtlTrainingConfig, TrainingConfig
+from mtfx.pipelines.options import DataOptions
+from mtfx.trainers.ranking.config import RmtlTrainingConfig, TrainingConfig
 
 _MAX_SEED = 2**31 - 1
 # Where and with how many processes a run happens decides nothing about its result.
@@ -25,15 +23,15 @@ _PLACES = ("output_dir", "beam_pipeline_args", "enable_cache")
 
 
 @dataclasses.dataclass(frozen=True)
-class RankingPipelineConfig:
+class RankingPipelineConfig(Config):
     """A run of the ranking pipeline.
 
     Attributes:
       data: The log and how it becomes sessions.
       output_dir: Where artifacts, metadata, logs and the report go.
-      model_options: Which model.
-      training_options: How it is trained.
-      blessing_options: What it must reach.
+      model: Which model; its seed is ``seed``.
+      training: How it is trained; its seed is ``seed``.
+      thresholds: What it must reach.
       method_options: Supervised or by RMTL's schedule.
       base_model: Artifact of an earlier ranking model whose weights training begins with: warm
         start.
@@ -44,9 +42,9 @@ class RankingPipelineConfig:
 
     data: DataOptions
     output_dir: str
-    model_options: ModelOptions = dataclasses.field(default_factory=ModelOptions)
-    training_options: TrainingOptions = dataclasses.field(default_factory=TrainingOptions)
-    blessing_options: BlessingOptions = dataclasses.field(default_factory=BlessingOptions)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+    thresholds: Thresholds = dataclasses.field(default_factory=Thresholds)
     method_options: MethodOptions = dataclasses.field(default_factory=MethodOptions)
     base_model: str = ""
     seed: int = 0
@@ -62,6 +60,9 @@ class RankingPipelineConfig:
             f"--output-dir and --data-dir are the same directory: {self.output_dir}",
             "outputs must not mix with the input files",
         )
+        object.__setattr__(self, "model", self.model.with_seed(self.seed))
+        training = dataclasses.replace(self.training, seed=self.seed)
+        object.__setattr__(self, "training", training)
         for argument in self.beam_pipeline_args:
             require(
                 argument.startswith("--"),
@@ -94,12 +95,12 @@ class RankingPipelineConfig:
           UserError: naming the flag and what is wrong with it.
         """
         tasks = {task.name: task for task in self.data.selected_tasks()}
-        for name, _ in self.model_options.task_weights:
+        for name, _ in self.model.task_weights:
             require(
                 name in tasks,
                 f"--task-weight names {name!r}, which is not trained; tasks: {', '.join(tasks)}",
             )
-        if self.model_options.backbone == "esmm":
+        if self.model.backbone == "esmm":
             for task in tasks.values():
                 require(
                     task.parent is None or task.parent in tasks,
@@ -109,7 +110,7 @@ class RankingPipelineConfig:
                 )
         self.method_options.check(tuple(tasks.values()))
         require(
-            self.training_options.strategy != "multi_worker_mirrored"
+            self.training.strategy != "multi_worker_mirrored"
             or self.method_options.name == "supervised",
             "--strategy multi_worker_mirrored is for --method supervised: RMTL's critics learn on "
             "one machine",
@@ -136,56 +137,13 @@ class RankingPipelineConfig:
     @property
     def config_digest(self) -> str:
         """Twelve hexadecimal digits that change with whatever changes the model."""
-        values = dataclasses.asdict(self)
+        values = self.to_dict()
         for name in _PLACES:
             del values[name]
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
-    def model(self) -> ModelConfig:
-        """The model's configuration. Imports TensorFlow."""
-        return self.model_options.build(self.seed)
-
-    @property
-    def training(self) -> TrainingConfig:
-        """The trainer's configuration. Imports TensorFlow."""
-        return self.training_options.build(self.seed)
-
-    @property
     def rmtl(self) -> RmtlTrainingConfig | None:
         """RMTL's configuration, None for supervised training. Imports TensorFlow."""
         return self.method_options.build(self.training.batch_size)
-
-    @property
-    def thresholds(self) -> Thresholds:
-        """The evaluation's thresholds. Imports TensorFlow."""
-        return self.blessing_options.build()
-
-    def to_json(self) -> str:
-        """Every value, as JSON with sorted keys."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=2)
-
-    @classmethod
-    def from_json(cls, text: str) -> RankingPipelineConfig:
-        """The inverse of :meth:`to_json`."""
-        values = _tuples(json.loads(text))
-        return cls(
-            **{
-                **values,
-                "data": DataOptions(**values["data"]),
-                "model_options": ModelOptions(**values["model_options"]),
-                "training_options": TrainingOptions(**values["training_options"]),
-                "blessing_options": BlessingOptions(**values["blessing_options"]),
-                "method_options": MethodOptions(**values["method_options"]),
-            }
-        )
-
-
-def _tuples(value: Any) -> Any:
-    """JSON's lists as tuples, at any depth."""
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return tuple(_tuples(item) for item in value)
-    return value

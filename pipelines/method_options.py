@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from mtfx.config import Config
 from mtfx.datasets.spec import Task
 from mtfx.errors import UserError, require
 from mtfx.trainers.ranking.settings import SETTINGS, Value, parse_setting
@@ -24,7 +25,7 @@ RMTL_SETTINGS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class MethodOptions:
+class MethodOptions(Config):
     """The training method.
 
     Attributes:

@@ -1,9 +1,4 @@
-"""What the command line may set, checked before anything slow is imported.
-
-Building models, trainers and evaluations needs TensorFlow, which takes seconds to import; a wrong
-flag must be answered at once. These classes therefore hold plain values, where None stands for the
-default of the layer below, and make that layer's own configuration when asked.
-"""
+"""Configuration of a pipeline's input: which log is read, and how it becomes sessions."""
 
 from __future__ import annotations
 
@@ -11,32 +6,12 @@ import dataclasses
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
-from mtfx.config import Config, OneOf
+from mtfx.config import Config
 from mtfx.datasets.registry import load_dataset, resolve_name
 from mtfx.datasets.spec import DatasetSpec, Task
 from mtfx.errors import UserError, require
-from mtfx.models.config import MODEL_SIZES, ModelSize, model_sizes
-from mtfx.models.loss_weighting.registry import LOSS_WEIGHTINGS
-from mtfx.models.mtl.registry import BACKBONES
 from mtfx.pipelines.spans import has_span
-
-if TYPE_CHECKING:
-    from mtfx.evaluation.config import Thresholds
-    from mtfx.models.config import ModelConfig
-    from mtfx.trainers.ranking.config import TrainingConfig
-
-Strategy = Literal["default", "mirrored", "multi_worker_mirrored"]
-STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
-
-#: The trainer's defaults, for the help texts; a test holds them to the trainer's own.
-TRAINER_DEFAULTS: dict[str, float] = {
-    "epochs": 10,
-    "batch_size": 2048,
-    "learning_rate": 0.001,
-    "patience": 2,
-}
 
 _DATASET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z|[a-z][a-z0-9-]*\Z")
 
@@ -178,136 +153,3 @@ class DataOptions(Config):
             f"which reads {', '.join(logs)}",
             "check --dataset, unpack the files there, or name their folder with --pattern",
         )
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelOptions:
-    """Which model is trained.
-
-    Attributes:
-      backbone: The multi-task model; see `mtfx backbones`.
-      size: RMTL's layer sizes, or small ones for some 100,000 impressions.
-      task_weights: Weight of a task's loss, TASK=WEIGHT, 1 by default; may be given for several
-        tasks.
-      loss_weighting: How tasks are balanced while training; see `mtfx backbones`.
-    """
-
-    backbone: Annotated[str, OneOf(BACKBONES)] = "mmoe"
-    size: ModelSize = "paper"
-    task_weights: tuple[tuple[str, float], ...] = ()
-    loss_weighting: Annotated[str, OneOf(LOSS_WEIGHTINGS)] = "constant"
-
-    def __post_init__(self) -> None:
-        require(
-            self.backbone in BACKBONES,
-            f"--backbone {self.backbone!r} is unknown; there are: {', '.join(BACKBONES)}",
-            "`mtfx backbones` describes them",
-        )
-        require(
-            self.size in MODEL_SIZES,
-            f"--model-size {self.size!r} is not one of {', '.join(MODEL_SIZES)}",
-        )
-        for name, weight in self.task_weights:
-            require(weight >= 0, f"--task-weight {name}={weight:g} must not be negative")
-        require(
-            self.loss_weighting in LOSS_WEIGHTINGS,
-            f"--loss-weighting {self.loss_weighting!r} is not one of " + ", ".join(LOSS_WEIGHTINGS),
-            "`mtfx backbones` describes them",
-        )
-
-    def build(self, seed: int) -> ModelConfig:
-        """The model's configuration, with ``seed`` as its backbone's. Imports TensorFlow."""
-        from mtfx.models.config import ModelConfig
-
-        sizes, state = model_sizes(self.backbone, self.size, seed)
-        return ModelConfig(
-            backbone=self.backbone,
-            sizes=sizes,
-            state=state,
-            task_weights=self.task_weights,
-            loss_weighting=self.loss_weighting,
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingOptions:
-    """How the model is trained; None is the trainer's default.
-
-    Attributes:
-      epochs: Passes over the training sessions, at most.
-      batch_size: Impressions per step.
-      learning_rate: Adam's.
-      patience: Epochs without a better validation AUC after which training stops.
-      mixed_precision: Compute in bfloat16 where that is safe.
-      strategy: Name of the ``tf.distribute`` strategy: one device, all local ones, or those of the
-        cluster in ``TF_CONFIG``.
-      jit_compile: Compile the training step with XLA.
-      deterministic: Repeat every sum in the same order, at a cost in speed.
-    """
-
-    epochs: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    patience: int | None = None
-    mixed_precision: bool | None = None
-    strategy: Strategy | None = None
-    jit_compile: bool | None = None
-    deterministic: bool | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience"):
-            value = getattr(self, name)
-            flag = "--" + name.replace("_", "-")
-            require(value is None or value >= 1, f"{flag} must be at least 1, got {value}")
-        require(
-            self.learning_rate is None or 0 < self.learning_rate < 1,
-            f"--learning-rate must lie between 0 and 1, got {self.learning_rate}",
-            "RMTL uses 0.001",
-        )
-        require(
-            self.strategy is None or self.strategy in STRATEGIES,
-            f"--strategy {self.strategy!r} is not one of {', '.join(STRATEGIES)}",
-        )
-
-    def build(self, seed: int) -> TrainingConfig:
-        """The trainer's configuration. Imports TensorFlow."""
-        from mtfx.trainers.ranking.config import TrainingConfig
-
-        return TrainingConfig(seed=seed, **given(self))
-
-
-@dataclasses.dataclass(frozen=True)
-class BlessingOptions:
-    """What a model must reach on the test split to be blessed; None is the evaluation's default.
-
-    Attributes:
-      min_auc: Lower bound of every binary task's AUC.
-      max_auc_drop: How far an AUC may fall below the latest blessed model's.
-      min_r_squared: Lower bound of every regression task's coefficient of determination.
-    """
-
-    min_auc: float | None = None
-    max_auc_drop: float | None = None
-    min_r_squared: float | None = None
-
-    def __post_init__(self) -> None:
-        require(
-            self.min_auc is None or 0 <= self.min_auc <= 1,
-            f"--min-auc lies between 0 and 1, got {self.min_auc}",
-        )
-        require(
-            self.max_auc_drop is None or 0 <= self.max_auc_drop <= 1,
-            f"--max-auc-drop lies between 0 and 1, got {self.max_auc_drop}",
-        )
-
-    def build(self) -> Thresholds:
-        """The evaluation's thresholds. Imports TensorFlow."""
-        from mtfx.evaluation.config import Thresholds
-
-        return Thresholds(**given(self))
-
-
-def given(options: object) -> dict:
-    """The fields of a dataclass that are not None, by name."""
-    values = vars(options)
-    return {name: value for name, value in values.items() if value is not None}

@@ -48,7 +48,7 @@ def summarise_run(config: RankingPipelineConfig, result: RunResult, command: str
     ]
     return RunSummary(
         dataset=config.data.dataset,
-        backbone=config.model_options.backbone,
+        backbone=config.model.backbone,
         seed=config.seed,
         tasks=tasks,
         sessions=ingested.sessions,

@@ -101,7 +101,7 @@ BACKBONES: Registry[BackboneEntry] = Registry(
     "backbone",
     {
         "single_task": BackboneEntry(
-            "models.mtl.shared_bottom:SingleTask",
+            "models.mtl.single_task:SingleTask",
             BackboneConfig,
             "a bottom and a tower of its own for every task",
             _SMALL,

@@ -7,10 +7,13 @@ import functools
 from pathlib import Path
 
 from mtfx.errors import require
+from mtfx.evaluation.config import Thresholds
+from mtfx.models.config import ModelConfig
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.daily_config import DailyConfig
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
-from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from mtfx.pipelines.options import DataOptions
+from mtfx.trainers.ranking.config import TrainingConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,9 +101,9 @@ class ClosedLoopConfig:
                     tasks=("click", "long_view"),
                 ),
                 output_dir=run,
-                model_options=ModelOptions(backbone="mmoe", size="small"),
-                training_options=TrainingOptions(epochs=self.epochs, batch_size=256),
-                blessing_options=BlessingOptions(min_auc=0.5, max_auc_drop=0.05),
+                model=ModelConfig.of_size("small"),
+                training=TrainingConfig(epochs=self.epochs, batch_size=256),
+                thresholds=Thresholds(min_auc=0.5, max_auc_drop=0.05),
                 seed=self.seed,
             ),
             fusion=FusionPipelineConfig(

@@ -18,6 +18,7 @@ from mtfx.cli.datasets import check_files
 from mtfx.cli.progress import LiveProgress, PlainProgress, describe_rows
 from mtfx.datasets.spec import KnownFile
 from mtfx.errors import DataError, StageError, UserError
+from mtfx.models.config import ModelConfig
 from mtfx.models.loss_weighting.registry import LOSS_WEIGHTINGS
 from mtfx.models.mtl.registry import BACKBONES
 from mtfx.pipelines.beam_args import local_beam_args
@@ -132,14 +133,14 @@ def test_flags_reach_the_configuration(ranking, capfd):
     assert config.data.tasks == ("pay", "click")
     assert config.data.split_fractions == (0.8, 0.1, 0.1)
     assert (config.data.span, config.data.max_bad_rows, config.data.gap_minutes) == (3, 0.5, 5.0)
-    assert config.model_options.backbone == "ple"
-    assert config.model_options.size == "small"
-    assert config.model_options.task_weights == (("pay", 2.0),)
-    assert config.model_options.loss_weighting == "dwa"
-    assert (config.training_options.epochs, config.training_options.batch_size) == (2, 64)
-    assert config.training_options.jit_compile is False
-    assert config.training_options.mixed_precision is None
-    assert config.blessing_options.min_auc == 0.6
+    assert config.model.backbone == "ple"
+    assert config.model == ModelConfig.of_size(
+        "small", "ple", task_weights=(("pay", 2.0),), loss_weighting="dwa"
+    ).with_seed(7)
+    assert (config.training.epochs, config.training.batch_size) == (2, 64)
+    assert config.training.jit_compile is False
+    assert config.training.mixed_precision is False
+    assert config.thresholds.min_auc == 0.6
     assert (config.seed, config.enable_cache) == (7, False)
     assert "--direct_num_workers=2" in config.beam_pipeline_args
 

@@ -107,7 +107,8 @@ def build_fusion_stages(pipeline) -> None:
                 candidates=3 if AGENTS[trainer.method].needs_candidates else 0,
             )
         elif stage.id.startswith("PolicySearch-"):
-            search = PolicySearchConfig.from_json(properties["search"])
+            values = json.loads(properties["search"])
+            search = PolicySearchConfig(**{**values, "settings": tuple(values["settings"])})
             SEARCHES[search.method].config.from_dict(dict(search.settings))
             config = FusionConfig.from_dict(json.loads(properties["fusion"]))
             assert build_fusion(config, 3).action_dim == 3

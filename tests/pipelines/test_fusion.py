@@ -15,13 +15,16 @@ from mtfx.datasets.registry import load_dataset
 from mtfx.datasets.synthetic.config import SyntheticConfig
 from mtfx.datasets.synthetic.synthesis import synthesize
 from mtfx.errors import StageError
+from mtfx.evaluation.config import Thresholds
+from mtfx.models.config import ModelConfig
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.fusion import run_fusion
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.local_runner import SilentObserver
-from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from mtfx.pipelines.options import DataOptions
 from mtfx.pipelines.ranking import run_ranking
 from mtfx.serving.warmup import num_candidates, read_warmup
+from mtfx.trainers.ranking.config import TrainingConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 TASKS = ("click", "long_view", "like")
@@ -44,9 +47,9 @@ def ranking(tmp_path_factory):
         config = RankingPipelineConfig(
             data=DataOptions("synthetic-video", str(directory / "data"), tasks=TASKS),
             output_dir=str(directory / "run"),
-            model_options=ModelOptions(backbone="shared_bottom", size="small"),
-            training_options=TrainingOptions(epochs=1, batch_size=128),
-            blessing_options=BlessingOptions(min_auc=min_auc),
+            model=ModelConfig.of_size("small", "shared_bottom"),
+            training=TrainingConfig(epochs=1, batch_size=128),
+            thresholds=Thresholds(min_auc=min_auc),
             seed=5,
         )
         return run_ranking(config, SilentObserver())

@@ -13,13 +13,16 @@ from mtfx.datasets.synthetic.config import SyntheticConfig
 from mtfx.datasets.synthetic.synthesis import synthesize
 from mtfx.datasets.transitions.spec import TransitionManifest
 from mtfx.errors import DataError
+from mtfx.evaluation.config import Thresholds
+from mtfx.models.config import ModelConfig
 from mtfx.models.export.policy import SavedPolicy
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.fusion import run_fusion
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.local_runner import SilentObserver
-from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from mtfx.pipelines.options import DataOptions
 from mtfx.pipelines.ranking import run_ranking
+from mtfx.trainers.ranking.config import TrainingConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 TASKS = ("click", "long_view", "like")
@@ -43,9 +46,9 @@ def run_dir(tmp_path_factory):
     config = RankingPipelineConfig(
         data=DataOptions("synthetic-video", str(directory / "data"), tasks=TASKS),
         output_dir=str(directory / "run"),
-        model_options=ModelOptions(backbone="shared_bottom", size="small"),
-        training_options=TrainingOptions(epochs=1, batch_size=128),
-        blessing_options=BlessingOptions(min_auc=0.0),
+        model=ModelConfig.of_size("small", "shared_bottom"),
+        training=TrainingConfig(epochs=1, batch_size=128),
+        thresholds=Thresholds(min_auc=0.0),
         seed=5,
     )
     run_ranking(config, SilentObserver())

@@ -10,13 +10,16 @@ import yaml
 from mtfx.datasets.synthetic.config import SyntheticConfig
 from mtfx.datasets.synthetic.synthesis import synthesize
 from mtfx.errors import DataError
+from mtfx.evaluation.config import Thresholds
+from mtfx.models.config import ModelConfig
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.kubeflow.config import KubeflowConfig
 from mtfx.pipelines.kubeflow.fusion import create_fusion_pipeline
 from mtfx.pipelines.kubeflow.ranking import create_ranking_pipeline
 from mtfx.pipelines.kubeflow.runner import compile_pipeline
-from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from mtfx.pipelines.options import DataOptions
+from mtfx.trainers.ranking.config import TrainingConfig
 from tests.kubeflow_backend import Backend
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -49,9 +52,9 @@ def ranking_spec(tmp_path_factory):
     config = RankingPipelineConfig(
         data=DataOptions(DATASET, f"{BUCKET}/data", TASKS, pattern="day-{SPAN}/*"),
         output_dir="unused",
-        model_options=ModelOptions(backbone="shared_bottom", size="small"),
-        training_options=TrainingOptions(epochs=1, batch_size=128),
-        blessing_options=BlessingOptions(min_auc=0.0, max_auc_drop=1.0),
+        model=ModelConfig.of_size("small", "shared_bottom"),
+        training=TrainingConfig(epochs=1, batch_size=128),
+        thresholds=Thresholds(min_auc=0.0, max_auc_drop=1.0),
     )
     return compiled(create_ranking_pipeline(config, CLUSTER), tmp_path_factory.mktemp("specs"))
 

@@ -14,10 +14,13 @@ import tensorflow as tf
 
 from mtfx.datasets.synthetic import SyntheticConfig, synthesize
 from mtfx.errors import StageError
+from mtfx.evaluation.config import Thresholds
+from mtfx.models.config import ModelConfig
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.local_runner import SilentObserver
-from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from mtfx.pipelines.options import DataOptions
 from mtfx.pipelines.ranking import run_ranking
+from mtfx.trainers.ranking.config import TrainingConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,11 +68,9 @@ def config(tmp_path_factory, importable):
     return RankingPipelineConfig(
         data=DataOptions("small_video:SPEC", str(directory / "data"), tasks=("click",)),
         output_dir=str(directory / "run"),
-        model_options=ModelOptions(backbone="shared_bottom", size="small"),
-        training_options=TrainingOptions(
-            epochs=2, batch_size=128, strategy="multi_worker_mirrored"
-        ),
-        blessing_options=BlessingOptions(min_auc=0.0),
+        model=ModelConfig.of_size("small", "shared_bottom"),
+        training=TrainingConfig(epochs=2, batch_size=128, strategy="multi_worker_mirrored"),
+        thresholds=Thresholds(min_auc=0.0),
         seed=5,
     )
 
@@ -124,7 +125,7 @@ def test_it_has_learned_as_one_machine_does(config, trained):
     alone = dataclasses.replace(
         config,
         output_dir=f"{config.output_dir}-alone",
-        training_options=TrainingOptions(epochs=2, batch_size=128),
+        training=TrainingConfig(epochs=2, batch_size=128),
     )
     recorder = Recorder()
     run_ranking(alone, recorder)

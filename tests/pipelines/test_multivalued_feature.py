@@ -10,14 +10,17 @@ import tensorflow_transform as tft
 
 from mtfx.components.ranker_exporter.warmup_requests import merged_request
 from mtfx.datasets.logs.impressions import FeatureTransform, raw_features, read_raw_impressions
+from mtfx.evaluation.config import Thresholds
+from mtfx.models.config import ModelConfig
 from mtfx.models.export.transformed import TransformedRanker
 from mtfx.models.export.transformed_features import FeatureColumns
 from mtfx.models.fusion.config import FusionConfig, build_fusion
 from mtfx.models.model_inputs import model_inputs
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from mtfx.pipelines.options import DataOptions
 from mtfx.pipelines.ranking import run_ranking
+from mtfx.trainers.ranking.config import TrainingConfig
 from mtfx.trainers.ranking.input import load_sessions
 from tests.tagged_log import SPEC, write_log
 
@@ -41,9 +44,9 @@ def run(directory, form):
     config = RankingPipelineConfig(
         data=DataOptions("tests.tagged_log:SPEC", str(write_log(directory / "log", form))),
         output_dir=str(directory / "run"),
-        model_options=ModelOptions(backbone="shared_bottom", size="small"),
-        training_options=TrainingOptions(epochs=8, batch_size=64),
-        blessing_options=BlessingOptions(min_auc=0.7),
+        model=ModelConfig.of_size("small", "shared_bottom"),
+        training=TrainingConfig(epochs=8, batch_size=64),
+        thresholds=Thresholds(min_auc=0.7),
         seed=5,
     )
     recorder = Recorder()

@@ -18,12 +18,15 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from mtfx.components.session_example_gen.summary import IngestionSummary
 from mtfx.datasets.synthetic import SyntheticConfig, synthesize
+from mtfx.evaluation.config import Thresholds
+from mtfx.models.config import ModelConfig
 from mtfx.models.export.transformed import TransformedRanker
 from mtfx.models.fusion.config import FusionConfig, build_fusion
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.options import BlessingOptions, DataOptions, ModelOptions, TrainingOptions
+from mtfx.pipelines.options import DataOptions
 from mtfx.pipelines.ranking import create_pipeline, run_ranking
+from mtfx.trainers.ranking.config import TrainingConfig
 
 # The run that all of them look at takes three minutes on a busy machine.
 pytestmark = pytest.mark.timeout(900)
@@ -61,9 +64,9 @@ def config(tmp_path_factory):
     return RankingPipelineConfig(
         data=DataOptions("tests.small_video:SPEC", str(directory / "data"), tasks=TASKS),
         output_dir=str(directory / "run"),
-        model_options=ModelOptions(backbone="shared_bottom", size="small"),
-        training_options=TrainingOptions(epochs=2, batch_size=128),
-        blessing_options=BlessingOptions(min_auc=0.0, min_r_squared=-10.0),
+        model=ModelConfig.of_size("small", "shared_bottom"),
+        training=TrainingConfig(epochs=2, batch_size=128),
+        thresholds=Thresholds(min_auc=0.0, min_r_squared=-10.0),
         seed=5,
     )
 

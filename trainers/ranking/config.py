@@ -20,20 +20,20 @@ class TrainingConfig(Config):
     """Hyper-parameters of training; optimizer and learning rate are RMTL's.
 
     Attributes:
-      batch_size: Impressions per step, over all replicas.
-      epochs: At most this many passes over the training split.
+      batch_size: Impressions per training step, over all replicas.
+      epochs: Passes over the training sessions, at most.
       learning_rate: Adam's.
-      patience: Stop after this many epochs without a better validation score.
+      patience: Stop after this many epochs without a better validation AUC.
       seed: Seed of weights, dropout and shuffling.
       lazy_embeddings: Update only the embeddings that occur in a batch (see
         ``mtfx.models.optimizer``).
-      mixed_precision: Hidden layers in bfloat16.
-      strategy: tf.distribute strategy: ``default`` is one device, ``mirrored`` all local ones,
-        ``multi_worker_mirrored`` all of the cluster described by the environment's ``TF_CONFIG``.
+      mixed_precision: Compute hidden layers in bfloat16.
+      strategy: The tf.distribute strategy: default is one device, mirrored all local ones,
+        multi_worker_mirrored those of the cluster in the environment's TF_CONFIG.
       jit_compile: Compile the training step with XLA. For GPUs: on a CPU, XLA's scatters into large
         embedding tables made a step many times slower (``benchmarks/ranking_training.py --jit``).
-      deterministic: Make every TensorFlow operation deterministic, at a cost in speed. Seeds are
-        set in any case; without this, sums may be taken in another order.
+      deterministic: Repeat every sum in the same order, at a cost in speed. Seeds are set in any
+        case.
       steps_per_execution: Steps run between two returns to Python.
       shuffle_sessions: Sessions in the shuffle buffer.
     """
@@ -55,8 +55,10 @@ class TrainingConfig(Config):
         for name in ("batch_size", "epochs", "patience", "steps_per_execution", "shuffle_sessions"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        if not 0 < self.learning_rate < 1:
+            raise ValueError(
+                f"learning_rate must lie between 0 and 1, got {self.learning_rate} (RMTL: 0.001)"
+            )
         if self.strategy not in get_args(Strategy):
             raise ValueError(
                 f"no strategy {self.strategy!r}; there are: {', '.join(get_args(Strategy))}"

@@ -11,6 +11,7 @@ from tfx.types import standard_artifacts
 
 from mtfx.cli.__main__ import main
 from mtfx.errors import UserError
+from mtfx.models.config import ModelConfig
 from mtfx.pipelines import fusion_stages, ranking
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
@@ -19,7 +20,7 @@ from mtfx.pipelines.kubeflow.config import KubeflowConfig
 from mtfx.pipelines.kubeflow.fusion import create_fusion_pipeline
 from mtfx.pipelines.kubeflow.ranking import create_ranking_pipeline
 from mtfx.pipelines.kubeflow.runner import check_spec, compile_pipeline
-from mtfx.pipelines.options import DataOptions, ModelOptions
+from mtfx.pipelines.options import DataOptions
 
 CLUSTER = KubeflowConfig(
     image="registry.example.com/mtfx:1",
@@ -41,7 +42,7 @@ def ranking_config(directory):
     return RankingPipelineConfig(
         data=DataOptions("synthetic-video", "gs://bucket/data", pattern="day-{SPAN}/*", span=4),
         output_dir=str(directory / "run"),
-        model_options=ModelOptions(size="small"),
+        model=ModelConfig.of_size("small"),
         seed=5,
     )
 

@@ -1,0 +1,1 @@
+"""PolicyComparison: several fusion policies on the same simulated sessions."""

@@ -1,0 +1,1 @@
+"""SessionFlattener: session examples to one example per impression."""

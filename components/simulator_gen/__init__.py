@@ -1,0 +1,1 @@
+"""SimulatorGen: a world of simulated users, from a log and a ranking model."""

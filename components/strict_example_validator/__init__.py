@@ -1,0 +1,1 @@
+"""StrictExampleValidator: anomalies stop the run."""
