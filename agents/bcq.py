@@ -17,9 +17,9 @@ from tf_agents.utils import common
 
 from mtfx.agents.bcq_policy import BcqPolicy
 from mtfx.agents.config import BcqConfig
-from mtfx.agents.optimizers import adam
 from mtfx.models.fusion_networks import ActionVae, Perturbation, TwinCritics
-from mtfx.models.initializers import seed_for
+from mtfx.models.keras import seed_for
+from mtfx.models.optimizers import adam
 
 
 class BcqInfo(NamedTuple):

@@ -10,8 +10,8 @@ from tf_agents.policies import greedy_policy
 
 from mtfx.agents.config import CqlSacConfig
 from mtfx.agents.fusion_adapters import CriticNetwork, GaussianActorNetwork
-from mtfx.agents.optimizers import adam
-from mtfx.models.initializers import seed_for
+from mtfx.models.keras import seed_for
+from mtfx.models.optimizers import adam
 
 
 class CqlSacAgent(cql_sac_agent.CqlSacAgent):

@@ -1,13 +1,16 @@
-"""Loss weights from frozen critics, for training a ranking model with Keras."""
+"""Loss weights from critics: RMTL's (10), the ablations of its Table 2, and training with them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
+from mtfx.agents.rmtl_config import RmtlConfig
 from mtfx.datasets.spec import Task
+from mtfx.models.critics import Critics
 from mtfx.models.keras import keras
+from mtfx.models.known_labels import known_mask, with_zeros
 from mtfx.models.loss_weighting.base import Batch, LossWeighting
 
 WeightFunction = Callable[[dict[str, tf.Tensor], tf.Tensor, tf.Tensor], tf.Tensor]
@@ -45,3 +48,41 @@ class CriticWeighting(LossWeighting):
         for metric, column, known in zip(self.means, *columns, strict=True):
             metric.update_state(column, sample_weight=known)
         return tf.constant(self.constant) * weights
+
+
+def critic_loss_weights(
+    critics: Critics,
+    config: RmtlConfig,
+    features: Mapping[str, tf.Tensor],
+    labels: tf.Tensor,
+    actions: tf.Tensor,
+) -> tf.Tensor:
+    """ω = 1 - λ Q(s, a) (10), or an ablation's; see :class:`mtfx.agents.rmtl_config.RmtlConfig`.
+
+    Args:
+      critics: Asked without dropout.
+      config: Which weights, and λ.
+      features: By name, `[batch]`.
+      labels: float32 `[batch, task]`, ``mtfx.datasets.labels.UNKNOWN`` where unknown; such an
+        impression's weight is for no loss.
+      actions: The actor's predictions, float32 `[batch, task]`.
+
+    Returns:
+      float32 `[batch, task]`, through which no gradient flows.
+    """
+    if config.weighting == "cw":
+        return tf.ones_like(labels)
+    values = critics(dict(features), tf.stop_gradient(actions), training=False)
+    if config.weighting == "rmtl":
+        weights = 1.0 - config.penalty * values
+    elif config.weighting == "wl":
+        weights = 1.0 - config.penalty * with_zeros(labels) * values
+    else:
+        weights = -values
+    if config.normalise_weights:
+        known = known_mask(labels)
+        mean = tf.math.divide_no_nan(
+            tf.reduce_sum(known * weights, axis=0), tf.reduce_sum(known, axis=0)
+        )
+        weights = tf.math.divide_no_nan(weights, mean)
+    return tf.stop_gradient(weights)

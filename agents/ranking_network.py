@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tf_agents.networks import network
 
-from mtfx.models.observation import FEATURES
+from mtfx.models.action_policy import FEATURES
 from mtfx.models.ranking_model import RankingModel
 
 
@@ -23,7 +23,7 @@ class RankingNetwork(network.Network):
 
         Args:
           model: A ranking model of binary tasks.
-          observation_spec: The environment's, see ``mtfx.models.observation``; the model gets the
+          observation_spec: The environment's, see ``mtfx.models.action_policy``; the model gets the
             features only.
         """
         super().__init__(input_tensor_spec=observation_spec, state_spec=(), name="actor")

@@ -6,6 +6,7 @@ those of the paper.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -15,13 +16,13 @@ from tf_agents.policies import actor_policy, gaussian_policy
 from tf_agents.trajectories import trajectory
 from tf_agents.utils import common
 
-from mtfx.agents.loss_weights import critic_loss_weights
+from mtfx.agents.critic_weighting import critic_loss_weights
 from mtfx.agents.ranking_network import RankingNetwork
 from mtfx.agents.rmtl_config import RmtlConfig
+from mtfx.models.action_policy import FEATURES, FEEDBACK
 from mtfx.models.critics import Critics
 from mtfx.models.keras import keras
 from mtfx.models.known_labels import known_mask, with_zeros
-from mtfx.models.observation import FEATURES, FEEDBACK
 from mtfx.models.ranking_model import RankingModel
 
 
@@ -273,3 +274,21 @@ class RmtlAgent(tf_agent.TFAgent):
                 loss = self.weighted_bce_loss(transitions, training=True)
         self._actor_optimizer.minimize(loss, self.actor.trainable_variables, tape=tape)
         return loss
+
+
+class DdpgMtlAgent(RmtlAgent):
+    """Critics as RMTL's; the actor ascends their Q (15) and never sees a label.
+
+    Lillicrap et al., "Continuous control with deep reinforcement learning", 2016. TF-Agents'
+    DdpgAgent takes one scalar reward and one critic; here each task has its own, as in RMTL, which
+    shares everything but the actor's update.
+    """
+
+    @staticmethod
+    def configure(config: RmtlConfig) -> RmtlConfig:
+        """RMTL's settings with DDPG's actor update, and noise on collected actions.
+
+        Without noise the critics see one action per state, and how Q changes with the action, which
+        is all that the actor learns from, is arbitrary.
+        """
+        return dataclasses.replace(config, actor_update="q", exploration=config.exploration or 0.1)

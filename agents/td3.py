@@ -10,8 +10,8 @@ from tf_agents.utils import common
 
 from mtfx.agents.config import Td3Config
 from mtfx.agents.fusion_adapters import ActorNetwork, CriticNetwork
-from mtfx.agents.optimizers import adam
-from mtfx.models.initializers import seed_for
+from mtfx.models.keras import seed_for
+from mtfx.models.optimizers import adam
 
 
 class Td3Agent(td3_agent.Td3Agent):

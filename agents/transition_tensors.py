@@ -8,7 +8,7 @@ import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from mtfx.models.observation import MASK, PREDICTIONS, STATE
+from mtfx.models.action_policy import MASK, PREDICTIONS, STATE
 
 #: By how much an action may be out of bounds.
 _ROUNDING = 1e-5

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from mtfx.agents.config import UwacTd3Config
 from mtfx.agents.td3 import Td3Agent
-from mtfx.models.initializers import seed_for
+from mtfx.models.keras import seed_for
 
 
 class UwacTd3Agent(Td3Agent):

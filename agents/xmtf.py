@@ -17,12 +17,12 @@ from tf_agents.utils import common, tensor_normalizer
 
 from mtfx.agents.config import XmtfConfig
 from mtfx.agents.fusion_adapters import ActorNetwork, CriticNetwork
-from mtfx.agents.optimizers import adam
 from mtfx.agents.xmtf_inner_stage import InnerStage
 from mtfx.agents.xmtf_policy import XmtfPolicy
+from mtfx.models.action_policy import MASK, PREDICTIONS, STATE
 from mtfx.models.fusion.formula_free import FormulaFreeFusion
-from mtfx.models.initializers import seed_for
-from mtfx.models.observation import MASK, PREDICTIONS, STATE
+from mtfx.models.keras import seed_for
+from mtfx.models.optimizers import adam
 
 
 class XmtfInfo(NamedTuple):

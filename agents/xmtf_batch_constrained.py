@@ -22,9 +22,9 @@ from mtfx.agents.bcq_policy import BcqPolicy
 from mtfx.agents.config import XmtfConfig
 from mtfx.agents.xmtf import XmtfAgent
 from mtfx.agents.xmtf_inner_stage import InnerStage
+from mtfx.models.action_policy import MASK, PREDICTIONS, STATE
 from mtfx.models.fusion.formula_free import FormulaFreeFusion
-from mtfx.models.initializers import seed_for
-from mtfx.models.observation import MASK, PREDICTIONS, STATE
+from mtfx.models.keras import seed_for
 
 
 class BatchConstrainedInfo(NamedTuple):

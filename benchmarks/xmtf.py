@@ -28,10 +28,10 @@ from benchmarks.ranking_training import Seconds, measure
 from mtfx.agents.building import build_agent
 from mtfx.agents.config import Td3Config, XmtfConfig
 from mtfx.agents.xmtf import build_xmtf
+from mtfx.models.action_policy import MASK, PREDICTIONS, STATE
 from mtfx.models.fusion.config import CELL_FAMILIES, CellsConfig, FusionConfig, build_fusion
 from mtfx.models.fusion.formula_free import FormulaFreeFusion
 from mtfx.models.fusion.monotonic_cells import build_cells
-from mtfx.models.observation import MASK, PREDICTIONS, STATE
 
 STATE_DIM, PREDICTION_COUNT, HIDDEN = 71, 6, (256,) * 4
 TRAINING_CANDIDATES, REQUEST_CANDIDATES = 100, 500

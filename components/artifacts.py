@@ -12,5 +12,6 @@ class Simulator(artifact.Artifact):
     ``saved_model`` is the same for programs without this project.
     """
 
-    # Kubeflow's containers import the class by its type's name, which may have one dot only.
+    # Kubeflow takes names with one dot only. Its containers find the class by
+    # ``mtfx.components.cluster.entry_point``.
     TYPE_NAME = "components.Simulator"

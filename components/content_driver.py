@@ -1,4 +1,7 @@
-"""A driver of file-based inputs whose cache key holds what is in the files that are read."""
+"""A driver of file-based inputs whose cache key holds what is in the files that are read.
+
+Beside it TFX's own import of TFRecord files, with this driver.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 from google.protobuf import wrappers_pb2
 from tfx.components.example_gen import driver
 from tfx.components.example_gen import utils as example_gen_utils
+from tfx.components.example_gen.import_example_gen.component import ImportExampleGen
 from tfx.orchestration import data_types
 from tfx.proto import example_gen_pb2
 from tfx.types import standard_component_specs
@@ -83,6 +87,12 @@ class ContentDriver(driver.FileBasedDriver):
                 f"files in {folder} were changed while they were read: run again when they are "
                 "complete, nothing of them was used"
             )
+
+
+class ContentImportExampleGen(ImportExampleGen):
+    """ImportExampleGen; files that were changed within a second, or keep their time, are read."""
+
+    DRIVER_CLASS = ContentDriver
 
 
 def pattern_of(exec_properties: dict[str, Any]) -> str:

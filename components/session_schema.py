@@ -1,12 +1,21 @@
-"""The curated schema of session examples, from a data set's description.
+"""The curated schema of session examples, from a data set's description, and a stage that has it.
 
 An inferred schema would read the impression-level lists as sparse; here they are declared ragged,
 so that TensorFlow Transform hands them on as ``tf.RaggedTensor``.
 """
 
-from __future__ import annotations
+# What TFX's decorator takes for a component's interface are no types to a type checker.
+# pyright: reportInvalidTypeArguments=false, reportArgumentType=false
 
+import os
+
+from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx.components.schema_gen.executor import DEFAULT_FILE_NAME
+from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+from tfx.utils import io_utils
 
 from mtfx.components.session_example_gen.encoding import SESSION_START, session_level_columns
 from mtfx.datasets.labels import UNKNOWN
@@ -14,6 +23,27 @@ from mtfx.datasets.spec import DatasetSpec, Dtype
 
 _TYPES = {"int64": schema_pb2.INT, "string": schema_pb2.BYTES, "float32": schema_pb2.FLOAT}
 _RANGES = {"hour": (0, 23), "day_of_week": (0, 6)}
+
+
+@component
+def InlineSchemaGen(  # noqa: N802 (TFX names a component by its function)
+    text: Parameter[str],
+    schema: OutputArtifact[standard_artifacts.Schema],
+):
+    """Writes a schema that the pipeline carries in itself.
+
+    ImportSchemaGen reads a file, which has to lie where every pod can read it, and whose content
+    the cache does not look at.
+
+    Args:
+      text: The schema as a text protobuf.
+      schema: As ImportSchemaGen writes it.
+
+    Raises:
+      google.protobuf.text_format.ParseError: if the text is no schema.
+    """
+    text_format.Parse(text, schema_pb2.Schema())
+    io_utils.write_string_file(os.path.join(schema.uri, DEFAULT_FILE_NAME), text)
 
 
 def build_schema(spec: DatasetSpec) -> schema_pb2.Schema:

@@ -1,10 +1,24 @@
-"""What chooses fusion weights: the policy as agents, simulator and estimators all see it."""
+"""Interface of policies: keys of what they see, actions with densities, and the policy itself."""
 
 from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
 import tensorflow as tf
+
+# Keys of an observation of the session MDP, in which a ranking model acts.
+#: The impression's features, by name; what the state is made of.
+FEATURES = "features"
+#: Labels of the step before, float32 `[task]`; no policy looks at them.
+FEEDBACK = "feedback"
+
+# Of the fusion MDP, where an agent learns from the candidates too.
+#: float32 `[state]`.
+STATE = "state"
+#: Of the request's candidates, float32 `[candidate, prediction]`.
+PREDICTIONS = "predictions"
+#: False where there is no candidate, bool `[candidate]`.
+MASK = "mask"
 
 
 class ActionSample(NamedTuple):

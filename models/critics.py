@@ -9,8 +9,7 @@ import tensorflow as tf
 from mtfx.datasets.spec import Task
 from mtfx.models.config import CriticConfig
 from mtfx.models.features import InputFeature, StateRepresentation
-from mtfx.models.initializers import glorot_uniform, seed_for
-from mtfx.models.keras import keras
+from mtfx.models.keras import glorot_uniform, keras, seed_for
 from mtfx.models.mtl.blocks import ParallelMlp, Towers
 
 #: The most likely action value at the start; see :class:`Critics`.

@@ -9,8 +9,7 @@ from typing import Literal
 import tensorflow as tf
 
 from mtfx.models.config import StateConfig
-from mtfx.models.initializers import glorot_uniform, seed_for
-from mtfx.models.keras import keras
+from mtfx.models.keras import glorot_uniform, keras, seed_for
 
 
 @dataclasses.dataclass(frozen=True)

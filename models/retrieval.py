@@ -7,7 +7,7 @@ import tensorflow_recommenders as tfrs
 
 from mtfx.models.config import StateConfig, TwoTowerConfig
 from mtfx.models.features import InputFeature, StateRepresentation
-from mtfx.models.initializers import seed_for
+from mtfx.models.keras import seed_for
 
 #: Keys of what training needs beside the features.
 ITEM, PROBABILITY = "_item", "_sampling_probability"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
@@ -11,7 +10,6 @@ from typing import NamedTuple
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.components import StatisticsGen, Transform
-from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.proto import transform_pb2
 from tfx.types.channel import Channel
@@ -19,8 +17,8 @@ from tfx.types.channel import Channel
 from mtfx.components.session_example_gen.component import SessionExampleGen
 from mtfx.components.session_example_gen.config import SessionExampleGenConfig
 from mtfx.components.session_example_gen.summary import IngestionSummary
-from mtfx.components.session_schema import build_schema
-from mtfx.components.strict_example_validator.component import StrictExampleValidator
+from mtfx.components.session_schema import InlineSchemaGen, build_schema
+from mtfx.components.strict_example_validator import StrictExampleValidator
 from mtfx.datasets.description_version import description_version
 from mtfx.datasets.logs.sessions import SPLITS
 from mtfx.pipelines import local_runner
@@ -69,8 +67,7 @@ def data_stages(
         pattern=data.pattern,
         span=data.span,
     )
-    schema_gen = ImportSchemaGen(schema_file=write_schema(output, session_schema(data)))
-    return stages_after(example_gen, schema_gen, data, splits, code_version)
+    return stages_after(example_gen, data, splits, code_version)
 
 
 def ingestion_config(
@@ -91,21 +88,20 @@ def ingestion_config(
 
 def stages_after(
     example_gen: BaseComponent,
-    schema_gen: BaseComponent,
     data: DataOptions,
     splits: Sequence[str],
     code_version: str,
 ) -> DataStages:
-    """Validates and transforms session examples, wherever they and their schema come from.
+    """Validates and transforms session examples, wherever they come from.
 
     Args:
       example_gen: Has the output ``examples``.
-      schema_gen: Has the output ``schema``.
       data: The log.
       splits: Those to transform.
       code_version: Part of the cache keys.
     """
     examples = example_gen.outputs["examples"]
+    schema_gen = InlineSchemaGen(text=session_schema(data)).with_id("SchemaGen")
     schema = schema_gen.outputs["schema"]
     statistics_gen = StatisticsGen(examples=examples, schema=schema)
     validator = StrictExampleValidator(
@@ -154,16 +150,6 @@ class RowCounts:
             return sum(self._ingested.impressions[split] for split in splits)
 
         return count
-
-
-def write_schema(output: str, text: str) -> str:
-    """Writes a schema under a name with its digest, for the cache to see a change."""
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    path = os.path.join(output, "schema", f"schema-{digest}.pbtxt")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w") as file:
-        file.write(text)
-    return path
 
 
 def counted_schema(data: DataOptions, counted: Collection[str]) -> str:

@@ -6,13 +6,13 @@ import dataclasses
 import os
 
 from tfx.components import StatisticsGen
-from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.orchestration.pipeline import Pipeline
 
 from mtfx.components.session_example_gen.component import SessionExampleGen
 from mtfx.components.session_example_gen.config import WHOLE
 from mtfx.components.session_example_gen.encoding import session_level_columns
 from mtfx.components.session_example_gen.summary import IngestionSummary
+from mtfx.components.session_schema import InlineSchemaGen
 from mtfx.components.strict_distribution_validator.comparators import (
     compared_columns,
     counted_columns,
@@ -24,10 +24,10 @@ from mtfx.components.strict_distribution_validator.component import (
     statistics_options,
 )
 from mtfx.components.strict_distribution_validator.config import ComparisonPlan, DriftThresholds
-from mtfx.components.strict_example_validator.component import StrictExampleValidator
+from mtfx.components.strict_example_validator import StrictExampleValidator
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.code_version import code_version
-from mtfx.pipelines.data_stages import counted_schema, ingestion_config, write_schema
+from mtfx.pipelines.data_stages import counted_schema, ingestion_config
 from mtfx.pipelines.imported import earlier_statistics
 from mtfx.pipelines.local_pipeline import local_pipeline
 from mtfx.pipelines.options import DataOptions
@@ -82,8 +82,8 @@ def create_check(
         pattern=data.pattern,
         span=data.span,
     )
-    schema_gen = ImportSchemaGen(
-        schema_file=write_schema(output, counted_schema(data, counted_columns(spec)))
+    schema_gen = InlineSchemaGen(text=counted_schema(data, counted_columns(spec))).with_id(
+        "SchemaGen"
     )
     schema = schema_gen.outputs["schema"]
     statistics_gen = StatisticsGen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 from tfx.components import Pusher
@@ -9,11 +10,11 @@ from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto.pusher_pb2 import PushDestination
 from tfx.types import standard_artifacts
-from tfx.types.channel import Channel, union
+from tfx.types.channel import Channel
 
 from mtfx.agents.search.registry import SEARCHES
 from mtfx.components.earlier_blessed_model import EarlierBlessedModelStrategy
-from mtfx.components.policy_comparison.component import PolicyComparison
+from mtfx.components.policy_comparison import PolicyComparison
 from mtfx.components.policy_evaluator.component import PolicyEvaluator
 from mtfx.components.ranker_exporter.component import RankerExporter
 from mtfx.evaluation.reports.fusion import FusionSummary, write_fusion_report
@@ -85,7 +86,7 @@ def create_pipeline(config: FusionPipelineConfig) -> Pipeline:
     searched = [component for component in baselines if component is not None]
     comparison = PolicyComparison(
         simulator=simulator,
-        policies=union([stage.outputs["model"] for stage in (*searched, *trained)]),
+        policies=[stage.outputs["model"] for stage in (*searched, *trained)],
         simulator_config=config.simulator,
         sessions=config.eval_sessions,
         gamma=judged.gamma,
@@ -97,7 +98,7 @@ def create_pipeline(config: FusionPipelineConfig) -> Pipeline:
         policy=candidate,
         simulator=simulator,
         examples=ranking.outputs["examples"],
-        candidate_buckets=config.candidate_buckets,
+        candidate_buckets=json.dumps(config.candidate_buckets),
         code_version=code_version(),
     )
     infra_validator = config.infra_validation.stage(exporter.outputs["model"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from tfx.utils import path_utils
 
-from mtfx.components.policy_comparison.executor import COMPARISON_FILE
+from mtfx.components.policy_comparison import COMPARISON_FILE
 from mtfx.evaluation.policies.comparison import rows_from_json
 from mtfx.evaluation.reports.fusion import FusionSummary
 from mtfx.evaluation.reports.policy import SUMMARY_FILE

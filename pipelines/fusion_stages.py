@@ -9,6 +9,7 @@ import os
 from typing import Any, cast
 
 from tfx.components import Trainer
+from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.common.importer import Importer
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.pipeline import Pipeline
@@ -26,7 +27,7 @@ from mtfx.components.latest_blessed_ranking import LatestBlessedRankingStrategy
 from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig, default_estimators
 from mtfx.components.policy_search.component import PolicySearch
 from mtfx.components.policy_search.search import PolicySearchConfig
-from mtfx.components.simulator_gen.component import SimulatorGen
+from mtfx.components.simulator_gen import SimulatorGen
 from mtfx.datasets.description_version import description_version
 from mtfx.datasets.registry import load_dataset
 from mtfx.datasets.transitions.spec import TransitionSpec
@@ -56,7 +57,7 @@ def ranking_and_simulator(config: FusionPipelineConfig) -> tuple[Any, Any]:
 
 def simulator_stages(
     config: FusionPipelineConfig, predictions: PredictionKind = "model"
-) -> tuple[Any, SimulatorGen]:
+) -> tuple[Any, Any]:
     """The first stages: one that finds the ranking model, and one that fits its simulator.
 
     Args:
@@ -138,15 +139,17 @@ def world_config(config: FusionPipelineConfig, dataset: str, data_dir: str) -> W
 
 def search_stage(
     config: FusionPipelineConfig, method: str, simulator: Channel
-) -> PolicySearch | None:
+) -> BaseComponent | None:
     """The stage that searches for a baseline; None for one that learns from interactions."""
     if method not in SEARCHES:
         return None
     return PolicySearch(
         simulator=simulator,
-        search=PolicySearchConfig(method, gamma=config.reward_config.gamma, seed=config.seed),
-        fusion=config.fusion,
-        simulator_config=config.simulator,
+        search=PolicySearchConfig(
+            method, gamma=config.reward_config.gamma, seed=config.seed
+        ).to_json(),
+        fusion=json.dumps(config.fusion.to_dict()),
+        simulator_config=json.dumps(config.simulator.to_dict()),
         code_version=code_version(),
     ).with_id(f"PolicySearch-{method}")
 

@@ -8,7 +8,6 @@ import os
 
 from google.protobuf import text_format
 from tfx.components import Evaluator, Pusher, Trainer
-from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto.pusher_pb2 import PushDestination
@@ -17,8 +16,8 @@ from tfx.types import standard_artifacts
 from tfx.types.channel import Channel
 
 from mtfx.components.earlier_blessed_model import EarlierBlessedModelStrategy
-from mtfx.components.session_flattener.component import SessionFlattener
-from mtfx.components.session_schema import column_types
+from mtfx.components.session_flattener import SessionFlattener
+from mtfx.components.session_schema import InlineSchemaGen, column_types
 from mtfx.datasets.fingerprint import directory_fingerprint
 from mtfx.datasets.spec import Dtype
 from mtfx.evaluation.ranking.eval_config import build_eval_config
@@ -27,7 +26,7 @@ from mtfx.evaluation.reports.ranking import RunSummary, write_ranking_report
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.data_stages import RowCounts, data_stages, write_schema
+from mtfx.pipelines.data_stages import RowCounts, data_stages
 from mtfx.pipelines.imported import earlier_model
 from mtfx.pipelines.local_pipeline import local_pipeline
 from mtfx.pipelines.ranking_summary import summarise_run
@@ -60,16 +59,16 @@ def create_pipeline(config: RankingPipelineConfig) -> Pipeline:
         custom_config=trainer_config(config, os.path.join(output, "checkpoints")).to_dict(),
     )
 
-    flattener = SessionFlattener(examples=stages.examples, schema=stages.schema, splits=("test",))
+    flattener = SessionFlattener(examples=stages.examples, schema=stages.schema)
     baseline = Resolver(
         strategy_class=EarlierBlessedModelStrategy,
         model=Channel(type=standard_artifacts.Model),
         model_blessing=Channel(type=standard_artifacts.ModelBlessing),
         candidate=trainer.outputs["model"],
     ).with_id("EarlierBlessedModel")
-    evaluation_schema_gen = ImportSchemaGen(
-        schema_file=write_schema(output, evaluation_schema(config))
-    ).with_id("EvaluationSchemaGen")
+    evaluation_schema_gen = InlineSchemaGen(text=evaluation_schema(config)).with_id(
+        "EvaluationSchemaGen"
+    )
     evaluator = Evaluator(
         examples=flattener.outputs["impressions"],
         model=trainer.outputs["model"],

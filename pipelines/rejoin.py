@@ -5,6 +5,7 @@ Otherwise a blessed ranking model would wait until a policy is blessed too.
 
 from __future__ import annotations
 
+import json
 import os
 
 from tfx.components import Pusher
@@ -43,7 +44,7 @@ def rejoin(config: FusionPipelineConfig, policy: str, observer: local_runner.Sta
         policy=current.outputs["result"],
         simulator=simulator.outputs["result"],
         examples=ranking.outputs["examples"],
-        candidate_buckets=config.candidate_buckets,
+        candidate_buckets=json.dumps(config.candidate_buckets),
         code_version=code_version(),
     )
     pusher = Pusher(

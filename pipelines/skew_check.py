@@ -7,12 +7,11 @@ import os
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.components import StatisticsGen
-from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto.example_gen_pb2 import Output, SplitConfig
 
-from mtfx.components.content_import import ContentImportExampleGen
-from mtfx.components.session_schema import build_schema
+from mtfx.components.content_driver import ContentImportExampleGen
+from mtfx.components.session_schema import InlineSchemaGen, build_schema
 from mtfx.components.strict_distribution_validator.comparators import counted_columns, shown_columns
 from mtfx.components.strict_distribution_validator.component import (
     StrictDistributionValidator,
@@ -21,7 +20,6 @@ from mtfx.components.strict_distribution_validator.component import (
 from mtfx.components.strict_distribution_validator.config import ComparisonPlan, DriftThresholds
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.pipelines import local_runner
-from mtfx.pipelines.data_stages import write_schema
 from mtfx.pipelines.imported import earlier_statistics
 from mtfx.pipelines.local_pipeline import local_pipeline
 
@@ -53,9 +51,7 @@ def create_skew_check(
     for feature in schema.feature:
         if feature.name in counted_columns(spec) and feature.type == schema_pb2.INT:
             feature.int_domain.is_categorical = True
-    schema_gen = ImportSchemaGen(
-        schema_file=write_schema(output, text_format.MessageToString(schema))
-    )
+    schema_gen = InlineSchemaGen(text=text_format.MessageToString(schema)).with_id("SchemaGen")
     example_gen = ContentImportExampleGen(
         input_base=os.path.abspath(shown_dir),
         # Everything that was logged is compared.

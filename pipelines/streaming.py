@@ -16,8 +16,7 @@ from mtfx.datasets.transitions.spec import TransitionManifest
 from mtfx.errors import UserError, require, why_unreadable
 from mtfx.files import UNREADABLE, read_json
 from mtfx.models.export.policy import METADATA_FILE, SavedPolicy
-from mtfx.models.export.ranker import export_ranker
-from mtfx.models.export.transformed import TransformedRanker
+from mtfx.models.export.transformed import build_ranker
 from mtfx.models.fusion.config import fusion_config
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.fusion_settings import agent_config
@@ -204,32 +203,22 @@ class _Joiner:
         if os.path.exists(target):
             return
         policy = SavedPolicy(policy_dir)
-        metadata, names = policy.metadata, self._state_names
+        state_dim, names = policy.metadata.state_dim, self._state_names
         require(
-            metadata.state_dim == len(names),
-            f"the sessions have states of size {metadata.state_dim}, the run's ranker of "
-            f"{len(names)}",
+            state_dim == len(names),
+            f"the sessions have states of size {state_dim}, the run's ranker of {len(names)}",
             "give the run that the sessions were served or simulated with",
         )
-        ranker = TransformedRanker(
-            self._ranking,
-            metadata.prediction_names,
-            policy.fusion(len(metadata.prediction_names)),
-            policy.act,
-            metadata.state_dim,
-            policy_model=policy.model,
-            means_at=names.index(f"mean_{metadata.prediction_names[0]}"),
-        )
-        ranker.compile_for(self._buckets)
         partial = os.path.join(os.path.dirname(self._directory), f"partial-ranker-{version}")
-        values = {
-            "policy": dataclasses.asdict(metadata),
-            "state_names": names,
-            "columns": self._columns,
-            "candidate_buckets": self._buckets,
-            "code_version": code_version(),
-        }
-        export_ranker(ranker, partial, values)
+        build_ranker(
+            self._ranking,
+            policy,
+            partial,
+            state_names=names,
+            columns=self._columns,
+            candidate_buckets=self._buckets,
+            code_version=code_version(),
+        )
         os.makedirs(self._directory, exist_ok=True)
         os.rename(partial, target)
 

@@ -38,7 +38,7 @@ ALLOWED = {
 MODEL_LOADERS = {
     "benchmarks/serving.py",
     "components/ranker_exporter/checking.py",
-    "components/ranker_exporter/executor.py",
+    "components/ranker_exporter/component.py",
     "environments/simulator/ranker_policy.py",
     "evaluation/reports/fusion_curves.py",
     "models/export/policy.py",

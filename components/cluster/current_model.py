@@ -1,12 +1,20 @@
-"""The model that is pushed now, found where the Pusher put it."""
+"""The model that is pushed now, found where the Pusher put it, and what compares with it.
+
+A resolver that finds nothing leaves a channel empty. A backend of containers always passes on one
+artifact, which :func:`CurrentModel` marks where it is empty and :func:`existing` leaves out.
+"""
 
 # What TFX's decorator takes for a component's interface are no types to a type checker.
 # pyright: reportInvalidTypeArguments=false, reportArgumentType=false
 
 import os
+from typing import Any
 
+from tfx.components.evaluator import component as evaluator_component
+from tfx.components.evaluator import executor as evaluator_executor
 from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
 from tfx.types import Artifact, standard_artifacts
 from tfx.utils import io_utils, path_utils
@@ -53,5 +61,26 @@ def latest_version(push_dir: str) -> str | None:
 
 
 def existing(models: list[Artifact]) -> list[Artifact]:
-    """Those artifacts of :func:`CurrentModel` that hold a model."""
+    """Those artifacts of :func:`CurrentModel` that hold a model; others are all kept."""
     return [model for model in models if not fileio.exists(os.path.join(model.uri, NO_MODEL_FILE))]
+
+
+class EvaluatorExecutor(evaluator_executor.Executor):
+    """TFX's, for a first run too."""
+
+    def Do(  # noqa: N802 (TFX's name)
+        self,
+        input_dict: dict[str, list],
+        output_dict: dict[str, list],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Evaluates; a first run is held to the absolute thresholds alone."""
+        key = "baseline_model"
+        inputs = {**input_dict, key: existing(input_dict.get(key) or [])}
+        super().Do(inputs, output_dict, exec_properties)
+
+
+class Evaluator(evaluator_component.Evaluator):
+    """TFX's Evaluator whose ``baseline_model`` may hold no model, which TFX's tries to load."""
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(EvaluatorExecutor)

@@ -19,11 +19,18 @@ from typing import Any
 
 from absl import app
 from tfx.dsl.components.base import base_beam_executor
+from tfx.orchestration.kubeflow.v2 import compiler_utils
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
-from tfx.utils import import_utils
+from tfx.utils import import_utils, name_utils
+
+from mtfx.components.artifacts import Simulator
 
 #: Local directories by the beginning of addresses, as the launcher has them.
 LOCAL_ROOTS = {"gs://": "/gcs/", "s3://": "/s3/", "minio://": "/minio/"}
+
+# TFX imports a class of artifacts that is not its own by its type's name, where it is not told
+# better; the name has one dot, the module more.
+compiler_utils.TITLE_TO_CLASS_PATH[str(Simulator.TYPE_NAME)] = name_utils.get_full_name(Simulator)
 
 
 def main(parsed: tuple[argparse.Namespace, list[str]]) -> None:

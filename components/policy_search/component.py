@@ -1,68 +1,93 @@
 """PolicySearch as a TFX component."""
 
-from __future__ import annotations
+# What TFX's decorator takes for a component's interface are no types to a type checker.
+# pyright: reportInvalidTypeArguments=false, reportArgumentType=false
 
-import dataclasses
+import json
+import logging
 
-from tfx.dsl.components.base import base_component, executor_spec
-from tfx.types import channel, standard_artifacts
-from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
-from tfx.utils import json_utils
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
 
-from mtfx.components.artifacts import Simulator
-from mtfx.components.policy_search import executor
-from mtfx.components.policy_search.search import PolicySearchConfig
+from mtfx.agents.search.base import SearchStep
+from mtfx.components.artifacts import Simulator as SimulatorArtifact
+from mtfx.components.policy_search.search import PolicySearchConfig, search_policy
 from mtfx.environments.simulator.config import SimulatorConfig
-from mtfx.models.fusion.config import FusionConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.world import load_world
+from mtfx.models.export.policy import PolicyMetadata, PolicyModule, export_policy
+from mtfx.models.fusion.config import FusionConfig, build_fusion
 
 
-class PolicySearchSpec(ComponentSpec):
-    """Inputs, outputs and parameters of PolicySearch."""
-
-    PARAMETERS = {  # noqa: RUF012 (TFX's convention)
-        "search": ExecutionParameter(type=str),
-        "fusion": ExecutionParameter(type=str),
-        "simulator_config": ExecutionParameter(type=str),
-        "code_version": ExecutionParameter(type=str),
-    }
-    INPUTS = {"simulator": ChannelParameter(type=Simulator)}  # noqa: RUF012
-    OUTPUTS = {"model": ChannelParameter(type=standard_artifacts.Model)}  # noqa: RUF012
-
-
-class PolicySearch(base_component.BaseComponent):
+@component
+def PolicySearch(  # noqa: N802 (TFX names a component by its function)
+    simulator: InputArtifact[SimulatorArtifact],
+    model: OutputArtifact[standard_artifacts.Model],
+    search: Parameter[str],
+    fusion: Parameter[str],
+    simulator_config: Parameter[str],
+    code_version: Parameter[str] = "",
+):
     """Searches for weights, or a network that gives them, by simulated sessions.
 
-    The output is a ``Model`` like the fusion Trainer's: a SavedModel with the signature
-    ``actions``.
+    Args:
+      simulator: Where policies are tried.
+      model: Like the fusion Trainer's: a SavedModel with the signature ``actions``.
+      search: What is searched, and how: a
+        :class:`~mtfx.components.policy_search.search.PolicySearchConfig` as JSON.
+      fusion: The function whose weights the actions are, a ``FusionConfig`` as JSON.
+      simulator_config: The rules of the sessions, a ``SimulatorConfig`` as JSON.
+      code_version: Recorded with the policy, and part of the cache key.
+
+    Raises:
+      DataError: if the simulator's artifact cannot be read.
+      ValueError: if a setting is out of its range.
     """
+    world = load_world(simulator.uri)
+    config = PolicySearchConfig.from_json(search)
+    fusion_config = FusionConfig.from_dict(json.loads(fusion))
+    rules = SimulatorConfig.from_dict(json.loads(simulator_config))
+    simulated = Simulator(world, rules)
+    function = build_fusion(fusion_config, world.num_predictions)
+    log = logging.getLogger("mtfx.progress")
 
-    SPEC_CLASS = PolicySearchSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
-
-    def __init__(
-        self,
-        simulator: channel.BaseChannel,
-        search: PolicySearchConfig,
-        fusion: FusionConfig,
-        simulator_config: SimulatorConfig,
-        code_version: str = "",
-    ):
-        """Makes the component.
-
-        Args:
-          simulator: Where policies are tried.
-          search: What is searched, and how.
-          fusion: The function whose weights the actions are.
-          simulator_config: The rules of its sessions.
-          code_version: Recorded with the policy, and part of the cache key.
-        """
-        super().__init__(
-            PolicySearchSpec(
-                simulator=simulator,
-                search=json_utils.dumps(dataclasses.asdict(search)),
-                fusion=json_utils.dumps(fusion.to_dict()),
-                simulator_config=json_utils.dumps(simulator_config.to_dict()),
-                code_version=code_version,
-                model=channel.Channel(type=standard_artifacts.Model),
-            )
+    def progress(step: SearchStep) -> None:
+        log.info(
+            "%s: %d policies tried, best mean return %.4g",
+            config.method,
+            step.evaluations,
+            step.best_value,
         )
+
+    policy, result, held_out = search_policy(simulated, function, config, progress)
+    found: dict[str, float | None] = {
+        "held_out_value": held_out.value,
+        # JSON has no NaN; a single session has no deviation.
+        "held_out_standard_error": held_out.standard_error if config.sessions > 1 else None,
+    }
+    if result is not None:
+        found["value"] = result.value
+        log.info(
+            "%s: the policy found returned %.4g where it was chosen, and %.4g ± %.2g in %d "
+            "sessions that the search has not seen",
+            config.method,
+            result.value,
+            held_out.value,
+            1.96 * held_out.standard_error,
+            config.sessions,
+        )
+    export_policy(
+        PolicyModule(policy, policy.variables, simulated.state_dim),
+        path_utils.serving_model_dir(model.uri),
+        PolicyMetadata(
+            method=config.method,
+            state_dim=simulated.state_dim,
+            action_dim=function.action_dim,
+            prediction_names=world.prediction_names,
+            fusion=fusion_config.to_dict(),
+            config={"search": config.to_dict(), "simulator": rules.to_dict(), **found},
+            code_version=code_version,
+        ),
+    )

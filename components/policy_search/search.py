@@ -1,4 +1,4 @@
-"""Policies that are searched for in the simulator: Bayesian optimisation, evolution, CEM."""
+"""The search for a fusion policy in the simulator: Bayesian optimisation, evolution, CEM."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from mtfx.agents.search.policies import (
     ConstantVectorPolicy,
     NetworkPolicy,
     NetworkShape,
+    PopulationObjective,
     VectorPolicy,
 )
 from mtfx.agents.search.registry import SEARCHES
+from mtfx.components.policy_search.returns import PopulationReturns
+from mtfx.config import Config
 from mtfx.environments.simulator.dynamics import Simulator
-from mtfx.environments.simulator.fresh_sessions import DrawnSessions, FreshSessions
-from mtfx.environments.simulator.runner import SessionRunner
-from mtfx.environments.simulator.value import figures_of
 from mtfx.models.fusion.base import FusionFunction
 
 #: Second numbers of the seeds: sessions that points are tried on, and those that none may see.
@@ -26,7 +26,7 @@ _SEARCHED, _HELD_OUT = 0, 1
 
 
 @dataclasses.dataclass(frozen=True)
-class PolicySearchConfig:
+class PolicySearchConfig(Config):
     """How a policy is searched for.
 
     Attributes:
@@ -98,52 +98,43 @@ def search_policy(
       ValueError: if a setting is unknown or out of its range.
     """
     method = SEARCHES[config.method]
-    policy: VectorPolicy
-    if method.personalised:
-        policy = NetworkPolicy(NetworkShape(simulator.state_dim, fusion.action_dim))
-    else:
-        policy = ConstantVectorPolicy(fusion.action_dim)
-    returns = _Returns(simulator, fusion, policy, config)
+    policy = vector_policy(config.method, simulator, fusion)
     result = None
     if method.target:
         settings = method.config.from_dict(dict(config.settings))
-        fresh = returns.fresh(_SEARCHED)
-        compared = settings.compared
-
-        def objective(points: np.ndarray) -> np.ndarray:
-            values: list[float] = []
-            for first in range(0, len(points), compared):
-                sessions = fresh.draw()
-                for point in points[first : first + compared]:
-                    policy.assign(point)
-                    values.append(float(returns(sessions).mean()))
-            return np.asarray(values)
-
-        result = method.load()(objective, policy.size, settings, config.seed, progress)
+        # Points that are compared with one another run side by side, on the same sessions.
+        members = vector_policy(config.method, simulator, fusion, settings.compared)
+        returns = _returns(simulator, fusion, members, config, _SEARCHED)
+        objective = PopulationObjective(members, returns)
+        result = method.load()(objective, members.size, settings, config.seed, progress)
         policy.assign(result.best)
-    found = returns(returns.fresh(_HELD_OUT).draw())
+    found = _returns(simulator, fusion, policy, config, _HELD_OUT).of_sessions(policy)[0]
     error = float(found.std(ddof=1) / np.sqrt(len(found))) if len(found) > 1 else float("nan")
     return FoundPolicy(policy, result, HeldOut(float(found.mean()), error))
 
 
-class _Returns:
-    """Discounted returns of a policy, as it is now, in given sessions."""
+def vector_policy(
+    method: str, simulator: Simulator, fusion: FusionFunction, members: int = 1
+) -> VectorPolicy:
+    """The policy whose parameters a method searches for, all zeros yet.
 
-    def __init__(
-        self,
-        simulator: Simulator,
-        fusion: FusionFunction,
-        policy: VectorPolicy,
-        config: PolicySearchConfig,
-    ) -> None:
-        # The runner drops sessions that have ended, so that members cannot share a batch.
-        self._runner = SessionRunner(simulator, fusion, policy)
-        self._config = config
+    Args:
+      method: Key of ``SEARCHES``.
+      simulator: Gives the states.
+      fusion: Takes the actions.
+      members: How many are tried side by side.
+    """
+    if SEARCHES[method].personalised:
+        return NetworkPolicy(NetworkShape(simulator.state_dim, fusion.action_dim), members)
+    return ConstantVectorPolicy(fusion.action_dim, members)
 
-    def fresh(self, purpose: int) -> FreshSessions:
-        users = self._runner.simulator.world.num_users
-        return FreshSessions(users, self._config.sessions, (self._config.seed, purpose))
 
-    def __call__(self, sessions: DrawnSessions) -> np.ndarray:
-        figures = figures_of(self._runner, sessions.users, sessions.seed, self._config.gamma)
-        return figures.discounted_return
+def _returns(
+    simulator: Simulator,
+    fusion: FusionFunction,
+    policy: VectorPolicy,
+    config: PolicySearchConfig,
+    purpose: int,
+) -> PopulationReturns:
+    seed = (config.seed, purpose)
+    return PopulationReturns(simulator, fusion, policy, config.sessions, config.gamma, seed)

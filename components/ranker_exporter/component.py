@@ -1,70 +1,96 @@
 """RankerExporter as a TFX component."""
 
-from __future__ import annotations
+# What TFX's decorator takes for a component's interface are no types to a type checker.
+# pyright: reportInvalidTypeArguments=false, reportArgumentType=false
 
 import json
-from collections.abc import Sequence
+import os
+from pathlib import Path
 
-from tfx.dsl.components.base import base_component, executor_spec
-from tfx.types import channel, standard_artifacts
-from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+import tensorflow as tf
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import Artifact, artifact_utils, standard_artifacts
+from tfx.utils import path_utils
 
-from mtfx.components.artifacts import Simulator
-from mtfx.components.ranker_exporter import executor
+from mtfx.components.artifacts import Simulator as SimulatorArtifact
+from mtfx.components.ranker_exporter.checking import check_answers, check_transformed
+from mtfx.components.ranker_exporter.warmup_requests import SIZES, read_sessions, warmup_requests
+from mtfx.datasets.file_names import literal
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.world import load_world
+from mtfx.models.export.policy import SavedPolicy
+from mtfx.models.export.ranker import METADATA_FILE
+from mtfx.models.export.transformed import build_ranker
+from mtfx.serving.warmup import write_warmup
 
-
-class RankerExporterSpec(ComponentSpec):
-    """Inputs, outputs and parameters of RankerExporter."""
-
-    PARAMETERS = {  # noqa: RUF012 (TFX's convention)
-        "candidate_buckets": ExecutionParameter(type=str),
-        "code_version": ExecutionParameter(type=str),
-    }
-    INPUTS = {  # noqa: RUF012
-        "ranking_model": ChannelParameter(type=standard_artifacts.Model),
-        "policy": ChannelParameter(type=standard_artifacts.Model),
-        "simulator": ChannelParameter(type=Simulator),
-        "examples": ChannelParameter(type=standard_artifacts.Examples),
-    }
-    OUTPUTS = {"model": ChannelParameter(type=standard_artifacts.Model)}  # noqa: RUF012
+#: Users whose first states the warm-up requests have.
+_STATES = 8
 
 
-class RankerExporter(base_component.BaseComponent):
-    """Joins a ranking model and a fusion policy in one SavedModel; see ``mtfx.models.fusion``."""
+@component
+def RankerExporter(  # noqa: N802 (TFX names a component by its function)
+    ranking_model: InputArtifact[standard_artifacts.Model],
+    policy: InputArtifact[standard_artifacts.Model],
+    simulator: InputArtifact[SimulatorArtifact],
+    examples: InputArtifact[standard_artifacts.Examples],
+    model: OutputArtifact[standard_artifacts.Model],
+    candidate_buckets: Parameter[str] = "[]",
+    code_version: Parameter[str] = "",
+):
+    """Joins a ranking model and a fusion policy in one SavedModel; see ``mtfx.models.fusion``.
 
-    SPEC_CLASS = RankerExporterSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+    Args:
+      ranking_model: Predicts the feedbacks.
+      policy: Chooses the weights that fuse them.
+      simulator: In whose states the policy was trained; says where the means of the predictions
+        are in a state.
+      examples: The log's sessions, raw: the ranker is warmed up and checked with requests made of
+        them.
+      model: The ranker, as a Trainer writes a model.
+      candidate_buckets: Numbers of candidates for which XLA compiles the ranking model, a JSON
+        list; see ``mtfx.models.export.transformed``.
+      code_version: Recorded with the ranker, and part of the cache key.
 
-    def __init__(
-        self,
-        ranking_model: channel.BaseChannel,
-        policy: channel.BaseChannel,
-        simulator: channel.BaseChannel,
-        examples: channel.BaseChannel,
-        candidate_buckets: Sequence[int] = (),
-        code_version: str = "",
-    ):
-        """Makes the component.
+    Raises:
+      DataError: if an input cannot be read.
+      ValueError: if the models do not fit together.
+    """
+    ranking_dir = path_utils.serving_model_path(ranking_model.uri)
+    simulated = Simulator(load_world(simulator.uri))
+    saved = SavedPolicy(path_utils.serving_model_path(policy.uri))
+    ranking = tf.saved_model.load(ranking_dir)
+    buckets: list[int] = json.loads(candidate_buckets)
+    directory = path_utils.serving_model_dir(model.uri)
+    build_ranker(
+        ranking,
+        saved,
+        directory,
+        state_names=simulated.state_names,
+        columns=_columns(ranking_dir),
+        candidate_buckets=buckets,
+        code_version=code_version,
+    )
+    session = simulated.reset(tf.range(min(_STATES, simulated.world.num_users)), [0, 0])
+    # What is compiled for a bucket is compiled before the version takes traffic.
+    requests = warmup_requests(
+        read_sessions(_patterns(examples)),
+        simulated.observe(session).numpy(),
+        sorted({*SIZES, *buckets}),
+    )
+    check_answers(directory, requests, saved, ranking)
+    check_transformed(directory, requests)
+    write_warmup(Path(directory), requests)
 
-        Args:
-          ranking_model: Predicts the feedbacks.
-          policy: Chooses the weights that fuse them.
-          simulator: In whose states the policy was trained; says where the means of the
-            predictions are in a state.
-          examples: The log's sessions, raw: the ranker is warmed up and checked with requests made
-            of them.
-          candidate_buckets: Numbers of candidates for which XLA compiles the ranking model; see
-            ``mtfx.models.export.transformed``.
-          code_version: Recorded with the ranker, and part of the cache key.
-        """
-        super().__init__(
-            RankerExporterSpec(
-                ranking_model=ranking_model,
-                policy=policy,
-                simulator=simulator,
-                examples=examples,
-                candidate_buckets=json.dumps(list(candidate_buckets)),
-                code_version=code_version,
-                model=channel.Channel(type=standard_artifacts.Model),
-            )
-        )
+
+def _columns(ranking_dir: str) -> dict[str, list[str]]:
+    """By tensor of the signature ``transform``, the features in its columns."""
+    with tf.io.gfile.GFile(os.path.join(ranking_dir, "assets.extra", METADATA_FILE)) as file:
+        return json.loads(file.read())["columns"]
+
+
+def _patterns(examples: Artifact) -> list[str]:
+    """Of the split that no model has learned from."""
+    splits = artifact_utils.decode_split_names(examples.split_names)
+    uri = artifact_utils.get_split_uri([examples], "test" if "test" in splits else splits[-1])
+    return [f"{literal(uri)}/*"]

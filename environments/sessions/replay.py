@@ -10,8 +10,8 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from mtfx.environments.sessions.table import SessionTable
+from mtfx.models.action_policy import FEATURES, FEEDBACK
 from mtfx.models.known_labels import known_mask
-from mtfx.models.observation import FEATURES, FEEDBACK
 
 #: Actions are kept this far from 0 and 1, where (2) is infinite: the least that float32 resolves.
 ACTION_EPSILON = 1e-7

@@ -15,8 +15,8 @@ from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.requests import check_action, check_fit, choose
 from mtfx.environments.simulator.runner import Seed, as_seed, checked_users
 from mtfx.environments.simulator.session import Candidates, SessionState
+from mtfx.models.action_policy import MASK, PREDICTIONS, STATE
 from mtfx.models.fusion.base import FusionFunction
-from mtfx.models.observation import MASK, PREDICTIONS, STATE
 
 
 class FusionEnvironment(tf_environment.TFEnvironment):
@@ -28,7 +28,7 @@ class FusionEnvironment(tf_environment.TFEnvironment):
     which none comes a second time before all others have come.
 
     An agent that learns from the candidates too, such as xMTF's, can see some of them: the
-    observation is then a dictionary with the keys of ``mtfx.models.observation``. Candidates come
+    observation is then a dictionary with the keys of ``mtfx.models.action_policy``. Candidates come
     in a random order, so that the first so many are a fair sample of them.
 
     An action that is NaN or out of bounds raises InvalidArgumentError, also in a lane whose session

@@ -7,8 +7,7 @@ import tensorflow as tf
 
 from mtfx.evaluation.ope.config import FittedQConfig
 from mtfx.evaluation.ope.data import OfflineData
-from mtfx.models.initializers import glorot_uniform, seed_for
-from mtfx.models.keras import keras
+from mtfx.models.keras import glorot_uniform, keras, seed_for
 
 #: Rows that pass through the network at once where nothing is trained.
 _CHUNK = 65_536

@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from typing import Any
 
 import numpy as np
 
-from mtfx.agents.search.base import SearchConfig
 from mtfx.agents.search.bayesian import BayesianConfig
 from mtfx.agents.search.evolution import EvolutionConfig
-from mtfx.agents.search.policies import (
-    ConstantVectorPolicy,
-    NetworkPolicy,
-    NetworkShape,
-    PopulationObjective,
-    VectorPolicy,
-)
-from mtfx.agents.search.registry import SEARCHES
+from mtfx.agents.search.policies import VectorPolicy
+from mtfx.components.policy_search.returns import sessions_per_point
+from mtfx.components.policy_search.search import PolicySearchConfig, search_policy, vector_policy
 from mtfx.environments.simulator.dynamics import Simulator
-from mtfx.experiments.batchrl.population_returns import PopulationReturns, sessions_per_point
 from mtfx.experiments.batchrl.trials import FusionTrial
 from mtfx.models.fusion.base import FusionFunction
 
 _FILE = "parameters.npy"
 _RANDOM_POINTS = 16
-
-
-@dataclasses.dataclass(frozen=True)
-class _Search:
-    name: str
-    config: SearchConfig
-    points: int
-
-    @property
-    def members(self) -> int:
-        return self.config.compared
 
 
 def search(
@@ -54,20 +35,17 @@ def search(
     Returns:
       ``curves`` of the search, and ``notes``.
     """
-    chosen = _search(trial)
-    policy = _policy(trial, simulator, fusion, chosen.members)
-    sessions = sessions_per_point(budget, chosen.points)
-    returns = PopulationReturns(
-        simulator,
-        fusion,
-        policy,
-        sessions,
-        trial.setting("gamma"),
-        (trial.seed, 0),
+    settings = _settings(trial)
+    points = settings.evaluations
+    config = PolicySearchConfig(
+        method=trial.policy.learner,
+        sessions=sessions_per_point(budget, points),
+        gamma=trial.setting("gamma"),
+        settings=tuple(vars(settings).items()),
+        seed=trial.seed,
     )
-    result = SEARCHES[chosen.name].load()(
-        PopulationObjective(policy, returns), policy.size, chosen.config, trial.seed
-    )
+    policy, result, _ = search_policy(simulator, fusion, config)
+    assert result is not None
     np.save(os.path.join(directory, _FILE), result.best)
     return {
         "curves": {
@@ -76,8 +54,8 @@ def search(
         },
         "notes": {
             "budget": budget,
-            "points": chosen.points,
-            "sessions_per_point": sessions,
+            "points": points,
+            "sessions_per_point": config.sessions,
             "parameters": policy.size,
         },
     }
@@ -87,26 +65,15 @@ def load_found(
     trial: FusionTrial, simulator: Simulator, fusion: FusionFunction, directory: str
 ) -> VectorPolicy:
     """The policy that :func:`search` found."""
-    policy = _policy(trial, simulator, fusion, 1)
+    policy = vector_policy(trial.policy.learner, simulator, fusion)
     policy.assign(np.load(os.path.join(directory, _FILE)))
     return policy
 
 
-def _search(trial: FusionTrial) -> _Search:
+def _settings(trial: FusionTrial) -> BayesianConfig | EvolutionConfig:
     if trial.policy.learner == "bo":
         rounds = -(-(trial.setting("bo_points") - _RANDOM_POINTS) // BayesianConfig.batch)
-        config = BayesianConfig(initial_points=_RANDOM_POINTS, rounds=rounds)
-        # All points of a call cost the same, so a call of the random ones sets the size.
-        return _Search("bo", config, config.evaluations)
-    config = EvolutionConfig(
+        return BayesianConfig(initial_points=_RANDOM_POINTS, rounds=rounds)
+    return EvolutionConfig(
         population=trial.setting("es_population"), generations=trial.setting("es_generations")
     )
-    return _Search("es", config, config.evaluations)
-
-
-def _policy(
-    trial: FusionTrial, simulator: Simulator, fusion: FusionFunction, members: int
-) -> VectorPolicy:
-    if trial.policy.learner == "bo":
-        return ConstantVectorPolicy(fusion.action_dim, members)
-    return NetworkPolicy(NetworkShape(simulator.state_dim, fusion.action_dim), members)

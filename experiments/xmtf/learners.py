@@ -14,11 +14,10 @@ from mtfx.agents.building import build_agent
 from mtfx.agents.config import BcqConfig, FusionAgentConfig, Td3Config, XmtfConfig
 from mtfx.agents.xmtf import XmtfAgent, build_xmtf
 from mtfx.experiments.xmtf.trials import XmtfTrial
-from mtfx.models.action_policy import ActionSample
+from mtfx.models.action_policy import MASK, PREDICTIONS, STATE, ActionSample
 from mtfx.models.fusion.base import FusionFunction
 from mtfx.models.fusion.config import CellsConfig, FusionConfig, build_fusion
 from mtfx.models.fusion.formula_free import RawStateFusion
-from mtfx.models.observation import MASK, PREDICTIONS, STATE
 
 #: Normalised states are clipped to this, as by xMTF's agent.
 _CLIP = 5.0

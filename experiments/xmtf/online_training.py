@@ -20,7 +20,7 @@ from mtfx.agents.exploration import ActionNoise, Exploration, RandomExploration
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.environment import FusionEnvironment
 from mtfx.experiments.xmtf.learners import Learner
-from mtfx.models.observation import STATE
+from mtfx.models.action_policy import STATE
 
 #: Pairs of steps drawn for each that is learnt from: those from a session's end to the next one's
 #: start are left out, which are less than a third where sessions have two views and more.

@@ -10,6 +10,7 @@ import numpy as np
 from mtfx.agents.search.cem import CemConfig
 from mtfx.agents.search.policies import ConstantVectorPolicy, PopulationObjective
 from mtfx.agents.search.registry import SEARCHES
+from mtfx.components.policy_search.returns import PopulationReturns, sessions_per_point
 from mtfx.datasets.rewards import RewardConfig, reward_preset
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
@@ -18,7 +19,6 @@ from mtfx.environments.simulator.runner import SessionRunner
 from mtfx.environments.simulator.value import figures_of
 from mtfx.environments.simulator.world import load_world
 from mtfx.experiments.batchrl.measures import measured_figures
-from mtfx.experiments.batchrl.population_returns import PopulationReturns, sessions_per_point
 from mtfx.experiments.engine.worlds import WorldData
 from mtfx.experiments.xmtf.learners import XmtfLearner, build_learner
 from mtfx.experiments.xmtf.measures import cell_curves, cell_figures

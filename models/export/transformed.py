@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from mtfx.models.export.ranker import AT_RANDOM, EXAMPLES, SEED, STATE, Ranker
+from mtfx.models.export.policy import SavedPolicy
+from mtfx.models.export.ranker import AT_RANDOM, EXAMPLES, SEED, STATE, Ranker, export_ranker
 from mtfx.models.export.transformed_features import ROW_LENGTHS, TransformedFeatures
 from mtfx.models.fusion.base import check_candidates
 
@@ -198,3 +200,49 @@ class TransformedRanker(Ranker):
                 f"the ranking model was exported without {', '.join(missing)}. Train it anew with "
                 "`mtfx ranking`"
             )
+
+
+def build_ranker(
+    ranking: Any,
+    policy: SavedPolicy,
+    directory: str,
+    *,
+    state_names: Sequence[str],
+    columns: Mapping[str, Sequence[str]],
+    candidate_buckets: Sequence[int],
+    code_version: str,
+) -> None:
+    """Joins a ranking model and a fusion policy in one SavedModel, with what it was made from.
+
+    Args:
+      ranking: The ranking model, as ``tf.saved_model.load`` gives it.
+      policy: The policy.
+      directory: Target.
+      state_names: Of the policy's states; they say where the means of the predictions are.
+      columns: By tensor of the signature ``transform``, the features in its columns.
+      candidate_buckets: See :meth:`TransformedRanker.compile_for`.
+      code_version: Recorded.
+
+    Raises:
+      ValueError: if the two do not fit together, or a bucket is wrong.
+    """
+    metadata = policy.metadata
+    names = metadata.prediction_names
+    ranker = TransformedRanker(
+        ranking,
+        names,
+        policy.fusion(len(names)),
+        policy.act,
+        metadata.state_dim,
+        policy_model=policy.model,
+        means_at=list(state_names).index(f"mean_{names[0]}"),
+    )
+    ranker.compile_for(candidate_buckets)
+    about = {
+        "policy": dataclasses.asdict(metadata),
+        "state_names": list(state_names),
+        "columns": columns,
+        "candidate_buckets": list(candidate_buckets),
+        "code_version": code_version,
+    }
+    export_ranker(ranker, directory, about)

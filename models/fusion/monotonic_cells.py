@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from mtfx.models.fusion.config import CellsConfig, Transform
 from mtfx.models.fusion_networks import StateMlp
-from mtfx.models.initializers import glorot_uniform, seed_for
+from mtfx.models.keras import glorot_uniform, seed_for
 
 #: Below it predictions are not told apart by the logarithm: far below the rarest feedback's rate.
 _LOG_FLOOR = 1e-6

@@ -7,8 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mtfx.models.initializers import glorot_uniform, seed_for
-from mtfx.models.keras import keras
+from mtfx.models.keras import glorot_uniform, keras, seed_for
 from mtfx.models.mtl.dropout import drop_threshold, keep_masks, keep_scale
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mtfx.models.initializers import glorot_uniform, seed_for
-from mtfx.models.keras import keras
+from mtfx.models.keras import glorot_uniform, keras, seed_for
 
 #: Experts of fewer units are not worth the half second that compiling takes.
 COMPILED_UNITS = 128

@@ -101,7 +101,7 @@ BACKBONES: Registry[BackboneEntry] = Registry(
     "backbone",
     {
         "single_task": BackboneEntry(
-            "models.mtl.single_task:SingleTask",
+            "models.mtl.shared_bottom:SingleTask",
             BackboneConfig,
             "a bottom and a tower of its own for every task",
             _SMALL,

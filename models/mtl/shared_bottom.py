@@ -1,4 +1,4 @@
-"""Shared bottom (Caruana, Multitask Learning, 1997)."""
+"""Backbones without experts: a bottom for all tasks (Caruana, 1997), and one for each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mtfx.models.mtl.registry import BackboneConfig
 
 
 class SharedBottom(Backbone):
-    """One bottom for all tasks, a tower for each."""
+    """One bottom for all tasks, a tower for each (Caruana, Multitask Learning, 1997)."""
 
     def __init__(
         self, tasks: tuple[Task, ...], config: BackboneConfig, *, dtype: str = "float32"
@@ -30,3 +30,19 @@ class SharedBottom(Backbone):
         """See :meth:`Backbone.call`."""
         (shared,) = self.bottom(state, training=training)
         return self.towers(shared, training=training)
+
+
+class SingleTask(Backbone):
+    """A bottom and a tower of its own for every task; RMTL's first baseline."""
+
+    def __init__(
+        self, tasks: tuple[Task, ...], config: BackboneConfig, *, dtype: str = "float32"
+    ) -> None:
+        """See :class:`Backbone`."""
+        super().__init__(tasks, config, dtype=dtype)
+        self.bottoms = self._experts(self.num_tasks, "bottoms")
+        self.towers = self._towers()
+
+    def call(self, state: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """See :meth:`Backbone.call`."""
+        return self.towers(self.bottoms(state, training=training), training=training)

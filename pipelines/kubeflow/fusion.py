@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tfx.components import Pusher
 from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration.data_types import RuntimeParameter
@@ -11,11 +13,11 @@ from tfx.types.artifact_utils import encode_split_names
 
 from mtfx.agents.search.registry import SEARCHES
 from mtfx.components.cluster.current_model import CurrentModel
-from mtfx.components.cluster.evaluators import PolicyEvaluator
-from mtfx.components.cluster.policy_comparison import PolicyComparison
 from mtfx.components.cluster.seeded_trainer import SeededTrainer
+from mtfx.components.policy_comparison import PolicyComparison
+from mtfx.components.policy_evaluator.component import PolicyEvaluator
 from mtfx.components.ranker_exporter.component import RankerExporter
-from mtfx.components.simulator_gen.component import SimulatorGen
+from mtfx.components.simulator_gen import SimulatorGen
 from mtfx.datasets.logs.sessions import SPLITS
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.fusion import EVALUATION_SEED
@@ -108,7 +110,7 @@ def create_fusion_pipeline(
         policy=candidate,
         simulator=simulator,
         examples=ranking["examples"],
-        candidate_buckets=config.candidate_buckets,
+        candidate_buckets=json.dumps(config.candidate_buckets),
         code_version=code_version(),
     )
     pushers = [

@@ -7,16 +7,15 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto.pusher_pb2 import PushDestination
 
-from mtfx.components.cluster.current_model import CurrentModel
-from mtfx.components.cluster.evaluators import Evaluator
+from mtfx.components.cluster.current_model import CurrentModel, Evaluator
 from mtfx.components.cluster.example_gen import SpanExampleGen
-from mtfx.components.cluster.schema import InlineSchemaGen
 from mtfx.components.cluster.seeded_trainer import SeededTrainer
-from mtfx.components.session_flattener.component import SessionFlattener
+from mtfx.components.session_flattener import SessionFlattener
+from mtfx.components.session_schema import InlineSchemaGen
 from mtfx.evaluation.ranking.eval_config import build_eval_config
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.data_stages import ingestion_config, session_schema, stages_after
+from mtfx.pipelines.data_stages import ingestion_config, stages_after
 from mtfx.pipelines.kubeflow.config import KubeflowConfig
 from mtfx.pipelines.ranking import evaluation_schema, pipeline_name, trainer_config
 
@@ -46,8 +45,7 @@ def create_ranking_pipeline(
         days=_parameter("days", days),
         config=ingestion_config(data, cluster.below_root("quarantine"), code_version()),
     )
-    schema_gen = InlineSchemaGen(text=session_schema(data)).with_id("SchemaGen")
-    stages = stages_after(example_gen, schema_gen, data, ("train", "eval"), code_version())
+    stages = stages_after(example_gen, data, ("train", "eval"), code_version())
     trainer = SeededTrainer(
         run_fn="mtfx.trainers.ranking.run.run_fn",
         examples=stages.transform.outputs["transformed_examples"],
@@ -55,7 +53,7 @@ def create_ranking_pipeline(
         custom_config=trainer_config(config, cluster.below_root("checkpoints")).to_dict(),
         seed=_parameter("seed", config.seed),
     ).with_id("Trainer")
-    flattener = SessionFlattener(examples=stages.examples, schema=stages.schema, splits=("test",))
+    flattener = SessionFlattener(examples=stages.examples, schema=stages.schema)
     current = CurrentModel(push_dir=cluster.push_to(PUSHED))
     evaluation_schema_gen = InlineSchemaGen(text=evaluation_schema(config)).with_id(
         "EvaluationSchemaGen"

@@ -8,7 +8,7 @@ from tf_agents.trajectories import time_step as ts
 from mtfx.agents.building import build_agent, q_values, specs
 from mtfx.agents.config import BcqConfig, Td3Config, UwacTd3Config
 from mtfx.agents.registry import AGENTS
-from mtfx.models.observation import MASK, PREDICTIONS, STATE
+from mtfx.models.action_policy import MASK, PREDICTIONS, STATE
 
 STATES, ACTIONS, ROWS, CANDIDATES = 4, 3, 6, 5
 

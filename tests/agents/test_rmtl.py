@@ -7,7 +7,7 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
 from mtfx.agents.critic_weighting import CriticWeighting
-from mtfx.agents.ddpg_mtl import DdpgMtlAgent
+from mtfx.agents.rmtl import DdpgMtlAgent
 from mtfx.agents.rmtl_config import RmtlConfig
 from mtfx.datasets.labels import UNKNOWN
 from mtfx.models.known_labels import known_mask, with_zeros

@@ -12,8 +12,8 @@ from tf_agents.trajectories import trajectory
 from mtfx.agents.config import XmtfConfig
 from mtfx.agents.xmtf import build_xmtf
 from mtfx.agents.xmtf_inner_stage import InnerStage
+from mtfx.models.action_policy import MASK, PREDICTIONS, STATE
 from mtfx.models.fusion.config import CellsConfig
-from mtfx.models.observation import MASK, PREDICTIONS, STATE
 from mtfx.models.pairwise import violations
 from tests.agents.numpy_networks import actor, critic, draw, moved, shift, slope, values_of
 

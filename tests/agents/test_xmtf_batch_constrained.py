@@ -10,8 +10,8 @@ from mtfx.agents.building import build_agent
 from mtfx.agents.config import XmtfConfig
 from mtfx.agents.offline_training import train_offline
 from mtfx.agents.transition_tensors import candidate_tensors, experience, transition_tensors
+from mtfx.models.action_policy import MASK, PREDICTIONS, STATE
 from mtfx.models.fusion.config import CellsConfig
-from mtfx.models.observation import MASK, PREDICTIONS, STATE
 from mtfx.models.pairwise import violations
 from tests.agents.numpy_networks import moved, values_of
 

@@ -107,8 +107,7 @@ def build_fusion_stages(pipeline) -> None:
                 candidates=3 if AGENTS[trainer.method].needs_candidates else 0,
             )
         elif stage.id.startswith("PolicySearch-"):
-            values = json.loads(properties["search"])
-            search = PolicySearchConfig(**{**values, "settings": tuple(values["settings"])})
+            search = PolicySearchConfig.from_json(properties["search"])
             SEARCHES[search.method].config.from_dict(dict(search.settings))
             config = FusionConfig.from_dict(json.loads(properties["fusion"]))
             assert build_fusion(config, 3).action_dim == 3

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from tfx.utils import proto_utils
 
-from mtfx.components.content_driver import ContentDriver
-from mtfx.components.content_import import ContentImportExampleGen
+from mtfx.components.content_driver import ContentDriver, ContentImportExampleGen
 from mtfx.components.interaction_gen.component import ServedInteractionGen
 from mtfx.components.interaction_gen.config import ServedInteractionConfig
 from mtfx.components.session_example_gen.component import SessionExampleGen
@@ -95,7 +94,7 @@ def test_no_other_component_has_tfxs_driver_of_files():
                     ).startswith("tfx"):
                         found.add(path.relative_to(ROOT).as_posix())
     assert found == {
-        "components/content_import.py",
+        "components/content_driver.py",
         "components/interaction_gen/component.py",
         "components/session_example_gen/component.py",
     }

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from mtfx.agents.transition_tensors import Candidates, TransitionTensors, state_spec
-from mtfx.models.observation import MASK, PREDICTIONS
+from mtfx.models.action_policy import MASK, PREDICTIONS
 
 
 class TransitionReplay:

@@ -26,7 +26,7 @@ class TrainingConfig(Config):
       patience: Stop after this many epochs without a better validation AUC.
       seed: Seed of weights, dropout and shuffling.
       lazy_embeddings: Update only the embeddings that occur in a batch (see
-        ``mtfx.models.optimizer``).
+        ``mtfx.models.optimizers``).
       mixed_precision: Compute hidden layers in bfloat16.
       strategy: The tf.distribute strategy: default is one device, mirrored all local ones,
         multi_worker_mirrored those of the cluster in the environment's TF_CONFIG.

@@ -6,7 +6,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from mtfx.agents.ddpg_mtl import DdpgMtlAgent
+from mtfx.agents.rmtl import DdpgMtlAgent
 from mtfx.environments.sessions.replay import SessionReplayEnvironment
 from mtfx.environments.sessions.table import SessionTable
 from mtfx.models.config import CriticConfig

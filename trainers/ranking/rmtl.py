@@ -10,8 +10,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from mtfx.agents.critic_weighting import CriticWeighting
-from mtfx.agents.loss_weights import critic_loss_weights
+from mtfx.agents.critic_weighting import CriticWeighting, critic_loss_weights
 from mtfx.agents.rmtl import RmtlAgent
 from mtfx.environments.sessions.replay import SessionReplayEnvironment
 from mtfx.environments.sessions.table import SessionTable

@@ -14,7 +14,7 @@ from mtfx.datasets.labels import is_known
 from mtfx.datasets.spec import Task
 from mtfx.errors import DataError
 from mtfx.models.keras import keras
-from mtfx.models.optimizer import LazyAdam
+from mtfx.models.optimizers import LazyAdam
 from mtfx.models.ranking_model import RankingModel
 from mtfx.trainers.ranking.checkpoints import TrainingCheckpoints
 from mtfx.trainers.ranking.config import MULTI_WORKER, TrainingConfig

@@ -47,7 +47,7 @@ from mtfx.environments.simulator.fitting.watch_tables import (
 from mtfx.environments.simulator.watch_time import expected_watch_s
 from mtfx.errors import DataError
 from mtfx.models.features import InputFeature
-from mtfx.models.optimizer import LazyAdam
+from mtfx.models.optimizers import LazyAdam
 from mtfx.models.response import ResponseNetwork
 
 _PREDICT_BATCH = 16_384

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from mtfx.environments.simulator.fitting.config import RetrievalTrainingConfig
 from mtfx.models.features import InputFeature
-from mtfx.models.optimizer import LazyAdam
+from mtfx.models.optimizers import LazyAdam
 from mtfx.models.retrieval import ITEM, PROBABILITY, TwoTower, top_items
 
 _EMBED_BATCH = 65_536

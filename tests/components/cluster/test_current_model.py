@@ -1,10 +1,14 @@
 """The pushed model is found by its version, and a first run by its mark."""
 
-import pytest
+from tfx.components.evaluator import executor as evaluator_executor
 from tfx.types import standard_artifacts
 
-from mtfx.components.cluster.current_model import CurrentModel, existing, latest_version
-from mtfx.components.cluster.evaluators import without_missing
+from mtfx.components.cluster.current_model import (
+    CurrentModel,
+    EvaluatorExecutor,
+    existing,
+    latest_version,
+)
 
 
 def push(directory, version, *, whole=True):
@@ -44,10 +48,14 @@ def test_it_is_copied_as_a_trainer_writes_it(tmp_path):
     assert existing([model]) == [model]
 
 
-@pytest.mark.parametrize("key", ["baseline_model", "baseline_policy"])
-def test_a_first_run_has_none(tmp_path, key):
+def test_a_first_run_has_none(tmp_path, monkeypatch):
     model = run(tmp_path / "pushed", tmp_path / "model")
     candidate = model_at(tmp_path / "candidate")
-    inputs = without_missing({"model": [candidate], key: [model]}, key)
-    assert inputs == {"model": [candidate], key: []}
-    assert without_missing({"model": [candidate]}, key) == inputs
+    assert existing([model]) == []
+    seen = []
+    monkeypatch.setattr(
+        evaluator_executor.Executor, "Do", lambda _, inputs, *rest: seen.append(inputs)
+    )
+    for baseline in ({"baseline_model": [model]}, {}):
+        EvaluatorExecutor().Do({"model": [candidate], **baseline}, {}, {})
+    assert seen == [{"model": [candidate], "baseline_model": []}] * 2

@@ -8,7 +8,7 @@ from tfx.dsl.components.base import base_beam_executor, base_executor
 from tfx.orchestration.kubeflow.v2.compiler_utils import get_artifact_schema
 from tfx.types import artifact_utils, standard_artifacts
 
-from mtfx.components import Simulator
+from mtfx.components.artifacts import Simulator
 from mtfx.components.cluster import entry_point
 
 SEEN = []

@@ -10,8 +10,8 @@ from tfx.types import standard_artifacts
 
 from mtfx.agents.search.registry import SEARCHES
 from mtfx.components.artifacts import Simulator as SimulatorArtifact
-from mtfx.components.policy_search import search
-from mtfx.components.policy_search.executor import Executor
+from mtfx.components.policy_search.component import PolicySearch
+from mtfx.components.policy_search.returns import PopulationReturns
 from mtfx.components.policy_search.search import PolicySearchConfig, search_policy
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
@@ -85,21 +85,28 @@ class Sessions:
     def __init__(self, monkeypatch, value=luck_of):
         self.tried = []
         self._value = value
-        monkeypatch.setattr(search, "SessionRunner", self.runner)
-        monkeypatch.setattr(search, "figures_of", self.figures)
+        monkeypatch.setattr(
+            PopulationReturns,
+            "_simulated",
+            lambda _, policy, users, seed: self.simulated(policy, users, seed),
+        )
 
-    def runner(self, simulator, fusion, policy):
-        return types.SimpleNamespace(simulator=simulator, policy=policy)
-
-    def figures(self, runner, users, seed, gamma):
-        point = runner.policy.parameters.numpy()[0].astype(float)
-        self.tried.append((tuple(users), tuple(int(number) for number in seed), tuple(point)))
-        returns = np.full(len(users), self._value(point, tuple(seed)))
-        return types.SimpleNamespace(discounted_return=returns)
+    def simulated(self, policy, users, seed):
+        points = policy.parameters.numpy().astype(float)
+        luck = tuple(int(number) for number in seed)
+        # What fills up the last call of a search is no point of its own.
+        for point in dict.fromkeys(map(tuple, points)):
+            self.tried.append((tuple(users), luck, point))
+        return np.array([[self._value(point, luck)] * len(users) for point in points])
 
 
 def fake_world():
-    return types.SimpleNamespace(world=types.SimpleNamespace(num_users=1000), state_dim=4)
+    world = types.SimpleNamespace(num_users=1000, num_predictions=1)
+    return types.SimpleNamespace(world=world, state_dim=4, config=RULES)
+
+
+def fake_fusion(action_dim):
+    return types.SimpleNamespace(action_dim=action_dim, num_predictions=1)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +121,7 @@ def test_what_is_compared_meets_the_same_sessions_and_nothing_else_does(
     monkeypatch, method, settings, compared
 ):
     sessions = Sessions(monkeypatch)
-    fusion = types.SimpleNamespace(action_dim=3)
+    fusion = fake_fusion(3)
     config = PolicySearchConfig(method, sessions=6, settings=settings, seed=3)
     found, result, held_out = search_policy(fake_world(), fusion, config)
     *searched, last = [one[:2] for one in sessions.tried]
@@ -137,7 +144,7 @@ def test_what_is_compared_meets_the_same_sessions_and_nothing_else_does(
 
 def test_luck_is_not_learnt_by_heart(monkeypatch):
     """On the same sessions at every generation it is: weights that are worth nothing look good."""
-    fusion = types.SimpleNamespace(action_dim=8)
+    fusion = fake_fusion(8)
     settings = (("population", 16), ("generations", 12))
     seen, by_heart, held_out = [], [], []
     for seed in range(12):
@@ -183,11 +190,11 @@ def test_the_executor_writes_a_policy(tmp_path):
     simulator, model = SimulatorArtifact(), standard_artifacts.Model()
     simulator.uri, model.uri = str(tmp_path / "world"), str(tmp_path / "model")
     config = PolicySearchConfig("bo", sessions=10, settings=(("initial_points", 2), ("rounds", 1)))
-    Executor().Do(
+    PolicySearch.EXECUTOR_SPEC.executor_class().Do(
         {"simulator": [simulator]},
         {"model": [model]},
         {
-            "search": json.dumps(dataclasses.asdict(config)),
+            "search": config.to_json(),
             "fusion": json.dumps(FusionConfig().to_dict()),
             "simulator_config": json.dumps(RULES.to_dict()),
             "code_version": "abc",

@@ -17,8 +17,8 @@ from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.environment import FusionEnvironment
 from mtfx.environments.simulator.policies import ConstantPolicy
 from mtfx.environments.simulator.rollout import rollout
+from mtfx.models.action_policy import MASK, PREDICTIONS, STATE
 from mtfx.models.fusion.config import FusionConfig, build_fusion
-from mtfx.models.observation import MASK, PREDICTIONS, STATE
 from tests.simulator_worlds import random_world
 
 LANES = 5

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mtfx.agents.search.policies import ConstantVectorPolicy
+from mtfx.components.policy_search.returns import PopulationReturns, sessions_per_point
 from mtfx.datasets.rewards import build_reward
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
@@ -14,7 +15,6 @@ from mtfx.environments.simulator.policies import ConstantPolicy
 from mtfx.environments.simulator.runner import SessionRunner
 from mtfx.environments.simulator.world import save_world
 from mtfx.experiments.batchrl.log import FusionLog
-from mtfx.experiments.batchrl.population_returns import PopulationReturns, sessions_per_point
 from mtfx.experiments.batchrl.trial import constant_action, run_trial
 from mtfx.experiments.batchrl.trials import FusionTrial
 from mtfx.experiments.engine.requirements import with_requirements

@@ -13,8 +13,8 @@ from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.experiments.xmtf.learners import Learner, XmtfLearner
 from mtfx.experiments.xmtf.online_training import OnlineConfig, OnlineTraining, Progress
 from mtfx.experiments.xmtf.trials import XmtfTrial
+from mtfx.models.action_policy import MASK, PREDICTIONS, STATE
 from mtfx.models.fusion.config import FusionConfig, build_fusion
-from mtfx.models.observation import MASK, PREDICTIONS, STATE
 from tests.simulator_worlds import random_world
 
 CONFIG = OnlineConfig(

@@ -21,7 +21,7 @@ from mtfx.errors import DataError
 from mtfx.models.config import ModelConfig, StateConfig
 from mtfx.models.features import InputFeature
 from mtfx.models.mtl.registry import BackboneConfig
-from mtfx.models.optimizer import LazyAdam
+from mtfx.models.optimizers import LazyAdam
 from mtfx.models.ranking_model import RankingModel
 from mtfx.trainers.ranking.config import TrainingConfig
 from mtfx.trainers.ranking.epochs import TrainingDivergedError

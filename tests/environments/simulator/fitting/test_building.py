@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtfx.components.simulator_gen.executor import LOG_FILE, SIMULATION_FILE, build_simulator
+from mtfx.components.simulator_gen import LOG_FILE, SIMULATION_FILE, build_simulator
 from mtfx.environments.simulator.fitting.building import (
     FIT_FILE,
     uses_truth,

@@ -11,7 +11,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.types import standard_artifacts
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
-from mtfx.components.strict_example_validator.component import Executor
+from mtfx.components.strict_example_validator import Executor
 from mtfx.errors import DataError
 
 SCHEMA = text_format.Parse(

@@ -17,9 +17,9 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from mtfx.components.artifacts import Simulator as SimulatorArtifact
-from mtfx.components.policy_evaluator.component import PolicyEvaluator
+from mtfx.components.cluster.current_model import CurrentModel
+from mtfx.components.policy_evaluator.component import Executor, PolicyEvaluator
 from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig
-from mtfx.components.policy_evaluator.executor import Executor
 from mtfx.datasets.transitions.codec import encode_transitions
 from mtfx.datasets.transitions.spec import TransitionManifest, TransitionSpec
 from mtfx.environments.simulator.config import SimulatorConfig
@@ -158,6 +158,16 @@ def test_a_policy_is_valued_against_the_current_one(interactions, tmp_path):
         run.summary["current"]["conservative"]["low"] - LENIENT.max_drop
     )
     assert run.summary["bar_source"] == "the current policy's lower bound"
+
+
+def test_an_artifact_without_a_model_is_no_current_policy(interactions, tmp_path):
+    model = standard_artifacts.Model()
+    model.uri = str(tmp_path / "model")
+    CurrentModel.test_call(push_dir=str(tmp_path / "pushed"), model=model)
+    inputs = {"interactions": interactions, "policy": export(personal, tmp_path / "new")}
+    run = Run(tmp_path, {**inputs, "baseline_policy": model})
+    assert run.summary["current"] == {}
+    assert not run.blessing.has_custom_property("baseline_model_id")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from tfx.components import ExampleValidator
 from tfx.components.example_validator import executor as example_validator_executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
+from tfx.utils import io_utils
 
 from mtfx.errors import DataError
 
@@ -36,8 +37,8 @@ class Executor(example_validator_executor.Executor):
         for split in artifact_utils.decode_split_names(artifact.split_names):
             uri = artifact_utils.get_split_uri([artifact], split)
             path = f"{uri}/{example_validator_executor.DEFAULT_FILE_NAME}"
-            with open(path, "rb") as file:
-                lines += describe(anomalies_pb2.Anomalies.FromString(file.read()), split)
+            found = anomalies_pb2.Anomalies.FromString(io_utils.read_bytes_file(path))
+            lines += describe(found, split)
         if lines:
             raise DataError(
                 "the examples do not fit the schema; mend the data, or pass your own --schema:\n"

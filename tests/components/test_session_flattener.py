@@ -9,7 +9,7 @@ from google.protobuf import text_format
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
 
-from mtfx.components.session_flattener.executor import Executor, flatten_batch
+from mtfx.components.session_flattener import SessionFlattener, flatten_batch
 from mtfx.components.session_schema import build_schema
 from mtfx.datasets.registry import load_dataset
 from mtfx.pipelines.beam_args import local_beam_args
@@ -73,10 +73,10 @@ def test_the_executor_flattens_the_named_split(tmp_path):
     context = base_beam_executor.BaseBeamExecutor.Context(
         beam_pipeline_args=list(local_beam_args()), tmp_dir=str(tmp_path / "tmp"), unique_id="1"
     )
-    Executor(context).Do(
+    SessionFlattener.EXECUTOR_SPEC.executor_class(context).Do(
         {"examples": [examples], "schema": [schema]},
         {"impressions": [out]},
-        {"splits": '["test"]'},
+        {},
     )
     files = tf.io.gfile.glob(f"{out.uri}/Split-test/*")
     found = [values(r.numpy()) for r in tf.data.TFRecordDataset(files, compression_type="GZIP")]

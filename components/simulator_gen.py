@@ -1,6 +1,7 @@
-"""Executor of SimulatorGen."""
+"""SimulatorGen: a world of simulated users, from a log and a ranking model."""
 
-from __future__ import annotations
+# What TFX's decorator takes for a component's interface are no types to a type checker.
+# pyright: reportInvalidTypeArguments=false, reportArgumentType=false
 
 import logging
 import os
@@ -8,10 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tfx.dsl.components.base import base_executor
-from tfx.types import artifact_utils
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
+from mtfx.components.artifacts import Simulator
 from mtfx.environments.simulator.fitting.building import build_world, save_fitted_world
 from mtfx.environments.simulator.fitting.config import WorldConfig
 from mtfx.evaluation.reports.simulator import REPORT_DIRECTORY, write_simulator_report
@@ -21,24 +24,30 @@ from mtfx.evaluation.simulator.validation import validate_world
 LOG_FILE, SIMULATION_FILE = "log_sessions.npz", "simulated_sessions.npz"
 
 
-class Executor(base_executor.BaseExecutor):
-    """See the component."""
+@component
+def SimulatorGen(  # noqa: N802 (TFX names a component by its function)
+    examples: InputArtifact[standard_artifacts.Examples],
+    transform_graph: InputArtifact[standard_artifacts.TransformGraph],
+    model: InputArtifact[standard_artifacts.Model],
+    simulator: OutputArtifact[Simulator],
+    config: Parameter[str],
+):
+    """Fits a response model and a retrieval model, and tabulates what they say of some users.
 
-    def Do(  # noqa: N802 (TFX's name)
-        self,
-        input_dict: dict[str, list],
-        output_dict: dict[str, list],
-        exec_properties: dict[str, Any],
-    ) -> None:
-        """Builds the world from its inputs."""
-        self._log_startup(input_dict, output_dict, exec_properties)
-        build_simulator(
-            artifact_utils.get_single_uri(input_dict["examples"]),
-            artifact_utils.get_single_uri(input_dict["transform_graph"]),
-            path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"])),
-            artifact_utils.get_single_uri(output_dict["simulator"]),
-            WorldConfig.from_json(exec_properties["config"]),
-        )
+    Args:
+      examples: Sessions, all splits.
+      transform_graph: That the ranking model was trained with.
+      model: The ranking model, whose predictions are tabulated.
+      simulator: See :func:`build_simulator`.
+      config: A ``mtfx.environments.simulator.fitting.config.WorldConfig`` as JSON.
+    """
+    build_simulator(
+        examples.uri,
+        transform_graph.uri,
+        path_utils.serving_model_path(model.uri),
+        simulator.uri,
+        WorldConfig.from_json(config),
+    )
 
 
 def build_simulator(

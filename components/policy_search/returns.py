@@ -1,4 +1,4 @@
-"""What the members of a population earn in the simulator, all side by side in one call."""
+"""Returns of a population's members in the simulator, all side by side in one call."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from mtfx.agents.search.policies import VectorPolicy
 from mtfx.environments.simulator import draws
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.fresh_sessions import FreshSessions
-from mtfx.environments.simulator.requests import run_request
-from mtfx.environments.simulator.runner import as_seed
+from mtfx.environments.simulator.requests import check_fit, run_request
+from mtfx.environments.simulator.runner import (
+    SESSIONS_AT_ONCE,
+    as_seed,
+    assertions_as_value_errors,
+)
 from mtfx.models.fusion.base import FusionFunction
 
 
@@ -41,34 +45,61 @@ class PopulationReturns:
           sessions: Of each member in a call.
           gamma: Discount per request.
           seed: Of users and sessions.
+
+        Raises:
+          ValueError: if the fusion function is for another number of predictions.
         """
+        check_fit(simulator, fusion)
         self._simulator, self._fusion, self._policy = simulator, fusion, policy
-        self._sessions, self._gamma = sessions, gamma
+        self._sessions = sessions
+        weights = [gamma**step for step in range(simulator.config.max_views)]
+        self._weights = np.array(weights, np.float32)
         self._fresh = FreshSessions(simulator.world.num_users, sessions, seed)
-        self._run = tf.function(self._returns)
+        self._run = tf.function(
+            self._returns,
+            input_signature=[
+                tf.TensorSpec([None], tf.int32),
+                tf.TensorSpec([None, 2], tf.int32),
+            ],
+        )
 
     def __call__(self, policy: VectorPolicy) -> np.ndarray:
         """Values `[member]`; ``policy`` is the one given at first, with new parameters."""
-        users, seed = self._fresh.draw()
+        return self.of_sessions(policy).mean(axis=1)
+
+    def of_sessions(self, policy: VectorPolicy) -> np.ndarray:
+        """Discounted returns `[member, session]`, in float64; as :meth:`__call__`."""
+        return self._simulated(policy, *self._fresh.draw())
+
+    def _simulated(self, policy: VectorPolicy, users: np.ndarray, seed: np.ndarray) -> np.ndarray:
+        seeds = draws.session_seeds(as_seed(seed), self._sessions)
         members = policy.members
-        seeds = tf.tile(draws.session_seeds(as_seed(seed), self._sessions), [members, 1])
-        returns = self._run(tf.constant(np.tile(users, members), tf.int32), seeds)
-        return returns.numpy().reshape(members, self._sessions).mean(axis=1)
+        size = max(SESSIONS_AT_ONCE // members, 1)
+        parts = []
+        for first in range(0, self._sessions, size):
+            rows = slice(first, first + size)
+            batch = tf.constant(np.tile(users[rows], members), tf.int32)
+            with assertions_as_value_errors():
+                returns = self._run(batch, tf.tile(seeds[rows], [members, 1]))
+            parts.append(returns.numpy().reshape(members, -1))
+        return np.concatenate(parts, axis=1)
 
     def _returns(self, users: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         session = self._simulator.reset(users, seeds)
         going = tf.ones_like(users, tf.bool)
-        returns = tf.zeros_like(users, tf.float32)
-        weight = tf.constant(1.0)
+        returns = tf.zeros_like(users, tf.float64)
+        weights, step = tf.constant(self._weights), 0
         # Vector policies draw nothing.
         unused = tf.zeros([2], tf.int32)
         # AutoGraph is for this loop; it need not rewrite what a request calls.
         ask = tf.autograph.experimental.do_not_convert(run_request)
         while tf.reduce_any(going):
             session, request = ask(self._simulator, self._fusion, self._policy, session, unused)
-            returns += tf.where(going, weight * request.outcome.reward, 0.0)
+            earned = tf.where(going, weights[step] * request.outcome.reward, 0.0)
+            # Sums as in ``mtfx.environments.simulator.value``, to the last bit.
+            returns += tf.cast(earned, tf.float64)
             going &= ~request.outcome.done
-            weight *= self._gamma
+            step += 1
         return returns
 
 

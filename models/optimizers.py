@@ -1,4 +1,4 @@
-"""Adam that leaves embeddings alone which a batch does not mention."""
+"""Adam in two forms: for embeddings that a batch does not mention, and for agents."""
 
 from __future__ import annotations
 
@@ -47,3 +47,16 @@ class LazyAdam(keras.optimizers.Adam):
         second.scatter_update(tf.IndexedSlices(square, rows))
         change = -rate * mean / (tf.sqrt(square) + self.epsilon)
         variable.scatter_add(tf.IndexedSlices(change, rows))
+
+
+def adam(learning_rate: float) -> keras.optimizers.legacy.Adam:
+    """Adam, whose fused kernel updates a variable in one operation.
+
+    Keras keeps a learning rate that is a number in a variable, and checkpoints with it: an agent
+    that is restored would learn at the rate of the one that was saved, whatever its settings say.
+    A function's value is no variable.
+
+    Args:
+      learning_rate: Of the settings.
+    """
+    return keras.optimizers.legacy.Adam(lambda: learning_rate)

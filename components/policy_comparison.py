@@ -1,0 +1,149 @@
+"""PolicyComparison: several fusion policies on the same simulated sessions."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tfx.dsl.components.base import base_component, base_executor, executor_spec
+from tfx.types import artifact_utils, channel, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.utils import path_utils
+
+from mtfx.agents.search.registry import CONSTANT
+from mtfx.components.artifacts import Simulator as SimulatorArtifact
+from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.value import session_figures
+from mtfx.environments.simulator.world import load_world
+from mtfx.evaluation.policies.comparison import FIGURES, compare_policies, rows_to_json
+from mtfx.models.export.policy import SavedPolicy
+
+COMPARISON_FILE = "comparison.json"
+#: More policies than there are methods.
+MOST_POLICIES = 12
+_POLICIES = tuple(f"policy_{number}" for number in range(MOST_POLICIES))
+#: The policy to compare with comes first: no personalisation, if it is among them.
+_ORDER = (CONSTANT, "bo", "es", "cem")
+
+
+class PolicyComparisonSpec(ComponentSpec):
+    """Inputs, outputs and parameters of PolicyComparison."""
+
+    PARAMETERS = {  # noqa: RUF012 (TFX's convention)
+        "simulator_config": ExecutionParameter(type=str),
+        "sessions": ExecutionParameter(type=int),
+        "gamma": ExecutionParameter(type=float),
+        "seed": ExecutionParameter(type=int),
+        "code_version": ExecutionParameter(type=str),
+    }
+    INPUTS = {  # noqa: RUF012
+        "simulator": ChannelParameter(type=SimulatorArtifact),
+        **{
+            name: ChannelParameter(type=standard_artifacts.Model, optional=True)
+            for name in _POLICIES
+        },
+    }
+    OUTPUTS = {  # noqa: RUF012
+        "comparison": ChannelParameter(type=standard_artifacts.ModelEvaluation)
+    }
+
+
+class Executor(base_executor.BaseExecutor):
+    """See the component."""
+
+    def Do(  # noqa: N802 (TFX's name)
+        self,
+        input_dict: dict[str, list],
+        output_dict: dict[str, list],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Runs the sessions; see the component.
+
+        Raises:
+          DataError: if an input cannot be read.
+          ValueError: if a policy does not suit the simulator.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        world = load_world(artifact_utils.get_single_uri(input_dict["simulator"]))
+        rules = SimulatorConfig.from_dict(json.loads(exec_properties["simulator_config"]))
+        simulator = Simulator(world, rules)
+        policies = [
+            SavedPolicy(path_utils.serving_model_path(artifact.uri))
+            for name in _POLICIES
+            for artifact in input_dict.get(name) or ()
+        ]
+        policies.sort(key=lambda policy: _rank(policy.metadata.method))
+        sessions, seed = exec_properties["sessions"], exec_properties["seed"]
+        users = np.random.default_rng(seed).integers(world.num_users, size=sessions)
+        figures: dict[str, dict[str, list[float]]] = {}
+        for policy in policies:
+            method = policy.metadata.method
+            logging.getLogger("mtfx.progress").info("%s: %d sessions", method, sessions)
+            # Each with its own: actions of two fusions do not mean the same.
+            fusion = policy.fusion(world.num_predictions)
+            sessions_of = session_figures(
+                simulator, fusion, policy, users, seed, exec_properties["gamma"]
+            )
+            figures[method] = {name: getattr(sessions_of, name).tolist() for name in FIGURES}
+        output = artifact_utils.get_single_uri(output_dict["comparison"])
+        tf.io.gfile.makedirs(output)
+        content = {"sessions": sessions, "policies": rows_to_json(compare_policies(figures))}
+        with tf.io.gfile.GFile(os.path.join(output, COMPARISON_FILE), "w") as file:
+            file.write(json.dumps(content, indent=1))
+
+
+def _rank(method: str) -> tuple[int, str]:
+    return (_ORDER.index(method) if method in _ORDER else len(_ORDER), method)
+
+
+class PolicyComparison(base_component.BaseComponent):
+    """Runs all policies on the same simulated sessions and writes ``comparison.json``.
+
+    Every policy has an input of its own: a union of channels is compiled for TFX's own runners
+    only, Kubeflow's refuses it.
+    """
+
+    SPEC_CLASS = PolicyComparisonSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        simulator: channel.BaseChannel,
+        policies: Sequence[channel.BaseChannel],
+        simulator_config: SimulatorConfig,
+        sessions: int,
+        gamma: float,
+        seed: int,
+        code_version: str = "",
+    ):
+        """Makes the component.
+
+        Args:
+          simulator: Its sessions are those of other seeds than any policy was trained on.
+          policies: A channel for each policy, at most ``MOST_POLICIES``.
+          simulator_config: The rules of the sessions.
+          sessions: How many.
+          gamma: Discount of the return.
+          seed: Of the sessions.
+          code_version: Part of the cache key.
+        """
+        if len(policies) > MOST_POLICIES:
+            raise ValueError(f"{len(policies)} policies are more than {MOST_POLICIES}")
+        super().__init__(
+            PolicyComparisonSpec(
+                simulator=simulator,
+                simulator_config=json.dumps(simulator_config.to_dict()),
+                sessions=sessions,
+                gamma=gamma,
+                seed=seed,
+                code_version=code_version,
+                comparison=channel.Channel(type=standard_artifacts.ModelEvaluation),
+                **dict(zip(_POLICIES, policies, strict=False)),
+            )
+        )

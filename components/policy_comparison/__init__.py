@@ -1,1 +1,0 @@
-"""PolicyComparison: several fusion policies on the same simulated sessions."""

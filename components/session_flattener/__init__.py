@@ -1,1 +1,0 @@
-"""SessionFlattener: session examples to one example per impression."""

@@ -1,1 +1,0 @@
-"""StrictExampleValidator: anomalies stop the run."""
