@@ -9,18 +9,26 @@ import importlib
 import pathlib
 import sys
 
+from mtfx.config import Config
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.datasets.user_modules import drop_stale_bytecode, user_modules
 from mtfx.errors import why_unreadable
 from mtfx.files import UNREADABLE, read_json
+from mtfx.registry import Entry, Registry
 
-DATASETS: dict[str, str] = {
-    "kuairand": "mtfx.datasets.kuairand:SPEC",
-    "retailrocket": "mtfx.datasets.retailrocket:SPEC",
-    "synthetic-video": "mtfx.datasets.synthetic:VIDEO_SPEC",
-    "synthetic-shop": "mtfx.datasets.synthetic:SHOP_SPEC",
-}
-
+DATASETS: Registry[Entry] = Registry(
+    "data set",
+    {
+        "kuairand": Entry("datasets.kuairand:SPEC", Config, "short videos, KuaiRand's logs"),
+        "retailrocket": Entry("datasets.retailrocket:SPEC", Config, "a web shop's visits"),
+        "synthetic-video": Entry(
+            "datasets.synthetic:VIDEO_SPEC", Config, "KuaiRand's files by `mtfx synthesize`"
+        ),
+        "synthetic-shop": Entry(
+            "datasets.synthetic:SHOP_SPEC", Config, "RetailRocket's files by `mtfx synthesize`"
+        ),
+    },
+)
 
 #: Stands for the synthetic data set of the profile that a directory holds.
 SYNTHETIC = "synthetic"
@@ -52,19 +60,20 @@ def load_dataset(name: str) -> DatasetSpec:
       ValueError: naming the known data sets, if there is no such one; or a compiled file that is
         in the way of its source.
     """
-    path = DATASETS.get(name, name)
-    module, _, attribute = path.partition(":")
+    if name in DATASETS:
+        return DATASETS[name].load()
+    module, _, attribute = name.partition(":")
     if not attribute:
         raise ValueError(
             f"unknown data set {name!r}; known: {', '.join(DATASETS)}, "
             "or your own as module:ATTRIBUTE"
         )
-    if name not in DATASETS and module not in sys.modules:
+    if module not in sys.modules:
         drop_stale_bytecode(user_modules(module))
     try:
         spec = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"cannot load data set {name!r}: {error}") from error
     if not isinstance(spec, DatasetSpec):
-        raise ValueError(f"{path} is a {type(spec).__name__}, not a DatasetSpec")
+        raise ValueError(f"{name} is a {type(spec).__name__}, not a DatasetSpec")
     return spec

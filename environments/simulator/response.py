@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from mtfx.config import Config
+from mtfx.registry import Entry, Registry
+
 
 class Response(NamedTuple):
     """What users do with one impression each.
@@ -155,3 +158,34 @@ def checked_table(
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(table))[0])
         raise ValueError(f"the response model's table {name!r} is not finite at {place}")
     return table
+
+
+#: The response models by the name under which a world is saved; each has a configuration of its
+#: own, which :meth:`ResponseModel.settings` gives.
+RESPONSE_MODELS: Registry[Entry] = Registry(
+    "response model",
+    {
+        "fitted": Entry(
+            "environments.simulator.fitted_response:FittedResponse", Config, "fitted to a log"
+        ),
+        "synthetic_video": Entry(
+            "environments.simulator.synthetic_response:SyntheticResponse",
+            Config,
+            "the known truth of a synthetic log",
+        ),
+        "table": Entry(
+            "environments.simulator.table_response:TableResponse", Config, "given probabilities"
+        ),
+    },
+)
+
+
+def response_model_name(model: ResponseModel) -> str:
+    """The name of a model's class; raises ValueError if it is not registered."""
+    kind = type(model)
+    for name, entry in RESPONSE_MODELS.items():
+        if f"mtfx.{entry.target}" == f"{kind.__module__}:{kind.__name__}":
+            return name
+    raise ValueError(
+        f"{kind.__name__} is not in RESPONSE_MODELS: register it, so that it can be loaded"
+    )

@@ -12,8 +12,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mtfx.environments.simulator.response import ResponseModel
-from mtfx.environments.simulator.response_registry import response_model_class, response_model_name
+from mtfx.environments.simulator.response import (
+    RESPONSE_MODELS,
+    ResponseModel,
+    response_model_name,
+)
 from mtfx.errors import DataError
 from mtfx.files import write_json
 
@@ -122,13 +125,17 @@ def load_world(directory: str | os.PathLike[str]) -> World:
             raise ValueError(f"version {content['version']} instead of {_VERSION}")
         with np.load(io.BytesIO(_read(source, TABLES_FILE))) as stored:
             tables = {name: stored[name] for name in stored.files}
-        response = response_model_class(content["response"]).restore(
-            {
-                name.removeprefix(_RESPONSE_PREFIX): table
-                for name, table in tables.items()
-                if name.startswith(_RESPONSE_PREFIX)
-            },
-            content["response_settings"],
+        response = (
+            RESPONSE_MODELS[content["response"]]
+            .load()
+            .restore(
+                {
+                    name.removeprefix(_RESPONSE_PREFIX): table
+                    for name, table in tables.items()
+                    if name.startswith(_RESPONSE_PREFIX)
+                },
+                content["response_settings"],
+            )
         )
         return World(
             user_embedding=tables["user_embedding"],

@@ -1,0 +1,45 @@
+"""Data sets by name, and one that is added by one module and one line."""
+
+import pytest
+from click.testing import CliRunner
+
+import mtfx.datasets
+from mtfx.cli.datasets import datasets_command
+from mtfx.config import Config
+from mtfx.datasets.registry import DATASETS, load_dataset
+from mtfx.datasets.spec import DatasetSpec
+from mtfx.registry import Entry
+
+MODULE = """
+from mtfx.datasets.spec import Column, DatasetSpec, Feature, Task
+
+SPEC = DatasetSpec(
+    name="books",
+    title="Readers of books",
+    log_files=("log.csv",),
+    columns=(
+        Column("user_id", "reader", "user"),
+        Column("item_id", "book", "item"),
+        Column("timestamp_ms", "ms", "timestamp"),
+        Column("read", "read", "label"),
+    ),
+    features=(Feature("item_id", "categorical"),),
+    tasks=(Task("read"),),
+)
+"""
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_name_stands_for_a_description(name):
+    assert isinstance(load_dataset(name), DatasetSpec)
+
+
+def test_a_new_data_set_is_one_module_and_one_line(tmp_path, monkeypatch):
+    (tmp_path / "books.py").write_text(MODULE)
+    monkeypatch.setattr(mtfx.datasets, "__path__", [*mtfx.datasets.__path__, str(tmp_path)])
+    line = Entry("datasets.books:SPEC", Config, "a dummy")
+    monkeypatch.setitem(DATASETS._entries, "books", line)
+    assert load_dataset("books").title == "Readers of books"
+    shown = CliRunner().invoke(datasets_command, ["--dataset", "books"])
+    assert shown.exit_code == 0, shown.output
+    assert "Readers of books" in shown.output
