@@ -18,8 +18,9 @@ from tfx.types import standard_artifacts
 from tfx.utils import io_utils
 
 from mtfx.components.session_example_gen.encoding import SESSION_START, session_level_columns
+from mtfx.datasets.columns import Dtype
 from mtfx.datasets.labels import UNKNOWN
-from mtfx.datasets.spec import DatasetSpec, Dtype
+from mtfx.datasets.spec import DatasetSpec
 
 _TYPES = {"int64": schema_pb2.INT, "string": schema_pb2.BYTES, "float32": schema_pb2.FLOAT}
 _RANGES = {"hour": (0, 23), "day_of_week": (0, 6)}

@@ -19,7 +19,6 @@ from mtfx.components.earlier_blessed_model import EarlierBlessedModelStrategy
 from mtfx.components.session_flattener import SessionFlattener
 from mtfx.components.session_schema import InlineSchemaGen, column_types
 from mtfx.datasets.fingerprint import directory_fingerprint
-from mtfx.datasets.spec import Dtype
 from mtfx.evaluation.ranking.eval_config import build_eval_config
 from mtfx.evaluation.ranking.evaluation_schema import build_evaluation_schema
 from mtfx.evaluation.reports.ranking import RunSummary, write_ranking_report

@@ -6,9 +6,10 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
+from mtfx.datasets.columns import LABEL_ROLES, Dtype
 from mtfx.datasets.logs.arrow_types import in_ms
 from mtfx.datasets.logs.readers import ROW, rejects_frame
-from mtfx.datasets.spec import LABEL_ROLES, Column, Dtype
+from mtfx.datasets.spec import Column
 from mtfx.serving.plausible_time import EARLIEST_MS, LATEST_MS, time_faults
 
 POLARS_TYPES: dict[Dtype, type[pl.DataType]] = {
@@ -154,7 +155,7 @@ def _property_checks(
 
 
 def joined_values(values: pl.Expr, delimiter: str) -> pl.Expr:
-    """Lists of text as ``mtfx.datasets.spec.joined`` has them; nothing for a null."""
+    """Lists of text as ``mtfx.datasets.columns.joined`` has them; nothing for a null."""
     known = values.list.eval(pl.element().str.strip_chars()).list.eval(
         pl.element().filter(pl.element() != "")
     )

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from mtfx.datasets.spec import Dtype, Task
+from mtfx.datasets.columns import Dtype
+from mtfx.datasets.spec import Task
 from mtfx.evaluation.ranking.statistics_combiner import SESSION_LENGTH
 
 _TYPES = {"int64": schema_pb2.INT, "string": schema_pb2.BYTES, "float32": schema_pb2.FLOAT}

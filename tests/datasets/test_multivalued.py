@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mtfx.datasets.columns import joined
 from mtfx.datasets.logs import joins, readers
 from mtfx.datasets.logs.readers import ROW
 from mtfx.datasets.logs.validation import canonicalise
-from mtfx.datasets.spec import Column, SideTable, joined
+from mtfx.datasets.spec import Column, SideTable
 from mtfx.errors import DataError
 
 TAGS = Column("tags", "tags", "context", dtype="string", delimiter="|")

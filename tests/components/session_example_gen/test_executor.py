@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from mtfx.components.session_example_gen.config import WHOLE
+from mtfx.datasets.columns import joined
 from mtfx.datasets.logs.sessions import SPLITS
-from mtfx.datasets.spec import joined
 from mtfx.errors import DataError
 from mtfx.pipelines.beam_args import local_beam_args
 from tests.tagged_log import write_log
