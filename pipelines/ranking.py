@@ -18,6 +18,7 @@ from tfx.types.channel import Channel
 from mtfx.components.earlier_blessed_model import EarlierBlessedModelStrategy
 from mtfx.components.session_flattener import SessionFlattener
 from mtfx.components.session_schema import InlineSchemaGen, column_types
+from mtfx.datasets.columns import Dtype
 from mtfx.datasets.fingerprint import directory_fingerprint
 from mtfx.evaluation.ranking.eval_config import build_eval_config
 from mtfx.evaluation.ranking.evaluation_schema import build_evaluation_schema
