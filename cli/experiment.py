@@ -14,7 +14,6 @@ from rich.console import Console
 
 from mtfx.cli.experiment_kinds import (
     KINDS,
-    SCALES,
     Flags,
     Input,
     kind_of,
@@ -22,13 +21,15 @@ from mtfx.cli.experiment_kinds import (
 )
 from mtfx.cli.invocation import Invocation, debug_option
 from mtfx.cli.logs import output_to_log, require_log
-from mtfx.cli.parameters import Names, describe_settings
+from mtfx.cli.parameters import Names, Setting, describe_settings
+from mtfx.config import settings_of
 from mtfx.datasets.registry import DATASETS
 from mtfx.experiments.engine.design import Experiment
 from mtfx.experiments.registry import EXPERIMENTS
+from mtfx.models.config import MODEL_SIZES
 from mtfx.models.mtl.registry import BACKBONES
 from mtfx.pipelines.code_version import PACKAGES, code_version
-from mtfx.trainers.ranking.settings import SETTINGS
+from mtfx.trainers.ranking.config import TrainingConfig
 
 if TYPE_CHECKING:
     from mtfx.experiments.engine.report import ExperimentReport
@@ -39,37 +40,19 @@ _PACKAGES = tuple(package for package in PACKAGES if package != "pipelines")
 _MOST_SEEDS = 1000
 
 
-class _SettingText(click.ParamType):
-    """NAME=VALUE, whose meaning the kind of the experiment knows."""
-
-    name = "NAME=VALUE"
-
-    def convert(
-        self,
-        value: str | tuple[str, str],
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
-        name, equals, text = value.partition("=")
-        if not equals:
-            self.fail(f"{value!r} is not of the form lambda=0.5", param, ctx)
-        return name, text
-
-
 def _epilog() -> str:
     """The list of experiments and settings below the help text, by kind."""
     lines = []
     for key, kind in KINDS.items():
         entries = {name: entry for name, entry in EXPERIMENTS.items() if entry.kind == key}
-        names = [name for name in kind.settings if name not in kind.setting_flags]
-        width = max(map(len, [*entries, *names]))
+        settings = settings_of(kind.settings)
+        own = [setting for name, setting in settings.items() if name not in kind.setting_flags]
+        width = max(map(len, [*entries, *settings]))
         needs = ", ".join("--" + flag.replace("_", "-") for flag in kind.needs)
         lines += ["\b", f"Experiments on {kind.input} ({needs}):"]
         lines += [f"  {name.ljust(width)}  {entry.description}" for name, entry in entries.items()]
         lines += ["", "\b", "Their settings for --set, with the defaults:"]
-        lines += [*describe_settings(names, width, kind.settings), ""]
+        lines += [*describe_settings(own, width), ""]
     return "\n".join(lines)
 
 
@@ -106,7 +89,11 @@ def _default_seeds() -> str:
     help="Seeds are this and the next ones: choose settings on some, report others.",
 )
 @click.option(
-    "--scale", type=click.Choice(SCALES), default="paper", show_default=True, help=scale_help()
+    "--scale",
+    type=click.Choice(MODEL_SIZES),
+    default="paper",
+    show_default=True,
+    help=scale_help(),
 )
 @click.option(
     "--backbones",
@@ -117,19 +104,19 @@ def _default_seeds() -> str:
 @click.option(
     "--epochs",
     type=int,
-    help=f"Passes over the training sessions, at most.  [default: {SETTINGS['epochs'].default}]",
+    help=f"Passes over the training sessions, at most.  [default: {TrainingConfig.epochs}]",
 )
 @click.option(
     "--batch-size",
     type=int,
     help="Per training step: impressions of a log, or transitions of a world.  [default: "
-    + " or ".join(str(kind.settings["batch_size"].default) for kind in KINDS.values())
+    + " or ".join(str(settings_of(kind.settings)["batch_size"].default) for kind in KINDS.values())
     + "]",
 )
 @click.option(
     "--set",
     "settings",
-    type=_SettingText(),
+    type=Setting(),
     multiple=True,
     help="Another setting of the trials, listed below; may be repeated.",
 )
@@ -199,8 +186,8 @@ def _run(
         # A file or a pipe has no width of its own, and the tables need more than 80 columns.
         console = Console(file=terminal, width=None if terminal.isatty() else 120)
         data = chosen.prepare(output_dir, console)
-        from mtfx.experiments.engine.console import print_report
         from mtfx.experiments.engine.progress import trial_progress
+        from mtfx.experiments.engine.report import print_report
         from mtfx.experiments.engine.run import run_experiment
 
         report = run_experiment(

@@ -1,4 +1,4 @@
-"""The kinds of experiments as the command line sees them: what each needs, and takes.
+"""Kinds of experiments as the command line sees them: what each needs, and takes.
 
 A ranking experiment trains on a log (``--dataset``, ``--data-dir``), a fusion experiment for a
 simulated world (``--world``): on logs of it, or online, while it acts in it. Each kind has its own
@@ -18,14 +18,8 @@ from rich.console import Console
 
 from mtfx.cli.progress import stage_progress
 from mtfx.errors import UserError, require
-from mtfx.experiments.batchrl.settings import (
-    FUSION_SCALES,
-    SMALL,
-    FusionScale,
-    parse_fusion_setting,
-    scaled,
-)
-from mtfx.experiments.batchrl.settings import SETTINGS as FUSION_SETTINGS
+from mtfx.experiments.batchrl.trial import SMALL as FUSION_SMALL
+from mtfx.experiments.batchrl.trial import FusionSettings
 from mtfx.experiments.engine.data import TrialData
 from mtfx.experiments.engine.design import (
     Design,
@@ -36,14 +30,13 @@ from mtfx.experiments.engine.design import (
     RankingOptions,
 )
 from mtfx.experiments.registry import EXPERIMENTS
-from mtfx.experiments.xmtf.settings import SETTINGS as XMTF_SETTINGS
-from mtfx.experiments.xmtf.settings import SMALL as XMTF_SMALL
-from mtfx.experiments.xmtf.settings import parse_xmtf_setting, scaled_xmtf
+from mtfx.experiments.rmtl.trial import RmtlTrialSettings
+from mtfx.experiments.xmtf.trial import SMALL as XMTF_SMALL
+from mtfx.experiments.xmtf.trial import XmtfSettings
 from mtfx.models.mtl.registry import BACKBONES
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.options import DataOptions
-from mtfx.setting import Setting, Value, Values
-from mtfx.trainers.ranking.settings import SETTINGS, parse_setting
+from mtfx.setting import TrialConfig, Value, Values, read_setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,53 +65,53 @@ class Input(abc.ABC):
         """Makes the data ready; slow."""
 
 
+@dataclasses.dataclass(frozen=True)
 class Kind(abc.ABC):
     """A kind of experiments.
 
     Attributes:
+      input: What it runs on, in words.
+      settings: What ``--set`` may change, with the defaults.
+      small: What ``--scale small`` sets.
       needs: Flags without which it does not run.
       takes: Further flags that the other kinds have no use for.
-      input: What it runs on, in words.
-      hint: How to give it.
-      settings: What ``--set`` may change.
+      hint: How to give what it needs.
       setting_flags: Flags of settings that have their own, by setting.
     """
 
+    input: str
+    settings: TrialConfig
+    small: Mapping[str, Value]
     needs: ClassVar[tuple[str, ...]]
     takes: ClassVar[tuple[str, ...]]
-    input: ClassVar[str]
     hint: ClassVar[str]
-    settings: ClassVar[Mapping[str, Setting]]
     setting_flags: ClassVar[Mapping[str, str]]
 
     @abc.abstractmethod
     def read(self, experiment: Experiment, flags: Flags) -> Input:
         """Checks flags and files; raises UserError before anything slow starts."""
 
-    @abc.abstractmethod
-    def parse(self, name: str, value: Value) -> Value:
-        """A setting's value in its type; ValueError if there is no such setting or value."""
-
-    def parsed_settings(self, flags: Flags) -> dict[str, Value]:
-        """The settings of ``--set``, and of the flags that were given."""
-        parsed: dict[str, Value] = {}
+    def given_settings(self, flags: Flags) -> Values:
+        """The settings of ``--set``, of the flags that were given and of the scale, by name."""
+        read: dict[str, Value] = {}
         for name, text in flags["settings"]:
-            require(name not in parsed, "--set gives a setting twice", "give each once")
+            require(name not in read, "--set gives a setting twice", "give each once")
             if name in self.setting_flags:
                 own = self.setting_flags[name]
                 raise click.BadParameter(f"{name} has a flag of its own: {own}", param_hint="--set")
             try:
-                parsed[name] = self.parse(name, text)
+                read[name] = read_setting(self.settings, name, text)
             except ValueError as error:
                 raise click.BadParameter(str(error), param_hint="--set") from error
         for name, flag in self.setting_flags.items():
             value = flags[flag.removeprefix("--").replace("-", "_")]
             if value is not None:
                 try:
-                    parsed[name] = self.parse(name, value)
+                    read[name] = read_setting(self.settings, name, value)
                 except ValueError as error:
                     raise UserError(f"{flag}: {error}") from error
-        return parsed
+        small = self.small if flags["scale"] == "small" else {}
+        return tuple(sorted({**small, **read}.items()))
 
 
 class _LogInput(Input):
@@ -139,18 +132,12 @@ class RankingKind(Kind):
 
     needs = ("dataset", "data_dir")
     takes = ("tasks", "backbones", "epochs", "gap_minutes", "max_bad_rows", "beam_workers")
-    input = "a log"
     hint = "give --dataset NAME and --data-dir DIR; `mtfx datasets` lists the names"
-    settings = SETTINGS
     setting_flags: ClassVar[Mapping[str, str]] = {
         "scale": "--scale",
         "epochs": "--epochs",
         "batch_size": "--batch-size",
     }
-
-    def parse(self, name: str, value: Value) -> Value:
-        """See :meth:`Kind.parse`."""
-        return parse_setting(name, value)
 
     def read(self, experiment: Experiment, flags: Flags) -> Input:
         """See :meth:`Kind.read`."""
@@ -166,7 +153,7 @@ class RankingKind(Kind):
             tasks=_binary_tasks(data),
             seeds=_seeds(experiment, flags),
             backbones=flags["backbones"],
-            settings=tuple(sorted(self.parsed_settings(flags).items())),
+            settings=self.given_settings(flags),
         )
         _check_backbones(options.backbones)
         require(
@@ -194,28 +181,18 @@ class _WorldInput(Input):
 
     def prepare(self, output_dir: str, console: Console) -> TrialData:
         with console.status("loading TensorFlow and the world"):
-            from mtfx.experiments.engine.worlds import describe_world
+            from mtfx.experiments.engine.data import describe_world
 
             return describe_world(self._directory)
 
 
-class FusionKind(Kind):
-    """Experiments with fusion policies that learn from logs of a world."""
+class WorldKind(Kind):
+    """Experiments with fusion policies in a simulated world."""
 
     needs = ("world",)
     takes = ()
-    input = "a simulated world"
     hint = "give --world DIR; `mtfx simulator` makes one"
-    settings = FUSION_SETTINGS
     setting_flags: ClassVar[Mapping[str, str]] = {"batch_size": "--batch-size"}
-
-    def parse(self, name: str, value: Value) -> Value:
-        """See :meth:`Kind.parse`."""
-        return parse_fusion_setting(name, value)
-
-    def scaled(self, scale: FusionScale, settings: Mapping[str, Value]) -> Values:
-        """The settings of a scale, with others put over them."""
-        return scaled(scale, settings)
 
     def read(self, experiment: Experiment, flags: Flags) -> Input:
         """See :meth:`Kind.read`."""
@@ -226,31 +203,15 @@ class FusionKind(Kind):
             f"--output-dir and --world are the same directory: {directory}",
             "outputs must not mix with the world's files",
         )
-        settings = self.scaled(flags["scale"], self.parsed_settings(flags))
-        options = FusionOptions(_seeds(experiment, flags), settings)
+        options = FusionOptions(_seeds(experiment, flags), self.given_settings(flags))
         experiment.design(options)
         return _WorldInput(options, directory)
 
 
-class OnlineKind(FusionKind):
-    """Experiments with fusion methods that learn while they act in a world."""
-
-    input = "a simulated world, online"
-    settings = XMTF_SETTINGS
-
-    def parse(self, name: str, value: Value) -> Value:
-        """See :meth:`Kind.parse`."""
-        return parse_xmtf_setting(name, value)
-
-    def scaled(self, scale: FusionScale, settings: Mapping[str, Value]) -> Values:
-        """See :meth:`FusionKind.scaled`."""
-        return scaled_xmtf(scale, settings)
-
-
 KINDS: dict[ExperimentKind, Kind] = {
-    "ranking": RankingKind(),
-    "fusion": FusionKind(),
-    "online": OnlineKind(),
+    "ranking": RankingKind("a log", RmtlTrialSettings(), {}),
+    "fusion": WorldKind("a simulated world", FusionSettings(), FUSION_SMALL),
+    "online": WorldKind("a simulated world, online", XmtfSettings(), XMTF_SMALL),
 }
 
 
@@ -282,15 +243,12 @@ def scale_help() -> str:
         ", ".join(
             f"{name} {value:g}" for name, value in values.items() if not isinstance(value, str)
         )
-        for values in (SMALL, XMTF_SMALL)
+        for values in (FUSION_SMALL, XMTF_SMALL)
     )
     return (
         "The paper's sizes, or small ones: on a log, layers for some 100,000 impressions; in a "
         f"world, {small}; online, {online}."
     )
-
-
-SCALES = FUSION_SCALES
 
 
 def _option(flag: str) -> str:

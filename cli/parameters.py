@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+import typing
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
-from mtfx.setting import Setting as TrialSetting
-from mtfx.trainers.ranking.settings import SETTINGS, Value, parse_setting
+from mtfx.config import Setting as ConfigSetting
+from mtfx.setting import TrialConfig, Value, read_setting, recorded
 
 
 class Names(click.ParamType):
@@ -47,13 +48,13 @@ class Numbers(click.ParamType):
 
 
 class Setting(click.ParamType):
-    """One of ``mtfx.trainers.ranking.settings``, as name and value."""
+    """A setting of trials, as name and value."""
 
     name = "NAME=VALUE"
 
-    def __init__(self, flags: Mapping[str, str] | None = None) -> None:
-        """Takes the flags of settings that are not given in this way, by setting."""
-        self._flags = flags or {}
+    def __init__(self, config: TrialConfig | None = None) -> None:
+        """Takes the configuration that reads the value; without one the value stays a text."""
+        self._config = config
 
     def convert(
         self,
@@ -61,16 +62,16 @@ class Setting(click.ParamType):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> tuple[str, Value]:
-        """Splits and parses; click.BadParameter for an unknown name or a wrong value."""
+        """Splits and reads; click.BadParameter for an unknown name or a wrong value."""
         if isinstance(value, tuple):
             return value
         name, equals, text = value.partition("=")
         if not equals:
             self.fail(f"{value!r} is not of the form lambda=0.5", param, ctx)
-        if name in self._flags:
-            self.fail(f"{name} has a flag of its own: {self._flags[name]}", param, ctx)
+        if self._config is None:
+            return name, text
         try:
-            return name, parse_setting(name, text)
+            return name, read_setting(self._config, name, text)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -100,14 +101,15 @@ class HyperParameter(click.ParamType):
             self.fail(f"{value!r} is not of the form rho=0.1 or hidden_units=(64,64)", param, ctx)
 
 
-def describe_settings(
-    names: Iterable[str], width: int, settings: Mapping[str, TrialSetting] = SETTINGS
-) -> list[str]:
+def describe_settings(settings: Iterable[ConfigSetting], width: int) -> list[str]:
     """A line of help per setting: name, what it is, default."""
     lines = []
-    for name in names:
-        setting = settings[name]
-        default = f"{setting.default:g}" if isinstance(setting.default, float) else setting.default
-        choices = f": {' or '.join(setting.choices)}" if setting.choices else ""
-        lines.append(f"  {name.ljust(width)}  {setting.description}{choices}  [{default}]")
+    for setting in settings:
+        default = recorded(setting.default)
+        words = typing.get_args(setting.kind) or (("no", "yes") if setting.kind is bool else ())
+        choices = f": {' or '.join(words)}" if words else ""
+        shown = f"{default:g}" if isinstance(default, float) else default
+        lines.append(
+            f"  {setting.name.ljust(width)}  {setting.help.removesuffix('.')}{choices}  [{shown}]"
+        )
     return lines

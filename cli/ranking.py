@@ -22,12 +22,14 @@ from mtfx.cli.shared_flags import (
     model_size_option,
     seed_option,
 )
+from mtfx.config import settings_of
 from mtfx.evaluation.config import Thresholds
 from mtfx.models.config import ModelConfig
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.method_options import RMTL_SETTINGS, MethodOptions
+from mtfx.pipelines.method_options import MethodOptions
 from mtfx.pipelines.options import DataOptions
 from mtfx.trainers.ranking.config import TrainingConfig
+from mtfx.trainers.ranking.settings import RmtlSettings
 
 
 class _Shares(click.ParamType):
@@ -69,7 +71,8 @@ class _Weight(click.ParamType):
 def _settings() -> str:
     """The list of RMTL's settings below the help text."""
     heading = ["\b", "Settings for --set, with their defaults:"]
-    return "\n".join([*heading, *describe_settings(RMTL_SETTINGS, max(map(len, RMTL_SETTINGS)))])
+    settings = settings_of(RmtlSettings())
+    return "\n".join([*heading, *describe_settings(settings.values(), max(map(len, settings)))])
 
 
 _DATA = Flags(
@@ -118,7 +121,7 @@ _METHOD = Flags(
     MethodOptions,
     ("name", "settings", "critic_path"),
     {"name": "--method", "settings": "--set", "critic_path": "--critics"},
-    types={"settings": Setting()},
+    types={"settings": Setting(RmtlSettings())},
 )
 _BLESSING = Flags(Thresholds, ("min_auc", "max_auc_drop", "min_r_squared"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mtfx.experiments.batchrl.ope_accuracy import ope_accuracy
 from mtfx.experiments.batchrl.plots import (
     accuracy_plots,
     action_plots,
@@ -10,7 +9,7 @@ from mtfx.experiments.batchrl.plots import (
     sensitivity_plots,
 )
 from mtfx.experiments.batchrl.plots import mean_plots as fusion_mean_plots
-from mtfx.experiments.batchrl.tables import action_distribution, q_curves
+from mtfx.experiments.batchrl.tables import action_distribution, ope_accuracy, q_curves
 from mtfx.experiments.batchrl.tables import sensitivity as batchrl_sensitivity
 from mtfx.experiments.batchrl.tables import table_1 as batchrl_table_1
 from mtfx.experiments.engine.design import Experiment
@@ -21,9 +20,9 @@ from mtfx.experiments.xmtf.tables import curves as xmtf_curves
 from mtfx.experiments.xmtf.tables import sweep as xmtf_sweep
 from mtfx.experiments.xmtf.tables import table_3 as xmtf_table_3
 
-_RMTL_TRIAL = "mtfx.experiments.rmtl.trial:run_trial"
-_FUSION_TRIAL = "mtfx.experiments.batchrl.trial:run_trial"
-_XMTF_TRIAL = "mtfx.experiments.xmtf.trial:run_trial"
+_RMTL_TRIAL = "mtfx.experiments.rmtl.run:run_trial"
+_FUSION_TRIAL = "mtfx.experiments.batchrl.run:run_trial"
+_XMTF_TRIAL = "mtfx.experiments.xmtf.run:run_trial"
 
 EXPERIMENTS: dict[str, Experiment] = {
     "rmtl-table1": Experiment(

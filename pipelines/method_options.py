@@ -5,23 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
-from mtfx.config import Config
+from mtfx.config import Config, override, settings_of
 from mtfx.datasets.spec import Task
 from mtfx.errors import UserError, require
-from mtfx.trainers.ranking.settings import SETTINGS, Value, parse_setting
-
-if TYPE_CHECKING:
-    from mtfx.trainers.ranking.config import RmtlTrainingConfig
+from mtfx.setting import Value, read_setting
+from mtfx.trainers.ranking.config import RmtlTrainingConfig
+from mtfx.trainers.ranking.settings import RmtlSettings
 
 Method = Literal["supervised", "rmtl"]
 METHODS: tuple[Method, ...] = get_args(Method)
-#: Stages whose settings concern RMTL alone; the others have flags of their own.
-_RMTL_STAGES = ("critics", "retraining", "weights")
-RMTL_SETTINGS = {
-    name: setting for name, setting in SETTINGS.items() if setting.stage in _RMTL_STAGES
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,13 +39,11 @@ class MethodOptions(Config):
             self.name == "rmtl" or not (self.settings or self.critic_path),
             "--set and --critics are for --method rmtl",
         )
+        known = settings_of(RmtlSettings()) if self.settings else {}
         for name, value in self.settings:
-            require(
-                name in RMTL_SETTINGS,
-                f"--set knows no {name!r}; it takes: {', '.join(RMTL_SETTINGS)}",
-            )
+            require(name in known, f"--set knows no {name!r}; it takes: {', '.join(known)}")
             try:
-                parse_setting(name, value)
+                read_setting(RmtlSettings(), name, value)
             except ValueError as error:
                 raise UserError(f"--set {name}={value}: {error}") from None
 
@@ -76,15 +68,8 @@ class MethodOptions(Config):
         )
 
     def build(self, batch_size: int) -> RmtlTrainingConfig | None:
-        """RMTL's configuration, or None for supervised training. Imports TensorFlow."""
+        """RMTL's configuration, or None for supervised training."""
         if self.name != "rmtl":
             return None
-        from mtfx.trainers.ranking.settings import rmtl_training_config
-
-        given = {name: parse_setting(name, value) for name, value in self.settings}
-        return rmtl_training_config(
-            lambda name: given.get(name, SETTINGS[name].default),
-            "rmtl",
-            batch_size,
-            self.critic_path,
-        )
+        settings = override(RmtlSettings(), dict(self.settings))
+        return settings.training_config("rmtl", batch_size, self.critic_path)

@@ -35,9 +35,11 @@ class Deep(Layers):
 
     Attributes:
       levels: How many.
+      lambda_: Weight of the last.
     """
 
     levels: int = 2
+    lambda_: float = 0.5
 
 
 KINDS = {"plain": Layers, "deep": Deep}
@@ -163,7 +165,9 @@ def test_json_of_something_else_is_refused(text):
 
 def test_settings_are_all_values_with_their_help():
     found = settings_of(Model(kind="deep", layers=Deep()))
-    assert list(found)[:4] == ["kind", "layers.units", "layers.dropout", "layers.levels"]
+    names = ["kind", "layers.units", "layers.dropout", "layers.levels", "layers.lambda"]
+    assert list(found)[:5] == names
+    assert found["layers.lambda"].help == "Weight of the last."
     assert found["layers.units"].help == "Of each layer, from the input on."
     assert found["layers.levels"].help == "How many."
     assert found["critic"].default is None
@@ -209,6 +213,18 @@ def test_a_wrong_setting_is_named(name, text, words):
     with pytest.raises(ValueError) as caught:  # noqa: PT011 (the words are compared)
         override(Model(), {name: text})
     assert words in str(caught.value)
+
+
+def test_a_setting_may_have_the_name_of_a_keyword():
+    model = override(Model(kind="deep", layers=Deep()), {"layers.lambda": "2", "layers.levels": 1})
+    assert model.layers == Deep(lambda_=2.0, levels=1)
+
+
+@pytest.mark.parametrize(("text", "levels"), [("3", 3), ("1e2", 100), (4.0, 4)])
+def test_a_whole_number_may_be_written_as_any_number(text, levels):
+    assert override(Deep(), {"levels": text}) == Deep(levels=levels)
+    with pytest.raises(ValueError, match="levels is a value such as 2"):
+        override(Deep(), {"levels": "2.5"})
 
 
 def test_settings_that_only_fit_together_are_taken_together():

@@ -1,16 +1,14 @@
-"""What is measured of a policy: in the simulator, by estimators, and over all policies."""
+"""Measures of policies: of a log, of their actions, by estimators, and over all policies."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mtfx.datasets.rewards import positive_feedbacks
 from mtfx.environments.simulator.dynamics import Simulator
-from mtfx.environments.simulator.runner import SessionRunner
-from mtfx.environments.simulator.value import figures_of
 from mtfx.evaluation.ope.base import Estimate, Estimator
 from mtfx.evaluation.ope.config import (
     ConservativeConfig,
@@ -22,63 +20,17 @@ from mtfx.evaluation.ope.data import OfflineData
 from mtfx.evaluation.ope.policies import sample_actions
 from mtfx.evaluation.ope.registry import build_estimator
 from mtfx.experiments.batchrl.log import FusionLog
-from mtfx.experiments.batchrl.ope_agreement import agreement
-from mtfx.experiments.batchrl.trials import FusionTrial
+from mtfx.experiments.batchrl.trial import FusionTrial
 from mtfx.models.action_policy import ActionPolicy
-from mtfx.models.fusion.base import FusionFunction
 
-#: Second number of the seeds of users and sessions; no log and no curve has it.
-_EVALUATION_SEED = 21
-
-
-class MeasuredTrial(Protocol):
-    """A trial whose policy is measured."""
-
-    @property
-    def seed(self) -> int:
-        """Says which sessions."""
-        ...
-
-    def setting(self, name: str) -> Any:
-        """Value of ``gamma`` and ``eval_sessions``."""
-        ...
-
-
-def simulated_figures(
-    trial: MeasuredTrial, simulator: Simulator, fusion: FusionFunction, policy: ActionPolicy
-) -> dict[str, float]:
-    """The truth: means over simulated sessions, the same ones for all policies of a seed.
-
-    The users are those of the logs, but the sessions are not: no log, training or search of the
-    seed has met their moods, candidates and luck.
-
-    Args:
-      trial: Its seed says which sessions.
-      simulator: With the default reward, whatever the policy learnt from.
-      fusion: Scores the candidates.
-      policy: The policy.
-    """
-    return measured_figures(trial, SessionRunner(simulator, fusion, policy))
-
-
-def measured_figures(trial: MeasuredTrial, runner: SessionRunner) -> dict[str, float]:
-    """As :func:`simulated_figures`, with a runner that was traced before."""
-    seed = (trial.seed, _EVALUATION_SEED)
-    users = np.random.default_rng(seed).integers(
-        runner.simulator.world.num_users, size=trial.setting("eval_sessions")
-    )
-    figures = figures_of(runner, users, seed, trial.setting("gamma"))
-    return {
-        "true_return": float(figures.discounted_return.mean()),
-        "watch_s": float(figures.watch_s.mean()),
-        # Of all plays together, as UPIRate is.
-        "positive_rate": float((figures.positive_rate * figures.views).sum() / figures.views.sum()),
-        "views": float(figures.views.mean()),
-    }
+#: Bins of the histograms over [-1, 1].
+BINS = 20
+#: Actions beyond this count as at a bound.
+AT_BOUND = 0.95
 
 
 def logged_figures(log: FusionLog, simulator: Simulator, gamma: float) -> dict[str, float]:
-    """The same figures of the exploration itself, from its log."""
+    """The figures of :func:`.measured_figures`, of the exploration itself, from its log."""
     sessions = log.num_sessions
     rewards = log.transitions("default", simulator.world.feedback_names).rewards.numpy()
     positive = positive_feedbacks(simulator.config.reward, simulator.world.feedback_names)
@@ -98,7 +50,7 @@ def conservative_estimate(
     Returns:
       The estimate as JSON types, and actions float32 `[n, A]`, one for each held-out state.
     """
-    config = ConservativeConfig(**_fit(trial), penalty=trial.setting("ope_penalty"))
+    config = ConservativeConfig(**_fit(trial), penalty=trial.config.ope_penalty)
     estimate = build_estimator("conservative", config).estimate(held_out, policy, trial.seed)
     actions = sample_actions(policy, held_out.states, trial.seed)[:, 0].numpy()
     return _as_dict(estimate), actions
@@ -110,7 +62,7 @@ def other_estimates(
     """The other estimators' values on the held-out sessions, by name of the estimator."""
     fit = FittedQConfig(**_fit(trial))
     weighting = ImportanceSamplingConfig(
-        gamma=trial.setting("gamma"), bandwidth=trial.setting("ope_bandwidth")
+        gamma=trial.config.gamma, bandwidth=trial.config.ope_bandwidth
     )
     estimators: dict[str, Estimator] = {
         "fqe": build_estimator("fqe", fit),
@@ -152,17 +104,139 @@ def accuracy(trial: FusionTrial, results: Mapping[str, Mapping[str, Any]]) -> di
 
 
 def _fit(trial: FusionTrial) -> dict[str, Any]:
-    units = trial.setting("ope_hidden_units")
+    units = trial.config.ope_hidden_units
     return {
-        "gamma": trial.setting("gamma"),
-        "steps": trial.setting("ope_steps"),
-        "batch_size": trial.setting("ope_batch_size"),
-        "learning_rate": trial.setting("ope_learning_rate"),
+        "gamma": trial.config.gamma,
+        "steps": trial.config.ope_steps,
+        "batch_size": trial.config.ope_batch_size,
+        "learning_rate": trial.config.ope_learning_rate,
         "hidden_units": (units, units),
-        "num_actions": trial.setting("ope_actions"),
-        "num_fits": trial.setting("ope_fits"),
+        "num_actions": trial.config.ope_actions,
+        "num_fits": trial.config.ope_fits,
     }
 
 
 def _as_dict(estimate: Estimate) -> dict[str, Any]:
     return estimate._asdict()
+
+
+class ActionFigures(NamedTuple):
+    """Figures of a policy's actions, means over the coordinates.
+
+    Attributes:
+      distance: 1-Wasserstein distance between its actions and the logged ones in the same states,
+        in units of the actions: how far they must be moved to be distributed like the logged ones.
+      extreme: Share of the actions at a bound, where an agent ends that trusts an ever-rising Q.
+      spread: Standard deviation.
+    """
+
+    distance: float
+    extreme: float
+    spread: float
+
+
+def action_figures(actions: np.ndarray, logged: np.ndarray) -> ActionFigures:
+    """Compares actions with logged ones.
+
+    Args:
+      actions: `[n, A]` in [-1, 1].
+      logged: `[m, A]`.
+
+    Raises:
+      ValueError: if the sizes of the actions differ.
+    """
+    # Takes a while to import.
+    from scipy.stats import wasserstein_distance
+
+    if actions.ndim != 2 or actions.shape[1:] != logged.shape[1:]:
+        raise ValueError(f"actions {actions.shape} cannot be compared with {logged.shape}")
+    distances = [
+        wasserstein_distance(own, other) for own, other in zip(actions.T, logged.T, strict=True)
+    ]
+    return ActionFigures(
+        float(np.mean(distances)),
+        float(np.mean(np.abs(actions) > AT_BOUND)),
+        float(np.mean(actions.std(axis=0))),
+    )
+
+
+def action_histograms(actions: np.ndarray, names: tuple[str, ...]) -> dict[str, list[float]]:
+    """Share of the actions in each bin, by coordinate.
+
+    Args:
+      actions: `[n, A]` in [-1, 1].
+      names: Of the coordinates, A of them.
+    """
+    shares: dict[str, Any] = {}
+    for name, values in zip(names, actions.T, strict=True):
+        counts, _ = np.histogram(np.clip(values, -1.0, 1.0), bins=BINS, range=(-1.0, 1.0))
+        shares[name] = (counts / len(values)).tolist()
+    return shares
+
+
+class Agreement(NamedTuple):
+    """Agreement over policies; NaN where it is undefined.
+
+    Attributes:
+      kendall_tau: Kendall's τ-b between the orders of the policies: 1 for the same order, -1 for
+        the reverse.
+      tau_low: Lower end of the 95% percentile bootstrap interval over policies.
+      tau_high: Upper end.
+      relative_error: Mean of |estimate - truth| / |truth|.
+      lower_bound: Share of the policies whose estimate is not above the truth.
+      policies: Policies with a finite estimate, over which the others are taken.
+    """
+
+    kendall_tau: float
+    tau_low: float
+    tau_high: float
+    relative_error: float
+    lower_bound: float
+    policies: int
+
+
+def agreement(
+    estimates: np.ndarray, truth: np.ndarray, seed: int, resamples: int = 1000
+) -> Agreement:
+    """Compares estimates with true values.
+
+    Args:
+      estimates: One per policy; those that are not finite are left out.
+      truth: One per policy, in the same order.
+      seed: Of the bootstrap.
+      resamples: Of the bootstrap.
+
+    Raises:
+      ValueError: if there are not as many of one as of the other.
+    """
+    if estimates.shape != truth.shape or estimates.ndim != 1:
+        raise ValueError(f"one estimate per policy: got {estimates.shape} for {truth.shape}")
+    known = np.isfinite(estimates) & np.isfinite(truth)
+    found, true = estimates[known], truth[known]
+    count = len(found)
+    if count < 2:
+        nan = float("nan")
+        return Agreement(nan, nan, nan, nan, nan, count)
+    generator = np.random.default_rng(seed)
+    taus = []
+    for _ in range(resamples):
+        drawn = generator.integers(count, size=count)
+        taus.append(kendall_tau(found[drawn], true[drawn]))
+    taus = np.array([tau for tau in taus if np.isfinite(tau)])
+    low, high = np.quantile(taus, [0.025, 0.975]) if taus.size else (np.nan, np.nan)
+    return Agreement(
+        kendall_tau(found, true),
+        float(low),
+        float(high),
+        float(np.mean(np.abs(found - true) / np.maximum(np.abs(true), 1e-12))),
+        float(np.mean(found <= true)),
+        count,
+    )
+
+
+def kendall_tau(first: np.ndarray, second: np.ndarray) -> float:
+    """Kendall's τ-b of two vectors; NaN where one of them is constant."""
+    # Takes a while to import.
+    from scipy.stats import kendalltau
+
+    return float(kendalltau(first, second).statistic)

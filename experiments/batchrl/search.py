@@ -1,4 +1,4 @@
-"""The searches of BatchRL-MTF's Table 1, BO and ES, on as many sessions as the agents' log has."""
+"""Searches of BatchRL-MTF's Table 1, BO and ES, on as many sessions as the agents' log has."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from mtfx.agents.search.policies import VectorPolicy
 from mtfx.components.policy_search.returns import sessions_per_point
 from mtfx.components.policy_search.search import PolicySearchConfig, search_policy, vector_policy
 from mtfx.environments.simulator.dynamics import Simulator
-from mtfx.experiments.batchrl.trials import FusionTrial
+from mtfx.experiments.batchrl.trial import RANDOM_POINTS, FusionTrial
 from mtfx.models.fusion.base import FusionFunction
 
 _FILE = "parameters.npy"
-_RANDOM_POINTS = 16
 
 
 def search(
@@ -40,7 +39,7 @@ def search(
     config = PolicySearchConfig(
         method=trial.policy.learner,
         sessions=sessions_per_point(budget, points),
-        gamma=trial.setting("gamma"),
+        gamma=trial.config.gamma,
         settings=tuple(vars(settings).items()),
         seed=trial.seed,
     )
@@ -72,8 +71,8 @@ def load_found(
 
 def _settings(trial: FusionTrial) -> BayesianConfig | EvolutionConfig:
     if trial.policy.learner == "bo":
-        rounds = -(-(trial.setting("bo_points") - _RANDOM_POINTS) // BayesianConfig.batch)
-        return BayesianConfig(initial_points=_RANDOM_POINTS, rounds=rounds)
+        rounds = -(-(trial.config.bo_points - RANDOM_POINTS) // BayesianConfig.batch)
+        return BayesianConfig(initial_points=RANDOM_POINTS, rounds=rounds)
     return EvolutionConfig(
-        population=trial.setting("es_population"), generations=trial.setting("es_generations")
+        population=trial.config.es_population, generations=trial.config.es_generations
     )

@@ -1,14 +1,10 @@
-"""The designs of BatchRL-MTF's Table 1 and Figures 5 to 8."""
+"""Designs of BatchRL-MTF's Table 1 with its numbers, of its Figures 5 to 8, and of estimators."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from mtfx.experiments.batchrl.numbers import batchrl_table_1
-from mtfx.experiments.batchrl.policies import TABLE_1_POLICIES, policy_spec
-from mtfx.experiments.batchrl.trials import FusionTrial, Stage
+from mtfx.experiments.batchrl.policies import ACCURACY_POLICIES, TABLE_1_POLICIES, policy_spec
+from mtfx.experiments.batchrl.trial import ESTIMATOR_NAMES, FusionTrial, Stage
 from mtfx.experiments.engine.design import Column, Design, FusionOptions, RowKey, TableDesign
-from mtfx.experiments.engine.requirements import with_requirements
 from mtfx.setting import Values
 
 SIMULATOR_ROWS: tuple[RowKey, ...] = (
@@ -41,6 +37,31 @@ _UNITS = (
 )
 
 
+#: "Multi-Task Fusion via Reinforcement Learning for Long-Term User Satisfaction in Recommender
+#: Systems" (Zhang et al., 2022), Table 1, by column: offline value, ADTime and UPIRate; None where
+#: it prints none. The offline values are in units of its own, unpublished reward. The online
+#: figures are changes in percent from Bayesian optimisation (BO) on its live platform: of the time
+#: spent in the app per user and day (ADTime), and of the share of plays with a positive interaction
+#: (UPIRate). Its Figures 5 to 8 have no numbers in the text.
+_TABLE_1: dict[str, tuple[float | None, float | None, float | None]] = {
+    "ES": (None, 0.376, 0.402),
+    "TD3": (-648.162, None, None),
+    "UWAC+TD3": (-297.053, -0.513, 16.061),
+    "CQL+SAC": (5.194, 2.322, 10.258),
+    "BatchRL-MTF": (4.126, 2.216, 9.118),
+    "BatchRL-MTF-RE": (3.023, 0.862, -1.282),
+    "BatchRL-MTF-Rtime": (None, 2.254, 8.877),
+    "BatchRL-MTF-Rintegrity": (None, 1.996, 9.464),
+    "BatchRL-MTF-Rinteraction": (None, 2.550, 9.651),
+}
+#: Our rows for the three.
+_ROWS = (
+    ("offline", "estimated_return"),
+    ("simulator", "watch_s"),
+    ("simulator", "positive_rate"),
+)
+
+
 def table_1(options: FusionOptions) -> Design:
     """All methods and variants, against BO and against BatchRL-MTF."""
     columns = []
@@ -51,10 +72,10 @@ def table_1(options: FusionOptions) -> Design:
                 spec.title,
                 _trials(options, "evaluation", name),
                 against,
-                batchrl_table_1(spec.title),
+                _printed_in_table_1(spec.title),
             )
         )
-    return _design(
+    return Design.of(
         TableDesign(
             "BatchRL-MTF, Table 1: methods and variants",
             tuple(columns),
@@ -70,7 +91,7 @@ def q_curves(options: FusionOptions) -> Design:
     """What each agent expects of a session, and what it earns (Figure 5)."""
     names = ("td3", "uwac_td3", "cql_sac", "bcq")
     rows = ("q_mean", "q_deviation", "true_return", "q_error")
-    return _design(
+    return Design.of(
         TableDesign(
             "BatchRL-MTF, Figure 5: estimated Q at the end of training",
             tuple(
@@ -94,7 +115,7 @@ def action_distribution(options: FusionOptions) -> Design:
         Column(policy_spec(name).title, _trials(options, "evaluation", name))
         for name in ("td3", "uwac_td3", "cql_sac", "bcq", "bcq_re")
     ]
-    return _design(
+    return Design.of(
         TableDesign(
             "BatchRL-MTF, Figures 6 and 7: distribution of the actions",
             tuple(columns),
@@ -115,7 +136,7 @@ _ETA = (5e-5, 1e-4, 2e-4, 5e-4, 1e-3)
 
 def sensitivity(options: FusionOptions) -> Design:
     """BatchRL-MTF with another perturbation bound or critics' learning rate (Figure 8)."""
-    return _design(
+    return Design.of(
         _varied(options, "rho", _RHO, 0.15, "a: perturbation bound rho"),
         _varied(options, "critic_learning_rate", _ETA, 2e-4, "b: critics' learning rate eta"),
     )
@@ -139,6 +160,65 @@ def _varied(
     )
 
 
+_AGREEMENT: tuple[RowKey, ...] = (
+    ("over policies", "kendall_tau"),
+    ("over policies", "relative_error"),
+    ("over policies", "lower_bound"),
+    ("low ends of intervals", "kendall_tau"),
+    ("low ends of intervals", "relative_error"),
+    ("low ends of intervals", "lower_bound"),
+)
+#: The estimator that the others are compared with.
+_PAPERS = "conservative"
+
+
+def ope_accuracy(options: FusionOptions) -> Design:
+    """How each estimator's values of the policies agree with the true ones, and the values."""
+    estimators = tuple(
+        Column(
+            name,
+            _trials(options, "accuracy", name),
+            {} if name == _PAPERS else {_PAPERS: _PAPERS},
+        )
+        for name in ESTIMATOR_NAMES
+    )
+    policies = tuple(
+        Column(
+            policy_spec(name).title,
+            _trials(options, "estimates", name),
+        )
+        for name in ACCURACY_POLICIES
+    )
+    tables = (
+        TableDesign(
+            f"Off-policy estimators against the truth, over {len(ACCURACY_POLICIES)} policies",
+            estimators,
+            _AGREEMENT,
+            notes=(
+                "All estimators see the last sessions of the mixed log, on which no policy was "
+                "trained. The truth is the mean discounted return of simulated sessions. "
+                "Deterministic policies are smoothed by Gaussian noise (setting ope_bandwidth) "
+                "for the two estimators with importance weights. A low end is what a blessing "
+                "looks at; its relative error is mostly how far below the truth it lies. "
+                "`report.json` has Kendall's tau of every seed with a bootstrap interval over the "
+                "policies, in the notes of the trials.",
+            ),
+            measured_on=_IN_THE_SIMULATOR,
+        ),
+        TableDesign(
+            "The values behind it",
+            policies,
+            (
+                ("simulator", "true_return"),
+                *((name, "estimated_return") for name in ESTIMATOR_NAMES),
+            ),
+            notes=("Bold is the highest value, not the best estimate.",),
+            measured_on=_IN_THE_SIMULATOR,
+        ),
+    )
+    return Design.of(*tables)
+
+
 def _trials(
     options: FusionOptions, stage: Stage, subject: str, changes: Values = ()
 ) -> tuple[FusionTrial, ...]:
@@ -147,14 +227,7 @@ def _trials(
     )
 
 
-def _design(*tables: TableDesign) -> Design:
-    return Design(tables, with_requirements(seed_by_seed(tables)))
-
-
-def seed_by_seed(tables: Iterable[TableDesign]) -> Iterable[FusionTrial]:
-    """All trials of the first seed, then of the second: an early stop leaves whole seeds."""
-    columns = [column for table in tables for column in table.columns]
-    for trials in zip(*(column.trials for column in columns), strict=True):
-        for trial in trials:
-            assert isinstance(trial, FusionTrial)
-            yield trial
+def _printed_in_table_1(column: str) -> dict[tuple[str, str], float]:
+    """BatchRL-MTF's Table 1: by our row, the number of a column; empty where it has none."""
+    numbers = _TABLE_1.get(column, ())
+    return {row: number for row, number in zip(_ROWS, numbers, strict=False) if number is not None}

@@ -21,14 +21,13 @@ from mtfx.environments.simulator.runner import SessionRunner
 from mtfx.environments.simulator.tf_agents_policy import TfAgentsPolicy
 from mtfx.environments.simulator.value import figures_of
 from mtfx.evaluation.ope.data import OfflineData
-from mtfx.experiments.batchrl.trials import FusionTrial
+from mtfx.experiments.batchrl.trial import FusionTrial
+from mtfx.experiments.engine.simulation import curve_sessions
 from mtfx.models.fusion.base import FusionFunction
 
 _CHECKPOINTS, _CURVE = "checkpoints", "curve.jsonl"
 #: Initial states of the log in which Q is looked at, at most.
 _STATES = 1_000
-#: Second number of the seeds, so that what is drawn for other purposes differs.
-_CURVE_SEED = 11
 
 
 class CurvePoint(NamedTuple):
@@ -68,15 +67,15 @@ def train_policy(
     Returns:
       The curve.
     """
-    steps = max(round(trial.setting("steps") * trial.policy.share), 1)
+    steps = max(round(trial.config.steps * trial.policy.share), 1)
     agent = _agent(trial, simulator.state_dim, data.action_dim)
     curve = _Curve(trial, agent, data, simulator, fusion, directory)
-    log_every = -(-steps // trial.setting("curve_points"))
+    log_every = -(-steps // trial.config.curve_points)
     train_offline(
         agent,
         data,
         steps,
-        trial.setting("batch_size"),
+        trial.config.batch_size,
         trial.seed,
         log_every=log_every,
         on_log=curve.add,
@@ -108,12 +107,12 @@ def load_agent(
 def agent_config(trial: FusionTrial) -> FusionAgentConfig:
     """The hyper-parameters of a trial's agent: its settings, and the algorithm's defaults."""
     name = trial.policy.learner
-    units = trial.setting("hidden_units")
+    units = trial.config.hidden_units
     config = AGENTS[name].config(
         hidden_units=(units, units),
-        gamma=trial.setting("gamma"),
-        batch_size=trial.setting("batch_size"),
-        train_steps=trial.setting("steps"),
+        gamma=trial.config.gamma,
+        batch_size=trial.config.batch_size,
+        train_steps=trial.config.steps,
     )
     own = {
         "bcq": (
@@ -122,7 +121,9 @@ def agent_config(trial: FusionTrial) -> FusionAgentConfig:
         ),
         "cql_sac": ("cql_alpha",),
     }
-    return dataclasses.replace(config, **{key: trial.setting(key) for key in own.get(name, ())})
+    return dataclasses.replace(
+        config, **{key: getattr(trial.config, key) for key in own.get(name, ())}
+    )
 
 
 def _agent(trial: FusionTrial, state_dim: int, action_dim: int) -> Any:
@@ -143,14 +144,10 @@ class _Curve:
     ) -> None:
         policy = TfAgentsPolicy(agent.policy)
         self._file = Path(directory, _CURVE)
-        self._seed = (trial.seed, _CURVE_SEED)
-        self._gamma = trial.setting("gamma")
+        self._gamma = trial.config.gamma
         # Traced once; the agent's variables change beneath it.
         self._runner = SessionRunner(simulator, fusion, policy)
-        generator = np.random.default_rng(self._seed)
-        self._users = generator.integers(
-            simulator.world.num_users, size=trial.setting("curve_sessions")
-        )
+        self._users, self._seed = curve_sessions(simulator, trial.seed, trial.config.curve_sessions)
         states = tf.gather(data.states, data.initial_rows()[:_STATES])
 
         @tf.function(autograph=False)

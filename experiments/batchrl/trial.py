@@ -1,223 +1,256 @@
-"""One trial of the fusion experiments: explores, trains, searches or measures."""
+"""Trials of the fusion experiments: a log, a training, a measurement, and their settings.
+
+Trials share work. The logs of a seed, and BatchRL-MTF-RE, around whose actions the second log
+explores, are trials of their own that all others of the seed require; a policy is trained once, and
+measured by whichever experiments ask for it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import time
-from pathlib import Path
-from typing import Any
+import functools
+from typing import Annotated, Any, Literal, get_args
 
-import numpy as np
-
-from mtfx.agents.exploration import ActionNoise, Exploration, MixedExploration, RandomExploration
-from mtfx.datasets.rewards import RewardConfig, reward_preset
-from mtfx.environments.simulator.config import SimulatorConfig
-from mtfx.environments.simulator.dynamics import Simulator
-from mtfx.environments.simulator.policies import ConstantPolicy
-from mtfx.environments.simulator.rollout import rollout
-from mtfx.environments.simulator.world import load_world
-from mtfx.experiments.batchrl.action_distribution import action_figures, action_histograms
-from mtfx.experiments.batchrl.log import FusionLog
-from mtfx.experiments.batchrl.measures import (
-    accuracy,
-    conservative_estimate,
-    logged_figures,
-    other_estimates,
-    simulated_figures,
+from mtfx.agents.config import BcqConfig, CqlSacConfig
+from mtfx.config import override
+from mtfx.experiments.batchrl.policies import (
+    ACCURACY_POLICIES,
+    AGENTS,
+    PolicySpec,
+    policy_spec,
+    trained_as,
 )
-from mtfx.experiments.batchrl.policies import AGENTS, SEARCHERS
-from mtfx.experiments.batchrl.search import load_found, search
-from mtfx.experiments.batchrl.training import load_agent, train_policy
-from mtfx.experiments.batchrl.trials import FusionTrial
-from mtfx.experiments.engine.results import TrialRecord
-from mtfx.experiments.engine.worlds import WorldData
-from mtfx.models.action_policy import ActionPolicy
-from mtfx.models.fusion.config import FusionConfig, build_fusion
-from mtfx.models.keras import keras
+from mtfx.experiments.engine.trial import Trial
+from mtfx.setting import Concerns, TrialConfig, Value, Values, changes
 
-#: Second number of the seeds of users and sessions, so that no two purposes share sessions.
-_LOG_SEEDS = {"random": 1, "mixed": 2}
+#: ``log``: sessions under an exploration, ``random`` or ``mixed``. ``policy``: training or search.
+#: ``evaluation``: the true figures in the simulator, the conservative estimate, and the actions.
+#: ``estimates``: what the other estimators say of a policy. ``accuracy``: how an estimator agrees
+#: with the truth over all policies.
+Stage = Literal["log", "policy", "evaluation", "estimates", "accuracy"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+#: The estimators that are compared, of ``mtfx.evaluation.ope.registry``.
+ESTIMATOR_NAMES = ("conservative", "fqe", "importance_sampling", "doubly_robust")
+LOGS = ("random", "mixed")
+#: As ``mtfx.models.fusion.config.FORMULAS`` names them.
+FormulaName = Literal["formula1", "formula2", "formula3"]
+#: The policy around whose actions the mixed exploration adds noise.
+EXPLORED = "bcq_re"
+
+#: Stages of settings behind the mixed log.
+_MIXED = ("world", "data", "agents", "bcq")
 
 
-def run_trial(data: WorldData, trial: FusionTrial, directories: dict[str, str]) -> dict[str, Any]:
-    """Runs a trial.
+#: Points that BO tries at random before any others.
+RANDOM_POINTS = 16
 
-    Args:
-      data: The world.
-      trial: What to do.
-      directories: Of this trial and those it requires, by key.
 
-    Returns:
-      ``metrics`` by heading and figure, ``seconds``, ``curves`` and ``notes``.
+@dataclasses.dataclass(frozen=True)
+class FusionSettings(TrialConfig):
+    """What ``--set`` may change; the defaults are BatchRL-MTF's (section 4.2, appendix A).
+
+    Searches in the simulator share out the log's sessions among their points.
+
+    Attributes:
+      candidates: Candidates of a request.
+      max_views: Views after which a session ends.
+      formula: Fusion function whose weights are the action.
+      gamma: Discount per request.
+      requests: Requests of an exploration's log, at most.
+      random_deviation: Deviation of random exploration.
+      noise_deviation: Deviation of action noise.
+      held_out: Share of the log's last sessions kept for OPE.
+      hidden_units: Units of each of the two layers of a network.
+      steps: Training steps.
+      batch_size: Transitions per step.
+      curve_points: Times that Q is compared with the truth.
+      curve_sessions: Simulated sessions of each comparison.
+      rho: BCQ: largest perturbation (rho).
+      critic_learning_rate: BCQ: Adam's, of the critics (eta).
+      vae_learning_rate: BCQ: Adam's, of the generator.
+      perturbation_learning_rate: BCQ: Adam's, of the perturbation.
+      sampled_actions: BCQ: actions sampled per state, n.
+      cql_alpha: CQL: weight of the conservative loss.
+      bo_points: BO: points tried, 16 of them at random.
+      es_population: ES: points of a generation, even.
+      es_generations: ES: generations.
+      eval_sessions: Simulated sessions of the true figures.
+      ope_steps: Estimators: training steps K.
+      ope_batch_size: Estimators: transitions per step m.
+      ope_learning_rate: Estimators: Adam's.
+      ope_hidden_units: Estimators: units of each of the two layers.
+      ope_actions: Estimators: actions drawn per state, where policies are random.
+      ope_fits: Estimators: Q networks fitted, each on sessions drawn anew.
+      ope_penalty: Conservative estimator: alpha, its penalty.
+      ope_bandwidth: Importance weights: noise that smooths deterministic policies.
     """
-    started = time.perf_counter()
-    # A worker runs many trials, and Keras would keep every one's graphs.
-    keras.backend.clear_session()
-    result = {"curves": {}, "notes": {}, **_Trial(data, trial, directories).run()}
-    return {**result, "seconds": time.perf_counter() - started}
 
+    candidates: Annotated[int, Concerns("world")] = 100
+    max_views: Annotated[int, Concerns("world")] = 50
+    formula: Annotated[FormulaName, Concerns("world")] = "formula2"
+    gamma: Annotated[float, Concerns("world", 0.999, zero=True)] = BcqConfig.gamma
+    requests: Annotated[int, Concerns("data")] = 20_000
+    random_deviation: Annotated[float, Concerns("data", 10.0)] = 0.5
+    noise_deviation: Annotated[float, Concerns("data", 10.0)] = 0.1
+    held_out: Annotated[float, Concerns("data", 0.9)] = 0.1
+    hidden_units: Annotated[int, Concerns("agents")] = 256
+    steps: Annotated[int, Concerns("agents")] = BcqConfig.train_steps
+    batch_size: Annotated[int, Concerns("agents")] = BcqConfig.batch_size
+    curve_points: Annotated[int, Concerns("agents")] = 20
+    curve_sessions: Annotated[int, Concerns("agents")] = 500
+    rho: Annotated[float, Concerns("bcq", 2.0, zero=True)] = BcqConfig.rho
+    critic_learning_rate: Annotated[float, Concerns("bcq", 1.0)] = BcqConfig.critic_learning_rate
+    vae_learning_rate: Annotated[float, Concerns("bcq", 1.0)] = BcqConfig.vae_learning_rate
+    perturbation_learning_rate: Annotated[float, Concerns("bcq", 1.0)] = (
+        BcqConfig.perturbation_learning_rate
+    )
+    sampled_actions: Annotated[int, Concerns("bcq")] = BcqConfig.sampled_actions
+    cql_alpha: Annotated[float, Concerns("cql_sac", zero=True)] = CqlSacConfig.cql_alpha
+    bo_points: Annotated[int, Concerns("bo")] = 48
+    es_population: Annotated[int, Concerns("es")] = 32
+    es_generations: Annotated[int, Concerns("es")] = 20
+    eval_sessions: Annotated[int, Concerns("evaluation")] = 2_000
+    ope_steps: Annotated[int, Concerns("ope")] = 5_000
+    ope_batch_size: Annotated[int, Concerns("ope")] = 512
+    ope_learning_rate: Annotated[float, Concerns("ope", 1.0)] = 1e-4
+    ope_hidden_units: Annotated[int, Concerns("ope")] = 256
+    ope_actions: Annotated[int, Concerns("ope")] = 10
+    ope_fits: Annotated[int, Concerns("ope")] = 1
+    ope_penalty: Annotated[float, Concerns("ope", zero=True)] = 0.05
+    ope_bandwidth: Annotated[float, Concerns("weights", 10.0)] = 0.3
 
-class _Trial:
-    """The parts that the stages share."""
-
-    def __init__(self, data: WorldData, trial: FusionTrial, directories: dict[str, str]) -> None:
-        self._data, self._trial = data, trial
-        self._directory, self._directories = directories[trial.key], directories
-        self._world = load_world(data.directory)
-        config = FusionConfig(formula=trial.setting("formula"))
-        self._fusion = build_fusion(config, self._world.num_predictions)
-        self._simulator = self._simulator_of("default")
-
-    def run(self) -> dict[str, Any]:
-        stages = {
-            "log": self._log,
-            "policy": self._policy,
-            "evaluation": self._evaluation,
-            "estimates": self._estimates,
-            "accuracy": self._accuracy,
-        }
-        return stages[self._trial.stage]()
-
-    def _log(self) -> dict[str, Any]:
-        trial = self._trial
-        requests = trial.setting("requests")
-        seed = (trial.seed, _LOG_SEEDS[trial.subject])
-        # Enough sessions even if each has one request only; those too many are not simulated.
-        users = np.random.default_rng(seed).integers(self._world.num_users, size=requests)
-        interactions = rollout(
-            self._simulator, self._fusion, self._exploration(), users, seed, requests
-        )
-        log = FusionLog.of(interactions)
-        log.save(self._directory)
-        figures = logged_figures(log, self._simulator, trial.setting("gamma"))
-        return {
-            "metrics": {
-                "simulator": figures,
-                "actions": action_figures(log.action, log.action)._asdict(),
-            },
-            "curves": {"actions": action_histograms(log.action, self._world.prediction_names)},
-            "notes": {"requests": log.num_requests, "sessions": log.num_sessions},
-        }
-
-    def _exploration(self) -> Exploration:
-        trial = self._trial
-        random = RandomExploration(self._fusion.action_dim, trial.setting("random_deviation"))
-        if trial.subject == "random":
-            return random
-        [explored] = trial.required_trials
-        noise = ActionNoise(self._load(explored), trial.setting("noise_deviation"))
-        return MixedExploration(random, noise, salt=str(trial.seed))
-
-    def _policy(self) -> dict[str, Any]:
-        trial = self._trial
-        log = self._load_log()
-        if trial.policy.learner in SEARCHERS:
-            # The default reward in the simulator, as for the log's agents.
-            found = search(trial, self._simulator, self._fusion, log.num_sessions, self._directory)
-            return {"metrics": {}, **found}
-        train, _ = log.split(trial.setting("held_out"))
-        curve = train_policy(
-            trial,
-            train.transitions(trial.policy.reward, self._world.feedback_names),
-            self._simulator_of(trial.policy.reward),
-            self._fusion,
-            self._directory,
-        )
-        last = curve[-1]
-        return {
-            "metrics": {
-                "session starts": {
-                    "q_mean": last.q_mean,
-                    "q_deviation": last.q_deviation,
-                    "true_return": last.true_return,
-                    "q_error": last.q_mean - last.true_return,
-                }
-            },
-            "curves": {
-                name: [getattr(point, name) for point in curve] for name in curve[0]._fields
-            },
-            "notes": {"transitions": train.num_requests, "sessions": train.num_sessions},
-        }
-
-    def _evaluation(self) -> dict[str, Any]:
-        trial = self._trial
-        policy = self._measured()
-        held_out = self._held_out()
-        figures = simulated_figures(trial, self._simulator, self._fusion, policy)
-        estimate, actions = conservative_estimate(trial, held_out, policy)
-        return {
-            "metrics": {
-                "simulator": figures,
-                "offline": {"estimated_return": estimate["value"]},
-                "actions": action_figures(actions, held_out.actions.numpy())._asdict(),
-            },
-            "curves": {"actions": action_histograms(actions, self._world.prediction_names)},
-            "notes": {"estimate": estimate},
-        }
-
-    def _estimates(self) -> dict[str, Any]:
-        trial = self._trial
-        evaluation = self._result(trial.required_trials[-1])
-        found = {
-            "conservative": evaluation["notes"]["estimate"],
-            **other_estimates(trial, self._held_out(), self._measured()),
-        }
-        headings = {name: {"estimated_return": one["value"]} for name, one in found.items()}
-        truth = {"true_return": evaluation["metrics"]["simulator"]["true_return"]}
-        return {"metrics": {"simulator": truth, **headings}, "notes": {"estimates": found}}
-
-    def _accuracy(self) -> dict[str, Any]:
-        trial = self._trial
-        results = {one.subject: self._result(one) for one in trial.required_trials}
-        return accuracy(trial, results)
-
-    def _held_out(self) -> Any:
-        _, held_out = self._load_log().split(self._trial.setting("held_out"))
-        return held_out.transitions("default", self._world.feedback_names)
-
-    def _load_log(self) -> FusionLog:
-        return FusionLog.load(self._directories[self._trial.log.key])
-
-    def _measured(self) -> ActionPolicy:
-        """The policy that this trial measures."""
-        trial = self._trial
-        spec = trial.policy
-        if trial.training is not None:
-            policy = self._load(trial.training)
-        elif spec.learner == "random":
-            policy = RandomExploration(self._fusion.action_dim, trial.setting("random_deviation"))
-        else:
-            policy = ConstantPolicy(
-                constant_action(spec.number, self._fusion.action_dim, trial.seed)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.es_population % 2:
+            raise ValueError(
+                f"es_population must be even, as points come in pairs; got {self.es_population}"
             )
-        return ActionNoise(policy, spec.noise) if spec.noise else policy
-
-    def _load(self, training: FusionTrial) -> ActionPolicy:
-        """The policy of a finished training or search."""
-        directory = self._directories[training.key]
-        if training.policy.learner in AGENTS:
-            return load_agent(
-                training, self._simulator.state_dim, self._fusion.action_dim, directory
+        if self.bo_points <= RANDOM_POINTS:
+            raise ValueError(
+                f"bo_points must be more than the {RANDOM_POINTS} random ones, got {self.bo_points}"
             )
-        return load_found(training, self._simulator, self._fusion, directory)
-
-    def _result(self, trial: FusionTrial) -> dict[str, Any]:
-        record = TrialRecord.read(Path(self._directories[trial.key]), self._data.fingerprint)
-        if record is None:
-            raise ValueError(f"the result of {trial.key} cannot be read; run again")
-        return record.result
-
-    def _simulator_of(self, reward: str) -> Simulator:
-        preset: RewardConfig = reward_preset(reward)
-        config = SimulatorConfig(
-            candidates=self._trial.setting("candidates"),
-            max_views=self._trial.setting("max_views"),
-        )
-        return Simulator(self._world, dataclasses.replace(config, reward=preset))
 
 
-def constant_action(number: int, action_dim: int, seed: int) -> np.ndarray:
-    """The action of a constant policy: zeros for number 0, drawn uniformly for the others."""
-    if not number:
-        return np.zeros(action_dim, np.float32)
-    return np.random.default_rng((seed, number)).uniform(-1, 1, action_dim).astype(np.float32)
+#: What ``--scale small`` sets; minutes instead of hours on two cores.
+SMALL: dict[str, Value] = {
+    "hidden_units": 64,
+    "steps": 5_000,
+    "curve_points": 10,
+    "ope_hidden_units": 64,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class FusionTrial(Trial):
+    """A trial of the fusion experiments.
+
+    Attributes:
+      stage: One of ``STAGES``.
+      subject: Name of the log, the policy or the estimator.
+      seed: Seed of everything random.
+      settings: Those of :class:`FusionSettings` that differ from the default.
+      changes: What differs from that, and concerns only this policy, not those whose data it uses.
+    """
+
+    stage: Stage
+    subject: str
+    seed: int
+    settings: Values = ()
+    changes: Values = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stage not in STAGES:
+            raise ValueError(f"no stage {self.stage!r}; there are: {', '.join(STAGES)}")
+        if self.stage == "log" and self.subject not in LOGS:
+            raise ValueError(f"no log {self.subject!r}; there are: {', '.join(LOGS)}")
+        if self.stage == "accuracy" and self.subject not in ESTIMATOR_NAMES:
+            names = ", ".join(ESTIMATOR_NAMES)
+            raise ValueError(f"no estimator {self.subject!r}; there are: {names}")
+        if self.stage == "policy" and not policy_spec(self.subject).trained:
+            raise ValueError(f"policy {self.subject} needs no training")
+        given = changes(FusionSettings(), self._setting_stages(), self.settings)
+        object.__setattr__(self, "settings", given)
+        own = changes(self._shared, self._policy_stages(), self.changes)
+        object.__setattr__(self, "changes", own)
+
+    @property
+    def _shared(self) -> FusionSettings:
+        """The settings without the changes that concern this policy only."""
+        return override(FusionSettings(), dict(self.settings))
+
+    @functools.cached_property
+    def config(self) -> FusionSettings:
+        """All settings."""
+        return override(self._shared, dict(self.changes))
+
+    @property
+    def policy(self) -> PolicySpec:
+        """What the subject is, if it is a policy; ValueError otherwise."""
+        return policy_spec(self.subject)
+
+    @property
+    def name(self) -> str:
+        """See :class:`Trial`."""
+        return f"{self.stage}-{self.subject}"
+
+    @property
+    def work(self) -> str:
+        """See :class:`Trial`."""
+        return f"{self.stage} {self.subject}"
+
+    def _changed(self) -> tuple[Any, ...]:
+        return (self.settings, self.changes) if self.settings or self.changes else ()
+
+    @property
+    def log(self) -> FusionTrial:
+        """The log that a policy is trained on, or measured with: its last sessions."""
+        name = self.policy.data if self.stage == "policy" else "mixed"
+        return FusionTrial("log", name, self.seed, self.settings)
+
+    @property
+    def training(self) -> FusionTrial | None:
+        """The trial that makes the measured policy, or None where it takes none."""
+        name = trained_as(self.subject)
+        if not policy_spec(name).trained:
+            return None
+        return FusionTrial("policy", name, self.seed, self.settings, self.changes)
+
+    @property
+    def required_trials(self) -> tuple[FusionTrial, ...]:
+        """The trials whose results this one reads."""
+        if self.stage == "log":
+            explored = FusionTrial("policy", EXPLORED, self.seed, self.settings)
+            return (explored,) if self.subject == "mixed" else ()
+        if self.stage == "policy":
+            return (self.log,)
+        if self.stage == "accuracy":
+            return tuple(self._of("estimates", name) for name in ACCURACY_POLICIES)
+        measured = () if self.training is None else (self.training,)
+        if self.stage == "estimates":
+            return (self.log, *measured, self._of("evaluation", self.subject))
+        return (self.log, *measured)
+
+    def _of(self, stage: Stage, subject: str) -> FusionTrial:
+        return FusionTrial(stage, subject, self.seed, self.settings, self.changes)
+
+    def _policy_stages(self) -> tuple[str, ...]:
+        """Stages of settings that make the policy what it is, its data aside."""
+        if self.stage in ("log", "accuracy"):
+            return ()
+        learner = self.policy.learner
+        if learner in AGENTS:
+            return ("agents", learner)
+        return (learner,)
+
+    def _setting_stages(self) -> tuple[str, ...]:
+        if self.stage == "log":
+            return ("world", "data") if self.subject == "random" else _MIXED
+        if self.stage == "policy":
+            behind = _MIXED if self.policy.data == "mixed" else ("world", "data")
+            return (*behind, *self._policy_stages())
+        if self.stage == "evaluation":
+            return (*_MIXED, *self._policy_stages(), "evaluation", "ope")
+        if self.stage == "estimates":
+            return (*_MIXED, *self._policy_stages(), "evaluation", "ope", "weights")
+        return (*_MIXED, "cql_sac", "bo", "es", "evaluation", "ope", "weights")

@@ -1,10 +1,19 @@
-"""The data that the trials of an experiment share, as plain values that survive a process."""
+"""Data that the trials of an experiment share: a prepared log or a simulated world.
+
+Plain values, which are handed to other processes.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import os
 from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from mtfx.config import Config
 
 SPLITS = ("train", "eval", "test")
 
@@ -25,7 +34,7 @@ class TrialData(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class PreparedData:
+class PreparedData(Config):
     """Sessions that are read, split and transformed, ready to be trained on.
 
     Attributes:
@@ -68,15 +77,69 @@ class PreparedData:
             f"data fingerprint: {self.fingerprint}",
         )
 
-    def to_json(self) -> str:
-        """Every value, as JSON with sorted keys."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=2)
 
-    @classmethod
-    def from_json(cls, text: str) -> PreparedData:
-        """The inverse of :meth:`to_json`."""
-        values = json.loads(text)
-        values["tasks"] = tuple(values["tasks"])
-        if values["data_span"] is not None:
-            values["data_span"] = tuple(values["data_span"])
-        return cls(**values)
+@dataclasses.dataclass(frozen=True)
+class SimulatedWorld:
+    """A world on disk, as ``mtfx simulator`` writes it.
+
+    Attributes:
+      directory: Where it is.
+      users: Number of users.
+      pool_size: Items of each user's pool.
+      predictions: Names of the ranking model's predictions.
+      feedbacks: Names of the feedbacks of the response model.
+      fingerprint: Changes with the content.
+    """
+
+    directory: str
+    users: int
+    pool_size: int
+    predictions: tuple[str, ...]
+    feedbacks: tuple[str, ...]
+    fingerprint: str
+
+    def facts(self) -> tuple[str, ...]:
+        """See :class:`TrialData`."""
+        return (
+            f"world: {self.users:,} users with {self.pool_size:,} items each",
+            f"predictions: {', '.join(self.predictions)}",
+            f"feedbacks: {', '.join(self.feedbacks)}",
+            f"data fingerprint: {self.fingerprint}",
+        )
+
+
+def describe_world(directory: str) -> SimulatedWorld:
+    """Reads a world, and says what it is. Imports TensorFlow.
+
+    Raises:
+      DataError: if there is no whole world.
+    """
+    from mtfx.environments.simulator.world import load_world
+
+    world = load_world(directory)
+    return SimulatedWorld(
+        directory=os.path.abspath(directory),
+        users=world.num_users,
+        pool_size=world.pool_size,
+        predictions=world.prediction_names,
+        feedbacks=tuple(world.feedback_names),
+        fingerprint=_fingerprint(directory),
+    )
+
+
+def _fingerprint(directory: str) -> str:
+    """First 16 hexadecimal digits of the SHA-256 over tables and settings.
+
+    Of the arrays and not of the file, because an archive holds the time at which it was written.
+    """
+    from mtfx.environments.simulator.world import TABLES_FILE, WORLD_FILE
+
+    digest = hashlib.sha256()
+    with open(os.path.join(directory, WORLD_FILE), encoding="utf-8") as file:
+        digest.update(json.dumps(json.load(file), sort_keys=True).encode())
+    with np.load(os.path.join(directory, TABLES_FILE)) as tables:
+        for name in sorted(tables.files):
+            table = tables[name]
+            digest.update(f"\0{name}\0{table.dtype.str}\0{table.shape}\0".encode())
+            digest.update(np.ascontiguousarray(table).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,29 +1,64 @@
-"""What an experiment compares: tables, their columns, and the trials behind each column."""
+"""Designs of experiments: tables, the figures in their rows, and the trials behind each column."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, Protocol, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
-from mtfx.experiments.engine.scheduler import Trial
+from mtfx.experiments.engine.trial import Trial, with_requirements
 from mtfx.setting import Values
 
 
-class ExperimentOptions(Protocol):
-    """What the command line may choose of any experiment; a frozen dataclass."""
+class Figure(NamedTuple):
+    """A figure of a task or policy.
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+    Attributes:
+      title: As shown.
+      higher: Whether a higher one is better; None if neither is.
+      digits: Decimal places.
+      relative: Whether columns are compared by the change in percent instead of the difference.
+    """
+
+    title: str
+    higher: bool | None
+    digits: int = 4
+    relative: bool = False
 
     @property
-    def seeds(self) -> tuple[int, ...]:
-        """Each column has a trial with each."""
-        ...
+    def arrow(self) -> str:
+        """Points to what is better."""
+        return "" if self.higher is None else " ↑" if self.higher else " ↓"
 
-    @property
-    def settings(self) -> Values:
-        """Overrides of the trials' settings."""
-        ...
+
+FIGURES: dict[str, Figure] = {
+    # Of a task of a ranking model.
+    "auc": Figure("AUC", True),
+    "logloss": Figure("log loss", False),
+    "s_logloss": Figure("s-logloss", False),
+    # Of a fusion policy in the simulator.
+    "true_return": Figure("discounted return", True, 3),
+    "watch_s": Figure("watch time per session, s", True, 2, relative=True),
+    "positive_rate": Figure("positive-interaction rate", True, 4, relative=True),
+    "views": Figure("views per session", True, 2, relative=True),
+    # Of xMTF's cells.
+    "inner_violations": Figure("violations of the inner stage", False, 5),
+    "violations": Figure("violations of both stages", False, 5),
+    # Of a fusion policy on logged transitions.
+    "estimated_return": Figure("estimated return V̂", True, 3),
+    "q_mean": Figure("mean estimated Q", None, 3),
+    "q_deviation": Figure("standard deviation of Q over states", None, 3),
+    "q_error": Figure("mean Q less the true return", None, 3),
+    "distance": Figure("distance to the logged actions", None, 3),
+    "extreme": Figure("share of actions at a bound", None, 3),
+    "spread": Figure("standard deviation of the actions", None, 3),
+    # Of an estimator, over policies.
+    "kendall_tau": Figure("Kendall's tau with the true order", True, 3),
+    "relative_error": Figure("relative error", False, 3),
+    "lower_bound": Figure("share of policies not overrated", True, 3),
+}
+#: Of every task of a ranking model.
+RANKING_FIGURES = ("auc", "logloss", "s_logloss")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,9 +93,11 @@ class FusionOptions:
     settings: Values = ()
 
 
-#: A row of a table: a task, or another heading, and a key of
-#: ``mtfx.experiments.engine.figures.FIGURES``.
+ExperimentOptions = RankingOptions | FusionOptions
+#: A row of a table: a task, or another heading, and a key of ``FIGURES``.
 RowKey = tuple[str, str]
+#: Results of finished trials, by key: what the trial function returned.
+Results = Mapping[str, Mapping[str, Any]]
 #: Figures of the paper, by row.
 PaperFigures = Mapping[RowKey, float]
 
@@ -81,6 +118,10 @@ class Column:
     trials: tuple[Trial, ...]
     against: dict[str, str] = dataclasses.field(default_factory=dict)
     paper: PaperFigures = dataclasses.field(default_factory=dict)
+
+    def curves(self, results: Results) -> list[Mapping[str, Any]]:
+        """What its finished trials recorded for drawings, in the order of the seeds."""
+        return [results[one.key]["curves"] for one in self.trials if one.key in results]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +177,17 @@ class Design:
     tables: tuple[TableDesign, ...]
     trials: tuple[Trial, ...]
 
+    @classmethod
+    def of(cls, *tables: TableDesign) -> Design:
+        """The tables with the trials of their columns, and all that these require.
+
+        All trials of the first seed come first, then those of the second: an early stop leaves
+        whole seeds.
+        """
+        columns = [column.trials for table in tables for column in table.columns]
+        by_seed = zip(*columns, strict=True)
+        return cls(tables, with_requirements(trial for trials in by_seed for trial in trials))
+
 
 ExperimentKind = Literal["ranking", "fusion", "online"]
 EXPERIMENT_KINDS: tuple[ExperimentKind, ...] = get_args(ExperimentKind)
@@ -160,5 +212,5 @@ class Experiment:
     description: str
     trial_function: str
     design: Callable[[Any], Design]
-    plots: Callable[[Design, Mapping[str, dict[str, Any]], str], list[str]]
+    plots: Callable[[Design, Results, str], list[str]]
     seeds: int = 5

@@ -1,96 +1,72 @@
-"""Drawings of what trials recorded, as PNG files: RMTL's, and what all drawings share.
+"""Drawings that the papers' experiments share: means, figures over a setting, lines of runs.
 
-Each function takes plain numbers and writes one file. Lines are means over seeds, and thin lines
-the single seeds, so that a plot shows how much they differ.
+Each function takes plain numbers and writes one PNG file. Lines are means over seeds, and thin
+lines the single seeds, so that a plot shows how much they differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mtfx.evaluation.reports.kit.figures import (
+    COLOURS,
+    DASHES,
+    draw_means,
+    name_rows,
+    new_panels,
+    save_png,
+)
 from mtfx.evaluation.significance import Mean
+from mtfx.experiments.engine.design import FIGURES
+from mtfx.experiments.engine.tables import ResultTable, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Okabe and Ito's palette, told apart by the colour-blind.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_DASHES = ("-", "--", "-.", ":")
-_DPI = 120
-#: Lines of at most so many points show them.
+#: Lines of at most this many points show them.
 _MARKED = 12
 
 #: One sequence of numbers per seed.
 Runs = Sequence[Sequence[float]]
 
 
-def plot_weights(weights: Mapping[str, Mapping[str, Runs]], path: Path) -> None:
-    """Mean loss weights over training, a panel per method and a line per task.
+def mean_drawings(
+    tables: Iterable[ResultTable],
+    figures: Iterable[str],
+    path: str,
+    panel: Callable[[ResultTable, Row], str] = lambda table, row: table.design.title,
+) -> list[str]:
+    """Means of some figures by method, a file per figure; what all trials lack is left out.
 
     Args:
-      weights: By method and task, each seed's mean weight after every epoch.
-      path: The PNG file to write.
+      tables: The filled tables.
+      figures: Keys of ``FIGURES``.
+      path: Directory of the PNG files.
+      panel: Title of a row's panel.
+
+    Returns:
+      Paths of the files written.
     """
-    from matplotlib.ticker import MaxNLocator
-
-    figure, panels = new_figure(len(weights))
-    for axes, (method, tasks) in zip(panels, weights.items(), strict=True):
-        for at, (task, runs) in enumerate(tasks.items()):
-            _lines(axes, runs, None, task, at)
-        axes.axhline(1.0, color="0.6", linewidth=0.8)
-        axes.set(title=method, xlabel="epoch", ylabel="mean weight of the loss")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.legend(frameon=False)
-    save_figure(figure, path)
-
-
-def plot_td_error(errors: Mapping[str, tuple[Sequence[Sequence[float]], Runs]], path: Path) -> None:
-    """Mean signed TD error (RMTL, equation 13) while critics train, a panel per backbone.
-
-    Args:
-      errors: By backbone, each seed's steps and its error at them.
-      path: The PNG file to write.
-    """
-    figure, panels = new_figure(len(errors))
-    for axes, (backbone, (steps, runs)) in zip(panels, errors.items(), strict=True):
-        _lines(axes, runs, steps, None, 0)
-        axes.axhline(0.0, color="0.6", linewidth=0.8)
-        axes.set(title=f"critics of {backbone}", xlabel="step", ylabel="mean signed TD error")
-    save_figure(figure, path)
+    tables, written = list(tables), []
+    for figure in figures:
+        panels = {
+            panel(table, row): {title: cell.mean for title, cell in row.cells.items()}
+            for table in tables
+            for row in table.rows
+            if row.figure == figure and any(cell.mean.n for cell in row.cells.values())
+        }
+        if panels:
+            file = Path(path, f"means-{figure.replace('_', '-')}.png")
+            written.append(plot_means(panels, FIGURES[figure].title, file))
+    return written
 
 
-def plot_q_against_return(
-    samples: Mapping[tuple[str, str], tuple[Sequence[float], Sequence[float]]], path: Path
-) -> None:
-    """What the critics expect against what came, with the correlation over all points.
-
-    Args:
-      samples: By backbone and task, Q values and realised discounted returns of the same
-        impressions, of all seeds together.
-      path: The PNG file to write.
-    """
-    figure, panels = new_figure(len(samples))
-    for axes, ((backbone, task), (q, returns)) in zip(panels, samples.items(), strict=True):
-        x, y = np.asarray(returns, np.float64), np.asarray(q, np.float64)
-        defined = np.isfinite(x) & np.isfinite(y)
-        x, y = x[defined], y[defined]
-        axes.scatter(x, y, s=6, alpha=0.3, color=COLOURS[0], edgecolors="none")
-        ends = [min([*x, *y, -1e-3]), max([*x, *y, 0.0])]
-        axes.plot(ends, ends, color="0.6", linewidth=0.8)
-        title = f"{backbone}, {task}"
-        correlation = _correlation(x, y)
-        if correlation is not None:
-            title += f": correlation {correlation:.2f}"
-        axes.set(title=title, xlabel="realised return", ylabel="Q")
-    save_figure(figure, path)
-
-
-def plot_means(panels: Mapping[str, Mapping[str, Mean]], xlabel: str, path: Path) -> None:
+def plot_means(panels: Mapping[str, Mapping[str, Mean]], xlabel: str, path: Path) -> str:
     """Means as points with their confidence intervals, a panel per group and a line per method.
 
     Points, not bars: the axis does not begin at zero, as differences are small.
@@ -101,72 +77,81 @@ def plot_means(panels: Mapping[str, Mapping[str, Mean]], xlabel: str, path: Path
       path: The PNG file to write.
     """
     most = max(len(methods) for methods in panels.values())
-    figure, all_axes = new_figure(len(panels), width=5.4, height=1.1 + 0.27 * most)
+    figure, all_axes = panels_of(len(panels), width=5.4, height=1.1 + 0.27 * most)
     for axes, (title, methods) in zip(all_axes, panels.items(), strict=True):
         known = {name: mean for name, mean in methods.items() if mean.mean is not None}
-        means = np.array([mean.mean for mean in known.values()], np.float64)
-        widths = np.array([mean.half_width or 0.0 for mean in known.values()], np.float64)
-        places = range(len(known))
-        axes.errorbar(means, places, xerr=widths, fmt="o", capsize=3, color=COLOURS[0])
-        axes.set_yticks(places, list(known))
-        axes.invert_yaxis()
+        draw_means(axes, range(len(known)), list(known.values()), horizontal=True)
+        name_rows(axes, list(known))
         axes.grid(axis="x", color="0.9")
         axes.set_title(title, wrap=True)
         axes.set_xlabel(xlabel)
-    save_figure(figure, path)
+    return str(save_png(figure, path))
 
 
-def _lines(
-    axes: Axes, runs: Runs, steps: Sequence[Sequence[float]] | None, label: str | None, at: int
+def plot_over(
+    panels: Mapping[str, Mapping[float, Mean]], xlabel: str, path: Path, *, logarithmic: bool
+) -> str:
+    """Figures over the values of a setting, with their confidence intervals.
+
+    Args:
+      panels: By the figure's title and the setting's value, the mean over seeds.
+      xlabel: Name of the setting.
+      path: The PNG file to write.
+      logarithmic: Whether the setting's axis is, with a tick at each value and a star at the best.
+    """
+    figure, all_axes = panels_of(len(panels))
+    for axes, (title, found) in zip(all_axes, panels.items(), strict=True):
+        known = {value: mean.mean for value, mean in found.items() if mean.mean is not None}
+        draw_means(axes, list(found), list(found.values()))
+        axes.set(title=title, xlabel=xlabel)
+        if logarithmic:
+            if known:
+                best = max(known, key=lambda value: known[value])
+                axes.plot(best, known[best], marker="*", markersize=14, color=COLOURS[1])
+            axes.set_xscale("log")
+            axes.set_xticks(list(known), [f"{value:g}" for value in known], minor=False)
+            axes.set_xticks([], minor=True)
+    return str(save_png(figure, path))
+
+
+def draw_runs(
+    axes: Axes,
+    xs: Sequence[Sequence[float]],
+    runs: Runs,
+    *,
+    label: str | None = None,
+    at: int = 0,
+    marked: bool | None = None,
 ) -> None:
-    """A thin line per seed and, over the steps that all of them took, their mean."""
-    colour, dash = COLOURS[at % len(COLOURS)], _DASHES[at % len(_DASHES)]
-    xs = [range(1, len(run) + 1) for run in runs] if steps is None else steps
+    """A thin line per seed and, over the steps that all of them took, their mean.
+
+    Args:
+      axes: Where.
+      xs: Places of each seed's values.
+      runs: The values.
+      label: Of the mean.
+      at: Which colour and dash.
+      marked: Whether the mean's points are shown; None shows a few, as a line of one cannot be
+        seen.
+    """
+    colour = COLOURS[at % len(COLOURS)]
     for x, run in zip(xs, runs, strict=True):
         axes.plot(x, np.asarray(run, np.float64), color=colour, linewidth=0.7, alpha=0.4)
     shortest = min(len(run) for run in runs)
-    # A line of one point cannot be seen.
-    marker = "o" if shortest <= _MARKED else ""
-    mean = np.mean(np.asarray([run[:shortest] for run in runs], np.float64), axis=0)
     axes.plot(
         list(xs[0])[:shortest],
-        mean,
-        linestyle=dash,
-        marker=marker,
+        np.mean(np.asarray([run[:shortest] for run in runs], np.float64), axis=0),
+        linestyle=DASHES[at % len(DASHES)],
+        marker="o" if marked or (marked is None and shortest <= _MARKED) else "",
         color=colour,
         linewidth=1.8,
         label=label,
     )
 
 
-def _correlation(x: np.ndarray, y: np.ndarray) -> float | None:
-    """Pearson's; None where one of the two does not vary."""
-    if len(x) < 2 or np.std(x) == 0.0 or np.std(y) == 0.0:
-        return None
-    return float(np.corrcoef(x, y)[0, 1])
-
-
-def new_figure(
-    panels: int, *, width: float = 4.2, height: float = 3.4
-) -> tuple[Figure, list[Axes]]:
-    """A figure of so many panels, each of so many inches: three in a row, or two of four."""
-    # Not pyplot: it chooses a display, and keeps every figure.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    columns = 2 if panels == 4 else min(panels, 3)
-    rows = -(-panels // columns)
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for unused in axes[panels:]:
-        unused.remove()
-    for used in axes[:panels]:
-        used.spines[["top", "right"]].set_visible(False)
-    return figure, axes[:panels]
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Writes a PNG file, and makes its directory."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=_DPI)
+def panels_of(count: int, *, width: float = 4.2, height: float = 3.4) -> tuple[Figure, list[Axes]]:
+    """A figure of panels, each of this size in inches: three in a row, or two of four."""
+    figure, panels = new_panels(count, width, height, columns=2 if count == 4 else 3)
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, panels

@@ -1,29 +1,80 @@
-"""Shows how far an experiment is: trials done, running, failed, and the time that is left."""
+"""Progress of an experiment: trials done, running, failed, and the time that is left."""
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
 from mtfx.experiments.engine.results import TrialRecord
-from mtfx.experiments.engine.time_left import TimeLeft, clock
+from mtfx.experiments.engine.trial import Trial
 
 _SHOWN = 3
 
 
-class HasMethod(Protocol):
-    """A trial, as far as its duration is concerned."""
+@dataclasses.dataclass
+class TimeLeft:
+    """Mean seconds per kind of work, over what is left to do and the number of workers.
 
-    @property
-    def method(self) -> str:
-        """Trials of one method take about as long as one another."""
-        ...
+    Work that has not been seen counts as the mean of those that have. Workers that must wait
+    for a required trial make it take longer than this.
+
+    Attributes:
+      works: Work of each trial that is not done, by key.
+      workers: Trials run side by side.
+    """
+
+    works: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        self._left = dict(self.works)
+        self._begun: dict[str, float] = {}
+        self._seen: dict[str, list[float]] = {}
+
+    def learn(self, work: str, seconds: float) -> None:
+        """Counts a trial that an earlier run finished."""
+        self._seen.setdefault(work, []).append(seconds)
+
+    def started(self, key: str, now: float) -> None:
+        """A trial begins at ``now``, in seconds."""
+        self._begun[key] = now
+
+    def finished(self, key: str, seconds: float) -> None:
+        """A trial ended well after ``seconds``."""
+        self.learn(self._left[key], seconds)
+        self.dropped(key)
+
+    def dropped(self, key: str) -> None:
+        """A trial needs no more time, although it did not end well."""
+        del self._left[key]
+        self._begun.pop(key, None)
+
+    def seconds(self, now: float) -> float | None:
+        """Seconds left at ``now``; None as long as no trial has ended."""
+        if not self._seen:
+            return None
+        means = {work: sum(values) / len(values) for work, values in self._seen.items()}
+        overall = sum(means.values()) / len(means)
+        longest, total = 0.0, 0.0
+        for key, work in self._left.items():
+            spent = now - self._begun[key] if key in self._begun else 0.0
+            left = max(means.get(work, overall) - spent, 0.0)
+            longest, total = max(longest, left), total + left
+        return max(longest, total / self.workers)
+
+
+def clock(seconds: float) -> str:
+    """A duration in words, such as ``50 s``, ``12 min`` or ``3 h 05 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 class TrialProgress:
@@ -55,18 +106,18 @@ class TrialProgress:
         pass
 
     def begin(
-        self, reused: Mapping[str, TrialRecord], pending: Mapping[str, HasMethod], workers: int
+        self, reused: Mapping[str, TrialRecord], pending: Mapping[str, Trial], workers: int
     ) -> None:
         """A run begins; ``reused`` are finished already."""
         self.done = len(reused)
         self.total = self.done + len(pending)
         self.time_left = TimeLeft(
-            methods={key: trial.method for key, trial in pending.items()}, workers=workers
+            works={key: trial.work for key, trial in pending.items()}, workers=workers
         )
         for record in reused.values():
             self.time_left.learn(str(record.trial.get("method")), record.result["seconds"])
 
-    def started(self, key: str, method: str) -> None:
+    def started(self, key: str) -> None:
         """A trial begins."""
         self.running.append(key)
         self.time_left.started(key, time.monotonic())
@@ -158,7 +209,7 @@ class PlainTrialProgress(TrialProgress):
         self._console = console
 
     def begin(
-        self, reused: Mapping[str, TrialRecord], pending: Mapping[str, HasMethod], workers: int
+        self, reused: Mapping[str, TrialRecord], pending: Mapping[str, Trial], workers: int
     ) -> None:
         """Prints how many trials there are."""
         super().begin(reused, pending, workers)

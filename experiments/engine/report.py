@@ -1,21 +1,23 @@
-"""The report of an experiment: a page in Markdown and the same, with every value, as JSON."""
+"""The report of an experiment: a page, the same with every value as JSON, and the closing words."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
 import os
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from mtfx.experiments.engine.data import TrialData
 from mtfx.experiments.engine.design import ExperimentOptions
+from mtfx.experiments.engine.progress import clock
 from mtfx.experiments.engine.results import plain
 from mtfx.experiments.engine.scheduler import TrialOutcomes
-from mtfx.experiments.engine.table_text import markdown
+from mtfx.experiments.engine.table_text import console_legend, console_tables, markdown
 from mtfx.experiments.engine.tables import ResultTable
-from mtfx.experiments.engine.time_left import clock
+from mtfx.files import write_atomically, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,11 +95,9 @@ class ExperimentReport:
 
     def write(self, directory: str) -> tuple[Path, Path]:
         """Writes ``report.md`` and ``report.json``; returns their paths."""
-        folder = Path(directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        page, values = folder / "report.md", folder / "report.json"
-        page.write_text(self.to_markdown(directory), encoding="utf-8")
-        values.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False), encoding="utf-8")
+        page, values = Path(directory, "report.md"), Path(directory, "report.json")
+        write_atomically(page, self.to_markdown(directory))
+        write_json(values, self.to_dict())
         return page, values
 
     def to_markdown(self, directory: str) -> str:
@@ -126,3 +126,20 @@ class ExperimentReport:
             f"- code version: {', '.join(self.code_versions) or self.code_version}",
             f"- command: `{self.command}`",
         ]
+
+
+def print_report(console: Console, report: ExperimentReport, directory: Path) -> None:
+    """Prints tables, warnings, failed trials with their logs, and where the report is."""
+    for table in report.tables:
+        for shown in console_tables(table):
+            console.print()
+            console.print(shown)
+        console.print(console_legend(table), style="dim", markup=False, highlight=False)
+    for warning in report.warnings:
+        console.print(f"\nwarning: {warning}", style="yellow", markup=False, highlight=False)
+    for failure in report.outcomes.failures:
+        console.print(f"failed: {failure.key}: {failure.error}", style="red", markup=False)
+        console.print(f"  log: {failure.log_file}", markup=False, soft_wrap=True)
+    for key in report.outcomes.not_run:
+        console.print(f"not run: {key}, which needs a trial that failed", markup=False)
+    console.print(f"\nreport: {directory / 'report.md'}", markup=False, soft_wrap=True)

@@ -8,15 +8,14 @@ data's fingerprint, so that trials of other data are neither mixed up nor overwr
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mtfx.experiments.engine.data import TrialData
+from mtfx.files import read_json, write_json
 
 RESULT_FILE = "result.json"
 LOG_FILE = "trial.log"
@@ -55,19 +54,13 @@ class TrialRecord:
         metrics = self.result.get("metrics")
         if not isinstance(metrics, dict) or not all(isinstance(m, dict) for m in metrics.values()):
             raise ValueError(f"a trial's result has metrics {{task: figures}}, got {metrics!r}")
-        text = json.dumps(plain(dataclasses.asdict(self)), allow_nan=False)
-        partial = directory / f".{RESULT_FILE}.{os.getpid()}"
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(directory / RESULT_FILE)
+        write_json(directory / RESULT_FILE, plain(dataclasses.asdict(self)), indent=None)
 
     @classmethod
     def read(cls, directory: Path, fingerprint: str) -> TrialRecord | None:
         """The finished trial of a directory; None if there is none, or it is of other data."""
         try:
-            values = json.loads((directory / RESULT_FILE).read_text(encoding="utf-8"))
+            values = read_json(directory / RESULT_FILE)
             record = cls(**values)
         except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
             return None

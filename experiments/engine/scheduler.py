@@ -1,4 +1,4 @@
-"""Runs trials side by side, each once, in an order in which every trial finds what it needs."""
+"""Scheduler of trials: each is run once, side by side, after those whose results it reads."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import json
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 from mtfx.experiments.engine.data import TrialData
 from mtfx.experiments.engine.progress import TrialProgress
 from mtfx.experiments.engine.results import LOG_FILE, TrialRecord, plain, trials_root
+from mtfx.experiments.engine.trial import Trial
 from mtfx.experiments.engine.workers import (
     TRIALS_OF_A_PROCESS,
     Outcome,
@@ -23,27 +24,6 @@ from mtfx.experiments.engine.workers import (
 )
 
 _SECONDS_PER_TICK = 1.0
-
-
-class Trial(Protocol):
-    """A frozen dataclass that says what a trial is."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def key(self) -> str:
-        """Unique, and safe as a directory's name."""
-        ...
-
-    @property
-    def method(self) -> str:
-        """Trials of one method take about as long as one another."""
-        ...
-
-    @property
-    def requires(self) -> tuple[str, ...]:
-        """Keys of the trials that must be done first."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +148,7 @@ class _Run:
         for key, trial in self.pending.items():
             if all(required in self._records for required in trial.requires):
                 del self.pending[key]
-                self._progress.started(key, trial.method)
+                self._progress.started(key)
                 directories = {k: str(self._root / k) for k in (key, *trial.requires)}
                 return Task(
                     self._function,

@@ -1,4 +1,4 @@
-"""Shows filled tables: as Markdown with every difference, and short on the terminal."""
+"""Texts of filled tables: as Markdown with every difference, and short on the terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from mtfx.evaluation.significance import Mean, PairedTest
-from mtfx.experiments.engine.figures import FIGURES, Figure
+from mtfx.experiments.engine.design import FIGURES, Figure
 from mtfx.experiments.engine.tables import Cell, ResultTable, Row
 
 #: Differences with a smaller p carry a star, as in RMTL's tables.

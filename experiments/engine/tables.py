@@ -1,14 +1,13 @@
-"""Fills the tables of an experiment: means over seeds, intervals, and paired differences."""
+"""Filled tables of an experiment: means over seeds, intervals, and paired differences."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mtfx.evaluation.significance import Mean, PairedTest, mean_with_interval, paired_test
-from mtfx.experiments.engine.design import Column, TableDesign
-from mtfx.experiments.engine.figures import FIGURES
+from mtfx.experiments.engine.design import FIGURES, Column, Design, Results, TableDesign
 
 _Values = Sequence[float | None]
 
@@ -78,11 +77,7 @@ class ResultTable:
         }
 
 
-def fill_table(
-    design: TableDesign,
-    seeds: Sequence[int],
-    results: Mapping[str, Mapping[str, Any]],
-) -> ResultTable:
+def fill_table(design: TableDesign, seeds: Sequence[int], results: Results) -> ResultTable:
     """Fills a table.
 
     Args:
@@ -110,6 +105,12 @@ def fill_table(
     return ResultTable(design, tuple(seeds), tuple(rows))
 
 
+def fill_tables(design: Design, results: Results) -> list[ResultTable]:
+    """All tables of a design, with the seeds numbered from 0, for drawings."""
+    seeds = range(len(design.tables[0].columns[0].trials))
+    return [fill_table(table, seeds, results) for table in design.tables]
+
+
 def _relative_test(first: _Values, second: _Values) -> PairedTest:
     """As ``paired_test``, of the changes in percent; one relative to 0 is undefined."""
     changes = [
@@ -119,8 +120,6 @@ def _relative_test(first: _Values, second: _Values) -> PairedTest:
     return paired_test(changes, [0.0] * len(changes))
 
 
-def _values(
-    column: Column, task: str, figure: str, results: Mapping[str, Mapping[str, Any]]
-) -> tuple[float | None, ...]:
+def _values(column: Column, task: str, figure: str, results: Results) -> tuple[float | None, ...]:
     metrics = [results.get(trial.key, {}).get("metrics", {}) for trial in column.trials]
     return tuple(tasks.get(task, {}).get(figure) for tasks in metrics)

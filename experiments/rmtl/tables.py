@@ -1,15 +1,19 @@
-"""The designs of RMTL's Table 1, Table 2 and transfer study (sections 3.3 to 3.5), and more."""
+"""Designs of RMTL's Table 1, Table 2 and transfer study (sections 3.3 to 3.5), and more."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 
-from mtfx.experiments.engine.design import Column, Design, RankingOptions, RowKey, TableDesign
-from mtfx.experiments.engine.figures import RANKING_FIGURES
-from mtfx.experiments.engine.requirements import with_requirements
+from mtfx.experiments.engine.design import (
+    RANKING_FIGURES,
+    Column,
+    Design,
+    RankingOptions,
+    RowKey,
+    TableDesign,
+)
 from mtfx.experiments.rmtl.numbers import PAPER_DATA, rmtl_table_1, rmtl_table_2
-from mtfx.experiments.rmtl.trials import RmtlTrial
+from mtfx.experiments.rmtl.trial import RmtlTrial
 from mtfx.models.mtl.registry import BACKBONES
 from mtfx.setting import Value
 
@@ -39,7 +43,7 @@ def table_1(options: RankingOptions) -> Design:
     ]
     baseline = "single_task" if "single_task" in backbones else ""
     columns = [_with(column, "single_task", baseline) for column in columns]
-    return _design(
+    return Design.of(
         TableDesign(
             "RMTL, Table 1: performance by method",
             tuple(
@@ -80,7 +84,7 @@ def table_2(options: RankingOptions) -> Design:
                 ),
             )
         )
-    return _design(*tables)
+    return Design.of(*tables)
 
 
 def transfer(options: RankingOptions) -> Design:
@@ -104,7 +108,7 @@ def transfer(options: RankingOptions) -> Design:
                 notes=(_FINE_TUNING,),
             )
         )
-    return _design(*tables)
+    return Design.of(*tables)
 
 
 #: One change at a time, by title: what the paper does not say, or what could have gone wrong.
@@ -161,7 +165,7 @@ def sensitivity(options: RankingOptions) -> Design:
                 ),
             )
         )
-    return _design(*tables)
+    return Design.of(*tables)
 
 
 def backbones(options: RankingOptions) -> Design:
@@ -173,7 +177,7 @@ def backbones(options: RankingOptions) -> Design:
     names = options.backbones or tuple(BACKBONES)
     baseline = "single_task" if "single_task" in names else ""
     columns = tuple(_with(_plain(options, name), "single_task", baseline) for name in names)
-    return _design(TableDesign("Backbones with constant weights", columns, _rows(options)))
+    return Design.of(TableDesign("Backbones with constant weights", columns, _rows(options)))
 
 
 def _rows(options: RankingOptions) -> tuple[RowKey, ...]:
@@ -222,16 +226,3 @@ def _with(column: Column, comparison: str, title: str) -> Column:
 
 def _with_paper(column: Column, paper: dict[tuple[str, str], float]) -> Column:
     return Column(column.title, column.trials, column.against, paper)
-
-
-def _design(*tables: TableDesign) -> Design:
-    return Design(tables, with_requirements(_by_seed(tables)))
-
-
-def _by_seed(tables: Iterable[TableDesign]) -> Iterable[RmtlTrial]:
-    """All trials of the first seed, then of the second: an early stop leaves whole seeds."""
-    columns = [column for table in tables for column in table.columns]
-    for trials in zip(*(column.trials for column in columns), strict=True):
-        for trial in trials:
-            assert isinstance(trial, RmtlTrial)
-            yield trial

@@ -1,4 +1,4 @@
-"""What learns in xMTF's experiments: agents with like networks, each with its fusion function."""
+"""Learners of xMTF's experiments: agents with like networks, each with its fusion function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tf_agents.utils import tensor_normalizer
 from mtfx.agents.building import build_agent
 from mtfx.agents.config import BcqConfig, FusionAgentConfig, Td3Config, XmtfConfig
 from mtfx.agents.xmtf import XmtfAgent, build_xmtf
-from mtfx.experiments.xmtf.trials import XmtfTrial
+from mtfx.experiments.xmtf.trial import XmtfTrial
 from mtfx.models.action_policy import MASK, PREDICTIONS, STATE, ActionSample
 from mtfx.models.fusion.base import FusionFunction
 from mtfx.models.fusion.config import CellsConfig, FusionConfig, build_fusion
@@ -101,8 +101,8 @@ class XmtfLearner(Learner):
     def __init__(self, trial: XmtfTrial, state_dim: int, num_predictions: int) -> None:
         """Builds the agent."""
         # Without inner stage there is nothing to learn from candidates; the agent wants one.
-        candidates = trial.setting("inner_candidates") if trial.spec.has_cells else 1
-        self.observed_candidates = min(candidates, trial.setting("candidates"))
+        candidates = trial.config.inner_candidates if trial.spec.has_cells else 1
+        self.observed_candidates = min(candidates, trial.config.candidates)
         config = _config(trial)
         assert isinstance(config, XmtfConfig)
         self.agent = build_xmtf(
@@ -147,18 +147,18 @@ def build_learner(trial: XmtfTrial, state_dim: int, num_predictions: int) -> Lea
 
 def _config(trial: XmtfTrial) -> FusionAgentConfig:
     """The hyper-parameters of a trial's agent; all agents share sizes and rates."""
-    units = trial.setting("hidden_units")
+    units = trial.config.hidden_units
     shared: dict[str, Any] = {
         # "A five-layer MLP": four hidden layers and the output.
         "hidden_units": (units,) * 4,
-        "gamma": trial.setting("gamma"),
-        "batch_size": trial.setting("batch_size"),
-        "train_steps": trial.setting("steps"),
-        "buffer_size": trial.setting("buffer_size"),
-        "target_update_tau": trial.setting("target_update_tau"),
-        "critic_learning_rate": trial.setting("critic_learning_rate"),
+        "gamma": trial.config.gamma,
+        "batch_size": trial.config.batch_size,
+        "train_steps": trial.config.steps,
+        "buffer_size": trial.config.buffer_size,
+        "target_update_tau": trial.config.target_update_tau,
+        "critic_learning_rate": trial.config.critic_learning_rate,
     }
-    actor_rate = trial.setting("actor_learning_rate")
+    actor_rate = trial.config.actor_learning_rate
     spec = trial.spec
     if spec.learner == "td3":
         return Td3Config(**shared, actor_learning_rate=actor_rate)
@@ -166,23 +166,23 @@ def _config(trial: XmtfTrial) -> FusionAgentConfig:
         return BcqConfig(
             **shared,
             perturbation_learning_rate=actor_rate,
-            vae_learning_rate=trial.setting("vae_learning_rate"),
+            vae_learning_rate=trial.config.vae_learning_rate,
             target_update_period=1,
-            rho=trial.setting("rho"),
-            sampled_actions=trial.setting("sampled_actions"),
+            rho=trial.config.rho,
+            sampled_actions=trial.config.sampled_actions,
         )
     return XmtfConfig(
         **shared,
         actor_learning_rate=actor_rate,
-        inner_learning_rate=trial.setting("inner_learning_rate"),
-        monotonicity_weight=trial.setting("lambda"),
-        transfer=trial.setting("transfer"),
-        cell_scale=trial.setting("cell_scale"),
-        monotonicity_margin=trial.setting("margin"),
+        inner_learning_rate=trial.config.inner_learning_rate,
+        monotonicity_weight=trial.config.lambda_,
+        transfer=trial.config.transfer,
+        cell_scale=trial.config.cell_scale,
+        monotonicity_margin=trial.config.margin,
         cells=CellsConfig(
             spec.cells,
-            hidden_units=(trial.setting("cell_units"),) * 2,
-            high=trial.setting("largest_coefficient"),
+            hidden_units=(trial.config.cell_units,) * 2,
+            high=trial.config.largest_coefficient,
         ),
         # It is for logs; here the preparation is instead of it.
         warmup_steps=0,

@@ -1,4 +1,4 @@
-"""Trains an agent while it acts: one request of every lane, then one step on the buffer, and again.
+"""Training of an agent while it acts: a request of every lane, a step on the buffer, and again.
 
 All methods of xMTF's Table 3 go through this loop, so that they have the same sessions to learn
 from, the same buffer, batch and exploration.
@@ -6,7 +6,6 @@ from, the same buffer, batch and exploration.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any, NamedTuple
 
@@ -20,37 +19,12 @@ from mtfx.agents.exploration import ActionNoise, Exploration, RandomExploration
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.environment import FusionEnvironment
 from mtfx.experiments.xmtf.learners import Learner
+from mtfx.experiments.xmtf.trial import XmtfSettings
 from mtfx.models.action_policy import STATE
 
 #: Pairs of steps drawn for each that is learnt from: those from a session's end to the next one's
 #: start are left out, which are less than a third where sessions have two views and more.
 _SPARE = 1.5
-
-
-@dataclasses.dataclass(frozen=True)
-class OnlineConfig:
-    """How much is collected, and how.
-
-    Attributes:
-      lanes: Sessions side by side; each step takes a request of every one.
-      warmup: Steps of random exploration before training starts.
-      preparation: Steps of a learner's preparation, if it has one. It uses requests of its own,
-        explored as in the warm-up, but nothing of what users did.
-      steps: Steps with an update each.
-      batch_size: Transitions of an update.
-      buffer_size: Transitions kept, at most.
-      random_deviation: See :class:`mtfx.agents.exploration.RandomExploration`.
-      noise_deviation: See :class:`mtfx.agents.exploration.ActionNoise`.
-    """
-
-    lanes: int
-    warmup: int
-    preparation: int
-    steps: int
-    batch_size: int
-    buffer_size: int
-    random_deviation: float
-    noise_deviation: float
 
 
 class Progress(NamedTuple):
@@ -72,7 +46,7 @@ class OnlineTraining:
         self,
         learner: Learner,
         simulator: Simulator,
-        config: OnlineConfig,
+        config: XmtfSettings,
         seed: tuple[int, int],
     ) -> None:
         """Sets up environment and buffer, and explores at random.
@@ -80,7 +54,9 @@ class OnlineTraining:
         Args:
           learner: Is trained, and acts.
           simulator: With the reward that is learnt from.
-          config: How much and how.
+          config: How much is collected, and how: its lanes, warm-up, preparation, steps, batch,
+            buffer and deviations. A learner's preparation uses requests of its own, explored as in
+            the warm-up, but nothing of what users did.
           seed: Of sessions, exploration and minibatches.
         """
         self._learner, self._config, self._seed = learner, config, seed

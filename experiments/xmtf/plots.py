@@ -1,23 +1,24 @@
-"""Which drawings belong to xMTF's experiments, from the results of their trials."""
+"""Drawings of xMTF's experiments, from the results of their trials."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from mtfx.evaluation.reports.kit.figures import COLOURS, save_png
 from mtfx.evaluation.significance import Mean
-from mtfx.experiments.engine import plots
-from mtfx.experiments.engine.design import Column, Design
-from mtfx.experiments.engine.figures import FIGURES
-from mtfx.experiments.engine.tables import fill_table
-from mtfx.experiments.xmtf import drawings as xmtf_drawings
-from mtfx.experiments.xmtf.drawings import Curve
+from mtfx.experiments.engine.design import FIGURES, Column, Design, Results
+from mtfx.experiments.engine.plots import (
+    draw_runs,
+    mean_drawings,
+    panels_of,
+    plot_over,
+)
+from mtfx.experiments.engine.tables import fill_tables
 from mtfx.experiments.xmtf.tables import LAMBDAS, lambda_title
-
-Results = Mapping[str, Mapping[str, Any]]
 
 #: Prediction of the paper's Figures 5 and 7; the first there is, where a world lacks it.
 _PREDICTION = "long_view"
@@ -27,24 +28,25 @@ _USERS, _USER = 6, 0
 _FAMILIES = {"mlp": lambda_title(0.4), "basis": "basis cells"}
 
 
+class Curve(NamedTuple):
+    """A line: its label, and the same number of places and values."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
 def table_plots(design: Design, results: Results, path: str) -> list[str]:
     """Watch time by method, and watch time over training."""
-    written = []
-    means = _means(design, results, "watch_s")
-    if any(mean.n for mean in means.values()):
-        file = Path(path, "means-watch-s.png")
-        title = design.tables[0].title
-        plots.plot_means({title: means}, FIGURES["watch_s"].title, file)
-        written.append(str(file))
+    written = mean_drawings(fill_tables(design, results), ("watch_s",), path)
     training = {}
     for column in design.tables[0].columns:
-        runs = [run for run in _curves(column, results) if "step" in run]
+        runs = [run for run in column.curves(results) if "step" in run]
         if runs:
             training[column.title] = (runs[0]["step"], [run["watch_s"] for run in runs])
     if training:
         file = Path(path, "training.png")
-        xmtf_drawings.plot_training(training, FIGURES["watch_s"].title, file)
-        written.append(str(file))
+        written.append(plot_training(training, FIGURES["watch_s"].title, file))
     return written
 
 
@@ -58,9 +60,7 @@ def sweep_plots(design: Design, results: Results, path: str) -> list[str]:
     }
     if not any(mean.n for panel in panels.values() for mean in panel.values()):
         return []
-    file = Path(path, "lambda.png")
-    xmtf_drawings.plot_over_lambda(panels, file)
-    return [str(file)]
+    return [plot_over(panels, "λ", Path(path, "lambda.png"), logarithmic=False)]
 
 
 def curve_plots(design: Design, results: Results, path: str) -> list[str]:
@@ -70,9 +70,7 @@ def curve_plots(design: Design, results: Results, path: str) -> list[str]:
 
     def draw(name: str, panels: dict[str, list[Curve]], xlabel: str) -> None:
         if panels:
-            file = Path(path, f"{name}.png")
-            xmtf_drawings.plot_curves(panels, xlabel, file)
-            written.append(str(file))
+            written.append(plot_curves(panels, xlabel, Path(path, f"{name}.png")))
 
     by_user, by_prediction = {}, {}
     for family, title in _FAMILIES.items():
@@ -101,20 +99,13 @@ def curve_plots(design: Design, results: Results, path: str) -> list[str]:
 
 def _means(design: Design, results: Results, figure: str) -> dict[str, Mean]:
     """Over seeds, by column."""
-    [table] = design.tables
-    filled = fill_table(table, range(len(table.columns[0].trials)), results)
+    [filled] = fill_tables(design, results)
     [row] = [row for row in filled.rows if row.figure == figure]
     return {title: cell.mean for title, cell in row.cells.items()}
 
 
-def _curves(column: Column, results: Results) -> Iterator[Mapping[str, Any]]:
-    for trial in column.trials:
-        if trial.key in results:
-            yield results[trial.key]["curves"]
-
-
 def _cells(column: Column, results: Results) -> Mapping[str, Any] | None:
-    return next((run["cells"] for run in _curves(column, results) if "cells" in run), None)
+    return next((run["cells"] for run in column.curves(results) if "cells" in run), None)
 
 
 def _number(cells: Mapping[str, Any]) -> int:
@@ -129,3 +120,48 @@ def _curve(cells: Mapping[str, Any], user: int, prediction: int, label: str) -> 
     within = (grid >= low) & (grid <= high)
     values = np.asarray(cells["both"])[user, prediction]
     return Curve(label, grid[within].tolist(), values[within].tolist())
+
+
+def plot_curves(panels: Mapping[str, Sequence[Curve]], xlabel: str, path: Path) -> str:
+    """Cells' values over their prediction, a panel per model: xMTF's Figures 5 to 7.
+
+    The axis of predictions is logarithmic, as those of rare feedbacks are small.
+
+    Args:
+      panels: By title.
+      xlabel: What the predictions are of.
+      path: The PNG file to write.
+    """
+    figure, all_axes = panels_of(len(panels))
+    for axes, (title, curves) in zip(all_axes, panels.items(), strict=True):
+        for at, curve in enumerate(curves):
+            colour = COLOURS[at % len(COLOURS)]
+            axes.plot(curve.x, curve.y, color=colour, linewidth=1.6, label=curve.label)
+        axes.set(title=title, xlabel=xlabel, ylabel="value of the cell q̃", xscale="log")
+        axes.legend(frameon=False, fontsize="small")
+    return str(save_png(figure, path))
+
+
+def plot_training(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[Sequence[float]]]],
+    ylabel: str,
+    path: Path,
+) -> str:
+    """A figure over training, a panel per method: the mean over seeds, and thin lines for each.
+
+    All panels have one axis, so that methods can be compared.
+
+    Args:
+      curves: By method, its steps and each seed's values at them.
+      ylabel: Of all panels.
+      path: The PNG file to write.
+    """
+    figure, all_axes = panels_of(len(curves))
+    values = np.concatenate([np.ravel(runs) for _, runs in curves.values()])
+    low, high = float(values.min()), float(values.max())
+    margin = max(high - low, 1e-3) * 0.05
+    for axes, (method, (steps, runs)) in zip(all_axes, curves.items(), strict=True):
+        draw_runs(axes, [steps] * len(runs), runs, marked=True)
+        axes.set(title=method, xlabel="training step", ylabel=ylabel)
+        axes.set_ylim(low - margin, high + margin)
+    return str(save_png(figure, path))

@@ -113,7 +113,8 @@ class Setting:
     """A value that can be set by ``NAME=VALUE``.
 
     Attributes:
-      name: Of the field; ``outer.inner`` is the field ``inner`` of the field ``outer``.
+      name: Of the field; ``outer.inner`` is the field ``inner`` of the field ``outer``. The field
+        ``lambda_``, whose name would be a keyword of Python, is the setting ``lambda``.
       default: What it is if nobody sets it.
       kind: Its type.
       help: What the docstring says of it.
@@ -130,15 +131,17 @@ def settings_of(config: Config) -> dict[str, Setting]:
     found: dict[str, Setting] = {}
     helps, kinds = field_help(type(config)), kinds_of(type(config))
     for field in dataclasses.fields(typing.cast(Any, config)):
-        value = getattr(config, field.name)
+        value, name = getattr(config, field.name), field.name.removesuffix("_")
         if isinstance(value, Config):
-            for name, inner in settings_of(value).items():
-                found[f"{field.name}.{name}"] = dataclasses.replace(
-                    inner, name=f"{field.name}.{name}"
-                )
+            for inner_name, inner in settings_of(value).items():
+                full_name = f"{name}.{inner_name}"
+                found[full_name] = dataclasses.replace(inner, name=full_name)
         else:
             help_text = helps.get(field.name, "")
-            found[field.name] = Setting(field.name, value, kinds[field.name], help_text)
+            kind = kinds[field.name]
+            # Without what it is annotated by.
+            kind = kind.__origin__ if hasattr(kind, "__metadata__") else kind
+            found[name] = Setting(name, value, kind, help_text)
     return found
 
 
@@ -164,7 +167,7 @@ def read_value(setting: Setting, value: Any) -> Any:
     """A value in a setting's type.
 
     A text is a Python literal, ``(64,64)`` or ``1e-3``, or a word, which needs no quotes, as a
-    shell would take them away; ``yes`` and ``no`` are a truth.
+    shell would take them away; ``yes`` and ``no`` are a truth, and ``1e4`` is a whole number too.
 
     Raises:
       ValueError: naming the setting and its default.
@@ -174,6 +177,8 @@ def read_value(setting: Setting, value: Any) -> Any:
     literal = _literal(value) if isinstance(value, str) else value
     if isinstance(literal, str) and literal in ("yes", "no") and isinstance(setting.default, bool):
         literal = literal == "yes"
+    if isinstance(literal, float) and literal.is_integer() and setting.kind is int:
+        literal = int(literal)
     try:
         return pydantic.TypeAdapter(setting.kind).validate_json(json.dumps(literal), strict=True)
     except (pydantic.ValidationError, TypeError):
@@ -208,7 +213,8 @@ def _replaced(config: C, values: Mapping[str, Any]) -> C:
         if dot:
             nested.setdefault(outer, {})[inner] = value
         else:
-            own[name] = value
+            # The field whose name would be a keyword.
+            own[name if hasattr(config, name) else f"{name}_"] = value
     for outer, inside in nested.items():
         own[outer] = _replaced(getattr(config, outer), inside)
     return dataclasses.replace(typing.cast(Any, config), **own)

@@ -6,7 +6,7 @@ would begin; what the pipeline then holds is built as its executors would.
 
 import dataclasses
 import json
-from typing import Any
+from typing import Any, get_args
 
 import click
 import numpy as np
@@ -24,6 +24,7 @@ from mtfx.components.feedback_join.config import FeedbackJoinConfig
 from mtfx.components.interaction_gen.config import SimulatedInteractionConfig
 from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig, default_estimators
 from mtfx.components.policy_search.search import PolicySearchConfig
+from mtfx.config import settings_of
 from mtfx.datasets.rewards import build_reward
 from mtfx.datasets.transitions.codec import encode_transitions
 from mtfx.datasets.transitions.spec import TransitionManifest
@@ -33,10 +34,11 @@ from mtfx.evaluation.ab_test.trial import TrialSettings, judge_trial
 from mtfx.evaluation.ab_test.user_totals import ArmLog
 from mtfx.evaluation.ope.data import OfflineData
 from mtfx.evaluation.ope.registry import ESTIMATORS, build_estimator
-from mtfx.experiments.batchrl.settings import SETTINGS as FUSION_SETTINGS
+from mtfx.experiments.batchrl.trial import FusionSettings
 from mtfx.experiments.engine.run import load_trial_function
 from mtfx.experiments.registry import EXPERIMENTS
-from mtfx.experiments.xmtf.settings import SETTINGS as XMTF_SETTINGS
+from mtfx.experiments.rmtl.trial import RmtlTrialSettings
+from mtfx.experiments.xmtf.trial import XmtfSettings
 from mtfx.models.action_policy import ActionSample
 from mtfx.models.fusion.config import CELL_FAMILIES, FormulaFreeConfig, FusionConfig, build_fusion
 from mtfx.models.loss_weighting.registry import build_loss_weighting
@@ -46,9 +48,8 @@ from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.fusion_settings import settings_help
 from mtfx.pipelines.infra_validation import InfraValidation
-from mtfx.setting import parse_value
+from mtfx.setting import read_setting, recorded
 from mtfx.trainers.fusion.config import FusionTrainerConfig
-from mtfx.trainers.ranking.settings import SETTINGS
 from tests.transition_batches import SPEC, random_batch
 
 
@@ -368,19 +369,19 @@ def test_every_word_of_a_setting_is_built(name, value, run_dir, pipelines):
 
 
 @pytest.mark.parametrize(
-    ("settings", "name"),
+    ("config", "name"),
     [
-        (settings, name)
-        for settings in (SETTINGS, FUSION_SETTINGS, XMTF_SETTINGS)
-        for name in settings
+        (config, name)
+        for config in (RmtlTrialSettings(), FusionSettings(), XmtfSettings())
+        for name in settings_of(config)
     ],
-    ids=lambda part: part if isinstance(part, str) else "",
 )
-def test_every_choice_of_an_experiments_setting_is_one(settings, name):
-    setting = settings[name]
-    for value in setting.choices or (setting.default,):
-        assert parse_value(settings, name, value) == value
-    assert setting.default in (setting.choices or (setting.default,))
+def test_every_choice_of_an_experiments_setting_is_one(config, name):
+    setting = settings_of(config)[name]
+    words = get_args(setting.kind) or (recorded(setting.default),)
+    for value in words:
+        assert read_setting(config, name, value) == value
+    assert recorded(setting.default) in words
 
 
 @pytest.mark.slow

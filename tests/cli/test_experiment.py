@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from mtfx.cli.__main__ import main
+from mtfx.config import settings_of
 from mtfx.experiments.engine.data import PreparedData
 from mtfx.experiments.registry import EXPERIMENTS
-from mtfx.trainers.ranking.settings import SETTINGS
+from mtfx.experiments.rmtl.trial import RmtlTrialSettings
 
 STUBS = Path(__file__).resolve().parents[1] / "experiments"
 
@@ -121,5 +122,5 @@ def test_help_lists_experiments_and_settings_without_tensorflow():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY []" in done.stdout
-    for name in (*EXPERIMENTS, *SETTINGS):
+    for name in (*EXPERIMENTS, *settings_of(RmtlTrialSettings())):
         assert name.replace("_", "-") in done.stdout or name in done.stdout

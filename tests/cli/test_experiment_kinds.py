@@ -5,7 +5,7 @@ import pytest
 from mtfx.cli.__main__ import main
 from mtfx.cli.experiment_kinds import Flags, kind_of
 from mtfx.experiments.registry import EXPERIMENTS
-from mtfx.experiments.xmtf.settings import SMALL
+from mtfx.experiments.xmtf.trial import SMALL
 
 DEFAULTS = {"seeds": None, "first_seed": 0, "scale": "paper", "settings": (), "batch_size": None}
 

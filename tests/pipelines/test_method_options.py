@@ -8,10 +8,10 @@ import pytest
 from mtfx.datasets.spec import Task
 from mtfx.errors import UserError
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.method_options import RMTL_SETTINGS, MethodOptions
+from mtfx.pipelines.method_options import MethodOptions
 from mtfx.pipelines.options import DataOptions
 from mtfx.trainers.ranking.config import RankingTrainerConfig, RmtlTrainingConfig
-from mtfx.trainers.ranking.settings import SETTINGS
+from mtfx.trainers.ranking.settings import RmtlSettings
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,14 @@ def test_settings_reach_the_trainer():
 
 
 def test_defaults_agree_with_the_trainers():
-    """Both layers have RMTL's values; the settings' are only repeated for the help text."""
     built = MethodOptions("rmtl").build(2048)
     own = RmtlTrainingConfig()
     assert built.agent == own.agent
     assert built.critics == own.critics
     assert built.critic_dropout == own.critic_dropout
     assert built.retrain_from == own.retrain_from
-    assert set(RMTL_SETTINGS) < set(SETTINGS)
+    assert built.critic_features == own.critic_features
+    assert built == RmtlSettings().training_config("rmtl", 2048)
 
 
 def test_the_configuration_survives_json_and_changes_the_digest():

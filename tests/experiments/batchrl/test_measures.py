@@ -3,11 +3,21 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mtfx.agents.exploration import RandomExploration
 from mtfx.evaluation.ope.data import OfflineData
-from mtfx.experiments.batchrl.measures import accuracy, conservative_estimate, other_estimates
-from mtfx.experiments.batchrl.trials import FusionTrial
+from mtfx.experiments.batchrl.measures import (
+    BINS,
+    accuracy,
+    action_figures,
+    action_histograms,
+    agreement,
+    conservative_estimate,
+    other_estimates,
+)
+from mtfx.experiments.batchrl.trial import FusionTrial
 from mtfx.models.action_policy import ActionSample
 
 SESSIONS, STEPS = 6, 3
@@ -40,7 +50,7 @@ def held_out():
 
 def test_as_many_networks_are_fitted_as_the_setting_says(held_out):
     small = (("ope_steps", 4), ("ope_batch_size", 8), ("ope_hidden_units", 4))
-    assert FusionTrial("estimates", "constant", 0, small).setting("ope_fits") == 1
+    assert FusionTrial("estimates", "constant", 0, small).config.ope_fits == 1
     trial = FusionTrial("estimates", "constant", 0, (*small, ("ope_fits", 2)))
     conservative, actions = conservative_estimate(trial, held_out, Still())
     fqe = other_estimates(trial, held_out, Still())["fqe"]
@@ -79,3 +89,80 @@ def test_values_and_low_ends_are_compared_with_the_truth():
         ),
     }
     assert result["notes"]["low_ends"]["policies"] == 3
+
+
+def test_distance_is_what_must_be_moved():
+    random = np.random.default_rng(0)
+    logged = random.uniform(-0.5, 0.5, (400, 3))
+    assert action_figures(logged, logged).distance == pytest.approx(0.0)
+    moved = logged + np.array([0.1, 0.2, -0.3])
+    found = action_figures(moved, logged)
+    assert found.distance == pytest.approx(0.2)
+    assert found.spread == pytest.approx(logged.std(axis=0).mean())
+    assert found.extreme == 0.0
+
+
+def test_one_dimensional_distance_is_that_of_the_sorted_values():
+    random = np.random.default_rng(1)
+    own, logged = random.uniform(-1, 1, (50, 2)), random.normal(0, 0.3, (50, 2)).clip(-1, 1)
+    by_sorting = np.abs(np.sort(own, axis=0) - np.sort(logged, axis=0)).mean()
+    assert action_figures(own, logged).distance == pytest.approx(by_sorting)
+
+
+def test_actions_at_a_bound_are_counted():
+    actions = np.array([[1.0, 0.0], [-1.0, 0.2], [0.96, 0.94], [0.0, -1.0]])
+    assert action_figures(actions, actions).extreme == pytest.approx(4 / 8)
+
+
+def test_histograms_hold_all_actions():
+    actions = np.array([[1.0, 0.01], [-1.0, 0.02], [1.0000001, -0.01]])
+    found = action_histograms(actions, ("like", "share"))
+    assert {name: sum(shares) for name, shares in found.items()} == pytest.approx(
+        {"like": 1.0, "share": 1.0}
+    )
+    assert found["like"][BINS - 1] == pytest.approx(2 / 3)
+    assert found["share"][BINS // 2] == pytest.approx(2 / 3)
+
+
+def test_actions_of_another_size_are_refused():
+    with pytest.raises(ValueError, match="cannot be compared"):
+        action_figures(np.zeros((3, 2)), np.zeros((3, 4)))
+
+
+def tau_by_pairs(first, second):
+    """Kendall's tau of vectors without ties, from its definition."""
+    score, pairs = 0, 0
+    for i in range(len(first)):
+        for j in range(i):
+            score += np.sign(first[i] - first[j]) * np.sign(second[i] - second[j])
+            pairs += 1
+    return score / pairs
+
+
+@given(st.permutations(range(8)), st.permutations(range(8)))
+def test_tau_counts_pairs_in_the_same_order(first, second):
+    first, second = np.array(first, float), np.array(second, float)
+    found = agreement(first, second, 0, resamples=20)
+    assert found.kendall_tau == pytest.approx(tau_by_pairs(first, second))
+    assert found.tau_low <= found.tau_high
+
+
+def test_errors_and_bounds():
+    found = agreement(np.array([1.0, 3.0, 2.0, np.nan]), np.array([2.0, 2.0, 4.0, 1.0]), 0)
+    assert found.policies == 3
+    assert found.relative_error == pytest.approx((0.5 + 0.5 + 0.5) / 3)
+    assert found.lower_bound == pytest.approx(2 / 3)
+
+
+def test_the_interval_holds_a_perfect_agreement():
+    truth = np.arange(12.0)
+    found = agreement(0.5 * truth, truth, 0)
+    assert (found.kendall_tau, found.tau_low, found.tau_high) == pytest.approx((1.0, 1.0, 1.0))
+    assert found.lower_bound == 1.0
+
+
+def test_too_little_is_undefined_and_not_an_error():
+    assert np.isnan(agreement(np.array([np.nan, 1.0]), np.array([1.0, 2.0]), 0).kendall_tau)
+    assert np.isnan(agreement(np.ones(3), np.arange(3.0), 0).kendall_tau)
+    with pytest.raises(ValueError, match="one estimate per policy"):
+        agreement(np.ones(3), np.ones(2), 0)

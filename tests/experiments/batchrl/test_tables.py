@@ -1,7 +1,12 @@
 import pytest
 
-from mtfx.experiments.batchrl.ope_accuracy import ope_accuracy
-from mtfx.experiments.batchrl.tables import action_distribution, q_curves, sensitivity, table_1
+from mtfx.experiments.batchrl.tables import (
+    action_distribution,
+    ope_accuracy,
+    q_curves,
+    sensitivity,
+    table_1,
+)
 from mtfx.experiments.engine.design import FusionOptions
 from mtfx.experiments.engine.table_text import markdown
 from mtfx.experiments.engine.tables import fill_table
@@ -82,5 +87,5 @@ def test_sensitivity_varies_the_policy_and_not_its_data():
 def test_settings_reach_the_trials():
     options = FusionOptions((0,), (("requests", 500), ("steps", 7)))
     for design in (table_1(options), ope_accuracy(options)):
-        assert {trial.setting("requests") for trial in design.trials} == {500}
-        assert {t.setting("steps") for t in design.trials if t.stage == "policy"} == {7}
+        assert {trial.config.requests for trial in design.trials} == {500}
+        assert {t.config.steps for t in design.trials if t.stage == "policy"} == {7}

@@ -1,217 +1,171 @@
-"""Trials in a small random world: the log, the training's curve, the searches' objective."""
+import dataclasses
+import re
+from typing import get_args
 
-import json
-from pathlib import Path
-
-import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mtfx.agents.search.policies import ConstantVectorPolicy
-from mtfx.components.policy_search.returns import PopulationReturns, sessions_per_point
-from mtfx.datasets.rewards import build_reward
-from mtfx.environments.simulator.config import SimulatorConfig
-from mtfx.environments.simulator.dynamics import Simulator
-from mtfx.environments.simulator.policies import ConstantPolicy
-from mtfx.environments.simulator.runner import SessionRunner
-from mtfx.environments.simulator.world import save_world
-from mtfx.experiments.batchrl.log import FusionLog
-from mtfx.experiments.batchrl.trial import constant_action, run_trial
-from mtfx.experiments.batchrl.trials import FusionTrial
-from mtfx.experiments.engine.requirements import with_requirements
-from mtfx.experiments.engine.results import TrialRecord
-from mtfx.experiments.engine.worlds import describe_world
-from mtfx.models.fusion.config import FusionConfig, build_fusion
-from tests.simulator_worlds import FEEDBACKS, random_world
-
-SETTINGS = (
-    ("requests", 240),
-    ("candidates", 10),
-    ("max_views", 6),
-    ("hidden_units", 8),
-    ("steps", 8),
-    ("batch_size", 16),
-    ("curve_points", 2),
-    ("curve_sessions", 5),
-    ("bo_points", 18),
-    ("es_population", 4),
-    ("es_generations", 2),
-    ("eval_sessions", 30),
-    ("ope_steps", 20),
-    ("ope_hidden_units", 8),
+from mtfx.experiments.batchrl.policies import (
+    ACCURACY_POLICIES,
+    POLICIES,
+    TABLE_1_POLICIES,
+    policy_spec,
+    trained_as,
 )
+from mtfx.experiments.batchrl.trial import (
+    ESTIMATOR_NAMES,
+    LOGS,
+    SMALL,
+    FormulaName,
+    FusionSettings,
+    FusionTrial,
+)
+from mtfx.experiments.engine.trial import with_requirements
+from mtfx.setting import read_setting
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("world")
-    save_world(random_world(users=12, pool=20), directory)
-    return describe_world(str(directory))
+def stages(trial):
+    return [(other.stage, other.subject) for other in with_requirements([trial])]
 
 
-def run(world, directory, *trials):
-    """Runs trials and all they require, one after the other; results by key."""
-    results = {}
-    for trial in with_requirements(trials):
-        paths = {key: str(directory / key) for key in (trial.key, *trial.requires)}
-        own = Path(paths[trial.key])
-        own.mkdir(parents=True, exist_ok=True)
-        result = run_trial(world, trial, paths)
-        TrialRecord(trial.key, {}, world.fingerprint, "", result).write(own)
-        results[trial.key] = json.loads((own / "result.json").read_text())["result"]
-    return results
+def test_the_second_log_explores_around_the_agent_trained_on_the_first():
+    assert stages(FusionTrial("evaluation", "td3", 0)) == [
+        ("log", "random"),
+        ("policy", "bcq_re"),
+        ("log", "mixed"),
+        ("policy", "td3"),
+        ("evaluation", "td3"),
+    ]
+    assert stages(FusionTrial("policy", "bcq_re", 0)) == [("log", "random"), ("policy", "bcq_re")]
+    # Measured on the same held-out sessions as the others.
+    assert ("log", "mixed") in stages(FusionTrial("evaluation", "bcq_re", 0))
+    assert ("policy", "constant") not in stages(FusionTrial("evaluation", "constant", 0))
 
 
-@pytest.fixture(scope="module")
-def trained(world, tmp_path_factory):
-    """The log of random exploration, and BCQ trained on it."""
-    directory = tmp_path_factory.mktemp("trials")
-    trial = FusionTrial("policy", "bcq_re", 0, SETTINGS)
-    return trial, run(world, directory, trial), directory
-
-
-def test_the_log_holds_whole_sessions_of_at_most_so_many_requests(trained):
-    trial, results, directory = trained
-    log = FusionLog.load(str(directory / trial.log.key))
-    notes = results[trial.log.key]["notes"]
-    assert 200 < notes["requests"] == log.num_requests <= 240
-    assert notes["sessions"] == log.num_sessions
-    assert log.discount[np.append(np.diff(log.session) > 0, True)].max() == 0
-    assert np.isfinite(log.log_density).all()
-    figures = results[trial.log.key]["metrics"]["simulator"]
-    assert figures["views"] == pytest.approx(log.num_requests / log.num_sessions)
-    by_hand = 0.0
-    rewards = build_reward("default", FEEDBACKS)(log.feedback, log.watch_s, log.duration_s)
-    for reward, step in zip(rewards, log.step, strict=True):
-        by_hand += 0.95**step * reward / log.num_sessions
-    assert figures["true_return"] == pytest.approx(by_hand, rel=1e-5)
-
-
-def test_the_last_sessions_are_held_out(trained):
-    trial, _, directory = trained
-    log = FusionLog.load(str(directory / trial.log.key))
-    first, last = log.split(0.1)
-    assert last.num_sessions == round(0.1 * log.num_sessions)
-    assert first.num_requests + last.num_requests == log.num_requests
-    assert (last.state == log.state[first.num_requests :]).all()
-    assert last.session[0] == last.step[0] == 0
-    with pytest.raises(ValueError, match="raise the setting requests"):
-        log.split(0.001)
-
-
-def test_presets_value_the_same_log_differently(trained):
-    trial, _, directory = trained
-    log = FusionLog.load(str(directory / trial.log.key))
-    plain = log.transitions("default", FEEDBACKS)
-    timed = log.transitions("time", FEEDBACKS)
-    extra = 2.0 * np.minimum(log.watch_s, 600.0) / 60.0
-    np.testing.assert_allclose(timed.rewards - plain.rewards, extra, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(timed.actions, plain.actions)
-
-
-def test_training_records_q_and_the_truth_at_its_points(trained):
-    trial, results, _ = trained
-    curves = results[trial.key]["curves"]
-    assert curves["step"] == [4, 8]
-    assert all(value > 0 for value in (*curves["q_deviation"], *curves["true_return"]))
-    figures = results[trial.key]["metrics"]["session starts"]
-    assert figures["q_mean"] == curves["q_mean"][-1]
-    assert figures["q_error"] == pytest.approx(figures["q_mean"] - figures["true_return"])
-
-
-def test_a_training_goes_on_where_it_stopped(world, trained, tmp_path):
-    """A killed attempt left a checkpoint, its points, and half a line."""
-    trial, results, directory = trained
-    own = directory / trial.key
-    with (own / "curve.jsonl").open("a") as file:
-        file.write('{"step": 12, "q_me')
-    again = run_trial(
-        world, trial, {key: str(directory / key) for key in (trial.key, *trial.requires)}
+def test_estimates_need_the_evaluation_and_accuracy_needs_all_estimates():
+    assert FusionTrial("estimates", "bcq", 1).requires == (
+        "log-mixed-seed1",
+        "policy-bcq-seed1",
+        "evaluation-bcq-seed1",
     )
-    assert again["curves"] == results[trial.key]["curves"]
+    trial = FusionTrial("accuracy", "fqe", 1)
+    assert trial.requires == tuple(f"estimates-{name}-seed1" for name in ACCURACY_POLICIES)
+    assert len(ACCURACY_POLICIES) >= 10
 
 
-def simulator_and_fusion(world, **settings):
-    from mtfx.environments.simulator.world import load_world
-
-    loaded = load_world(world.directory)
-    config = SimulatorConfig(candidates=10, **settings)
-    return Simulator(loaded, config), build_fusion(FusionConfig(), loaded.num_predictions)
-
-
-@pytest.mark.slow
-def test_members_earn_what_each_earns_alone(world):
-    simulator, fusion = simulator_and_fusion(world, max_views=6)
-    policy = ConstantVectorPolicy(fusion.action_dim, members=3)
-    points = np.random.default_rng(0).uniform(-1, 1, (3, fusion.action_dim))
-    policy.assign(points)
-    together = PopulationReturns(simulator, fusion, policy, 7, 0.9, (3, 0))(policy)
-    generator = np.random.default_rng((3, 0))
-    users = generator.integers(simulator.world.num_users, size=7)
-    seed = generator.integers(2**31, size=2)
-    for point, value in zip(points, together, strict=True):
-        returns = np.zeros(7)
-        alone = SessionRunner(simulator, fusion, ConstantPolicy(point))
-        for sessions, step, request in alone.run(users, seed):
-            returns[sessions] += 0.9**step * request.outcome.reward.numpy()
-        assert value == pytest.approx(returns.mean(), rel=1e-5)
+def test_noise_is_added_to_a_policy_that_is_trained_already():
+    assert trained_as("bcq_noise") == trained_as("bcq_much_noise") == "bcq"
+    assert trained_as("bcq_early") == "bcq_early"
+    training = FusionTrial("evaluation", "bcq_noise", 0).training
+    assert training == FusionTrial("policy", "bcq", 0)
+    for name in POLICIES:
+        assert not policy_spec(trained_as(name)).noise
 
 
-@pytest.mark.slow
-def test_each_call_of_a_search_meets_new_sessions(world):
-    simulator, fusion = simulator_and_fusion(world, max_views=3)
-    policy = ConstantVectorPolicy(fusion.action_dim, members=2)
-    returns = PopulationReturns(simulator, fusion, policy, 4, 0.9, (0, 0))
-    first, second = returns(policy), returns(policy)
-    assert first[0] == first[1]
-    assert first[0] != second[0]
-    again = PopulationReturns(simulator, fusion, policy, 4, 0.9, (0, 0))
-    assert again(policy) == pytest.approx(first)
+def test_settings_are_part_of_the_trials_they_can_change():
+    settings = (("rho", 0.3), ("cql_alpha", 1.0), ("ope_penalty", 0.0), ("eval_sessions", 50))
+
+    def names(*trial):
+        return [name for name, _ in FusionTrial(*trial, 0, settings).settings]
+
+    assert names("log", "random") == []
+    # The perturbation bound changes the policy around which the second log explores.
+    assert names("log", "mixed") == ["rho"]
+    assert names("policy", "td3") == ["rho"]
+    assert names("policy", "cql_sac") == ["cql_alpha", "rho"]
+    assert names("policy", "bo") == ["rho"]
+    assert names("evaluation", "bcq") == ["eval_sessions", "ope_penalty", "rho"]
+    assert FusionTrial("log", "random", 0, (("bo_points", 20),)).key == "log-random-seed0"
 
 
-def test_points_share_out_the_sessions():
-    assert sessions_per_point(1000, 48) == 20
-    assert sessions_per_point(10, 48) == 1
+def test_a_change_leaves_the_data_as_they_are():
+    plain = FusionTrial("evaluation", "bcq", 0)
+    changed = FusionTrial("evaluation", "bcq", 0, changes=(("rho", 0.5),))
+    assert changed.log == plain.log
+    assert changed.training != plain.training
+    assert changed.training.config.rho == 0.5
+    assert changed.training.log.config.rho == 0.15
+    assert FusionTrial("evaluation", "bcq", 0, changes=(("rho", 0.15),)) == plain
 
 
-def test_constants_are_the_middle_or_drawn_by_the_seed():
-    assert not constant_action(0, 3, 5).any()
-    drawn = [constant_action(number, 3, seed) for number in (1, 2) for seed in (0, 1)]
-    assert len({tuple(action) for action in drawn}) == 4
-    assert np.abs(drawn).max() <= 1.0
-    np.testing.assert_array_equal(drawn[0], constant_action(1, 3, 0))
+def test_a_change_may_be_back_to_the_default():
+    trial = FusionTrial("policy", "bcq", 0, (("rho", 0.3),), (("rho", 0.15),))
+    assert trial.config.rho == 0.15
+    assert trial.log.config.rho == 0.3
+    same = FusionTrial("policy", "bcq", 0, (("rho", 0.3),), (("rho", 0.3),))
+    assert same == FusionTrial("policy", "bcq", 0, (("rho", 0.3),))
 
 
-def test_a_world_is_known_by_its_content(world, tmp_path):
-    save_world(random_world(users=12, pool=20), tmp_path / "same")
-    save_world(random_world(users=12, pool=20, seed=1), tmp_path / "other")
-    assert describe_world(str(tmp_path / "same")).fingerprint == world.fingerprint
-    assert describe_world(str(tmp_path / "other")).fingerprint != world.fingerprint
-    assert "world: 12 users with 20 items each" in world.facts()
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "bcq", 0), "no stage 'train'"),
+        (("log", "noise", 0), "no log 'noise'; there are: random, mixed"),
+        (("policy", "ddpg", 0), "no policy 'ddpg'"),
+        (("policy", "constant", 0), "constant needs no training"),
+        (("accuracy", "dice", 0), "no estimator 'dice'"),
+        (("policy", "bcq", -1), "a seed must not be negative"),
+        (("policy", "bcq", 0, (("rhoo", 1),)), "no setting 'rhoo'"),
+    ],
+)
+def test_what_does_not_exist_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        FusionTrial(*arguments)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_every_kind_of_policy_is_made_and_measured(world, tmp_path):
-    names = ("constant", "bo", "es", "td3", "bcq_interaction", "bcq_noise", "random", "constant_1")
-    trials = [FusionTrial("evaluation", name, 0, SETTINGS) for name in names]
-    trials += [FusionTrial("estimates", name, 0, SETTINGS) for name in ("random", "td3")]
-    results = run(world, tmp_path, *trials)
-    for trial in trials[: len(names)]:
-        metrics = results[trial.key]["metrics"]
-        assert metrics["simulator"]["true_return"] > 0
-        assert 1 <= metrics["simulator"]["views"] <= 6
-        assert metrics["offline"]["estimated_return"] is not None
-        shares = results[trial.key]["curves"]["actions"]
-        assert [sum(bins) for bins in shares.values()] == pytest.approx([1.0] * 3)
-    spread = {t.subject: results[t.key]["metrics"]["actions"]["spread"] for t in trials[:-2]}
-    assert spread["constant"] == pytest.approx(0.0, abs=1e-6)
-    assert spread["random"] > 0.3
-    for trial in trials[len(names) :]:
-        metrics = results[trial.key]["metrics"]
-        evaluation = results[trial.required_trials[-1].key]["metrics"]
-        assert metrics["conservative"] == evaluation["offline"]
-        assert all(
-            metrics[name]["estimated_return"] is not None for name in ("fqe", "doubly_robust")
-        )
-    notes = results[trials[1].training.key]["notes"]
-    assert notes["points"] * notes["sessions_per_point"] <= notes["budget"]
+@given(
+    stage=st.sampled_from(("policy", "evaluation", "estimates")),
+    subject=st.sampled_from([name for name in POLICIES if policy_spec(name).trained]),
+    seed=st.integers(0, 99),
+    rho=st.sampled_from((0.15, 0.3)),
+    change=st.sampled_from((None, 0.15, 0.3, 0.5)),
+)
+def test_equal_keys_are_equal_trials_and_come_after_what_they_need(
+    stage, subject, seed, rho, change
+):
+    changes = () if change is None else (("rho", change),)
+    trial = FusionTrial(stage, subject, seed, (("rho", rho),), changes)
+    again = FusionTrial(**{f.name: getattr(trial, f.name) for f in dataclasses.fields(trial)})
+    assert again == trial
+    assert re.fullmatch(r"[\w-]+", trial.key)
+    done = set()
+    for other in with_requirements([trial]):
+        assert set(other.requires) <= done
+        assert other.seed == seed
+        done.add(other.key)
+
+
+def test_names_that_must_agree_with_those_of_other_layers():
+    from mtfx.agents.config import EXPLORATIONS
+    from mtfx.agents.registry import AGENTS as ALL_AGENTS
+    from mtfx.datasets.rewards import REWARD_PRESETS
+    from mtfx.evaluation.ope.registry import ESTIMATORS
+    from mtfx.experiments.batchrl.policies import AGENTS
+    from mtfx.models.fusion.config import FORMULAS
+
+    assert set(ESTIMATOR_NAMES) <= set(ESTIMATORS)
+    assert set(AGENTS) <= set(ALL_AGENTS)
+    assert set(LOGS) <= set(EXPLORATIONS)
+    assert get_args(FormulaName) == tuple(FORMULAS)
+    assert {spec.reward for spec in TABLE_1_POLICIES.values()} == set(REWARD_PRESETS)
+
+
+def test_the_small_scale_is_of_settings_that_there_are():
+    assert all(
+        read_setting(FusionSettings(), name, value) == value for name, value in SMALL.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("es_population", "31", "even"),
+        ("bo_points", "16", "more than the 16"),
+        ("gamma", "1", "at most 0.999"),
+        ("steps", "0", "must be positive"),
+    ],
+)
+def test_settings_have_their_ranges(name, value, message):
+    with pytest.raises(ValueError, match=message):
+        read_setting(FusionSettings(), name, value)

@@ -3,11 +3,16 @@ import io
 import pytest
 from rich.console import Console
 
-from mtfx.experiments.engine.progress import LiveTrialProgress, PlainTrialProgress, trial_progress
-from mtfx.experiments.engine.requirements import with_requirements
+from mtfx.experiments.engine.progress import (
+    LiveTrialProgress,
+    PlainTrialProgress,
+    TimeLeft,
+    clock,
+    trial_progress,
+)
 from mtfx.experiments.engine.results import TrialRecord
-from mtfx.experiments.engine.time_left import TimeLeft, clock
-from mtfx.experiments.rmtl.trials import RmtlTrial
+from mtfx.experiments.engine.trial import with_requirements
+from mtfx.experiments.rmtl.trial import RmtlTrial
 
 
 def test_time_left_is_the_mean_per_method():
@@ -36,11 +41,11 @@ def play(progress):
     done = TrialRecord(first.key, {"method": first.method}, "", "", {"seconds": 60.0})
     with progress:
         progress.begin({first.key: done}, {trial.key: trial for trial in others}, 2)
-        progress.started(others[0].key, others[0].method)
+        progress.started(others[0].key)
         progress.tick()
         progress.failed(others[0].key, "ValueError: [bold]no")
         progress.dropped(others[1].key)
-        progress.started(others[2].key, others[2].method)
+        progress.started(others[2].key)
         progress.finished(others[2].key, 30.0)
         progress.tick()
 

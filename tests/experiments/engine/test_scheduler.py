@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from mtfx.experiments.engine.progress import TrialProgress
-from mtfx.experiments.engine.requirements import with_requirements
 from mtfx.experiments.engine.scheduler import run_trials
-from mtfx.experiments.rmtl.trials import RmtlTrial
+from mtfx.experiments.engine.trial import with_requirements
+from mtfx.experiments.rmtl.trial import RmtlTrial
 
 TRIALS = with_requirements([RmtlTrial("ple", "rmtl", 0), RmtlTrial("esmm", "constant", 0)])
 KEYS = [trial.key for trial in TRIALS]
@@ -120,7 +120,7 @@ import stub_trials
 from mtfx.experiments.engine.data import PreparedData
 from mtfx.experiments.engine.progress import TrialProgress
 from mtfx.experiments.engine.scheduler import run_trials
-from mtfx.experiments.rmtl.trials import RmtlTrial
+from mtfx.experiments.rmtl.trial import RmtlTrial
 
 if __name__ == "__main__":
     data = PreparedData.from_json(open(sys.argv[1]).read())

@@ -6,11 +6,10 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from mtfx.experiments.engine.design import Column, TableDesign
-from mtfx.experiments.engine.figures import RANKING_FIGURES
+from mtfx.experiments.engine.design import RANKING_FIGURES, Column, TableDesign
 from mtfx.experiments.engine.table_text import console_legend, console_tables, markdown
 from mtfx.experiments.engine.tables import fill_table
-from mtfx.experiments.rmtl.trials import RmtlTrial
+from mtfx.experiments.rmtl.trial import RmtlTrial
 
 SEEDS = (0, 1, 2)
 PLAIN = [RmtlTrial("ple", "constant", seed) for seed in SEEDS]

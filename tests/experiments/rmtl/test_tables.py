@@ -82,8 +82,8 @@ def test_experiments_share_trials_and_finish_seed_by_seed():
 
 def test_settings_reach_every_trial_that_they_concern():
     design = table_2(options(settings=(("lambda", 0.3), ("scale", "small"))))
-    assert {trial.setting("scale") for trial in design.trials} == {"small"}
-    assert {t.method for t in design.trials if t.setting("lambda") == 0.3} == {"rmtl", "wl"}
+    assert {trial.config.scale for trial in design.trials} == {"small"}
+    assert {t.method for t in design.trials if t.config.lambda_ == 0.3} == {"rmtl", "wl"}
 
 
 def test_an_unknown_backbone_is_refused():

@@ -1,126 +1,122 @@
-"""Real trials on a small prepared log: every method, and which split each may look at."""
+import re
 
-import dataclasses
-import json
-from pathlib import Path
-
-import numpy as np
 import pytest
-from sklearn.metrics import log_loss, roc_auc_score
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mtfx.cli.experiment_data import prepare_data
-from mtfx.datasets.synthetic import SyntheticConfig, synthesize
-from mtfx.experiments.engine.requirements import with_requirements
-from mtfx.experiments.rmtl.trial import run_trial
-from mtfx.experiments.rmtl.trials import RmtlTrial
-from mtfx.pipelines.beam_args import local_beam_args
-from mtfx.pipelines.local_runner import SilentObserver
-from mtfx.pipelines.options import DataOptions
-from mtfx.trainers.ranking.input import impression_batches
+from mtfx.config import settings_of
+from mtfx.experiments.engine.trial import with_requirements
+from mtfx.experiments.rmtl.trial import METHODS, WITH_CRITICS, RmtlTrial, RmtlTrialSettings
+from mtfx.models.mtl.registry import BACKBONES
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-SETTINGS = (
-    ("scale", "small"),
-    ("batch_size", 128),
-    ("epochs", 2),
-    ("critic_epochs", 2),
-    ("retrain_epochs", 1),
+NUMBERS = {
+    name: setting.default
+    for name, setting in settings_of(RmtlTrialSettings()).items()
+    if setting.kind in (int, float)
+}
+SETTING_VALUES = st.dictionaries(
+    st.sampled_from(sorted(NUMBERS)), st.sampled_from([0.25, 0.5])
+).map(lambda values: tuple((k, 3 if isinstance(NUMBERS[k], int) else v) for k, v in values.items()))
+TRIALS = st.builds(
+    RmtlTrial,
+    st.sampled_from(list(BACKBONES)),
+    st.sampled_from(METHODS),
+    st.integers(0, 3),
+    settings=SETTING_VALUES,
+) | st.builds(
+    RmtlTrial,
+    st.sampled_from(list(BACKBONES)),
+    st.sampled_from(WITH_CRITICS),
+    st.integers(0, 3),
+    st.sampled_from(list(BACKBONES)),
+    SETTING_VALUES,
 )
-METHODS = ("constant", "critics", "cw", "rmtl", "ddpg")
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("data")
-    synthesize(SyntheticConfig(profile="video", impressions=4000, seed=3), directory / "data")
-    data = DataOptions("synthetic", str(directory / "data"), tasks=("click", "long_view"))
-    return prepare_data(data, str(directory / "run"), SilentObserver(), local_beam_args())
+@given(TRIALS, TRIALS)
+def test_equal_keys_are_equal_trials(one, other):
+    assert (one.key == other.key) == (one == other)
+    assert re.fullmatch(r"[a-z0-9_-]{1,120}", one.key)
 
 
-@pytest.fixture(scope="module")
-def results(prepared, tmp_path_factory):
-    return run(prepared, tmp_path_factory.mktemp("trials"), METHODS)
+@given(TRIALS)
+def test_requirements_are_closed_and_come_first(trial):
+    ordered = with_requirements([trial])
+    assert ordered[-1] == trial
+    seen = set()
+    for each in ordered:
+        assert set(each.requires) <= seen
+        seen.add(each.key)
+    assert len(seen) == len(ordered)
 
 
-def run(data, directory, methods):
-    wanted = [RmtlTrial("mmoe", method, 0, settings=SETTINGS) for method in methods]
-    found = {}
-    for trial in with_requirements(wanted):
-        paths = {key: str(directory / key) for key in (trial.key, *trial.requires)}
-        Path(paths[trial.key]).mkdir(parents=True, exist_ok=True)
-        found[trial.method] = run_trial(data, trial, paths)
-    return found
+def test_what_each_method_requires():
+    def requires(method, critic_from=""):
+        return RmtlTrial("esmm", method, 1, critic_from).requires
+
+    assert requires("constant") == ()
+    assert requires("critics") == ("esmm-constant-seed1",)
+    assert requires("ddpg") == ("esmm-constant-seed1",)
+    for method in WITH_CRITICS:
+        assert requires(method) == ("esmm-constant-seed1", "esmm-critics-seed1")
+        assert requires(method, "ple") == ("esmm-constant-seed1", "ple-critics-seed1")
 
 
-def test_every_method_gives_metrics_and_curves(results):
-    for method in METHODS:
-        json.dumps(results[method])
-        assert results[method]["seconds"] > 0
-        assert set(results[method]["metrics"]) == (
-            set() if method == "critics" else {"click", "long_view"}
-        )
-    assert results["cw"]["curves"]["weights"]["click"] == [1.0]
-    assert results["rmtl"]["curves"]["weights"]["click"][0] > 1
-    curves = results["critics"]["curves"]
-    assert len(curves["td_error"]) == len(curves["steps"]) > 0
-    assert len(curves["q"]["click"]) == len(curves["realised_return"]["click"])
-    assert max(curves["realised_return"]["click"]) < 0
+def test_own_critics_are_no_other_backbones():
+    assert RmtlTrial("ple", "rmtl", 0, "ple") == RmtlTrial("ple", "rmtl", 0)
+    assert RmtlTrial("ple", "rmtl", 0, "mmoe").key != RmtlTrial("ple", "rmtl", 0).key
 
 
-def test_only_the_figures_look_at_the_test_split(prepared, results, tmp_path):
-    """With the validation split in the test split's place, the same model has other figures."""
-    swapped = dataclasses.replace(
-        prepared, splits={**prepared.splits, "test": prepared.splits["eval"]}
-    )
-    again = run(swapped, tmp_path, ["constant"])["constant"]
-    assert again["notes"]["best_epoch"] == results["constant"]["notes"]["best_epoch"]
-    validation = again["notes"]["validation_auc"]
-    assert validation == pytest.approx(results["constant"]["notes"]["validation_auc"], abs=0.02)
-    means = [
-        np.mean([figures["auc"] for figures in trial["metrics"].values()])
-        for trial in (again, results["constant"])
-    ]
-    # Training's own AUC counts thresholds, hence the tolerance.
-    assert means[0] == pytest.approx(validation, abs=2e-3)
-    assert means[1] != pytest.approx(validation, abs=1e-4)
+def test_a_setting_belongs_to_the_trials_that_it_can_change():
+    plain = RmtlTrial("ple", "rmtl", 0)
+    other = RmtlTrial("ple", "rmtl", 0, settings=(("lambda", 0.3),))
+    assert other.key != plain.key
+    assert other.requires == plain.requires
+    discounted = RmtlTrial("ple", "rmtl", 0, settings=(("gamma", 0.9),))
+    assert discounted.requires[0] == plain.requires[0]
+    assert discounted.requires[1] != plain.requires[1]
+    smaller = RmtlTrial("ple", "rmtl", 0, settings=(("scale", "small"),))
+    assert not set(smaller.requires) & set(plain.requires)
+    assert smaller.config.scale == smaller.actor.config.scale == "small"
 
 
-def test_figures_agree_with_scikit_learn(prepared, tmp_path, monkeypatch):
-    seen = []
-
-    def remember(labels, predictions, lengths):
-        seen.append((labels, predictions, lengths))
-        return {"auc": None, "logloss": 0.0, "s_logloss": 0.0}
-
-    monkeypatch.setattr("mtfx.experiments.rmtl.trial.task_figures", remember)
-    run(prepared, tmp_path, ["constant"])
-    monkeypatch.undo()
-    from mtfx.evaluation.ranking.ranking_metrics import task_figures
-
-    assert len(seen) == 2
-    for labels, predictions, lengths in seen:
-        assert len(labels) == prepared.impressions["test"] == lengths.sum()
-        figures = task_figures(labels, predictions, lengths)
-        assert figures["auc"] == pytest.approx(roc_auc_score(labels, predictions))
-        assert figures["logloss"] == pytest.approx(log_loss(labels, predictions), rel=1e-5)
+def test_a_default_and_the_way_a_number_is_written_change_nothing():
+    plain = RmtlTrial("ple", "rmtl", 0)
+    assert RmtlTrial("ple", "rmtl", 0, settings=(("lambda", "0.70"), ("epochs", 10.0))) == plain
+    assert plain.config.lambda_ == 0.7
+    assert plain.config.epochs == 10
+    assert RmtlTrial("ple", "rmtl", 0, settings=(("epochs", "3"),)).config.epochs == 3
 
 
-def test_a_log_too_large_for_memory_is_read_anew_in_every_epoch(
-    prepared, results, tmp_path, monkeypatch
-):
-    read = []
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ((("lamda", 0.7),), "no setting 'lamda'; there are: scale"),
+        ((("lambda", "much"),), "lambda is a value such as 0.7, its default; got 'much'"),
+        ((("lambda", -0.5),), "lambda must not be negative and at most 10, got -0.5"),
+        ((("gamma", 1.5),), "gamma must not be negative and at most 0.999, got 1.5"),
+        ((("gamma", float("nan")),), "gamma must"),
+        ((("epochs", 2.5),), "epochs is a value such as 10, its default; got"),
+        ((("epochs", float("inf")),), "epochs is a value such as 10, its default; got"),
+        ((("epochs", 0),), "epochs must be positive, got 0"),
+        ((("scale", "tiny"),), "scale is one of paper, small; got 'tiny'"),
+    ],
+)
+def test_wrong_settings_are_named(settings, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        RmtlTrial("ple", "rmtl", 0, settings=settings)
 
-    def remember(*arguments, **options):
-        read.append(arguments[0])
-        return impression_batches(*arguments, **options)
 
-    monkeypatch.setattr("mtfx.experiments.rmtl.trial.impression_batches", remember)
-    monkeypatch.setattr("mtfx.experiments.rmtl.trial._MAX_IN_MEMORY", prepared.impressions["eval"])
-    assert prepared.impressions["train"] > prepared.impressions["eval"]
-    streamed = run(prepared, tmp_path, ["constant"])["constant"]
-    assert set(read) == {prepared.splits["train"]}
-    # The sessions come in another order, which changes the model a little.
-    for task, figures in results["constant"]["metrics"].items():
-        assert streamed["metrics"][task]["auc"] == pytest.approx(figures["auc"], abs=0.05)
-        assert streamed["metrics"][task]["logloss"] == pytest.approx(figures["logloss"], abs=0.05)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("pple", "rmtl", 0), "no backbone 'pple'"),
+        (("ple", "rml", 0), "no method 'rml'"),
+        (("ple", "rmtl", 0, "emsm"), "no backbone 'emsm'"),
+        (("ple", "ddpg", 0, "esmm"), "uses no critics of another backbone"),
+        (("ple", "rmtl", -1), "seed"),
+    ],
+)
+def test_wrong_trials_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        RmtlTrial(*arguments)

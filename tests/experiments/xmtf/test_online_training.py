@@ -11,13 +11,13 @@ from tf_agents.agents import tf_agent
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.experiments.xmtf.learners import Learner, XmtfLearner
-from mtfx.experiments.xmtf.online_training import OnlineConfig, OnlineTraining, Progress
-from mtfx.experiments.xmtf.trials import XmtfTrial
+from mtfx.experiments.xmtf.online_training import OnlineTraining, Progress
+from mtfx.experiments.xmtf.trial import XmtfSettings, XmtfTrial
 from mtfx.models.action_policy import MASK, PREDICTIONS, STATE
 from mtfx.models.fusion.config import FusionConfig, build_fusion
 from tests.simulator_worlds import random_world
 
-CONFIG = OnlineConfig(
+CONFIG = XmtfSettings(
     lanes=4,
     warmup=6,
     preparation=0,

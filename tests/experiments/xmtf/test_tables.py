@@ -49,7 +49,7 @@ def test_table_3_has_the_papers_seconds_and_all_against_xmtf():
     assert columns["TD3-3"].paper == columns["xMTF, basis cells"].paper == {}
     hinge = columns["xMTF, hinge transfer"]
     assert hinge.paper == {}
-    assert [trial.setting("transfer") for trial in hinge.trials] == ["hinge"] * 2
+    assert [trial.config.transfer for trial in hinge.trials] == ["hinge"] * 2
     text = markdown(fill_table(table, OPTIONS.seeds, results(design)))
     lines = text.splitlines()
     [papers] = [line for line in lines if line.startswith("| paper, its KuaiRand simulator")]

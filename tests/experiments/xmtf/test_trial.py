@@ -1,107 +1,105 @@
-"""Trials of xMTF's experiments in a small random world, one for each kind of learner."""
+from typing import get_args
 
-import numpy as np
 import pytest
-import tensorflow as tf
 
-from mtfx.environments.simulator.world import save_world
-from mtfx.experiments.engine.worlds import describe_world
-from mtfx.experiments.xmtf.learners import XmtfLearner
-from mtfx.experiments.xmtf.settings import WATCH_TIME
-from mtfx.experiments.xmtf.trial import run_trial, training_reward
-from mtfx.experiments.xmtf.trials import XmtfTrial
-from tests.simulator_worlds import random_world
-
-SETTINGS = (
-    ("candidates", 10),
-    ("max_views", 6),
-    ("eval_sessions", 40),
-    ("lanes", 4),
-    ("steps", 6),
-    ("warmup", 5),
-    ("hidden_units", 8),
-    ("batch_size", 8),
-    ("curve_points", 2),
-    ("curve_sessions", 10),
-    ("inner_candidates", 4),
-    ("cell_units", 4),
-    ("cem_population", 6),
-    ("cem_generations", 2),
+from mtfx.datasets.rewards import REWARD_PRESETS
+from mtfx.experiments.engine.design import FusionOptions
+from mtfx.experiments.xmtf.tables import LAMBDAS, curves, sweep, table_3
+from mtfx.experiments.xmtf.trial import (
+    METHODS,
+    SMALL,
+    WATCH_TIME,
+    RewardName,
+    XmtfSettings,
+    XmtfTrial,
+    online_method,
 )
+from mtfx.setting import read_setting
 
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("world")
-    save_world(random_world(users=60, pool=20), directory)
-    return describe_world(str(directory))
-
-
-def test_the_reward_is_minutes_watched():
-    reward = training_reward(WATCH_TIME)
-    assert (reward.watch_weight, reward.integrity_weight, reward.interaction_weight) == (1, 0, 0)
-    assert training_reward("default").interaction_weight == 1
+CHANGED = (
+    ("lambda", 0.9),
+    ("largest_coefficient", 1.0),
+    ("cell_scale", 2.0),
+    ("margin", 0.1),
+    ("steps", 7),
+    ("cem_population", 5),
+    ("rho", 0.3),
+    ("candidates", 9),
+)
 
 
 @pytest.mark.parametrize(
-    ("settings", "largest"), [((), 4.0), ((("largest_coefficient", 0.5),), 0.5)]
+    ("subject", "concerned"),
+    [
+        ("equal", {"candidates"}),
+        ("cem_1", {"candidates", "steps", "cem_population"}),
+        ("td3_2", {"candidates", "steps"}),
+        ("batchrl_2", {"candidates", "steps", "rho"}),
+        ("xmtf", {"candidates", "steps", "lambda", "cell_scale", "margin", "largest_coefficient"}),
+        (
+            "xmtf_basis",
+            {"candidates", "steps", "lambda", "cell_scale", "margin", "largest_coefficient"},
+        ),
+        # There are no cells whose loss λ could weigh.
+        ("xmtf_no_inner", {"candidates", "steps", "largest_coefficient"}),
+        ("xmtf_no_outer", {"candidates", "steps", "lambda", "cell_scale", "margin"}),
+    ],
 )
-def test_the_outer_stage_reaches_as_far_as_the_setting_says(settings, largest):
-    learner = XmtfLearner(XmtfTrial("xmtf", 0, settings), state_dim=3, num_predictions=2)
-    inner = tf.constant([[[1.0, 0.5]]])
-    both = learner.fusion.contributions(inner, tf.ones([1, 2]))
-    np.testing.assert_allclose(both, [[[1 + largest, 0.5 * (1 + largest * 0.5)]]])
+def test_a_trial_has_the_settings_that_can_change_its_result(subject, concerned):
+    trial = XmtfTrial(subject, 0, CHANGED)
+    assert {name for name, _ in trial.settings} == concerned
+    assert trial.config.rho == (0.3 if subject == "batchrl_2" else 0.15)
 
 
-@pytest.mark.parametrize(
-    ("settings", "scale", "margin"),
-    [((), 10.0, 0.03), ((("cell_scale", 3.0), ("margin", 0.0)), 3.0, 0.0)],
-)
-def test_the_cells_losses_are_of_the_range_and_margin_that_the_settings_say(
-    settings, scale, margin
-):
-    learner = XmtfLearner(XmtfTrial("xmtf", 0, settings), state_dim=3, num_predictions=2)
-    config = learner.agent.inner_stage.config
-    assert (config.cell_scale, config.monotonicity_margin) == (scale, margin)
+def test_a_default_that_is_given_makes_no_other_trial():
+    assert XmtfTrial("xmtf", 1, (("lambda", 0.4),)) == XmtfTrial("xmtf", 1)
+    assert XmtfTrial("xmtf", 1).key == "online-xmtf-seed1"
+    assert XmtfTrial("xmtf", 1, (("lambda", 0.1),)).key != XmtfTrial("xmtf", 1).key
 
 
-@pytest.mark.slow
-def test_equal_weights_and_cem_are_measured_on_the_same_sessions(world):
-    equal = run_trial(world, XmtfTrial("equal", 0, SETTINGS), {})
-    found = run_trial(world, XmtfTrial("cem_2", 0, SETTINGS), {})
-    figures = equal["metrics"]["simulator"]
-    assert figures["watch_s"] > figures["views"] >= 1
-    assert found["curves"]["points"] == [6, 12, 13]
-    action = np.asarray(found["notes"]["action"])
-    assert (np.abs(action) <= 1).all()
-    # As many sessions as the requests of an agent make: 4 lanes, 11 steps, shared by 13 points.
-    assert found["notes"]["sessions_per_point"] == 1
-    # The sessions are the same, so that equal figures mean equal choices.
-    again = run_trial(world, XmtfTrial("equal", 0, SETTINGS), {})
-    assert again["metrics"] == equal["metrics"]
-    other = run_trial(world, XmtfTrial("equal", 1, SETTINGS), {})
-    assert other["metrics"] != equal["metrics"]
+def test_what_is_unknown_is_named():
+    with pytest.raises(ValueError, match="no method 'ddpg'; there are: equal, cem_1"):
+        online_method("ddpg")
+    with pytest.raises(ValueError, match="seed must not be negative"):
+        XmtfTrial("xmtf", -1)
+    with pytest.raises(ValueError, match="inner_candidates must be at least 2"):
+        read_setting(XmtfSettings(), "inner_candidates", 1)
+    assert read_setting(XmtfSettings(), "lambda", "0") == 0.0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "subject", ["td3_1", "batchrl_2", "xmtf", "xmtf_no_outer", "xmtf_no_inner", "xmtf_basis"]
-)
-def test_agents_learn_online_and_are_measured(world, subject):
-    result = run_trial(world, XmtfTrial(subject, 0, SETTINGS), {})
-    curves = result["curves"]
-    assert curves["step"] == [3, 6]
-    for name in ("watch_s", "true_return", "reward", "loss"):
-        assert np.isfinite(curves[name]).all()
-    assert result["notes"]["transitions"] == 4 * (5 + 6)
-    figures = result["metrics"]["simulator"]
-    assert set(figures) == {"true_return", "watch_s", "positive_rate", "views"}
-    has_cells = subject in ("xmtf", "xmtf_no_outer", "xmtf_basis")
-    assert ("cells" in curves) == ("cells" in result["metrics"]) == has_cells
-    if has_cells:
-        cells = curves["cells"]
-        assert np.shape(cells["both"]) == np.shape(cells["inner"]) == (8, 3, len(cells["grid"]))
-        assert (np.diff(cells["ranges"]) > 0).all()
-    if subject == "xmtf_basis":
-        assert result["metrics"]["cells"] == {"inner_violations": 0.0, "violations": 0.0}
-        assert (np.diff(curves["cells"]["both"]) >= -1e-6).all()
+def test_rewards_are_those_that_there_are():
+    assert get_args(RewardName) == (WATCH_TIME, *REWARD_PRESETS)
+
+
+def test_the_papers_hyper_parameters_are_the_defaults():
+    trial = XmtfTrial("xmtf", 0)
+    papers = {
+        "actor_learning_rate": 1e-4,
+        "critic_learning_rate": 2e-4,
+        "inner_learning_rate": 2e-4,
+        "gamma": 0.9,
+        "buffer_size": 1_000_000,
+        "batch_size": 1024,
+        "lambda_": 0.4,
+    }
+    assert {name: getattr(trial.config, name) for name in papers} == papers
+    assert all(read_setting(XmtfSettings(), name, value) == value for name, value in SMALL.items())
+
+
+def test_the_experiments_share_their_trials_and_finish_seed_by_seed():
+    options = FusionOptions((0, 1))
+    keys = {make.__name__: [t.key for t in make(options).trials] for make in (table_3, sweep)}
+    columns = len(METHODS) + 1  # xMTF with either transfer loss
+    assert len(keys["table_3"]) == 2 * columns
+    assert [key.split("seed")[1][0] for key in keys["table_3"]] == ["0"] * columns + ["1"] * columns
+    assert set(keys["table_3"]) & set(keys["sweep"]) == {"online-xmtf-seed0", "online-xmtf-seed1"}
+    drawn = {trial.key for trial in curves(options).trials}
+    assert drawn == {*keys["sweep"], "online-xmtf_basis-seed0", "online-xmtf_basis-seed1"}
+
+
+def test_the_sweep_varies_lambda_and_nothing_else():
+    [table] = sweep(FusionOptions((3,), (("steps", 7), ("lambda", 0.2)))).tables
+    trials = [column.trials[0] for column in table.columns]
+    assert [trial.config.lambda_ for trial in trials] == list(LAMBDAS)
+    assert {trial.config.steps for trial in trials} == {7}
+    assert {trial.seed for trial in trials} == {3}

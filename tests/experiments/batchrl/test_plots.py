@@ -3,20 +3,20 @@
 import numpy as np
 import pytest
 
-from mtfx.experiments.batchrl import drawings as fusion_drawings
+from mtfx.experiments.batchrl import plots
 
 
 @pytest.fixture
 def drawn(monkeypatch):
     figures = []
-    monkeypatch.setattr(fusion_drawings, "save_figure", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(plots, "save_png", lambda figure, path: figures.append(figure))
     return figures
 
 
 def test_a_diverged_fit_neither_leaves_the_axis_nor_hides_the_others(drawn, tmp_path):
     truth = [4.0, 5.0, 6.0]
     estimates = {"conservative": ([-200.0, 5.0, 5744.0], truth), "fqe": ([4.5, None, 6.5], truth)}
-    fusion_drawings.plot_estimates(estimates, tmp_path / "estimates.png")
+    plots.plot_estimates(estimates, tmp_path / "estimates.png")
     one, other = drawn[0].axes
     assert one.get_ylim() == other.get_ylim()
     low, high = one.get_ylim()
@@ -29,11 +29,11 @@ def test_a_diverged_fit_neither_leaves_the_axis_nor_hides_the_others(drawn, tmp_
 
 def test_without_divergence_the_axis_is_linear(drawn, tmp_path):
     values = {"fqe": ([4.5, 6.5], [4.0, 6.0])}
-    fusion_drawings.plot_estimates(values, tmp_path / "estimates.png")
+    plots.plot_estimates(values, tmp_path / "estimates.png")
     assert drawn[0].axes[0].get_yscale() == "linear"
 
 
 def test_estimators_without_a_single_value_leave_empty_panels(drawn, tmp_path):
     values = {"fqe": ([None, np.nan], [4.0, 6.0]), "conservative": ([], [])}
-    fusion_drawings.plot_estimates(values, tmp_path / "estimates.png")
+    plots.plot_estimates(values, tmp_path / "estimates.png")
     assert len(drawn[0].axes) == 2
