@@ -73,7 +73,15 @@ def load_dataset(name: str) -> DatasetSpec:
     try:
         spec = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"cannot load data set {name!r}: {error}") from error
+        raise ValueError(f"cannot load data set {name!r}: {error}{_renamed(error)}") from error
     if not isinstance(spec, DatasetSpec):
         raise ValueError(f"{name} is a {type(spec).__name__}, not a DatasetSpec")
     return spec
+
+
+def _renamed(error: Exception) -> str:
+    """What to write where a description imports MTFX's modules by the names they once had."""
+    module = (getattr(error, "name", None) or "").partition(".")[0]
+    if module not in ("datasets", "serving", "models", "evaluation"):
+        return ""
+    return f" (modules of MTFX are imported as mtfx.{module}, such as mtfx.datasets.spec)"

@@ -1,5 +1,7 @@
 """Data sets by name, and one that is added by one module and one line."""
 
+import sys
+
 import pytest
 from click.testing import CliRunner
 
@@ -43,3 +45,18 @@ def test_a_new_data_set_is_one_module_and_one_line(tmp_path, monkeypatch):
     shown = CliRunner().invoke(datasets_command, ["--dataset", "books"])
     assert shown.exit_code == 0, shown.output
     assert "Readers of books" in shown.output
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_description_with_the_former_names_is_told_the_present_ones(tmp_path, monkeypatch, taken):
+    """As plain ``datasets``, which may also be another package that is installed."""
+    monkeypatch.syspath_prepend(tmp_path)
+    if taken:
+        (tmp_path / "datasets").mkdir()
+        (tmp_path / "datasets" / "__init__.py").touch()
+    (tmp_path / f"my_former_{taken}.py").write_text("from datasets.spec import DatasetSpec\n")
+    try:
+        with pytest.raises(ValueError, match=r"No module named 'datasets.*as mtfx\.datasets"):
+            load_dataset(f"my_former_{taken}:SPEC")
+    finally:
+        sys.modules.pop("datasets", None)
