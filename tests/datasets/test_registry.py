@@ -1,5 +1,6 @@
 """Data sets by name, and one that is added by one module and one line."""
 
+import subprocess
 import sys
 
 import pytest
@@ -48,15 +49,18 @@ def test_a_new_data_set_is_one_module_and_one_line(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("taken", [False, True])
-def test_a_description_with_the_former_names_is_told_the_present_ones(tmp_path, monkeypatch, taken):
+def test_a_description_with_the_former_names_is_told_the_present_ones(tmp_path, taken):
     """As plain ``datasets``, which may also be another package that is installed."""
-    monkeypatch.syspath_prepend(tmp_path)
     if taken:
         (tmp_path / "datasets").mkdir()
         (tmp_path / "datasets" / "__init__.py").touch()
-    (tmp_path / f"my_former_{taken}.py").write_text("from datasets.spec import DatasetSpec\n")
-    try:
-        with pytest.raises(ValueError, match=r"No module named 'datasets.*as mtfx\.datasets"):
-            load_dataset(f"my_former_{taken}:SPEC")
-    finally:
-        sys.modules.pop("datasets", None)
+    (tmp_path / "my_log.py").write_text("from datasets.spec import DatasetSpec\nSPEC = 1\n")
+    done = subprocess.run(
+        [sys.executable, "-c", "from mtfx.datasets.registry import *; load_dataset('my_log:SPEC')"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert "ValueError: cannot load data set 'my_log:SPEC': No module named 'datasets" in last
+    assert "are imported as mtfx.datasets, such as mtfx.datasets.spec" in last
