@@ -1,4 +1,4 @@
-"""How BCQ acts: BatchRL-MTF's equation (4)."""
+"""The policy of BCQ: BatchRL-MTF's equation (4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a warm start keeps of a learner's state, and what begins anew: the one list of it.
+"""The one list of a learner's state that a warm start keeps, and of what begins anew.
 
 Whatever learns anything from day to day has an entry. Those of the agents in
 ``mtfx.agents.registry`` name the variables of their checkpoints, so that a variable that

@@ -1,4 +1,4 @@
-"""How xMTF acts: the outer stage's coefficients, from the state alone."""
+"""The policy of xMTF: the outer stage's coefficients, from the state alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What RMTL costs: its stages' samples/s, against plain training of the same backbone.
+"""Cost of RMTL: its stages' samples/s, against plain training of the same backbone.
 
 Run as ``python -m benchmarks.rmtl_training``. Rounds of plain, critic and retraining steps
 alternate, so that whatever else the machine does slows all alike; the ratio is per round.

@@ -1,4 +1,4 @@
-"""Measures how fast synthetic data is made: ``python -m benchmarks.synthesize --profile shop``.
+"""Speed of making synthetic data: ``python -m benchmarks.synthesize --profile shop``.
 
 Prints impressions per second of wall and of processor time, writing included, and the peak memory
 of the process. On a busy machine compare the processor times.

@@ -1,4 +1,4 @@
-"""``mtfx datasets``: what can be read, and whether somebody's files are the published ones."""
+"""``mtfx datasets``: what can be read, and whether files are the published ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns whatever was raised into one readable message, a hint and an exit code."""
+"""Failures in the user's words: any exception as one readable message, a hint and an exit code."""
 
 from __future__ import annotations
 

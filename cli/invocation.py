@@ -1,4 +1,4 @@
-"""What the commands and the entry point know about the invocation they are part of."""
+"""The current invocation, as the commands and the entry point know it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps the terminal for the user and sends everything else to a log file.
+"""Log files: the terminal is kept for the user, and everything else goes to a file.
 
 TensorFlow, Beam, TFX and Gym write to standard output and error from Python, from C++ and from
 child processes, through loggers, warnings and plain prints. Redirecting the two file descriptors

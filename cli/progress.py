@@ -1,4 +1,4 @@
-"""Shows a run on the terminal: one line per stage, alive while the stage runs."""
+"""Progress of a run on the terminal: one line per stage, alive while the stage runs."""
 
 from __future__ import annotations
 

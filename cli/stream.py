@@ -1,4 +1,4 @@
-"""``mtfx stream``: training on sessions as they come."""
+"""``mtfx stream``: training on sessions as they arrive."""
 
 from __future__ import annotations
 

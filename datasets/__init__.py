@@ -1,1 +1,1 @@
-"""What a log means and how it is read."""
+"""Data sets: descriptions of what their logs mean, and how logs are read."""

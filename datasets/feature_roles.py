@@ -1,4 +1,4 @@
-"""Which features describe the user, which the item, and which the circumstances."""
+"""Roles of features: those that describe the user, the item, and the circumstances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What identifies files as inputs: their content. Neither size nor time can hide a change."""
+"""Fingerprints of files as inputs, of their content: neither size nor time can hide a change."""
 
 from __future__ import annotations
 

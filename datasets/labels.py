@@ -1,4 +1,4 @@
-"""Labels that nobody knows: how they are written, and how they are told apart.
+"""Unknown labels: how they are written, and how they are distinguished from known ones.
 
 A label is unknown where the log has none: nobody rated, or the feedback was not asked for. Between
 the log's files and the session examples it is null. In examples it is :data:`UNKNOWN`, because a

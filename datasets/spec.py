@@ -1,4 +1,4 @@
-"""What a log means: the vocabulary in which every data set of MTFX is described.
+"""Descriptions of data sets: the vocabulary that says what a log means.
 
 A :class:`DatasetSpec` is plain data. It says which files hold the interaction log, how their
 columns map to the canonical impression (user, item, time, feedback, context), which side tables

@@ -1,4 +1,4 @@
-"""Masks of labels that nobody knows, for losses: see ``mtfx.datasets.labels``."""
+"""Masks of unknown labels, for losses: see ``mtfx.datasets.labels``."""
 
 from __future__ import annotations
 

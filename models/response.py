@@ -1,4 +1,4 @@
-"""The response model's network: what a user does with an item, whoever chose to show it."""
+"""The response model's network: what a user does with an item, by whichever policy it was shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How Beam runs: here, or on a cluster whose flags are checked before anything starts."""
+"""Beam's flags: it runs here, or on a cluster whose flags are checked before anything starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beam looks at each function's signature once.
+"""Cache of function signatures: Beam computes each once.
 
 While it builds and runs a pipeline, Beam looks through the methods of every ``DoFn`` for state and
 timers, about thirty methods, a dozen times (``get_dofn_specs``, Beam 2.74 and 2.77): over 80,000

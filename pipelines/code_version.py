@@ -1,4 +1,4 @@
-"""Which code made a result: part of every cache key, so that changed code never reuses results."""
+"""Version of the code, a part of every cache key: changed code never reuses results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The policies that ``mtfx compare`` is told to try in a run's simulator, by name or directory."""
+"""The policies that ``mtfx compare`` tries in a run's simulator, by name or directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of every day, in a file that the next run of the daily loop begins with."""
+"""Record of every day's outcome, in a file that the next run of the daily loop begins with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``mtfx explain`` needs: the ranker of a run, and states to draw its curves at."""
+"""Inputs of ``mtfx explain``: the ranker of a run, and states to draw its curves at."""
 
 from __future__ import annotations
 

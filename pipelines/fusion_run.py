@@ -1,4 +1,4 @@
-"""Gathers what the stages of the fusion pipeline left into one summary of the run."""
+"""Summary of a run of the fusion pipeline, gathered from what its stages left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a TFX pipeline on this machine, stage by stage, and says what each stage did.
+"""Runner of TFX pipelines on this machine, stage by stage, which says what each stage did.
 
 TFX's own ``LocalDagRunner`` returns nothing and reports only through logs. This runner launches
 the same nodes in the same way and keeps what a command line and a report need: the seconds each

@@ -1,4 +1,4 @@
-"""How ``mtfx ranking`` trains: supervised, or by RMTL's schedule."""
+"""Methods by which ``mtfx ranking`` trains: supervised, or RMTL's schedule."""
 
 from __future__ import annotations
 

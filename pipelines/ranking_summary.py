@@ -1,4 +1,4 @@
-"""Gathers what the stages of the ranking pipeline left into one summary of the run."""
+"""Summary of a run of the ranking pipeline, gathered from what its stages left."""
 
 from __future__ import annotations
 

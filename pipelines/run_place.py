@@ -1,4 +1,4 @@
-"""Where a run's outputs lie, whatever its folder was called when it recorded them.
+"""Paths of a run's outputs, whatever its folder was called when it recorded them.
 
 ML Metadata and reports keep whole paths, but a run's folder may be renamed, restored from a backup,
 mounted elsewhere or copied. What a run made lies below its folder, wherever that is now, so the

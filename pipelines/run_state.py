@@ -1,4 +1,4 @@
-"""What an interrupted run leaves behind, and how the next one copes with it.
+"""State of an interrupted run: what it leaves behind, and how the next run copes with it.
 
 A run that was killed leaves executions marked as running and directories half written. Neither is
 ever taken for a result (only published outputs are), but the directories take up space: the next

@@ -1,1 +1,1 @@
-"""What runs beside a served ranker. Nothing here needs the packages that trained it."""
+"""Programs beside a served ranker. Nothing here needs the packages that trained it."""

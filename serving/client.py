@@ -1,4 +1,4 @@
-"""Clients of a ranker in TF Serving: gRPC for services, REST for whoever has nothing else."""
+"""Clients of a ranker in TF Serving: gRPC for services, REST where there is nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which users are explored with or tried a policy on, and how a request's exploration is seeded.
+"""Plans of exploration and trials: the users they concern, and the seeds of their requests.
 
 All are hashes, so that every server, language and day decides alike without asking anybody.
 """

@@ -1,4 +1,4 @@
-"""What a service writes down of every request it ranks, and of what came of it.
+"""The log that a service writes of every request it ranks, and of the feedback to it.
 
 Requests and feedback are two logs of Parquet files, because they are written at different times and
 often by different programs. ``mtfx.components.feedback_join`` brings them together by request id.

@@ -1,4 +1,4 @@
-"""Which Unix times a log may hold: the one rule for whatever reads or writes a time.
+"""The range of Unix times in a log: the one rule for all that reads or writes a time.
 
 A device whose clock was never set reports 1970, and a time in another unit is thousands of years
 off. One such row would stretch a log's days, or move its end.

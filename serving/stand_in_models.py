@@ -1,4 +1,4 @@
-"""What both protocols of the stand-in ask of its models, and the requests that it refuses."""
+"""Models of the stand-in, as both its protocols need them, and the requests that it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the searches share: bounds, the counted and checked objective, and the result."""
+"""The common part of the searches: bounds, the counted and checked objective, and the result."""
 
 from __future__ import annotations
 

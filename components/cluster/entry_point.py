@@ -1,4 +1,4 @@
-"""What a container runs: TFX's entry point, with artifacts where Kubeflow's launcher puts them.
+"""The entry point of a container: TFX's, with artifacts where Kubeflow's launcher puts them.
 
 The launcher copies a container's input artifacts to local paths beforehand, and what it finds at
 its outputs' local paths to their addresses afterwards (``LocalPathForURI`` in

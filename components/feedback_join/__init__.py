@@ -1,1 +1,1 @@
-"""Joins logs of served requests with the feedback that came later."""
+"""The join of logs of served requests with the feedback that arrived later."""

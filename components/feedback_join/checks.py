@@ -1,4 +1,4 @@
-"""What makes a join worthless as a whole: unusable rows, or feedback that meets no request."""
+"""Checks of a whole join: it is worthless if rows are unusable or feedback meets no request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which join of a log goes on from which: their directories' names count days, or are dates."""
+"""The order of a log's joins, by their directories' names, which count days or are dates."""
 
 from __future__ import annotations
 

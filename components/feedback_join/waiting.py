@@ -1,4 +1,4 @@
-"""What waits for the join of the next log, kept beside what is joined."""
+"""Requests and feedback that wait for the join of the next log, kept beside what is joined."""
 
 from __future__ import annotations
 

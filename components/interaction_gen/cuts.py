@@ -1,4 +1,4 @@
-"""Where the sessions are cut by time: into the splits, and each split into files."""
+"""Cuts of the sessions by time: into the splits, and of each split into files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which logs of served requests are read: those are what the cache key looks at."""
+"""The logs of served requests that are read: those are what the cache key looks at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Beam pipeline leaves for its executor: counts, a quarantine file, an error to explain."""
+"""Results of a Beam pipeline for its executor: counts, a quarantine file, an error to explain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What InteractionGen read, left out and wrote, kept as JSON beside its splits."""
+"""Summary of what InteractionGen read, left out and wrote, kept as JSON beside its splits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluates a fusion policy on logged transitions, and in the simulator where there is one."""
+"""The evaluation of a fusion policy on logged transitions, and in the simulator if there is one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a log did not say: unknown labels, cells filled with defaults, rows without a side table's.
+"""Gaps of a log: unknown labels, cells filled with defaults, rows without a side table's.
 
 Nothing of this is left out of the examples, so it is counted and said, or it would pass for data.
 """

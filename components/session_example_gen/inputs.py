@@ -1,4 +1,4 @@
-"""Which files SessionExampleGen reads: those, and no others, are what its cache key looks at."""
+"""The files that SessionExampleGen reads: its cache key looks at those, and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What SessionExampleGen did with a log, as a JSON file beside the examples."""
+"""Summary of what SessionExampleGen did with a log, as a JSON file beside the examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far two samples may lie apart: a margin, and what their sizes add to it by chance.
+"""Bars between two samples: a margin, and what their sizes add to it by chance.
 
 Each bar tests the hypothesis that the worlds behind two samples differ by no more than the margin
 (a test of a relevant difference: Hodges and Lehmann 1954, "Testing the approximate validity of

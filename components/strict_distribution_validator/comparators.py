@@ -1,4 +1,4 @@
-"""What is compared between two sets of session examples, and how far each may move.
+"""Comparators: the figures of two sets of session examples, and how far each may move.
 
 Each threshold is a practical margin: how far the world may move in a day. The bar that a day is
 held to is the margin plus what two samples of the days' sizes would show beyond it by chance, so

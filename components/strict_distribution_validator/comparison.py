@@ -1,4 +1,4 @@
-"""Compares two sets of sessions by their statistics, each figure with the bar of its sample."""
+"""The comparison of two sets of sessions by statistics, each figure with its sample's bar."""
 
 from __future__ import annotations
 

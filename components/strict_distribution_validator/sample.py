@@ -1,4 +1,4 @@
-"""What TFDV's statistics of a set of sessions say about its sample and its distributions."""
+"""Sample and distributions of a set of sessions, from TFDV's statistics of it."""
 
 from __future__ import annotations
 

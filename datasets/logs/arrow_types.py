@@ -1,4 +1,4 @@
-"""What the types of a Parquet file mean: which a column may have, and how they are read.
+"""Types of a Parquet file: the ones that a column may have, and how they are read.
 
 A type says more than its stored number: a timestamp its unit, a decimal its point, a dictionary
 its values. What a type says holds, whatever the description says of text files; a type that has no

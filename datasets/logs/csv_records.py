@@ -1,4 +1,4 @@
-"""Where the records of a CSV file end, as RFC 4180 has it: a quoted field may hold line breaks.
+"""Ends of a CSV file's records, as RFC 4180 has them: a quoted field may hold line breaks.
 
 A quote opens a field only at its start; in the middle of an unquoted field it is a character like
 any other, as Arrow and Python's ``csv`` have it. A quoted field must end with its closing quote:

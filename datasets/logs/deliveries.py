@@ -1,4 +1,4 @@
-"""Cuts a data set's log into a folder for each day, as a service delivers it."""
+"""Deliveries: a data set's log cut into a folder for each day, as a service delivers it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs of items shown at random, read into memory: what users do when nobody chose for them.
+"""Logs of items shown at random, read into memory: responses without a ranker's choice.
 
 A response model fitted to what a recommender chose inherits its choices; on random exposures
 (Gao et al., "KuaiRand", CIKM 2022) it does not. Such logs are small, so they are read without Beam.

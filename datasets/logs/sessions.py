@@ -1,4 +1,4 @@
-"""From a user's impressions to sessions and splits, as vectorised operations on frames.
+"""Sessions and splits of a user's impressions, as vectorised operations on frames.
 
 Everything here works on a *bucket*: a frame that holds all rows of some users, so that it gives
 the same result on one machine or many.

@@ -1,4 +1,4 @@
-"""What a profile must say about its world, for the simulation of sessions to run in it."""
+"""The interface of a profile's world: what the simulation of sessions asks of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulates a block of users until it has exactly the impressions asked for."""
+"""Simulation of a block of users until it has exactly the impressions asked for."""
 
 from __future__ import annotations
 

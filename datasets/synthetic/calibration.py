@@ -1,4 +1,4 @@
-"""Finds the intercepts with which the published rates come out, on a pilot of real blocks.
+"""Calibration of the intercepts that give the published rates, on a pilot of real blocks.
 
 The pilot is simulated with the seeds of the data set itself, so that a small data set meets its
 rates as well as a large one. Feedback changes satisfaction, which changes feedback; a few rounds

@@ -1,4 +1,4 @@
-"""What to synthesize: profile, size, seed, and how users and items grow with the size."""
+"""Configuration of a synthesis: profile, size, seed, and how users and items grow with the size."""
 
 from __future__ import annotations
 

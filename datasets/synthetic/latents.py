@@ -1,4 +1,4 @@
-"""What the simulated users and items are like, which the log shows only indirectly."""
+"""Latents of the simulated users and items, which the log shows only indirectly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who has how many sessions, and when each of them starts."""
+"""The schedule of sessions: how many each user has, and when each of them starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulates sessions: shows an item, draws the feedback, carries the satisfaction over.
+"""Simulation of sessions: an item is shown, feedback is drawn, satisfaction is carried over.
 
 All sessions of a block take their steps at the same time, as arrays that shrink when users leave.
 """

@@ -1,4 +1,4 @@
-"""Writes a synthetic data set, block by block, and puts it in place when it is whole."""
+"""Synthesis of a data set: written block by block, and put in place when it is whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes a transition unusable: the value checks of every reader of transitions."""
+"""Value checks of every reader of transitions: what makes one unusable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which unwatched items a request offers: a new random set each time, without sorting the pool."""
+"""Candidate sets: a request's random choice of unwatched items, without sorting the pool."""
 
 from __future__ import annotations
 

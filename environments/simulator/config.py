@@ -1,4 +1,4 @@
-"""What a simulated session is, as plain data."""
+"""Configuration of a simulated session, as plain data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What chooses the weights of a request, as the simulator sees it."""
+"""Policies as the simulator sees them: they choose the weights of a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the simulator asks of a model of its users."""
+"""The interface of a response model: what the simulator asks of its users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs sessions to their end: thousands side by side, in batches that shrink as users leave."""
+"""Runs of sessions to their end: thousands side by side, in batches that shrink as users leave."""
 
 from __future__ import annotations
 

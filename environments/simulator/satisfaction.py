@@ -1,4 +1,4 @@
-"""What an impression is worth to a user, and how satisfaction follows it, on logs.
+"""Satisfaction on logs: what an impression is worth to a user, and how satisfaction follows it.
 
 The synthetic user model's rule, for any data set: the first task counts 0.4, the second 0.4, each
 further positive feedback 0.2, at most 1 in all; a negative feedback leaves nothing. A constant is

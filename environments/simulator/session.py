@@ -1,4 +1,4 @@
-"""What passes between the simulator and its callers; all arrays have the batch in front."""
+"""Values between the simulator and its callers; all arrays have the batch in front."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes the latent users and videos of a synthetic data set again, and what follows from them."""
+"""Latent users and videos of a synthetic data set, made again, and what follows from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a policy is worth: figures per session, from the simulator's truth."""
+"""The value of a policy: figures per session, from the simulator's truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a simulation runs in: users, their pools of items, what is predicted, what is true."""
+"""The world of a simulation: users, their pools of items, what is predicted, what is true."""
 
 from __future__ import annotations
 

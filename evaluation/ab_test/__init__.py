@@ -1,1 +1,1 @@
-"""Statistics of a trial on live traffic: valid whenever somebody looks."""
+"""Statistics of a trial on live traffic, valid at every look."""

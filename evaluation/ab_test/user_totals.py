@@ -1,4 +1,4 @@
-"""What users of one arm of a trial did, summed up day by day: totals per user and their moments."""
+"""Totals per user of one arm of a trial, summed up day by day, and their moments."""
 
 from __future__ import annotations
 

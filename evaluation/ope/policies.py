@@ -1,4 +1,4 @@
-"""What estimators ask of a policy: actions, and for importance sampling densities."""
+"""The interface of a policy to estimators: actions, and for importance sampling densities."""
 
 from __future__ import annotations
 

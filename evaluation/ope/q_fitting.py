@@ -1,4 +1,4 @@
-"""Fits a Q network to a policy: Algorithm 2 of BatchRL-MTF, many steps per call."""
+"""Fit of a Q network to a policy: Algorithm 2 of BatchRL-MTF, many steps per call."""
 
 from __future__ import annotations
 

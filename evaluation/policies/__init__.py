@@ -1,1 +1,1 @@
-"""Whether a policy is good enough to be served: estimates, comparisons, blessing."""
+"""Judgement of policies before they are served: estimates, comparisons, blessing."""

@@ -1,4 +1,4 @@
-"""Whether a fusion policy may replace the current one, and why not."""
+"""The blessing of a fusion policy: whether it may replace the current one, and why not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the policy that made a log earned in it, and whether that says anything of any policy."""
+"""The logged return of the policy that made a log, and whether it says anything of any policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a policy's actions lie against the logged ones, and whether the policy has collapsed."""
+"""Figures of a policy's actions beside the logged ones, and whether the policy has collapsed."""
 
 from __future__ import annotations
 

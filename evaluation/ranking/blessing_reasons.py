@@ -1,4 +1,4 @@
-"""Why a model was not blessed, in sentences."""
+"""Reasons why a model was not blessed, in sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads what TFMA wrote, as plain figures and sentences; a NaN never leaves this module."""
+"""Results that TFMA wrote, as plain figures and sentences; a NaN never leaves this module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation found, as plain values.
+"""Findings of an evaluation, as plain values.
 
 An AUC without positives or without negatives is undefined. It is ``None`` here, with the reason in
 words, never NaN.

@@ -1,1 +1,1 @@
-"""What people read of a run: pages, tables and figures."""
+"""Reports of runs for people: pages, tables and figures."""

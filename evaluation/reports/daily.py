@@ -1,4 +1,4 @@
-"""The report of a daily loop: what became of its days, as plain data, a page, on the terminal."""
+"""The report of a daily loop: the outcome of its days, as plain data, a page, on the terminal."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How far the simulated sessions are from those of the log."""
+"""Distances of simulated sessions from those of the log."""

@@ -1,4 +1,4 @@
-"""Compares simulated sessions with the log's held-out ones, on like terms.
+"""Validation of simulated sessions against the log's held-out ones, on like terms.
 
 The users, their items and the rules are the same on both sides, so that what is compared is the
 response model: the pools of the simulation are the items that the log showed each user.

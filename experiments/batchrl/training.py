@@ -1,4 +1,4 @@
-"""Trains an agent on a log, and compares its Q with the truth along the way (Figure 5)."""
+"""Training of an agent on a log, and its Q beside the truth along the way (Figure 5)."""
 
 from __future__ import annotations
 

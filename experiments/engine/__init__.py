@@ -1,1 +1,1 @@
-"""What all experiments share: designs, trials, the scheduler, tables and plots."""
+"""The engine of all experiments: designs, trials, the scheduler, tables and plots."""

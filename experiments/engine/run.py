@@ -1,4 +1,4 @@
-"""Runs an experiment on prepared data: trials, tables, drawings, report."""
+"""Run of an experiment on prepared data: trials, tables, drawings, report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every fusion function offers, and the check of what goes into it."""
+"""The interface of every fusion function, and the check of what goes into it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How the tasks' losses become one training step; one file per method."""
+"""Loss weightings: the tasks' losses become one training step; one file per method."""

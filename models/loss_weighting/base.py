@@ -1,4 +1,4 @@
-"""What every loss weighting has in common, and the one with constant weights."""
+"""The base of every loss weighting, and the one with constant weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every backbone has in common."""
+"""The base of every backbone."""
 
 from __future__ import annotations
 

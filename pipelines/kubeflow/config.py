@@ -1,4 +1,4 @@
-"""What a pipeline needs to know of the cluster that it is compiled for."""
+"""Configuration of the cluster that a pipeline is compiled for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compiles a pipeline for Kubeflow Pipelines 2 and checks what it compiled."""
+"""Compilation of a pipeline for Kubeflow Pipelines 2, and the check of its outcome."""
 
 from __future__ import annotations
 

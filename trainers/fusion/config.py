@@ -1,4 +1,4 @@
-"""What the run function of the fusion Trainer needs to know, as plain data."""
+"""Configuration of the fusion Trainer's run function, as plain data."""
 
 from __future__ import annotations
 

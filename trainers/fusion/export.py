@@ -1,4 +1,4 @@
-"""What a trained fusion agent leaves: its policy, with its fusion where it has trained that too."""
+"""Export of a trained fusion agent: its policy, with its fusion if it has trained that too."""
 
 from __future__ import annotations
 

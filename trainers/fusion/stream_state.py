@@ -1,4 +1,4 @@
-"""How far a stream of sessions has been trained on, in a file beside the checkpoints."""
+"""Position in a stream of sessions that is trained on, in a file beside the checkpoints."""
 
 from __future__ import annotations
 

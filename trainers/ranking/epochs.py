@@ -1,4 +1,4 @@
-"""What happens between epochs: scores, early stopping, checkpoints, divergence."""
+"""Callbacks between epochs: scores, early stopping, checkpoints, divergence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the session files that TFX Transform writes to batches of impressions.
+"""Batches of impressions from the session files that TFX Transform writes.
 
 A file holds one gzipped ``tf.Example`` per session. Sessions are parsed many at a time, flattened
 to their impressions and cut into batches of a fixed number of impressions, so nothing is padded.

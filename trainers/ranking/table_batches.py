@@ -1,4 +1,4 @@
-"""From sessions in memory to batches of impressions."""
+"""Batches of impressions from sessions in memory."""
 
 from __future__ import annotations
 

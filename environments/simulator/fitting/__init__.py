@@ -1,1 +1,1 @@
-"""What builds a world from a log: its items, users and responses."""
+"""Fitting of a world to a log: its items, users and responses."""

@@ -1,4 +1,4 @@
-"""Builds the world of a simulator from a log and a ranking model."""
+"""Construction of a simulator's world from a log and a ranking model."""
 
 from __future__ import annotations
 

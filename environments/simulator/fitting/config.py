@@ -1,4 +1,4 @@
-"""What world a simulator gets, as plain data."""
+"""Configuration of a simulator's world, as plain data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files of a log's directory a world is built from, beside the ranking pipeline's outputs."""
+"""Fingerprint of the log's files that a world is built from, beside the ranking run's outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a ranker knows of the items that a simulator's users may be shown: a model's predictions."""
+"""Predictions of a ranking model for the items that a simulator's users may be shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fits the response model: network, calibration, and the check of both on held-out rows.
+"""Fit of the response model: network, calibration, and the check of both on held-out rows.
 
 Random exposures are unbiased but few, so the network learns from the standard log first and goes
 on with random exposures from there; levels and slopes, watch times and the moment to stop come from

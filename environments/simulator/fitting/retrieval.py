@@ -1,4 +1,4 @@
-"""Trains two-tower retrieval on the positive impressions of a log."""
+"""Training of two-tower retrieval on the positive impressions of a log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a log's sessions tell about moods, about leaving, and about what satisfaction changes."""
+"""Estimates from a log's sessions: moods, leaving, and what satisfaction changes."""
 
 from __future__ import annotations
 

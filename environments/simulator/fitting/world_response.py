@@ -1,4 +1,4 @@
-"""Fits the response model of a world and computes its tables for the users' pools."""
+"""Response of a world: its model is fitted, and gives the tables for the users' pools."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What all reports are made of: pages, tables, numbers and figures that look alike."""
+"""The kit of all reports: pages, tables, numbers and figures that look alike."""
