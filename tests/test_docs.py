@@ -23,6 +23,7 @@ import pytest
 
 from mtfx.cli.__main__ import cli
 from mtfx.cli.invocation import Invocation
+from tests.test_scaffold import LAYERS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -166,6 +167,37 @@ def test_every_link_within_the_repository_leads_somewhere(page):
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", prose):
         if not re.match(r"[a-z]+:", target):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_and_module_in_the_page_exists(page):
+    text = page.read_text()
+    folders = "|".join([*LAYERS, "tests", "docs", "src"])
+    for path in re.findall(rf"(?<![\w./-])((?:{folders})/[a-z0-9_./]+)`", text):
+        assert (ROOT / path).exists(), f"{page.name}: {path}"
+    for name in re.findall(r"\bmtfx(?:\.\w+)+", text):
+        if not name.endswith((".json", ".log", ".py")):
+            assert is_importable(name), f"{page.name}: {name}"
+
+
+def is_importable(name: str) -> bool:
+    """Whether ``name`` is a module, or something that a module has."""
+    folder, parts = ROOT / "src" / "mtfx", name.split(".")[1:]
+    while parts and (folder / parts[0]).is_dir():
+        folder /= parts.pop(0)
+    module = folder / f"{parts[0]}.py" if parts else folder / "__init__.py"
+    if parts and not module.exists():
+        module = folder / "__init__.py"
+    else:
+        parts = parts[1:]
+    return module.exists() and all(re.search(rf"\b{part}\b", module.read_text()) for part in parts)
+
+
+def test_a_path_or_module_that_does_not_exist_is_found():
+    assert is_importable("mtfx.datasets")
+    assert is_importable("mtfx.datasets.spec.Task")
+    assert not is_importable("mtfx.datasets.specification")
+    assert not is_importable("mtfx.datasets.spec.Tusk")
 
 
 def test_the_parser_sees_blocks_attributes_and_directives():

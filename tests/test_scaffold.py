@@ -14,22 +14,23 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 BINARIES = Path(sys.executable).parent
-# From the lowest layer up; equal numbers may not import each other.
+# From the lowest layer up, above the core; equal numbers may not import each other.
 LAYERS = {
-    "serving": 0,
-    "datasets": 1,
-    "models": 2,
-    "agents": 3,
-    "environments": 3,
-    "evaluation": 4,
-    "components": 5,
-    "trainers": 5,
-    "pipelines": 6,
-    "experiments": 6,
-    "cli": 7,
-    "benchmarks": 8,
+    "serving": 1,
+    "datasets": 2,
+    "models": 3,
+    "agents": 4,
+    "environments": 4,
+    "evaluation": 5,
+    "components": 6,
+    "trainers": 6,
+    "pipelines": 7,
+    "experiments": 7,
+    "cli": 8,
+    "benchmarks": 9,
 }
 SOURCES = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
+CORE = sorted((ROOT / "src" / "mtfx").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -76,11 +77,73 @@ def test_no_string_names_a_module_that_could_not_be_imported(path):
         assert LAYERS[named[1]] < LAYERS[own], f"line {node.lineno}: {node.value}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+#: Beginnings of a question or of a sentence about what a module does, which are no noun phrases.
+_QUESTIONS = {"how", "what", "whatever", "whether", "which", "that", "where", "who", "when", "why"}
+_OTHERS = {"from", "in", "into", "to", "for", "if", "this", "these", "it", "here"}
+_VERBS = {
+    *("adds", "asks", "brings", "builds", "calls", "checks", "chooses", "compares", "compiles"),
+    *("computes", "contains", "converts", "counts", "creates", "cuts", "decides", "defines"),
+    *("describes", "does", "draws", "estimates", "evaluates", "exports", "finds", "fits"),
+    *("gathers", "gives", "handles", "has", "helps", "holds", "implements", "is", "joins"),
+    *("keeps", "loads", "looks", "makes", "maps", "measures", "moves", "names", "prints"),
+    *("produces", "provides", "puts", "reads", "removes", "returns", "runs", "samples", "saves"),
+    *("says", "selects", "sends", "serves", "shows", "simulates", "splits", "starts", "stores"),
+    *("takes", "tells", "tests", "trains", "transforms", "turns", "updates", "uses", "validates"),
+    *("waits", "wraps", "writes"),
+}
+
+
+def opens_with_a_noun_phrase(text: str) -> bool:
+    """By its first two words: "Runs a trial" is none, "Runs of trials" is one."""
+    first, second = [*re.findall(r"[\w'`.-]+", text.lower()), ""][:2]
+    verb = first in _VERBS and second not in ("of", "that", "between", "by", "from")
+    return first not in _QUESTIONS | _OTHERS and not verb
+
+
+@pytest.mark.parametrize("path", [*CORE, *SOURCES], ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_stay_small_and_say_what_they_are(path):
     text = path.read_text()
     assert len(text.splitlines()) <= 400
-    assert not text or ast.get_docstring(ast.parse(text))
+    docstring = ast.get_docstring(ast.parse(text))
+    assert docstring, "a module says what it is"
+    assert opens_with_a_noun_phrase(docstring), docstring.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "opens"),
+    [
+        ("Runs a trial.", False),
+        ("Runs of trials, side by side.", True),
+        ("What a trial is.", False),
+        ("From trials to tables.", False),
+        ("``mtfx stream``: training on sessions.", True),
+        ("BCQ: batch-constrained Q-learning.", True),
+    ],
+)
+def test_a_noun_phrase_is_known_by_its_first_words(text, opens):
+    assert opens_with_a_noun_phrase(text) == opens
+
+
+def test_the_map_has_every_folder():
+    """The table of folders in CONTRIBUTING.md, with their layers; the README lists the same."""
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| (\d?) ?\| `([\w/]+)/` \| (.*) \|$", page, re.MULTILINE)
+    mapped = {folder: layer for layer, folder, _ in rows}
+    assert len(mapped) == len(rows)
+    assert all((ROOT / folder).is_dir() for folder in mapped)
+    layers = {folder: str(layer) for folder, layer in LAYERS.items()}
+    assert mapped == layers | {"src/mtfx": "0", "tests": "", "docs": ""}
+    for _, folder, content in rows:
+        packages = {path.parent.name for path in (ROOT / folder).glob("*/__init__.py")}
+        if folder in LAYERS and folder != "components":
+            assert packages <= set(re.findall(r"`(?:\w+/)*(\w+)/`", content)), folder
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    with_modules = {
+        name.split("/")[0] for name in tracked.stdout.splitlines() if name.endswith(".py")
+    }
+    assert with_modules - {".ci"} <= {"src", *mapped}
+    listed = re.findall(r"^\| `(\w+)/` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert set(LAYERS) == {folder for folder in listed if folder in LAYERS}
 
 
 def test_make_lists_its_targets():
