@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from tfx.components import Pusher
@@ -13,18 +12,17 @@ from tfx.types import standard_artifacts
 from tfx.types.channel import Channel
 
 from mtfx.agents.search.registry import SEARCHES
-from mtfx.components.earlier_blessed_model import EarlierBlessedModelStrategy
-from mtfx.components.policy_comparison import PolicyComparison
+from mtfx.components.blessed_models import EarlierBlessedModelStrategy
 from mtfx.components.policy_evaluator.component import PolicyEvaluator
-from mtfx.components.ranker_exporter.component import RankerExporter
 from mtfx.evaluation.reports.fusion import FusionSummary, write_fusion_report
 from mtfx.pipelines import local_runner
-from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.fusion_run import summarise_run
 from mtfx.pipelines.fusion_stages import (
+    comparison_stage,
     evaluation_config,
     exploration_stages,
+    exporter_stage,
     fusion_key,
     pipeline_of,
     ranking_and_simulator,
@@ -33,9 +31,6 @@ from mtfx.pipelines.fusion_stages import (
     trainer_stage,
 )
 from mtfx.pipelines.imported import earlier_model
-
-#: Simulated sessions of other seeds than those that are learned from.
-EVALUATION_SEED = 1_000_003
 
 
 def create_pipeline(config: FusionPipelineConfig) -> Pipeline:
@@ -75,31 +70,23 @@ def create_pipeline(config: FusionPipelineConfig) -> Pipeline:
         model_blessing=Channel(type=standard_artifacts.ModelBlessing),
         candidate=candidate,
     ).with_id("EarlierBlessedPolicy")
-    judged = evaluation_config(config)
     evaluator = PolicyEvaluator(
         interactions=interactions,
         policy=candidate,
         baseline_policy=current.outputs["model"],
         simulator=simulator,
-        config=judged,
+        config=evaluation_config(config),
     )
     searched = [component for component in baselines if component is not None]
-    comparison = PolicyComparison(
-        simulator=simulator,
-        policies=[stage.outputs["model"] for stage in (*searched, *trained)],
-        simulator_config=config.simulator,
-        sessions=config.eval_sessions,
-        gamma=judged.gamma,
-        seed=config.seed + EVALUATION_SEED,
-        code_version=code_version(),
+    comparison = comparison_stage(
+        config, simulator, [stage.outputs["model"] for stage in (*searched, *trained)]
     )
-    exporter = RankerExporter(
+    exporter = exporter_stage(
+        config,
         ranking_model=ranking.outputs["model"],
         policy=candidate,
         simulator=simulator,
         examples=ranking.outputs["examples"],
-        candidate_buckets=json.dumps(config.candidate_buckets),
-        code_version=code_version(),
     )
     infra_validator = config.infra_validation.stage(exporter.outputs["model"])
     pusher = Pusher(

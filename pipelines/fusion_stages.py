@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from typing import Any, cast
 
 from tfx.components import Trainer
@@ -18,15 +19,17 @@ from tfx.types import standard_artifacts
 from tfx.types.channel import Channel
 
 from mtfx.agents.search.registry import SEARCHES
+from mtfx.components.blessed_models import LatestBlessedRankingStrategy
 from mtfx.components.interaction_gen.component import ServedInteractionGen, SimulatedInteractionGen
 from mtfx.components.interaction_gen.config import (
     ServedInteractionConfig,
     SimulatedInteractionConfig,
 )
-from mtfx.components.latest_blessed_ranking import LatestBlessedRankingStrategy
+from mtfx.components.policy_comparison import PolicyComparison
 from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig, default_estimators
 from mtfx.components.policy_search.component import PolicySearch
 from mtfx.components.policy_search.search import PolicySearchConfig
+from mtfx.components.ranker_exporter.component import RankerExporter
 from mtfx.components.simulator_gen import SimulatorGen
 from mtfx.datasets.description_version import description_version
 from mtfx.datasets.registry import load_dataset
@@ -45,6 +48,9 @@ from mtfx.pipelines.imported import earlier_simulator
 from mtfx.pipelines.local_pipeline import local_pipeline
 from mtfx.pipelines.spans import span_folders
 from mtfx.trainers.fusion.config import FusionTrainerConfig
+
+#: Simulated sessions of other seeds than those that are learned from.
+EVALUATION_SEED = 1_000_003
 
 
 def ranking_and_simulator(config: FusionPipelineConfig) -> tuple[Any, Any]:
@@ -205,6 +211,40 @@ def served_stage(config: FusionPipelineConfig, log: ServedLog) -> ServedInteract
         ),
         pattern=log.pattern,
         span=log.span,
+    )
+
+
+def comparison_stage(
+    config: FusionPipelineConfig, simulator: Channel, policies: Sequence[Channel]
+) -> PolicyComparison:
+    """The stage that compares policies on the same simulated sessions."""
+    return PolicyComparison(
+        simulator=simulator,
+        policies=policies,
+        simulator_config=config.simulator,
+        sessions=config.eval_sessions,
+        gamma=evaluation_config(config).gamma,
+        seed=config.seed + EVALUATION_SEED,
+        code_version=code_version(),
+    )
+
+
+def exporter_stage(
+    config: FusionPipelineConfig,
+    *,
+    ranking_model: Channel,
+    policy: Channel,
+    simulator: Channel,
+    examples: Channel,
+) -> BaseComponent:
+    """The stage that joins a ranking model and a policy; see ``RankerExporter``."""
+    return RankerExporter(
+        ranking_model=ranking_model,
+        policy=policy,
+        simulator=simulator,
+        examples=examples,
+        candidate_buckets=json.dumps(config.candidate_buckets),
+        code_version=code_version(),
     )
 
 

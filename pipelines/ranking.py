@@ -15,7 +15,7 @@ from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.types import standard_artifacts
 from tfx.types.channel import Channel
 
-from mtfx.components.earlier_blessed_model import EarlierBlessedModelStrategy
+from mtfx.components.blessed_models import EarlierBlessedModelStrategy
 from mtfx.components.session_flattener import SessionFlattener
 from mtfx.components.session_schema import InlineSchemaGen, column_types
 from mtfx.datasets.columns import Dtype

@@ -5,17 +5,14 @@ Otherwise a blessed ranking model would wait until a policy is blessed too.
 
 from __future__ import annotations
 
-import json
 import os
 
 from tfx.components import Pusher
 from tfx.proto.pusher_pb2 import PushDestination
 
-from mtfx.components.ranker_exporter.component import RankerExporter
 from mtfx.pipelines import local_runner
-from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
-from mtfx.pipelines.fusion_stages import simulator_stages
+from mtfx.pipelines.fusion_stages import exporter_stage, simulator_stages
 from mtfx.pipelines.imported import earlier_model, earlier_simulator
 from mtfx.pipelines.local_pipeline import local_pipeline
 
@@ -39,13 +36,12 @@ def rejoin(config: FusionPipelineConfig, policy: str, observer: local_runner.Sta
     simulator = earlier_simulator(config.served_simulator)
     assert current is not None
     assert simulator is not None
-    exporter = RankerExporter(
+    exporter = exporter_stage(
+        config,
         ranking_model=ranking.outputs["model"],
         policy=current.outputs["result"],
         simulator=simulator.outputs["result"],
         examples=ranking.outputs["examples"],
-        candidate_buckets=json.dumps(config.candidate_buckets),
-        code_version=code_version(),
     )
     pusher = Pusher(
         model=exporter.outputs["model"],

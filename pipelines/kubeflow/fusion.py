@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from tfx.components import Pusher
 from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration.data_types import RuntimeParameter
@@ -14,17 +12,15 @@ from tfx.types.artifact_utils import encode_split_names
 from mtfx.agents.search.registry import SEARCHES
 from mtfx.components.cluster.current_model import CurrentModel
 from mtfx.components.cluster.seeded_trainer import SeededTrainer
-from mtfx.components.policy_comparison import PolicyComparison
 from mtfx.components.policy_evaluator.component import PolicyEvaluator
-from mtfx.components.ranker_exporter.component import RankerExporter
 from mtfx.components.simulator_gen import SimulatorGen
 from mtfx.datasets.logs.sessions import SPLITS
-from mtfx.pipelines.code_version import code_version
-from mtfx.pipelines.fusion import EVALUATION_SEED
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.fusion_stages import (
+    comparison_stage,
     evaluation_config,
     exploration_stages,
+    exporter_stage,
     fusion_key,
     pipeline_name,
     search_stage,
@@ -88,30 +84,22 @@ def create_fusion_pipeline(
     ]
     candidate = trained[0].outputs["model"]
     current = CurrentModel(push_dir=cluster.push_to(POLICY)).with_id("CurrentPolicy")
-    judged = evaluation_config(config)
     evaluator = PolicyEvaluator(
         interactions=explored[fusion_key(config, config.method)].outputs["examples"],
         policy=candidate,
         baseline_policy=current.outputs["model"],
         simulator=simulator,
-        config=judged,
+        config=evaluation_config(config),
     )
-    comparison = PolicyComparison(
-        simulator=simulator,
-        policies=[stage.outputs["model"] for stage in (*searched, *trained)],
-        simulator_config=config.simulator,
-        sessions=config.eval_sessions,
-        gamma=judged.gamma,
-        seed=config.seed + EVALUATION_SEED,
-        code_version=code_version(),
+    comparison = comparison_stage(
+        config, simulator, [stage.outputs["model"] for stage in (*searched, *trained)]
     )
-    exporter = RankerExporter(
+    exporter = exporter_stage(
+        config,
         ranking_model=ranking["ranking_model"],
         policy=candidate,
         simulator=simulator,
         examples=ranking["examples"],
-        candidate_buckets=json.dumps(config.candidate_buckets),
-        code_version=code_version(),
     )
     pushers = [
         Pusher(

@@ -17,13 +17,13 @@ import polars as pl
 from tfx.orchestration import metadata
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
-from mtfx.components.feedback_join.config import FeedbackJoinConfig
-from mtfx.components.feedback_join.pipeline import join_feedback
-from mtfx.components.latest_blessed_ranking import (
+from mtfx.components.blessed_models import (
     EXAMPLES,
     TRANSFORM_GRAPH,
     LatestBlessedRankingStrategy,
 )
+from mtfx.components.feedback_join.config import FeedbackJoinConfig
+from mtfx.components.feedback_join.pipeline import join_feedback
 from mtfx.datasets.synthetic import SyntheticConfig, synthesize
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.fitting.raw_requests import WorldRequests

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtfx.components.latest_blessed_ranking import LatestBlessedRankingStrategy
+from mtfx.components.blessed_models import LatestBlessedRankingStrategy
 from mtfx.datasets.registry import load_dataset
 from mtfx.datasets.synthetic.config import SyntheticConfig
 from mtfx.datasets.synthetic.synthesis import synthesize

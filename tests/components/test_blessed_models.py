@@ -1,5 +1,6 @@
-"""What the fusion pipeline starts from, looked up in a real metadata store."""
+"""What pipelines start from, looked up in a real metadata store, and what they compare with."""
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,10 @@ from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.types import standard_artifacts
 
-from mtfx.components.latest_blessed_ranking import LatestBlessedRankingStrategy
+from mtfx.components.blessed_models import (
+    EarlierBlessedModelStrategy,
+    LatestBlessedRankingStrategy,
+)
 
 
 @pytest.fixture
@@ -121,3 +125,63 @@ def test_a_model_that_was_not_blessed_is_none(store, tmp_path):
     plant(store, tmp_path, b'{"columns": {}}', blessed=0)
     with pytest.raises(LookupError, match="has 1 ranking models, but none is blessed"):
         LatestBlessedRankingStrategy().resolve_artifacts(store, {})
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Makes a model's artifact, with its folder or without."""
+
+    def make(number, there=True):
+        artifact = standard_artifacts.Model()
+        artifact.id = number
+        artifact.uri = str(tmp_path / f"model-{number}")
+        if there:
+            (tmp_path / f"model-{number}").mkdir(exist_ok=True)
+        return artifact
+
+    return make
+
+
+def blessing(number, of_model, blessed):
+    artifact = standard_artifacts.ModelBlessing()
+    artifact.id = number
+    artifact.set_int_custom_property("blessed", blessed)
+    artifact.set_int_custom_property("current_model_id", of_model)
+    return artifact
+
+
+def resolve(models, blessings, candidate):
+    found = EarlierBlessedModelStrategy().resolve_artifacts(
+        None,
+        {"model": models, "model_blessing": blessings, "candidate": [candidate]},
+    )
+    assert found["candidate"] == []
+    return [artifact.id for artifact in found["model"]]
+
+
+def test_the_latest_blessed_model_before_the_candidate_is_the_baseline(model):
+    models = [model(1), model(4), model(7), model(9)]
+    blessings = [blessing(2, 1, 1), blessing(5, 4, 1), blessing(8, 7, 0)]
+    assert resolve(models, blessings, candidate=model(9)) == [4]
+
+
+def test_a_blessed_candidate_is_not_its_own_baseline(model):
+    assert resolve([model(1)], [blessing(2, 1, 1)], candidate=model(1)) == []
+
+
+def test_a_model_whose_files_were_removed_is_no_baseline(model, caplog):
+    """The Evaluator would fail on it after every training, and no run could come to an end."""
+    models = [model(1), model(4, there=False), model(9)]
+    blessings = [blessing(2, 1, 1), blessing(5, 4, 1)]
+    with caplog.at_level(logging.WARNING):
+        assert resolve(models, blessings, candidate=model(9)) == [1]
+    assert "model-4 is not there any more" in caplog.text
+
+
+def test_no_model_at_all(model):
+    assert resolve([], [], candidate=model(3)) == []
+
+
+def test_other_channels_are_refused():
+    with pytest.raises(ValueError, match="candidate"):
+        EarlierBlessedModelStrategy().resolve_artifacts(None, {"model": []})
