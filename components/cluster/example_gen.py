@@ -1,4 +1,9 @@
-"""SessionExampleGen whose directory, delivery and window are parameters of the run."""
+"""SessionExampleGen whose directory, delivery and window are parameters of the run.
+
+It is a component of its own because TFX's file-based ones cannot have such parameters: pattern and
+span are protos inside one string, and the driver that resolves them is a hook that only Vertex
+calls.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +11,20 @@ import dataclasses
 import os
 from typing import Any
 
-from google.protobuf import any_pb2, wrappers_pb2
 from tfx.components.example_gen import input_processor
 from tfx.components.example_gen import utils as example_gen_utils
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.orchestration.data_types import RuntimeParameter
-from tfx.proto import example_gen_pb2, range_config_pb2
+from tfx.proto import range_config_pb2
 from tfx.types import artifact_utils, channel, standard_artifacts, standard_component_specs
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.utils import proto_utils
 
+from mtfx.components.content_driver import input_of, packed
 from mtfx.components.session_example_gen import executor
 from mtfx.components.session_example_gen.config import SessionExampleGenConfig
 from mtfx.datasets.file_names import literal
 from mtfx.errors import DataError
-
-_SPLIT = "log"
 
 
 class SpanExampleGenSpec(ComponentSpec):
@@ -59,18 +62,16 @@ class Executor(executor.Executor):
             SessionExampleGenConfig.from_json(exec_properties["config"]),
             earlier=tuple(os.path.dirname(earlier) for earlier in patterns[:-1]),
         )
-        packed = any_pb2.Any()
-        packed.Pack(wrappers_pb2.StringValue(value=config.to_json()))
         super().Do(
             input_dict,
             output_dict,
             {
                 standard_component_specs.INPUT_BASE_KEY: literal(data_dir),
                 standard_component_specs.INPUT_CONFIG_KEY: proto_utils.proto_to_json(
-                    _input_of(patterns[-1])
+                    input_of(patterns[-1])
                 ),
                 standard_component_specs.CUSTOM_CONFIG_KEY: proto_utils.proto_to_json(
-                    example_gen_pb2.CustomConfig(custom_config=packed)
+                    packed(config.to_json())
                 ),
                 example_gen_utils.SPAN_PROPERTY_NAME: span,
             },
@@ -101,7 +102,7 @@ def _resolved(data_dir: str, pattern: str, span: int) -> str:
     only = range_config_pb2.StaticRange(start_span_number=span, end_span_number=span)
     processor = input_processor.FileBasedInputProcessor(
         literal(data_dir),
-        _input_of(pattern).splits,
+        input_of(pattern).splits,
         range_config_pb2.RangeConfig(static_range=only),
     )
     try:
@@ -109,11 +110,6 @@ def _resolved(data_dir: str, pattern: str, span: int) -> str:
     except ValueError as error:
         raise DataError(f"{data_dir} has no delivery {span} of {pattern}: {error}") from error
     return processor.get_pattern_for_span_version(pattern, found, version)
-
-
-def _input_of(pattern: str) -> example_gen_pb2.Input:
-    split = example_gen_pb2.Input.Split(name=_SPLIT, pattern=pattern)
-    return example_gen_pb2.Input(splits=[split])
 
 
 class SpanExampleGen(base_beam_component.BaseBeamComponent):

@@ -66,8 +66,8 @@ def with_seed(value: Any, seed: int) -> Any:
 class SeededTrainer(base_component.BaseComponent):
     """A Trainer whose configuration is fixed but for the seed.
 
-    TFX's Trainer has its configuration in one parameter, JSON in a string; a run that shall only
-    have another seed would have to give all of it.
+    TFX's Trainer has its configuration in one parameter, JSON in a string, and its spec is closed:
+    a run that shall only have another seed would have to give all of it.
     """
 
     SPEC_CLASS = SeededTrainerSpec

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from google.protobuf import any_pb2, wrappers_pb2
-from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.dsl.components.base import base_beam_component, executor_spec
-from tfx.proto import example_gen_pb2, range_config_pb2
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from mtfx.components.artifacts import Simulator
+from mtfx.components.content_driver import ContentExampleGen
 from mtfx.components.interaction_gen import executor, inputs
 from mtfx.components.interaction_gen.config import (
     ServedInteractionConfig,
     SimulatedInteractionConfig,
 )
 from mtfx.components.interaction_gen.cuts import SPLITS
-from mtfx.datasets.file_names import literal
 
 
 class SimulatedInteractionGenSpec(ComponentSpec):
@@ -67,7 +64,7 @@ class SimulatedInteractionGen(base_beam_component.BaseBeamComponent):
         )
 
 
-class ServedInteractionGen(FileBasedExampleGen):
+class ServedInteractionGen(ContentExampleGen):
     """Reads logs of served requests and writes the transitions.
 
     A request is a ``tf.Example`` of a TFRecord file or a row of a Parquet file, with the columns
@@ -92,32 +89,7 @@ class ServedInteractionGen(FileBasedExampleGen):
         Args:
           data_dir: Directory of the logs.
           config: How they become transitions.
-          pattern: Files below ``data_dir``; ``{SPAN}`` and ``{VERSION}`` in its directories select
-            one of several deliveries, for example ``day-{SPAN}/*.gz``.
-          span: The span to read, if the pattern has ``{SPAN}``; without it TFX takes the latest.
+          pattern: See :class:`mtfx.components.content_driver.ContentExampleGen`.
+          span: Likewise.
         """
-        packed = any_pb2.Any()
-        packed.Pack(wrappers_pb2.StringValue(value=config.to_json()))
-        spans = None
-        if span is not None and "{SPAN}" in pattern:
-            spans = range_config_pb2.RangeConfig(
-                static_range=range_config_pb2.StaticRange(
-                    start_span_number=span, end_span_number=span
-                )
-            )
-        super().__init__(
-            input_base=literal(data_dir),
-            input_config=example_gen_pb2.Input(
-                splits=[example_gen_pb2.Input.Split(name="requests", pattern=pattern)]
-            ),
-            output_config=example_gen_pb2.Output(
-                split_config=example_gen_pb2.SplitConfig(
-                    splits=[
-                        example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=1)
-                        for name in SPLITS
-                    ]
-                )
-            ),
-            custom_config=example_gen_pb2.CustomConfig(custom_config=packed),
-            range_config=spans,
-        )
+        super().__init__(data_dir, config.to_json(), pattern, span, SPLITS)

@@ -93,8 +93,4 @@ def test_no_other_component_has_tfxs_driver_of_files():
                         getattr(node, "module", "")
                     ).startswith("tfx"):
                         found.add(path.relative_to(ROOT).as_posix())
-    assert found == {
-        "components/content_driver.py",
-        "components/interaction_gen/component.py",
-        "components/session_example_gen/component.py",
-    }
+    assert found == {"components/content_driver.py"}
