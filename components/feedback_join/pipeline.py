@@ -19,6 +19,7 @@ import pyarrow.compute
 from apache_beam import pvalue
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from mtfx.components.beam_results import Counts, MergeCounts
 from mtfx.components.feedback_join.checks import Examples, check
 from mtfx.components.feedback_join.config import FeedbackJoinConfig, FeedbackJoinSummary
 from mtfx.components.feedback_join.joining import Waiting, join
@@ -37,7 +38,6 @@ from mtfx.components.feedback_join.waiting import (
     waiting_files,
     write_waiting,
 )
-from mtfx.components.session_example_gen.counts import Counts, MergeCounts
 from mtfx.errors import DataError, data_error_in, fenced
 from mtfx.files import read_json, write_json
 from mtfx.serving.interaction_log import FEEDBACK, REQUESTS, SHOWN

@@ -8,7 +8,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from mtfx.components.artifacts import Simulator
 from mtfx.components.content_driver import ContentExampleGen
-from mtfx.components.interaction_gen import executor, inputs
+from mtfx.components.interaction_gen import executor
 from mtfx.components.interaction_gen.config import (
     ServedInteractionConfig,
     SimulatedInteractionConfig,
@@ -75,7 +75,7 @@ class ServedInteractionGen(ContentExampleGen):
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.ServedExecutor)
-    DRIVER_CLASS = inputs.ServedDriver
+    DRIVER_CLASS = executor.ServedDriver
 
     def __init__(
         self,

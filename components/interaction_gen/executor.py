@@ -6,7 +6,6 @@ import os
 from typing import Any
 
 import apache_beam as beam
-import tensorflow as tf
 from apache_beam import pvalue
 from tfx.components.example_gen import utils as example_gen_utils
 from tfx.components.util import examples_utils
@@ -15,18 +14,29 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import path_utils
 
-from mtfx.components.content_driver import custom_json, pattern_of
-from mtfx.components.interaction_gen import results, served, simulated, summary
+from mtfx.components.beam_results import (
+    Counts,
+    MergeCounts,
+    counts_path,
+    data_errors,
+    read_counts,
+    remove_temporary,
+    write_counts,
+    write_quarantine,
+)
+from mtfx.components.content_driver import ContentDriver, custom_json, pattern_of
+from mtfx.components.interaction_gen import served, simulated, summary
 from mtfx.components.interaction_gen.config import (
     ServedInteractionConfig,
     SimulatedInteractionConfig,
 )
 from mtfx.components.interaction_gen.cuts import SPLITS
-from mtfx.components.interaction_gen.inputs import ServedDriver
 from mtfx.components.interaction_gen.writing import Target, WriteTransitions
-from mtfx.components.session_example_gen.counts import Counts, MergeCounts
 from mtfx.datasets.file_names import name_of
+from mtfx.datasets.logs import readers
+from mtfx.datasets.transitions.checks import write_faults
 from mtfx.datasets.transitions.spec import TransitionManifest
+from mtfx.errors import DataError
 
 _READ, _WRITTEN = "read", "written"
 _BUCKETS_PER_FILE = 4
@@ -64,7 +74,7 @@ class SimulatedExecutor(base_beam_executor.BaseBeamExecutor):
         spec = simulated.Scene(setting).spec
         artifact = artifact_utils.get_single_instance(output_dict["examples"])
         target = Target(artifact.uri, spec, config.eval_fraction, config.shards)
-        with results.data_errors(), self._make_beam_pipeline() as pipeline:
+        with data_errors(), self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
                 | "Chunks" >> beam.Create(simulated.chunk_numbers(config))
@@ -72,13 +82,33 @@ class SimulatedExecutor(base_beam_executor.BaseBeamExecutor):
                 | "Explore" >> beam.ParDo(simulated.ExploreChunks(setting))
                 | "WriteTransitions" >> WriteTransitions(target)
                 | "MergeCounts" >> beam.CombineGlobally(MergeCounts())
-                | "KeepCounts"
-                >> beam.Map(results.write_counts, _counts_path(artifact.uri, _WRITTEN))
+                | "KeepCounts" >> beam.Map(write_counts, counts_path(artifact.uri, _WRITTEN))
             )
-        written = _counts(artifact.uri, _WRITTEN)
+        written = read_counts(counts_path(artifact.uri, _WRITTEN))
         summary.check_splits(Counts(), written, [], "")
         result = summary.summarise(Counts(), written, "simulator", config.to_dict())
         _finish(artifact, result, target, config, config.seed)
+
+
+class ServedDriver(ContentDriver):
+    """The driver of ServedInteractionGen: looks at the files of all its deliveries."""
+
+    @classmethod
+    def input_paths(cls, base: str, pattern: str, exec_properties: dict[str, Any]) -> list[str]:
+        """The files of earlier deliveries, oldest first, and of the one that the pattern names.
+
+        Raises:
+          DataError: if one of them has none.
+        """
+        config = ServedInteractionConfig.from_json(custom_json(exec_properties))
+        name = os.path.basename(pattern)
+        paths: list[str] = []
+        for wanted in (*(os.path.join(folder, name) for folder in config.earlier), pattern):
+            found = readers.match_files(base, (wanted,))
+            if not found:
+                raise DataError(f"no log of served requests in {base} matches {wanted}")
+            paths += found
+        return paths
 
 
 class ServedExecutor(base_beam_executor.BaseBeamExecutor):
@@ -112,12 +142,12 @@ class ServedExecutor(base_beam_executor.BaseBeamExecutor):
         quarantine = os.path.join(config.quarantine_dir, f"span-{span}.csv")
         artifact = artifact_utils.get_single_instance(output_dict["examples"])
         target = Target(artifact.uri, config.spec, config.eval_fraction, config.shards)
-        with results.data_errors(), self._make_beam_pipeline() as pipeline:
+        with data_errors(), self._make_beam_pipeline() as pipeline:
             _build_served(pipeline, paths, config, target, quarantine)
         ServedDriver.check_unchanged(exec_properties, before)
-        read = _counts(artifact.uri, _READ)
+        read = read_counts(counts_path(artifact.uri, _READ))
         summary.check_bad_share(read, config.max_bad_share, quarantine)
-        written = _counts(artifact.uri, _WRITTEN)
+        written = read_counts(counts_path(artifact.uri, _WRITTEN))
         summary.check_splits(read, written, paths, quarantine)
         result = summary.summarise(read, written, "served", config.to_dict())
         summary.check_densities(result, config.needs_densities)
@@ -159,18 +189,18 @@ def _build_served(
     _ = (
         counts
         | "MergeRead" >> beam.CombineGlobally(MergeCounts())
-        | "KeepRead" >> beam.Map(results.write_counts, _counts_path(target.uri, _READ))
+        | "KeepRead" >> beam.Map(write_counts, counts_path(target.uri, _READ))
     )
     _ = (
         faults
         | "GatherFaults" >> beam.combiners.ToList()
-        | "Quarantine" >> beam.Map(results.write_quarantine, quarantine)
+        | "Quarantine" >> beam.Map(write_quarantine, quarantine, write_faults)
     )
     _ = (
         joined["transitions"]
         | "WriteTransitions" >> WriteTransitions(target)
         | "MergeWritten" >> beam.CombineGlobally(MergeCounts())
-        | "KeepWritten" >> beam.Map(results.write_counts, _counts_path(target.uri, _WRITTEN))
+        | "KeepWritten" >> beam.Map(write_counts, counts_path(target.uri, _WRITTEN))
     )
 
 
@@ -194,23 +224,10 @@ def _finish(
         seed,
         None if config.fusion is None else config.fusion.action_meaning(),
     ).write(target.uri)
-    temporary = os.path.join(target.uri, ".temporary")
-    if tf.io.gfile.exists(temporary):
-        tf.io.gfile.rmtree(temporary)
+    remove_temporary(target.uri)
     artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
     artifact.set_string_custom_property("code_version", config.code_version)
     artifact.set_int_custom_property("first_request_ms", first_ms)
     artifact.set_int_custom_property("last_request_ms", last_ms)
     examples_utils.set_payload_format(artifact, example_gen_pb2.FORMAT_TF_EXAMPLE)
     examples_utils.set_file_format(artifact, "tfrecords_gzip")
-
-
-def _counts_path(uri: str, name: str) -> str:
-    return os.path.join(uri, ".temporary", name)
-
-
-def _counts(uri: str, name: str) -> Counts:
-    counts = results.read_counts(_counts_path(uri, name))
-    if counts is None:
-        raise RuntimeError(f"the Beam pipeline ended without its counts of what was {name}")
-    return counts

@@ -9,9 +9,9 @@ import apache_beam as beam
 import numpy as np
 from apache_beam import pvalue
 
+from mtfx.components.beam_results import Counts
 from mtfx.components.interaction_gen import joining
 from mtfx.components.interaction_gen.config import ServedInteractionConfig
-from mtfx.components.session_example_gen.counts import Counts
 from mtfx.datasets.rewards import build_reward
 from mtfx.datasets.transitions.checks import RecordFault
 from mtfx.datasets.transitions.codec import TransitionBatch, concatenate

@@ -12,8 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from mtfx.components.beam_results import NO_SPLITS, Counts
 from mtfx.components.interaction_gen.cuts import SPLITS
-from mtfx.components.session_example_gen.counts import NO_SPLITS, Counts
 from mtfx.errors import DataError, in_words
 from mtfx.files import read_json
 

@@ -10,6 +10,7 @@ import apache_beam as beam
 import numpy as np
 from apache_beam import pvalue
 
+from mtfx.components.beam_results import NO_SPLITS, Counts
 from mtfx.components.interaction_gen.cuts import (
     SPLITS,
     Cuts,
@@ -18,7 +19,6 @@ from mtfx.components.interaction_gen.cuts import (
     session_starts,
     start_counts,
 )
-from mtfx.components.session_example_gen.counts import NO_SPLITS, Counts
 from mtfx.components.session_example_gen.encoding import write_examples
 from mtfx.datasets.transitions.codec import TransitionBatch, concatenate, encode_transitions
 from mtfx.datasets.transitions.spec import TransitionSpec

@@ -7,24 +7,31 @@ from typing import Any
 
 import apache_beam as beam
 import polars as pl
-import tensorflow as tf
 from tfx.components.example_gen import utils as example_gen_utils
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 
+from mtfx.components.beam_results import (
+    MergeCounts,
+    counts_path,
+    data_errors,
+    read_counts,
+    remove_temporary,
+    write_counts,
+    write_quarantine,
+)
 from mtfx.components.content_driver import custom_json, pattern_of
 from mtfx.components.session_example_gen import gaps, summary, transforms
 from mtfx.components.session_example_gen.config import SessionExampleGenConfig
-from mtfx.components.session_example_gen.counts import Counts, MergeCounts
 from mtfx.components.session_example_gen.inputs import Driver, delivery_folders, input_files
 from mtfx.datasets.file_names import name_of
 from mtfx.datasets.logs import joins, readers
 from mtfx.datasets.spec import DatasetSpec, SideTable
-from mtfx.errors import DataError, data_error_in
 from mtfx.files import write_csv
 
+_COUNTED = "counted"
 _LOG_BYTES_PER_SHARD = 32 << 20
 _COMPRESSION = {".gz": 4, ".parquet": 4}
 
@@ -60,18 +67,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         artifact = artifact_utils.get_single_instance(output_dict["examples"])
         span = exec_properties.get(example_gen_utils.SPAN_PROPERTY_NAME) or 0
         quarantine = os.path.join(config.quarantine_dir, f"span-{span}.csv")
-        try:
-            with self._make_beam_pipeline() as pipeline:
-                plan = _Plan(config, base, folders)
-                plan.build(pipeline, artifact.uri, quarantine)
-        except DataError:
-            raise
-        except Exception as error:
-            if (data_error := data_error_in(error)) is not None:
-                raise data_error from error
-            raise
+        with data_errors(), self._make_beam_pipeline() as pipeline:
+            plan = _Plan(config, base, folders)
+            plan.build(pipeline, artifact.uri, quarantine)
         Driver.check_unchanged(exec_properties, before)
-        counts = plan.read_counts(artifact.uri)
+        counts = read_counts(counts_path(artifact.uri, _COUNTED))
+        remove_temporary(artifact.uri)
         summary.check_bad_rows(counts, config.max_bad_rows, quarantine)
         summary.check_splits(counts, plan.log, quarantine)
         result = summary.summarise(counts, config, plan.notes, plan.table_files)
@@ -167,23 +168,15 @@ class _Plan:
             counts
             | "FlattenCounts" >> beam.Flatten()
             | "MergeCounts" >> beam.CombineGlobally(MergeCounts())
-            | "WriteCounts" >> beam.Map(_write_counts, uri)
+            | "WriteCounts" >> beam.Map(write_counts, counts_path(uri, _COUNTED))
         )
         rejects = [log[transforms.REJECTS], *(t[transforms.REJECTS] for t in tables.values())]
         _ = (
             rejects
             | "FlattenRejects" >> beam.Flatten()
             | "GatherRejects" >> beam.combiners.ToList()
-            | "Quarantine" >> beam.Map(_write_quarantine, quarantine)
+            | "Quarantine" >> beam.Map(write_quarantine, quarantine, _write_rejects)
         )
-
-    def read_counts(self, uri: str) -> Counts:
-        """The counts that the pipeline left, which are removed."""
-        path = _counts_path(uri)
-        with tf.io.gfile.GFile(path, "rb") as file:
-            counts = beam.coders.registry.get_coder(Counts).decode(file.read())
-        tf.io.gfile.rmtree(os.path.dirname(path))
-        return counts
 
     def _read_table(self, pipeline: beam.Pipeline, name: str) -> beam.pvalue.DoOutputsTuple:
         table = self._tables[name]
@@ -237,21 +230,6 @@ def _named(element: tuple[int, bytes], name: str) -> tuple[str, bytes]:
     return name, element[1]
 
 
-def _counts_path(uri: str) -> str:
-    return os.path.join(uri, ".temporary", "counts")
-
-
-def _write_counts(counts: Counts, uri: str) -> None:
-    path = _counts_path(uri)
-    tf.io.gfile.makedirs(os.path.dirname(path))
-    with tf.io.gfile.GFile(path, "wb") as file:
-        file.write(beam.coders.registry.get_coder(Counts).encode(counts))
-
-
-def _write_quarantine(parts: list[bytes], path: str) -> None:
-    if tf.io.gfile.exists(path):
-        tf.io.gfile.remove(path)
-    if not parts:
-        return
+def _write_rejects(parts: list[bytes], path: str) -> None:
     rejects = pl.concat([readers.from_ipc(part) for part in parts]).sort("file", "row")
     write_csv(path, rejects.columns, rejects.iter_rows())

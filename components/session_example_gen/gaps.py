@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mtfx.components.session_example_gen.counts import Counts
+from mtfx.components.beam_results import Counts
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.errors import DataError
 

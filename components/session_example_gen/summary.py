@@ -9,9 +9,9 @@ from collections import Counter
 
 import tensorflow as tf
 
+from mtfx.components.beam_results import NO_SPLITS, Counts
 from mtfx.components.session_example_gen import gaps
 from mtfx.components.session_example_gen.config import SessionExampleGenConfig
-from mtfx.components.session_example_gen.counts import NO_SPLITS, Counts
 from mtfx.datasets.logs.sessions import SPLITS
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.errors import DataError, in_words

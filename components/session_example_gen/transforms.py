@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 from apache_beam import pvalue
 
+from mtfx.components.beam_results import NO_SPLITS, Counts
 from mtfx.components.session_example_gen import encoding
 from mtfx.components.session_example_gen.config import WHOLE
-from mtfx.components.session_example_gen.counts import NO_SPLITS, Counts
 from mtfx.datasets.logs import joins, readers, sessions, validation
 from mtfx.datasets.spec import Column, DatasetSpec, SideTable
 from mtfx.errors import DataError, fenced

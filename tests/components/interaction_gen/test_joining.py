@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from mtfx.components.beam_results import Counts
 from mtfx.components.interaction_gen import joining
 from mtfx.components.interaction_gen.served import log_parts
-from mtfx.components.session_example_gen.counts import Counts
 from mtfx.datasets.rewards import RewardConfig, build_reward
 from tests.transition_batches import SPEC, random_batch
 
