@@ -210,7 +210,7 @@ def test_inputs_that_do_not_fit_are_refused(explore, tmp_path):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"exploration": "greedy"}, "no exploration 'greedy'; there are: random"),
+        ({"exploration": "greedy"}, "no exploration 'greedy'; there are: mixed, random, noise"),
         ({"sessions": 0}, "sessions must be at least 1"),
         ({"eval_fraction": 1.0}, "eval_fraction must be between"),
         ({"action": (2.0,)}, r"action must lie in \[-1, 1\]"),
