@@ -231,7 +231,7 @@ def test_configuration_goes_through_json(small):
         ModelConfig.from_dict({"layers": 3})
     with pytest.raises(ValueError, match="'ple' is configured by PleConfig, not by MmoeConfig"):
         ModelConfig(backbone="ple", sizes=MmoeConfig())
-    with pytest.raises(ValueError, match="weight of task 'click' must not be negative"):
+    with pytest.raises(ValueError, match="task_weights click=-1 must not be negative"):
         ModelConfig(task_weights=(("click", -1.0),))
     with pytest.raises(ValueError, match=r"weights for \['pay_later'\], but the model's tasks are"):
         RankingModel(small.inputs, small.tasks, ModelConfig(task_weights=(("pay_later", 1.0),)))
