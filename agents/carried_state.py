@@ -2,7 +2,7 @@
 
 Whatever learns anything from day to day has an entry. Those of the agents in
 ``mtfx.agents.registry`` name the variables of their checkpoints, so that a variable that
-nobody has thought of is found (``tests/trainers/fusion/test_agent_checkpoint.py``).
+nobody has thought of is found (``tests/trainers/fusion/test_export.py``).
 ``docs/daily-loop.md`` shows the list.
 """
 

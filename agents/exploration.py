@@ -1,7 +1,7 @@
 """Exploration policies of BatchRL-MTF section 3.3: random, action noise, and half of each.
 
 The paper draws from Gaussians and cuts the actions at the bounds; here noise comes from truncated
-normal distributions, so that every logged density is exact: see ``mtfx.models.action_noise``.
+normal distributions, so that every logged density is exact: see ``mtfx.models.action_policy``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,12 @@ import math
 import tensorflow as tf
 
 from mtfx.agents.config import EXPLORATIONS
-from mtfx.models.action_noise import draw_around, truncated_normal_log_density
-from mtfx.models.action_policy import ActionPolicy, ActionSample
+from mtfx.models.action_policy import (
+    ActionPolicy,
+    ActionSample,
+    draw_around,
+    truncated_normal_log_density,
+)
 from mtfx.models.config import NOISE_DEVIATION, RANDOM_DEVIATION
 
 

@@ -12,21 +12,20 @@ import click
 from rich.console import Console
 
 import mtfx
-from mtfx.cli.backbones import backbones_command
+from mtfx.cli.choices import backbones_command, datasets_command
 from mtfx.cli.closed_loop import closed_loop_command
 from mtfx.cli.compare import compare_command
 from mtfx.cli.compile import compile_command
 from mtfx.cli.cut_days import cut_days_command
 from mtfx.cli.daily import daily_command
-from mtfx.cli.datasets import datasets_command
 from mtfx.cli.experiment import experiment_command
 from mtfx.cli.explain import explain_command
 from mtfx.cli.failures import append_traceback, explain
 from mtfx.cli.fusion import fusion_command
-from mtfx.cli.invocation import Invocation, debug_option
 from mtfx.cli.join_feedback import join_feedback_command
 from mtfx.cli.logs import write_errors_to
 from mtfx.cli.ranking import ranking_command
+from mtfx.cli.shared_flags import Invocation, debug_option
 from mtfx.cli.simulator import simulator_command
 from mtfx.cli.stream import stream_command
 from mtfx.cli.synthesize import synthesize_command

@@ -7,9 +7,8 @@ from typing import Any
 import click
 
 from mtfx.cli.flags import Flags
-from mtfx.cli.invocation import Invocation, debug_option
 from mtfx.cli.progress import stage_progress
-from mtfx.cli.shared_flags import console_and_log
+from mtfx.cli.shared_flags import Invocation, console_and_log, debug_option
 from mtfx.pipelines.rehearsal.config import ClosedLoopConfig
 
 _FLAGS = Flags(

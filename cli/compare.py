@@ -8,9 +8,8 @@ from typing import Any
 import click
 
 from mtfx.cli.flags import Flags
-from mtfx.cli.invocation import Invocation, debug_option
 from mtfx.cli.parameters import Names
-from mtfx.cli.shared_flags import console_and_log, seed_option
+from mtfx.cli.shared_flags import Invocation, console_and_log, debug_option, seed_option
 from mtfx.evaluation.ab_test.trial import TrialSettings
 
 _TRIAL = Flags(TrialSettings, ("metric", "alpha", "effect", "treatment_share", "min_users"))

@@ -9,13 +9,14 @@ import click
 from rich.table import Table
 
 from mtfx.cli.flags import Flags
-from mtfx.cli.invocation import Invocation, debug_option
 from mtfx.cli.shared_flags import (
     DATASET_HELP,
+    Invocation,
     beam_args,
     beam_options,
     cache_option,
     console_and_log,
+    debug_option,
     model_size_option,
     seed_option,
 )

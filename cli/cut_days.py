@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from mtfx.cli.invocation import debug_option
+from mtfx.cli.shared_flags import debug_option
 from mtfx.datasets.registry import DATASETS
 from mtfx.errors import require
 from mtfx.pipelines.options import DataOptions

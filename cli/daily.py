@@ -10,13 +10,14 @@ from typing import Any
 import click
 
 from mtfx.cli.flags import Flags
-from mtfx.cli.invocation import Invocation, debug_option
 from mtfx.cli.progress import stage_progress
 from mtfx.cli.shared_flags import (
     DATASET_HELP,
+    Invocation,
     beam_args,
     beam_options,
     console_and_log,
+    debug_option,
     model_size_option,
     seed_option,
 )

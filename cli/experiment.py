@@ -19,9 +19,9 @@ from mtfx.cli.experiment_kinds import (
     kind_of,
     scale_help,
 )
-from mtfx.cli.invocation import Invocation, debug_option
 from mtfx.cli.logs import output_to_log, require_log
 from mtfx.cli.parameters import Names, Setting, describe_settings
+from mtfx.cli.shared_flags import Invocation, debug_option
 from mtfx.config import settings_of
 from mtfx.datasets.registry import DATASETS
 from mtfx.experiments.engine.design import Experiment

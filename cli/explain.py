@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from mtfx.cli.invocation import Invocation, debug_option
 from mtfx.cli.logs import output_to_log
 from mtfx.cli.parameters import Names
+from mtfx.cli.shared_flags import Invocation, debug_option
 from mtfx.errors import UserError, require
 
 

@@ -12,9 +12,16 @@ import click
 from mtfx.agents.registry import AGENTS
 from mtfx.agents.search.registry import SEARCHES
 from mtfx.cli.flags import Flags
-from mtfx.cli.invocation import Invocation, debug_option
 from mtfx.cli.progress import stage_progress
-from mtfx.cli.shared_flags import beam_args, beam_options, cache_option, seed_option, started
+from mtfx.cli.shared_flags import (
+    Invocation,
+    beam_args,
+    beam_options,
+    cache_option,
+    debug_option,
+    seed_option,
+    started,
+)
 from mtfx.pipelines.fusion_config import FLAGS, FusionPipelineConfig, ServedLog
 from mtfx.pipelines.fusion_settings import settings_help
 from mtfx.pipelines.infra_validation import InfraValidation

@@ -9,8 +9,7 @@ import click
 from rich.table import Table
 
 from mtfx.cli.flags import Flags
-from mtfx.cli.invocation import Invocation, debug_option
-from mtfx.cli.shared_flags import beam_args, beam_options, console_and_log
+from mtfx.cli.shared_flags import Invocation, beam_args, beam_options, console_and_log, debug_option
 from mtfx.components.feedback_join.config import FeedbackJoinConfig, FeedbackJoinSummary
 
 _FLAGS = Flags(

@@ -1,8 +1,9 @@
-"""Flags and the start of a run that several commands share."""
+"""Flags, the record of an invocation and the start of a run, which commands share."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import click
 from rich.console import Console
 
-from mtfx.cli.invocation import Invocation
 from mtfx.cli.logs import output_to_log, require_log
 from mtfx.datasets.registry import DATASETS
 from mtfx.models.config import MODEL_SIZES
@@ -18,6 +18,22 @@ from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+@dataclasses.dataclass
+class Invocation:
+    """Filled in while a command runs, for whoever has to explain a failure.
+
+    Attributes:
+      debug: Whether to show tracebacks.
+      output_dir: Directory whose finished stages a re-run would take up.
+      log_file: Where the full output goes.
+    """
+
+    debug: bool = False
+    output_dir: Path | None = None
+    log_file: Path | None = None
+
 
 #: The help of ``--dataset``, which names what there is.
 DATASET_HELP = {"dataset": f"{', '.join(DATASETS)}, or your own as module:ATTRIBUTE."}
@@ -35,6 +51,22 @@ seed_option: Decorator = click.option(
 cache_option: Decorator = click.option(
     "--cache/--no-cache", default=True, help="Skip stages whose inputs are unchanged."
 )
+
+
+def _set_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.ensure_object(Invocation).debug = True
+
+
+def debug_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``--debug`` to a command; it may stand before or after the command's name."""
+    return click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        callback=_set_debug,
+        help="Show the full traceback of an error.",
+    )(command)
 
 
 def beam_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,9 +7,8 @@ from typing import Any, cast
 import click
 
 from mtfx.cli.flags import Flags
-from mtfx.cli.invocation import Invocation, debug_option
 from mtfx.cli.progress import stage_progress
-from mtfx.cli.shared_flags import cache_option, seed_option, started
+from mtfx.cli.shared_flags import Invocation, cache_option, debug_option, seed_option, started
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 
 #: What candidates may be ranked by; ``mtfx.environments.simulator.fitting.config`` has them too.

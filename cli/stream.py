@@ -10,8 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from mtfx.cli.flags import Flags
-from mtfx.cli.invocation import Invocation, debug_option
-from mtfx.cli.shared_flags import console_and_log, seed_option
+from mtfx.cli.shared_flags import Invocation, console_and_log, debug_option, seed_option
 from mtfx.pipelines.fusion_config import FLAGS, FusionPipelineConfig
 
 _AGENT = Flags(

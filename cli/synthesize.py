@@ -10,8 +10,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from mtfx.cli.invocation import debug_option
 from mtfx.cli.progress import RowProgress
+from mtfx.cli.shared_flags import debug_option
 from mtfx.datasets.registry import load_dataset
 from mtfx.datasets.synthetic.config import FORMATS, PROFILES, SyntheticConfig
 from mtfx.errors import require

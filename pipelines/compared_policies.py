@@ -22,8 +22,7 @@ from mtfx.models.export.policy import SavedPolicy
 from mtfx.models.export.ranker import METADATA_FILE
 from mtfx.models.fusion.base import FusionFunction
 from mtfx.models.fusion.config import FusionConfig, build_fusion
-from mtfx.pipelines.run_place import in_run
-from mtfx.pipelines.run_reports import report_error
+from mtfx.pipelines.run_folder import in_run, report_error
 
 #: Equal weights for everybody; there without training.
 CONSTANT = "constant"

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from mtfx.errors import UserError, why_unreadable
 from mtfx.evaluation.reports.daily import Day, Model, Status
 from mtfx.files import UNREADABLE, read_json, write_json
-from mtfx.pipelines.run_place import in_run
+from mtfx.pipelines.run_folder import in_run
 
 FILE = "daily.json"
 

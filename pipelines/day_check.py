@@ -28,8 +28,7 @@ from mtfx.components.strict_example_validator import StrictExampleValidator
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.data_stages import counted_schema, ingestion_config
-from mtfx.pipelines.imported import earlier_statistics
-from mtfx.pipelines.local_pipeline import local_pipeline
+from mtfx.pipelines.local_pipeline import earlier_statistics, local_pipeline
 from mtfx.pipelines.options import DataOptions
 from mtfx.pipelines.spans import day_of_span
 

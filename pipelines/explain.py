@@ -20,8 +20,7 @@ from mtfx.environments.simulator.world import load_world
 from mtfx.errors import DataError, UserError, require
 from mtfx.evaluation.reports.fusion import SUMMARY_FILE
 from mtfx.files import UNREADABLE, read_json
-from mtfx.pipelines.run_place import in_run
-from mtfx.pipelines.run_reports import report_error
+from mtfx.pipelines.run_folder import in_run, report_error
 
 #: Column, or key, of a user's name.
 USER = "user"

@@ -30,7 +30,7 @@ from mtfx.pipelines.fusion_stages import (
     served_stage,
     trainer_stage,
 )
-from mtfx.pipelines.imported import earlier_model
+from mtfx.pipelines.local_pipeline import earlier_model
 
 
 def create_pipeline(config: FusionPipelineConfig) -> Pipeline:

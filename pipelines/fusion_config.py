@@ -20,8 +20,7 @@ from mtfx.models.fusion.config import FORMULAS, AnyFusionConfig, FormulaFreeConf
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.fusion_settings import agent_config
 from mtfx.pipelines.infra_validation import InfraValidation
-from mtfx.pipelines.run_place import in_run
-from mtfx.pipelines.run_reports import report_error
+from mtfx.pipelines.run_folder import in_run, report_error
 from mtfx.pipelines.spans import at_span, has_span
 
 if TYPE_CHECKING:

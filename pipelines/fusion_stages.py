@@ -36,7 +36,7 @@ from mtfx.datasets.registry import load_dataset
 from mtfx.datasets.transitions.spec import TransitionSpec
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.fitting.config import PredictionKind, ResponseKind, WorldConfig
-from mtfx.environments.simulator.fitting.fingerprint import world_fingerprint
+from mtfx.environments.simulator.fitting.log_data import world_fingerprint
 from mtfx.environments.simulator.world import load_world
 from mtfx.evaluation.config import BlessingConfig
 from mtfx.evaluation.ope.config import ConservativeConfig
@@ -44,8 +44,7 @@ from mtfx.evaluation.ope.registry import ESTIMATORS
 from mtfx.models.fusion.config import build_fusion
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.fusion_config import FusionPipelineConfig, ServedLog
-from mtfx.pipelines.imported import earlier_simulator
-from mtfx.pipelines.local_pipeline import local_pipeline
+from mtfx.pipelines.local_pipeline import earlier_simulator, local_pipeline
 from mtfx.pipelines.spans import span_folders
 from mtfx.trainers.fusion.config import FusionTrainerConfig
 

@@ -20,15 +20,13 @@ from mtfx.components.session_flattener import SessionFlattener
 from mtfx.components.session_schema import InlineSchemaGen, column_types
 from mtfx.datasets.columns import Dtype
 from mtfx.datasets.fingerprint import directory_fingerprint
-from mtfx.evaluation.ranking.eval_config import build_eval_config
-from mtfx.evaluation.ranking.evaluation_schema import build_evaluation_schema
+from mtfx.evaluation.ranking.eval_config import build_eval_config, build_evaluation_schema
 from mtfx.evaluation.reports.ranking import RunSummary, write_ranking_report
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.data_stages import RowCounts, data_stages
-from mtfx.pipelines.imported import earlier_model
-from mtfx.pipelines.local_pipeline import local_pipeline
+from mtfx.pipelines.local_pipeline import earlier_model, local_pipeline
 from mtfx.pipelines.ranking_summary import summarise_run
 from mtfx.trainers.ranking.config import RankingTrainerConfig
 

@@ -13,8 +13,7 @@ from tfx.proto.pusher_pb2 import PushDestination
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.fusion_stages import exporter_stage, simulator_stages
-from mtfx.pipelines.imported import earlier_model, earlier_simulator
-from mtfx.pipelines.local_pipeline import local_pipeline
+from mtfx.pipelines.local_pipeline import earlier_model, earlier_simulator, local_pipeline
 
 
 def rejoin(config: FusionPipelineConfig, policy: str, observer: local_runner.StageObserver) -> str:

@@ -20,8 +20,7 @@ from mtfx.components.strict_distribution_validator.component import (
 from mtfx.components.strict_distribution_validator.config import ComparisonPlan, DriftThresholds
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.pipelines import local_runner
-from mtfx.pipelines.imported import earlier_statistics
-from mtfx.pipelines.local_pipeline import local_pipeline
+from mtfx.pipelines.local_pipeline import earlier_statistics, local_pipeline
 
 
 def create_skew_check(

@@ -22,7 +22,7 @@ import click
 import pytest
 
 from mtfx.cli.__main__ import cli
-from mtfx.cli.invocation import Invocation
+from mtfx.cli.shared_flags import Invocation
 from tests.test_scaffold import LAYERS
 
 ROOT = Path(__file__).resolve().parents[1]

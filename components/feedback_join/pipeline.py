@@ -27,13 +27,11 @@ from mtfx.components.feedback_join.log_files import SCHEMAS, log_files, log_span
 from mtfx.components.feedback_join.sequence import (
     AUTO,
     SUMMARY_FILE,
+    WAITING,
     Earlier,
+    digest,
     earlier_join,
     outdated_notes,
-)
-from mtfx.components.feedback_join.waiting import (
-    WAITING,
-    digest,
     read_waiting,
     waiting_files,
     write_waiting,

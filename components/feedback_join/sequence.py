@@ -1,16 +1,27 @@
-"""The order of a log's joins, by their directories' names, which count days or are dates."""
+"""Joins of consecutive logs: which goes on from which, and what waits beside one for the next.
+
+The names of their directories count days, or are dates.
+"""
 
 from __future__ import annotations
 
 import datetime
+import hashlib
 import re
 from pathlib import Path
 from typing import NamedTuple
 
+import polars as pl
+import pyarrow as pa
+import pyarrow.ipc
+
+from mtfx.components.feedback_join.joining import Waiting
 from mtfx.errors import DataError
 from mtfx.files import read_json
 
 SUMMARY_FILE = "join.json"
+#: Below a join's directory. No reader of joined requests takes Arrow files for Parquet's.
+WAITING = "waiting"
 #: In place of a directory: the one whose name comes before, or none.
 AUTO, NONE = "auto", "none"
 
@@ -155,3 +166,41 @@ def _date(numbers: tuple[int, ...]) -> datetime.date | None:
 def _time(time_ms: int) -> str:
     when = datetime.datetime.fromtimestamp(time_ms / 1000, datetime.timezone.utc)
     return when.isoformat(" ", "minutes").removesuffix("+00:00") + " UTC"
+
+
+def write_waiting(waiting: Waiting, directory: str | Path, part: int) -> None:
+    """Writes one part; empty tables are left out."""
+    for name, rows in waiting._asdict().items():
+        if rows.height:
+            path = Path(directory, WAITING, f"{name}-{part:05d}.arrow")
+            rows.write_ipc(path, compat_level=pl.CompatLevel.oldest())
+
+
+def waiting_files(directory: str | Path) -> list[tuple[str, str]]:
+    """Names of :class:`Waiting`'s tables and paths of their files, in order."""
+    paths = sorted(Path(directory, WAITING).glob("*.arrow"))
+    return [(path.name.rsplit("-", 1)[0], str(path)) for path in paths]
+
+
+def read_waiting(path: str) -> pa.Table:
+    """The rows of one file.
+
+    Raises:
+      DataError: if it is damaged.
+    """
+    try:
+        with pa.OSFile(path) as file:
+            return pa.ipc.open_file(file).read_all()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(
+            f"{path} is damaged ({error}): join that directory's log again, then this one"
+        ) from error
+
+
+def digest(directory: str | Path) -> str:
+    """Of all that waits; the same for the same rows."""
+    found = hashlib.sha256()
+    for name, path in waiting_files(directory):
+        found.update(f"{name} {Path(path).name}\n".encode())
+        found.update(Path(path).read_bytes())
+    return found.hexdigest()[:16]

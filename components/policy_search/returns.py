@@ -1,6 +1,12 @@
-"""Returns of a population's members in the simulator, all side by side in one call."""
+"""Returns of a population's members in the simulator, and the sessions they are compared on.
+
+The members are simulated side by side in one call. Sessions are new ones for every comparison and
+the same within one.
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -8,7 +14,6 @@ import tensorflow as tf
 from mtfx.agents.search.policies import VectorPolicy
 from mtfx.environments.simulator import draws
 from mtfx.environments.simulator.dynamics import Simulator
-from mtfx.environments.simulator.fresh_sessions import FreshSessions
 from mtfx.environments.simulator.requests import check_fit, run_request
 from mtfx.environments.simulator.runner import (
     SESSIONS_AT_ONCE,
@@ -22,7 +27,7 @@ class PopulationReturns:
     """Mean discounted return of each member, on sessions that no earlier call has seen.
 
     All members of a call meet the same users and the same luck, so that they can be compared, and
-    the next call has new ones (:class:`mtfx.environments.simulator.fresh_sessions.FreshSessions`).
+    the next call has new ones (:class:`mtfx.components.policy_search.returns.FreshSessions`).
     A session that has ended runs along and is not counted, so that a member's sessions stay
     together in the batch.
     """
@@ -106,3 +111,46 @@ class PopulationReturns:
 def sessions_per_point(budget: int, points: int) -> int:
     """Sessions of each point so that all points together use the budget, at least one."""
     return max(budget // points, 1)
+
+
+class DrawnSessions(NamedTuple):
+    """What decides on the luck of some sessions.
+
+    Attributes:
+      users: Index of each session's user, int64 `[session]`.
+      seed: Of the sessions, int64 `[2]`.
+    """
+
+    users: np.ndarray
+    seed: np.ndarray
+
+
+class FreshSessions:
+    """Draws sessions that were not drawn before.
+
+    A search that is scored on the same few sessions again and again learns their luck by heart. So
+    only points that are compared with one another meet the same sessions (common random numbers),
+    and the next comparison has others.
+    """
+
+    def __init__(self, num_users: int, sessions: int, seed: tuple[int, int]) -> None:
+        """Starts a stream of draws.
+
+        Args:
+          num_users: U, of the simulator's world.
+          sessions: Of each draw.
+          seed: Of the stream. Streams of different seeds have no session in common: keep one for
+            what the search must not have seen.
+
+        Raises:
+          ValueError: if a number is not positive.
+        """
+        if num_users < 1 or sessions < 1:
+            raise ValueError(f"sessions need users and a number, got {num_users} and {sessions}")
+        self._num_users, self._sessions = num_users, sessions
+        self._generator = np.random.default_rng(seed)
+
+    def draw(self) -> DrawnSessions:
+        """The next sessions."""
+        users = self._generator.integers(self._num_users, size=self._sessions)
+        return DrawnSessions(users, self._generator.integers(2**31, size=2))

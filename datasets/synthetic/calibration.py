@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from mtfx.datasets.synthetic.behaviour import Impressions, Intercepts, World, sigmoid
-from mtfx.datasets.synthetic.block_simulation import make_block
 from mtfx.datasets.synthetic.blocks import Block
+from mtfx.datasets.synthetic.simulation import make_block
 
 _PILOT_BLOCKS = 8
 #: How far each round goes to its solution. Feedback raises satisfaction and that raises feedback,

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import polars as pl
 
-from mtfx.datasets.synthetic.seeding import Stream, generator, mix, normal
+from mtfx.datasets.synthetic.blocks import Stream, generator, mix, normal
 from mtfx.datasets.synthetic.user_model import OBSERVED_SHARE, UserModel
 
 BLOCK_ITEMS = 1 << 16

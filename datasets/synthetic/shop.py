@@ -9,7 +9,7 @@ import polars as pl
 
 from mtfx.datasets.retailrocket import ADD_TO_CART, TRANSACTION, VIEW
 from mtfx.datasets.synthetic.behaviour import Impressions, Outcome, World, sigmoid
-from mtfx.datasets.synthetic.blocks import Block
+from mtfx.datasets.synthetic.blocks import Block, Stream, generator, normal
 from mtfx.datasets.synthetic.config import SyntheticConfig
 from mtfx.datasets.synthetic.latents import (
     BLOCK_ITEMS,
@@ -18,7 +18,6 @@ from mtfx.datasets.synthetic.latents import (
     feedback_scores,
     pareto_activity,
 )
-from mtfx.datasets.synthetic.seeding import Stream, generator, normal
 from mtfx.datasets.synthetic.shop_tables import (
     PART1_WEEKS,
     SNAPSHOTS_FROM_MS,

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import polars as pl
 
+from mtfx.datasets.synthetic.blocks import Stream, generator, normal
 from mtfx.datasets.synthetic.latents import (
     BLOCK_ITEMS,
     Items,
@@ -16,7 +17,6 @@ from mtfx.datasets.synthetic.latents import (
     observed_part,
     permuted_ids,
 )
-from mtfx.datasets.synthetic.seeding import Stream, generator, normal
 from mtfx.datasets.synthetic.user_model import FACTORS, UserModel
 
 SNAPSHOTS_FROM_MS = 1_430_622_000_000  # Sunday 2015-05-03 03:00 UTC

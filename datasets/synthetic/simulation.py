@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from mtfx.datasets.synthetic.behaviour import Impressions, Intercepts, World, sigmoid
+from mtfx.datasets.synthetic.blocks import Block, Stream, generator, normal
 from mtfx.datasets.synthetic.latents import Users, zipf_ranks
-from mtfx.datasets.synthetic.schedule import Schedule
-from mtfx.datasets.synthetic.seeding import normal
+from mtfx.datasets.synthetic.schedule import Schedule, plan_sessions
 from mtfx.datasets.synthetic.user_model import (
     CARRY_OVER,
     FACTORS,
@@ -159,3 +159,40 @@ def _in_order(steps: list[dict[str, np.ndarray]]) -> tuple[Impressions, np.ndarr
         columns[name] = np.empty_like(values)
         columns[name][place] = values
     return Impressions(**{k: v for k, v in columns.items() if k != "session"}), columns["session"]
+
+
+def make_block(
+    seed: int, world: World, block: Block, intercepts: Intercepts, keep_scores: bool
+) -> tuple[Users, Impressions]:
+    """Simulates a block until it has exactly its rows.
+
+    Args:
+      seed: Of the data set.
+      world: Items and responses.
+      block: Which.
+      intercepts: Of the scores.
+      keep_scores: Whether the impressions carry their scores.
+
+    Returns:
+      The block's users and impressions.
+
+    Raises:
+      ValueError: if the users have no time for so many impressions.
+    """
+    users = world.users(block)
+    # A few more sessions than expected, as their lengths are random; twice as many if too few.
+    wanted = int(1.06 * block.rows / intercepts.rows_per_session) + 32
+    most = block.users * world.model.max_sessions
+    for attempt in range(32):
+        rng = generator(seed, Stream.SESSIONS, block.index, attempt)
+        sessions = max(block.users, min(wanted << attempt, most))
+        schedule = plan_sessions(rng, world.model, users.activity, sessions)
+        found, session = simulate(rng, world, users, schedule, intercepts, keep_scores)
+        kept = keep_first(found, session, schedule.priority, block.rows)
+        if kept is not None:
+            return users, kept
+        if sessions >= most:
+            break
+    raise ValueError(
+        f"{block.users:,} users have no time for {block.rows:,} impressions; ask for more users"
+    )

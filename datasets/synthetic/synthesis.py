@@ -14,14 +14,13 @@ import numpy as np
 import polars as pl
 
 from mtfx.datasets.synthetic.behaviour import Impressions, Intercepts, World
-from mtfx.datasets.synthetic.block_simulation import make_block
-from mtfx.datasets.synthetic.blocks import Block, split_into_blocks
+from mtfx.datasets.synthetic.blocks import Block, Stream, generator, split_into_blocks
 from mtfx.datasets.synthetic.calibration import calibrate
 from mtfx.datasets.synthetic.config import SyntheticConfig
 from mtfx.datasets.synthetic.files import TableFiles
 from mtfx.datasets.synthetic.manifest import Manifest, read_manifest, write_manifest
-from mtfx.datasets.synthetic.seeding import Stream, generator
 from mtfx.datasets.synthetic.shop import ShopWorld
+from mtfx.datasets.synthetic.simulation import make_block
 from mtfx.datasets.synthetic.video import TAG, VideoWorld
 from mtfx.files import atomic_path
 

@@ -8,10 +8,9 @@ import numpy as np
 import polars as pl
 
 from mtfx.datasets.synthetic.behaviour import Impressions, Outcome, World, sigmoid
-from mtfx.datasets.synthetic.blocks import Block
+from mtfx.datasets.synthetic.blocks import Block, Stream, generator
 from mtfx.datasets.synthetic.config import SyntheticConfig
 from mtfx.datasets.synthetic.latents import BLOCK_ITEMS, Users, effects
-from mtfx.datasets.synthetic.seeding import Stream, generator
 from mtfx.datasets.synthetic.truth import truth_frame
 from mtfx.datasets.synthetic.user_model import VIDEO_MODEL
 from mtfx.datasets.synthetic.video_tables import make_users, make_videos, user_effects, video_table

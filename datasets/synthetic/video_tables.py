@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import polars as pl
 
-from mtfx.datasets.synthetic.blocks import Block
+from mtfx.datasets.synthetic.blocks import Block, Stream, generator, mix, normal
 from mtfx.datasets.synthetic.latents import (
     BLOCK_ITEMS,
     Items,
@@ -19,7 +19,6 @@ from mtfx.datasets.synthetic.latents import (
     pareto_activity,
     permuted_ids,
 )
-from mtfx.datasets.synthetic.seeding import Stream, generator, mix, normal
 from mtfx.datasets.synthetic.user_model import FACTORS, NEUTRAL_SATISFACTION, UserModel
 
 _DEGREES = ("low_active", "middle_active", "high_active", "full_active")

@@ -1,4 +1,4 @@
-"""Fitted Q evaluation (FQE)."""
+"""Fitted Q evaluation (FQE), and its conservative form (BatchRL-MTF, 4.3.1 and Algorithm 2)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from mtfx.evaluation.ope.base import Estimate, Estimator, check_sessions
 from mtfx.evaluation.ope.bootstrap import mean_interval, refit_interval, resample_counts
-from mtfx.evaluation.ope.config import BootstrapConfig, FittedQConfig
+from mtfx.evaluation.ope.config import BootstrapConfig, ConservativeConfig, FittedQConfig
 from mtfx.evaluation.ope.data import OfflineData
 from mtfx.evaluation.ope.q_fitting import FitHistory, draw_policy_actions, fit_q
 from mtfx.models.action_policy import ActionPolicy
@@ -148,3 +148,32 @@ def _size(gap: float) -> float:
 
 def _int32(rng: np.random.Generator) -> int:
     return int(rng.integers(2**31 - 1))
+
+
+class ConservativeEstimator(FittedQEvaluation):
+    """Fitted Q evaluation that penalises the policy's actions where the data have others.
+
+    By (10), Q minimises alpha (E Q(s, π(s)) - E Q(s, a)) + 1/2 E (Q(s, a) - y)² with the target
+    y = r + gamma Q(s', π(s')), and by (9), V(π) is the mean of Q(s⁰, π(s⁰)) over initial states.
+    For tabular Q the fixed point is that of rewards lowered by alpha (π(a|s) / μ(a|s) - 1) under
+    the behaviour policy μ. The mean of that under π is never negative; so V is a lower bound of the
+    true value, up to the errors of sampling and fitting (Kumar et al., "Conservative Q-Learning for
+    Offline Reinforcement Learning", NeurIPS 2020, theorem 3.2). How low depends on how far the
+    policy is from the data: a policy that the data resemble is hardly penalised.
+
+    ``conservative_loss`` and ``td_targets`` say where the paper's print is not followed to the
+    letter: argmax for argmin in (10), and the state for the next state in Algorithm 2, line 4.
+    """
+
+    def __init__(
+        self, config: ConservativeConfig | None = None, bootstrap: BootstrapConfig | None = None
+    ) -> None:
+        """Takes the settings; the paper's when None."""
+        config = config or ConservativeConfig()
+        super().__init__(config, bootstrap)
+        self._penalty = config.penalty
+
+    @property
+    def penalty(self) -> float:
+        """The alpha of (10)."""
+        return self._penalty

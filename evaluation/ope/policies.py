@@ -7,8 +7,13 @@ from typing import Protocol, runtime_checkable
 
 import tensorflow as tf
 
-from mtfx.models.action_noise import draw_around, truncated_normal_log_density
-from mtfx.models.action_policy import ActionPolicy, ActionSample, SampledActions
+from mtfx.models.action_policy import (
+    ActionPolicy,
+    ActionSample,
+    SampledActions,
+    draw_around,
+    truncated_normal_log_density,
+)
 
 #: States for which a policy is asked at once; bounds the memory of policies that sample many.
 _CHUNK = 8192

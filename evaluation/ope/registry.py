@@ -36,7 +36,7 @@ ESTIMATORS: Registry[EstimatorEntry] = Registry(
     "estimator",
     {
         "conservative": EstimatorEntry(
-            "evaluation.ope.conservative:ConservativeEstimator",
+            "evaluation.ope.fitted_q:ConservativeEstimator",
             ConservativeConfig,
             "fitted Q evaluation that penalises actions the data lack (BatchRL-MTF)",
             always=True,

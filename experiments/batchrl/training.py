@@ -17,8 +17,8 @@ from mtfx.agents.offline_training import OfflineLog, train_offline
 from mtfx.agents.registry import AGENTS
 from mtfx.datasets.file_names import pattern_free
 from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.environment import TfAgentsPolicy
 from mtfx.environments.simulator.runner import SessionRunner
-from mtfx.environments.simulator.tf_agents_policy import TfAgentsPolicy
 from mtfx.environments.simulator.value import figures_of
 from mtfx.evaluation.ope.data import OfflineData
 from mtfx.experiments.batchrl.trial import FusionTrial

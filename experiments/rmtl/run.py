@@ -31,9 +31,8 @@ from mtfx.trainers.ranking.critic_artifact import load_critics, save_critics
 from mtfx.trainers.ranking.critics import discounted_returns
 from mtfx.trainers.ranking.ddpg import train_ddpg
 from mtfx.trainers.ranking.epochs import Metrics
-from mtfx.trainers.ranking.input import impression_batches, load_sessions
+from mtfx.trainers.ranking.input import impression_batches, load_sessions, table_batches
 from mtfx.trainers.ranking.rmtl import CRITIC_DIR, critic_config, learn_critics, retrain
-from mtfx.trainers.ranking.table_batches import table_batches
 from mtfx.trainers.ranking.training import TrainingResult, build_for_training, train
 
 _MODEL = "model"

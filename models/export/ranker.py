@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mtfx.models.action_noise import draw_around
+from mtfx.models.action_policy import draw_around
 from mtfx.models.config import NOISE_DEVIATION, RANDOM_DEVIATION
 from mtfx.models.fusion.base import (
     AdditiveFusion,

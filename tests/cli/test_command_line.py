@@ -14,7 +14,7 @@ from absl import logging as absl_logging
 from rich.console import Console
 
 from mtfx.cli.__main__ import main
-from mtfx.cli.datasets import check_files
+from mtfx.cli.choices import check_files
 from mtfx.cli.progress import LiveProgress, PlainProgress, describe_rows
 from mtfx.datasets.spec import KnownFile
 from mtfx.errors import DataError, StageError, UserError

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 import mtfx.datasets
-from mtfx.cli.datasets import datasets_command
+from mtfx.cli.choices import datasets_command
 from mtfx.config import Config
 from mtfx.datasets.registry import DATASETS, load_dataset
 from mtfx.datasets.spec import DatasetSpec

@@ -11,8 +11,7 @@ from sklearn import metrics as sklearn_metrics
 from mtfx.datasets.labels import UNKNOWN
 from mtfx.datasets.spec import Task
 from mtfx.evaluation.ranking.error_statistics import ErrorStatistics
-from mtfx.evaluation.ranking.eval_config import build_eval_config
-from mtfx.evaluation.ranking.evaluation_schema import build_evaluation_schema
+from mtfx.evaluation.ranking.eval_config import build_eval_config, build_evaluation_schema
 from mtfx.evaluation.ranking.ranking_metrics import task_figures
 from mtfx.evaluation.ranking.results import read_evaluation
 from mtfx.evaluation.ranking.score_statistics import ScoreStatistics

@@ -9,7 +9,7 @@ import pytest
 from tfx.dsl.compiler import compiler
 
 from mtfx.cli.__main__ import cli
-from mtfx.cli.invocation import Invocation
+from mtfx.cli.shared_flags import Invocation
 from mtfx.environments.simulator.world import save_world
 from mtfx.pipelines import daily, fusion, local_runner, ranking
 from mtfx.pipelines.day_check import create_check

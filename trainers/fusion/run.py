@@ -18,9 +18,14 @@ from mtfx.agents.registry import AGENTS
 from mtfx.datasets.transitions.spec import TransitionManifest
 from mtfx.datasets.transitions.table import load_transitions
 from mtfx.models.export.policy import PolicyMetadata, export_policy
-from mtfx.trainers.fusion.agent_checkpoint import restore_agent, save_agent
 from mtfx.trainers.fusion.config import FusionTrainerConfig
-from mtfx.trainers.fusion.export import exported_fusion, order_agreement, policy_module
+from mtfx.trainers.fusion.export import (
+    exported_fusion,
+    order_agreement,
+    policy_module,
+    restore_agent,
+    save_agent,
+)
 
 HISTORY_FILE = "history.json"
 

@@ -1,4 +1,4 @@
-"""Batches of impressions from the session files that TFX Transform writes.
+"""Batches of impressions, from the session files that TFX Transform writes or from memory.
 
 A file holds one gzipped ``tf.Example`` per session. Sessions are parsed many at a time, flattened
 to their impressions and cut into batches of a fixed number of impressions, so nothing is padded.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from mtfx.datasets.spec import Task
@@ -19,6 +20,8 @@ from mtfx.models.features import InputFeature
 _PARSE_BATCH = 256
 #: Files read side by side.
 _CYCLE_LENGTH = 4
+#: Sessions whose impressions are listed by one step of the input pipeline.
+_SESSIONS = 4096
 
 
 def impression_batches(
@@ -220,3 +223,41 @@ def _lengths(column: tf.RaggedTensor) -> tf.Tensor:
     while column.ragged_rank > 1:
         column = column.merge_dims(-2, -1)
     return column.row_lengths()
+
+
+def table_batches(
+    table: SessionTable, batch_size: int, *, shuffle: bool, seed: int
+) -> tf.data.Dataset:
+    """Batches of impressions, as those of :func:`mtfx.trainers.ranking.input.impression_batches`.
+
+    For training that passes over the same sessions many times: they are parsed once. What is
+    shuffled is sessions, all of them, and their impressions stay together.
+
+    Args:
+      table: The sessions.
+      batch_size: Impressions per batch; the last may have fewer.
+      shuffle: Whether to shuffle the sessions, anew in every epoch.
+      seed: Of shuffling.
+
+    Returns:
+      Pairs of ``{feature name: [batch]}`` (int64 ids or float32; `[batch, max_values]` of a
+      multivalued feature) and labels float32 `[batch, task]`.
+    """
+    starts = np.concatenate([[0], np.cumsum(table.lengths)[:-1]])
+    spans = tf.constant(np.stack([starts, starts + table.lengths], axis=1), tf.int64)
+
+    def rows(sessions: tf.Tensor) -> tf.Tensor:
+        chosen = tf.gather(spans, sessions)
+        return tf.ragged.range(chosen[:, 0], chosen[:, 1]).flat_values
+
+    def impressions(chosen: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        features = {name: tf.gather(column, chosen) for name, column in table.features.items()}
+        return features, tf.gather(table.labels, chosen)
+
+    sessions = tf.data.Dataset.range(table.num_sessions)
+    if shuffle:
+        sessions = sessions.shuffle(table.num_sessions, seed=seed, reshuffle_each_iteration=True)
+    listed = sessions.batch(_SESSIONS).map(rows).rebatch(batch_size)
+    return listed.map(
+        impressions, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    ).prefetch(tf.data.AUTOTUNE)

@@ -11,11 +11,14 @@ import tensorflow_transform as tft
 
 from mtfx.datasets.feature_roles import FeatureRoles, feature_roles, item_catalogue
 from mtfx.datasets.file_names import literal
+from mtfx.datasets.fingerprint import fingerprint
 from mtfx.datasets.labels import UNKNOWN, is_known
+from mtfx.datasets.logs import joins, readers
 from mtfx.datasets.logs.exposures import Exposures, read_random_exposures
 from mtfx.datasets.logs.impressions import SESSION, FeatureTransform, read_raw_impressions
 from mtfx.datasets.logs.sessions import SPLITS
 from mtfx.datasets.spec import DatasetSpec
+from mtfx.datasets.synthetic.manifest import FILE_NAME as SYNTHETIC_MANIFEST
 from mtfx.environments.simulator.fitting.response import ResponseRows
 from mtfx.environments.simulator.fitting.session_dynamics import LoggedSessions
 from mtfx.environments.simulator.satisfaction import SatisfactionRule, satisfaction_rule
@@ -126,3 +129,24 @@ def load_world_data(
         rule=satisfaction_rule(spec),
         exposures=read_random_exposures(spec, data_dir),
     )
+
+
+def world_fingerprint(spec: DatasetSpec, data_dir: str) -> str:
+    """Of the log of random exposures with its side tables, and of a synthetic data set's manifest.
+
+    Args:
+      spec: The data set.
+      data_dir: Directory of its files.
+
+    Raises:
+      DataError: if a file cannot be read.
+    """
+    patterns = spec.random_log_files
+    paths = log = readers.match_files(data_dir, patterns) if patterns else []
+    if log:
+        tables = [joins.matching_files(data_dir, table, log) for table in spec.side_tables]
+        paths = [*log, *(path for table in tables for path in table)]
+    manifest = os.path.join(data_dir, SYNTHETIC_MANIFEST)
+    if os.path.isfile(manifest):
+        paths = [*paths, manifest]
+    return fingerprint(paths, data_dir)

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from mtfx.datasets.synthetic.behaviour import Impressions, Intercepts, sigmoid
-from mtfx.datasets.synthetic.block_simulation import make_block
 from mtfx.datasets.synthetic.blocks import split_into_blocks
 from mtfx.datasets.synthetic.calibration import calibrate
 from mtfx.datasets.synthetic.config import SyntheticConfig
-from mtfx.datasets.synthetic.simulation import keep_first
+from mtfx.datasets.synthetic.simulation import keep_first, make_block
 from mtfx.datasets.synthetic.video import VideoWorld
 
 

@@ -11,8 +11,8 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
 
+from mtfx.environments.simulator.environment import TfAgentsPolicy
 from mtfx.environments.simulator.policies import ConstantPolicy
-from mtfx.environments.simulator.tf_agents_policy import TfAgentsPolicy
 
 STATES = tf.random.stateless_normal([6, 4], [0, 1])
 USERS = tf.range(6)

@@ -9,9 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtfx.evaluation.ope.config import ConservativeConfig, FittedQConfig
-from mtfx.evaluation.ope.conservative import ConservativeEstimator
 from mtfx.evaluation.ope.data import OfflineData
-from mtfx.evaluation.ope.fitted_q import FittedQEvaluation, fit_diagnostics, largest_return
+from mtfx.evaluation.ope.fitted_q import (
+    ConservativeEstimator,
+    FittedQEvaluation,
+    fit_diagnostics,
+    largest_return,
+)
 from mtfx.evaluation.ope.q_fitting import (
     FitHistory,
     PolicyActions,

@@ -15,7 +15,7 @@ from mtfx.agents.offline_training import train_offline
 from mtfx.agents.registry import AGENTS
 from mtfx.errors import DataError
 from mtfx.models.fusion.config import CellsConfig
-from mtfx.trainers.fusion.agent_checkpoint import restore_agent, save_agent
+from mtfx.trainers.fusion.export import restore_agent, save_agent
 from tests.agents.numpy_networks import draw
 
 STATES, ACTIONS, CANDIDATES, ROWS = 4, 2, 5, 40

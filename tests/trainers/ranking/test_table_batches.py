@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtfx.environments.sessions.table import SessionTable
-from mtfx.trainers.ranking.table_batches import table_batches
+from mtfx.trainers.ranking.input import table_batches
 
 
 def _table(lengths: list[int]) -> SessionTable:

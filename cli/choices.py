@@ -1,7 +1,11 @@
-"""``mtfx datasets``: what can be read, and whether files are the published ones."""
+"""``mtfx datasets`` and ``mtfx backbones``: what can be chosen.
+
+``mtfx datasets`` also says whether files are the published ones.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -13,6 +17,8 @@ from rich.text import Text
 from mtfx.datasets.registry import DATASETS, load_dataset
 from mtfx.datasets.spec import DatasetSpec, KnownFile, SessionRule
 from mtfx.errors import UserError, require
+from mtfx.models.loss_weighting.registry import LOSS_WEIGHTINGS
+from mtfx.models.mtl.registry import BACKBONES, BackboneConfig
 
 _BLOCK = 1 << 20
 
@@ -113,3 +119,42 @@ def _state(path: Path, known: KnownFile) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return "as published" if digest.hexdigest() == known.digest else f"{known.algorithm} differs"
+
+
+@click.command("backbones")
+def backbones_command() -> None:
+    """List the multi-task backbones, their sizes, and the loss weightings."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "what it is", "--model-size paper", "--model-size small"):
+        table.add_column(heading, overflow="fold")
+    for name, entry in BACKBONES.items():
+        table.add_row(
+            name,
+            entry.summary,
+            describe_sizes(entry.config()),
+            describe_sizes(entry.small),
+        )
+    weightings = Table(box=None, pad_edge=False)
+    for heading in ("--loss-weighting", "what it is"):
+        weightings.add_column(heading, overflow="fold")
+    for name, entry in LOSS_WEIGHTINGS.items():
+        weightings.add_row(name, entry.summary)
+    console = Console()
+    console.print(table)
+    console.print()
+    console.print(weightings)
+
+
+def describe_sizes(config: BackboneConfig) -> str:
+    """Layer sizes in one line, such as ``bottom 512-256, tower 128-64, 8 experts``."""
+    parts = [
+        "bottom " + "-".join(map(str, config.bottom_units)),
+        "tower " + "-".join(map(str, config.tower_units)),
+    ]
+    common = {field.name for field in dataclasses.fields(BackboneConfig)}
+    parts += [
+        f"{value} {name.removeprefix('num_').replace('_', ' ')}"
+        for name, value in dataclasses.asdict(config).items()
+        if name not in common
+    ]
+    return ", ".join(parts)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtfx.environments.simulator.fresh_sessions import FreshSessions
+from mtfx.components.policy_search.returns import FreshSessions
 
 
 @given(users=st.integers(1, 50), sessions=st.integers(1, 20), seed=st.integers(0, 2**31 - 1))

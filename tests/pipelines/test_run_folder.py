@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtfx.pipelines.run_place import in_run
+from mtfx.pipelines.run_folder import in_run
 
 OUTPUTS = st.sampled_from(
     [

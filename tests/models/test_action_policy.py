@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.integrate import trapezoid
 
-from mtfx.models.action_noise import draw_around, truncated_normal_log_density
+from mtfx.models.action_policy import draw_around, truncated_normal_log_density
 
 DIM = 2
 

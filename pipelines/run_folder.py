@@ -1,4 +1,4 @@
-"""Paths of a run's outputs, whatever its folder was called when it recorded them.
+"""A finished run's folder: paths of its outputs, and the errors about its reports.
 
 ML Metadata and reports keep whole paths, but a run's folder may be renamed, restored from a backup,
 mounted elsewhere or copied. What a run made lies below its folder, wherever that is now, so the
@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
+
+from mtfx.errors import UserError, why_unreadable
 
 #: What a run's paths have below its folder, the artifacts of its fusion first.
 _PARTS = (
@@ -34,3 +37,26 @@ def in_run(run_dir: str | os.PathLike[str], path: str) -> str:
         return path
     found = [os.path.join(root, m.group(1)) for part in _PARTS if (m := part.match(path))]
     return next((place for place in found if os.path.exists(place)), (found or [path])[0])
+
+
+def report_error(
+    run_dir: str, path: Path, command: str, error: Exception, otherwise: str
+) -> UserError:
+    """The error about a run's report, after a look at why it could not be read.
+
+    Args:
+      run_dir: The run's folder.
+      path: The report.
+      command: That writes it, such as ``mtfx fusion``.
+      error: What reading it raised.
+      otherwise: What helps where the command is not to be run (again).
+    """
+    if isinstance(error, FileNotFoundError):
+        return UserError(
+            f"--run-dir {run_dir} holds no run of `{command}`: {path} is not there",
+            f"run `{command}` first, or {otherwise}",
+        )
+    return UserError(
+        f"{path}, the report of `{command}`, {why_unreadable(error)}",
+        f"restore it from a copy, run `{command}` again, or {otherwise}",
+    )
