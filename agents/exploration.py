@@ -21,7 +21,7 @@ from mtfx.models.action_policy import (
 from mtfx.models.config import NOISE_DEVIATION, RANDOM_DEVIATION
 
 
-class Exploration(abc.ABC):
+class ExplorationPolicy(abc.ABC):
     """A policy that takes actions to learn what they are worth, and knows their densities."""
 
     #: Names of the parts that :meth:`parts` tells apart; logged as the behaviour policy.
@@ -36,7 +36,7 @@ class Exploration(abc.ABC):
         return tf.zeros_like(users, tf.int32)
 
 
-class _Gaussian(Exploration):
+class _Gaussian(ExplorationPolicy):
     """Truncated normal noise around the actions of another policy."""
 
     def __init__(self, standard_deviation: float) -> None:
@@ -111,7 +111,7 @@ class ActionNoise(_Gaussian):
         return self.policy.actions(states, users, seed).action
 
 
-class MixedExploration(Exploration):
+class MixedExploration(ExplorationPolicy):
     """Mixed multi-exploration: random for half of the users, action noise for the other half.
 
     A user stays in their half, whichever request, worker or day: it is decided by a hash of the
@@ -119,7 +119,9 @@ class MixedExploration(Exploration):
     the action was drawn given the user.
     """
 
-    def __init__(self, random: Exploration, noise: Exploration, salt: str = "exploration") -> None:
+    def __init__(
+        self, random: ExplorationPolicy, noise: ExplorationPolicy, salt: str = "exploration"
+    ) -> None:
         """Makes the policy.
 
         Args:
@@ -154,7 +156,7 @@ def build_exploration(
     current: ActionPolicy,
     random_standard_deviation: float = RANDOM_DEVIATION,
     noise_standard_deviation: float = NOISE_DEVIATION,
-) -> Exploration:
+) -> ExplorationPolicy:
     """Builds one of ``EXPLORATIONS``.
 
     Args:

@@ -12,7 +12,7 @@ from tf_agents.agents import tf_agent
 
 from mtfx.agents.building import q_values
 from mtfx.agents.transition_tensors import (
-    Candidates,
+    CandidateTensors,
     Transitions,
     TransitionTensors,
     candidate_tensors,
@@ -20,6 +20,7 @@ from mtfx.agents.transition_tensors import (
     transition_tensors,
 )
 from mtfx.datasets.file_names import pattern_free
+from mtfx.errors import TrainingDivergedError
 
 #: States on which the mean Q of a log line is measured.
 _Q_SAMPLE = 1024
@@ -42,10 +43,6 @@ class OfflineLog:
     losses: dict[str, float]
     data_q: float
     policy_q: float
-
-
-class TrainingDivergedError(RuntimeError):
-    """A loss or value is no longer a finite number."""
 
 
 def train_offline(
@@ -141,7 +138,7 @@ def training_loop(
     data: TransitionTensors,
     batch_size: int,
     seed: int,
-    candidates: Candidates | None = None,
+    candidates: CandidateTensors | None = None,
     size: tf.Variable | None = None,
 ) -> Callable[[tf.Tensor], tf_agent.LossInfo]:
     """A function that makes as many steps as it is told, and gives the means of their losses.

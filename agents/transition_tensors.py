@@ -42,7 +42,7 @@ class Transitions(Protocol):
         """float32 `[N]`, 0 at a session's end and 1 elsewhere."""
 
 
-class Candidates(NamedTuple):
+class CandidateTensors(NamedTuple):
     """The candidates of N requests.
 
     Attributes:
@@ -104,7 +104,7 @@ def transition_tensors(agent: Any, table: Transitions) -> TransitionTensors:
     return data._replace(next_states=tf.where(over, zeros, data.next_states))
 
 
-def candidate_tensors(agent: Any, table: Transitions) -> Candidates | None:
+def candidate_tensors(agent: Any, table: Transitions) -> CandidateTensors | None:
     """The table's candidates; None for an agent that does not learn from them.
 
     Raises:
@@ -119,7 +119,7 @@ def candidate_tensors(agent: Any, table: Transitions) -> Candidates | None:
             "the agent learns from the candidates' predictions, but the transitions were loaded "
             "without them: load them with `candidates`"
         )
-    found = Candidates(tf.convert_to_tensor(predictions), tf.convert_to_tensor(mask, tf.bool))
+    found = CandidateTensors(tf.convert_to_tensor(predictions), tf.convert_to_tensor(mask, tf.bool))
     count = len(table.states)
     for name, values in found._asdict().items():
         shape = [count, *observation[name].shape]
@@ -130,7 +130,7 @@ def candidate_tensors(agent: Any, table: Transitions) -> Candidates | None:
 
 
 def experience(
-    data: TransitionTensors, rows: tf.Tensor, candidates: Candidates | None = None
+    data: TransitionTensors, rows: tf.Tensor, candidates: CandidateTensors | None = None
 ) -> trajectory.Trajectory:
     """Some transitions in the form that ``TFAgent.train`` takes.
 

@@ -14,13 +14,13 @@ from rich.console import Console
 
 from mtfx.cli.experiment_kinds import (
     KINDS,
-    Flags,
+    GivenFlags,
     Input,
     kind_of,
     scale_help,
 )
 from mtfx.cli.logs import output_to_log, require_log
-from mtfx.cli.parameters import Names, Setting, describe_settings
+from mtfx.cli.parameters import Names, TrialSetting, describe_settings
 from mtfx.cli.shared_flags import Invocation, debug_option
 from mtfx.config import settings_of
 from mtfx.datasets.registry import DATASETS
@@ -116,7 +116,7 @@ def _default_seeds() -> str:
 @click.option(
     "--set",
     "settings",
-    type=Setting(),
+    type=TrialSetting(),
     multiple=True,
     help="Another setting of the trials, listed below; may be repeated.",
 )
@@ -161,7 +161,7 @@ def experiment_command(context: click.Context, /, **values: Any) -> int:
         for name in values
         if context.get_parameter_source(name) not in (ParameterSource.DEFAULT, None)
     )
-    name, flags = values["name"], Flags(values, given)
+    name, flags = values["name"], GivenFlags(values, given)
     chosen = kind_of(name, flags).read(EXPERIMENTS[name], flags)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = values["threads"] or max((cores or 1) // values["workers"], 1)

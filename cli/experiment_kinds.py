@@ -40,7 +40,7 @@ from mtfx.setting import TrialConfig, Value, Values, read_setting
 
 
 @dataclasses.dataclass(frozen=True)
-class Flags:
+class GivenFlags:
     """What the command line was given.
 
     Attributes:
@@ -88,10 +88,10 @@ class Kind(abc.ABC):
     setting_flags: ClassVar[Mapping[str, str]]
 
     @abc.abstractmethod
-    def read(self, experiment: Experiment, flags: Flags) -> Input:
+    def read(self, experiment: Experiment, flags: GivenFlags) -> Input:
         """Checks flags and files; raises UserError before anything slow starts."""
 
-    def given_settings(self, flags: Flags) -> Values:
+    def given_settings(self, flags: GivenFlags) -> Values:
         """The settings of ``--set``, of the flags that were given and of the scale, by name."""
         read: dict[str, Value] = {}
         for name, text in flags["settings"]:
@@ -139,7 +139,7 @@ class RankingKind(Kind):
         "batch_size": "--batch-size",
     }
 
-    def read(self, experiment: Experiment, flags: Flags) -> Input:
+    def read(self, experiment: Experiment, flags: GivenFlags) -> Input:
         """See :meth:`Kind.read`."""
         data = DataOptions(
             flags["dataset"],
@@ -194,7 +194,7 @@ class WorldKind(Kind):
     hint = "give --world DIR; `mtfx simulator` makes one"
     setting_flags: ClassVar[Mapping[str, str]] = {"batch_size": "--batch-size"}
 
-    def read(self, experiment: Experiment, flags: Flags) -> Input:
+    def read(self, experiment: Experiment, flags: GivenFlags) -> Input:
         """See :meth:`Kind.read`."""
         directory = flags["world"]
         require(os.path.isdir(directory), f"--world: there is no directory {directory}", self.hint)
@@ -215,7 +215,7 @@ KINDS: dict[ExperimentKind, Kind] = {
 }
 
 
-def kind_of(name: str, flags: Flags) -> Kind:
+def kind_of(name: str, flags: GivenFlags) -> Kind:
     """The kind of an experiment.
 
     Raises:
@@ -255,7 +255,7 @@ def _option(flag: str) -> str:
     return "--" + flag.replace("_", "-")
 
 
-def _seeds(experiment: Experiment, flags: Flags) -> tuple[int, ...]:
+def _seeds(experiment: Experiment, flags: GivenFlags) -> tuple[int, ...]:
     """As many as the user says, or as the experiment has, from the first that the user says."""
     first: int = flags["first_seed"]
     return tuple(range(first, first + (flags["seeds"] or experiment.seeds)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from mtfx.config import Setting as ConfigSetting
+from mtfx.config import TrialSetting as ConfigSetting
 from mtfx.setting import TrialConfig, Value, read_setting, recorded
 
 
@@ -47,7 +47,7 @@ class Numbers(click.ParamType):
             self.fail(f"{value!r} is no list of whole numbers, such as 128,512", param, ctx)
 
 
-class Setting(click.ParamType):
+class TrialSetting(click.ParamType):
     """A setting of trials, as name and value."""
 
     name = "NAME=VALUE"

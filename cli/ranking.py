@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from mtfx.cli.flags import Flags
-from mtfx.cli.parameters import Setting, describe_settings
+from mtfx.cli.parameters import TrialSetting, describe_settings
 from mtfx.cli.progress import stage_progress
 from mtfx.cli.shared_flags import (
     DATASET_HELP,
@@ -122,7 +122,7 @@ _METHOD = Flags(
     MethodOptions,
     ("name", "settings", "critic_path"),
     {"name": "--method", "settings": "--set", "critic_path": "--critics"},
-    types={"settings": Setting(RmtlSettings())},
+    types={"settings": TrialSetting(RmtlSettings())},
 )
 _BLESSING = Flags(Thresholds, ("min_auc", "max_auc_drop", "min_r_squared"))
 

@@ -17,7 +17,7 @@ from mtfx.components.strict_distribution_validator.comparators import (
     compared_columns,
     counted_columns,
 )
-from mtfx.components.strict_distribution_validator.comparison import Comparison
+from mtfx.components.strict_distribution_validator.comparison import CheckedFigure
 from mtfx.components.strict_distribution_validator.component import (
     StrictDistributionValidator,
     read_comparisons,
@@ -51,7 +51,7 @@ class CheckedDay:
     statistics: str
     sessions: int
     impressions: int = 0
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[CheckedFigure, ...] = ()
 
 
 def create_check(
@@ -129,7 +129,7 @@ def check_day(pipeline: Pipeline, observer: local_runner.StageObserver) -> Check
     """
     result = local_runner.run(pipeline, observer)
     ingested = IngestionSummary.read(result.output("SessionExampleGen", "examples").uri)
-    compared: list[Comparison] = []
+    compared: list[CheckedFigure] = []
     if any(node.id == _VALIDATOR for node in pipeline.components):
         compared = read_comparisons(result.output(_VALIDATOR, "anomalies").uri)
     return CheckedDay(

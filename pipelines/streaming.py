@@ -11,9 +11,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from mtfx.agents.offline_training import TrainingDivergedError
 from mtfx.datasets.transitions.spec import TransitionManifest
-from mtfx.errors import UserError, require, why_unreadable
+from mtfx.errors import TrainingDivergedError, UserError, require, why_unreadable
 from mtfx.files import UNREADABLE, read_json
 from mtfx.models.export.policy import METADATA_FILE, SavedPolicy
 from mtfx.models.export.transformed import build_ranker

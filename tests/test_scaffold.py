@@ -77,6 +77,24 @@ def test_no_string_names_a_module_that_could_not_be_imported(path):
         assert LAYERS[named[1]] < LAYERS[own], f"line {node.lineno}: {node.value}"
 
 
+#: Classes whose name several modules share, as it means the same in each, or is in artifacts.
+SHARED_NAMES = {
+    "Executor": "of its module's component",
+    "Stream": "of random numbers; synthetic data has its own on purpose, independent of the simulator",
+    "Simulator": "the simulator, and TFX's artifact that holds its world",
+}
+
+
+def test_a_name_stands_for_one_class():
+    where: dict[str, list[str]] = {}
+    for path in [*CORE, *SOURCES]:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                where.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    shared = {name: paths for name, paths in where.items() if len(paths) > 1}
+    assert shared.keys() == SHARED_NAMES.keys(), shared
+
+
 #: Beginnings of a question or of a sentence about what a module does, which are no noun phrases.
 _QUESTIONS = {"how", "what", "whatever", "whether", "which", "that", "where", "who", "when", "why"}
 _OTHERS = {"from", "in", "into", "to", "for", "if", "this", "these", "it", "here"}

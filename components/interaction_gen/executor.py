@@ -65,7 +65,7 @@ class SimulatedExecutor(base_beam_executor.BaseBeamExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         config = SimulatedInteractionConfig.from_json(exec_properties["config"])
         policies = input_dict.get("policy") or []
-        setting = simulated.Setting(
+        setting = simulated.SimulationPlan(
             config,
             artifact_utils.get_single_uri(input_dict["simulator"]),
             path_utils.serving_model_path(policies[0].uri) if policies else "",

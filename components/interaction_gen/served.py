@@ -15,7 +15,7 @@ from mtfx.components.interaction_gen.config import ServedInteractionConfig
 from mtfx.datasets.rewards import build_reward
 from mtfx.datasets.transitions.checks import RecordFault
 from mtfx.datasets.transitions.codec import TransitionBatch, concatenate
-from mtfx.datasets.transitions.reader import Block, read_blocks
+from mtfx.datasets.transitions.reader import RecordBlock, read_blocks
 from mtfx.errors import DataError, fenced
 from mtfx.serving.plausible_time import main_span
 
@@ -45,7 +45,7 @@ class ReadRequests(beam.DoFn):
         except DataError as error:
             raise fenced(error) from error
 
-    def _block(self, block: Block, path: str) -> Iterator:
+    def _block(self, block: RecordBlock, path: str) -> Iterator:
         counts = Counts()
         counts.add(("read", path), block.batch.size + len(block.faults))
         if block.batch.size:

@@ -9,7 +9,7 @@ import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 
-from mtfx.agents.exploration import Exploration, build_exploration
+from mtfx.agents.exploration import ExplorationPolicy, build_exploration
 from mtfx.components.interaction_gen.config import DAY_MS, SimulatedInteractionConfig
 from mtfx.datasets.transitions.codec import TransitionBatch
 from mtfx.datasets.transitions.spec import TransitionSpec
@@ -25,7 +25,7 @@ from mtfx.models.fusion.config import build_fusion
 
 
 @dataclasses.dataclass(frozen=True)
-class Setting:
+class SimulationPlan:
     """What a worker simulates.
 
     Attributes:
@@ -47,7 +47,7 @@ class Scene:
       spec: Of the transitions it gives.
     """
 
-    def __init__(self, setting: Setting):
+    def __init__(self, setting: SimulationPlan):
         """Loads the world and the policy.
 
         Raises:
@@ -86,7 +86,7 @@ class Scene:
         )
         return self._transitions(interactions, sessions)
 
-    def _build_fusion(self, setting: Setting, current: SavedPolicy | None) -> FusionFunction:
+    def _build_fusion(self, setting: SimulationPlan, current: SavedPolicy | None) -> FusionFunction:
         """The current policy's own fusion, or the configured one where there is no policy."""
         config, world = setting.config.fusion, self._world
         if current is None:
@@ -105,7 +105,9 @@ class Scene:
             )
         return current.fusion(world.num_predictions)
 
-    def _build_exploration(self, setting: Setting, policy: SavedPolicy | None) -> Exploration:
+    def _build_exploration(
+        self, setting: SimulationPlan, policy: SavedPolicy | None
+    ) -> ExplorationPolicy:
         config, spec = setting.config, self.spec
         if policy is not None:
             current: ActionPolicy = policy
@@ -169,7 +171,7 @@ def _elapsed_ms(found: Interactions) -> np.ndarray:
 class ExploreChunks(beam.DoFn):
     """Simulates chunks given by their numbers; yields :class:`TransitionBatch`."""
 
-    def __init__(self, setting: Setting):
+    def __init__(self, setting: SimulationPlan):
         self._setting = setting
         self._scene: Scene | None = None
 

@@ -97,7 +97,7 @@ class _CheckBlock(beam.DoFn):
         self._table: SideTable | None = table
         self._unknown: frozenset[str] = unknown
 
-    def process(self, block: readers.Block) -> Iterator:
+    def process(self, block: readers.FilePart) -> Iterator:
         raw, invalid = readers.parse_block(block, tuple(c.source for c in self._columns))
         good, bad = validation.canonicalise(
             raw, self._columns, block.path, joins.properties(self._table), self._unknown

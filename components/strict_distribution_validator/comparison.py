@@ -17,7 +17,7 @@ _CELLS, _OVERLAP = 20, 0.05
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
+class CheckedFigure:
     """One figure and its bar.
 
     Attributes:
@@ -71,7 +71,7 @@ def share_bars(plan: ComparisonPlan, samples: tuple[Sample, Sample]) -> dict[flo
     return found
 
 
-def compare(plan: ComparisonPlan, now: Sample, before: Sample) -> list[Comparison]:
+def compare(plan: ComparisonPlan, now: Sample, before: Sample) -> list[CheckedFigure]:
     """All comparisons but those of :func:`share_bars`.
 
     A column that the statistics do not describe in the form that its comparison takes is left out:
@@ -121,7 +121,9 @@ def divergence(first: np.ndarray, second: np.ndarray) -> float:
     return max((relative(first) + relative(second)) / 2, 0.0)
 
 
-def _number(plan: ComparisonPlan, name: str, now: Sample, before: Sample) -> Iterator[Comparison]:
+def _number(
+    plan: ComparisonPlan, name: str, now: Sample, before: Sample
+) -> Iterator[CheckedFigure]:
     shares = cell_shares(now, before, name)
     if shares is None:
         return
@@ -130,7 +132,7 @@ def _number(plan: ComparisonPlan, name: str, now: Sample, before: Sample) -> Ite
     yield _divergence(plan, name, shares, (now, before), detail)
 
 
-def _hour(plan: ComparisonPlan, name: str, now: Sample, before: Sample) -> Iterator[Comparison]:
+def _hour(plan: ComparisonPlan, name: str, now: Sample, before: Sample) -> Iterator[CheckedFigure]:
     first, second = now.counts(name), before.counts(name)
     if first is None or second is None:
         return
@@ -143,16 +145,16 @@ def _hour(plan: ComparisonPlan, name: str, now: Sample, before: Sample) -> Itera
 
 def _divergence(
     plan: ComparisonPlan, name: str, shares: np.ndarray, samples: tuple[Sample, Sample], detail: str
-) -> Comparison:
+) -> CheckedFigure:
     margin = plan.thresholds.jensen_shannon
     cells = max(shares.shape[1], 2)
     bar = bars.divergence_bar(margin, cells, _sizes(plan, name, samples), plan.level)
     value = divergence(shares[0], shares[1])
     measure, flag = "Jensen-Shannon divergence", "--drift-threshold"
-    return Comparison(name, measure, value, bar, value > bar, detail, flag)
+    return CheckedFigure(name, measure, value, bar, value > bar, detail, flag)
 
 
-def _label(plan: ComparisonPlan, name: str, now: Sample, before: Sample) -> Iterator[Comparison]:
+def _label(plan: ComparisonPlan, name: str, now: Sample, before: Sample) -> Iterator[CheckedFigure]:
     first, second = now.label(name), before.label(name)
     if first is None or second is None:
         return
@@ -166,7 +168,7 @@ def _label(plan: ComparisonPlan, name: str, now: Sample, before: Sample) -> Iter
     rates, sizes = (first.rate, second.rate), (sizes[0] * known, sizes[1] * known)
     ratio = bars.odds_ratio(rates)
     value = 1.0 if math.isnan(ratio) else max(ratio, 1 / ratio if ratio > 0 else math.inf)
-    yield Comparison(
+    yield CheckedFigure(
         name,
         "factor of the odds",
         value,
@@ -177,7 +179,9 @@ def _label(plan: ComparisonPlan, name: str, now: Sample, before: Sample) -> Iter
     )
 
 
-def _missing(plan: ComparisonPlan, name: str, now: Sample, before: Sample) -> Iterator[Comparison]:
+def _missing(
+    plan: ComparisonPlan, name: str, now: Sample, before: Sample
+) -> Iterator[CheckedFigure]:
     first, second = now.zeros(name), before.zeros(name)
     if first is not None and second is not None:
         sizes = _sizes(plan, name, (now, before))
@@ -191,20 +195,20 @@ def _share_of(
     shares: tuple[float, float],
     sizes: tuple[float, float],
     detail: str,
-) -> Comparison:
+) -> CheckedFigure:
     value = abs(shares[0] - shares[1])
     bar = bars.share_bar(plan.thresholds.l_infinity, sizes, plan.level)
     flag = "--drift-threshold"
-    return Comparison(name, "change of the share", value, bar, value > bar, detail, flag)
+    return CheckedFigure(name, "change of the share", value, bar, value > bar, detail, flag)
 
 
-def _volume(plan: ComparisonPlan, now: Sample, before: Sample) -> Iterator[Comparison]:
+def _volume(plan: ComparisonPlan, now: Sample, before: Sample) -> Iterator[CheckedFigure]:
     counts = (now.impressions, before.impressions)
     # Of a sum over users all their rows count as one: their number is what varies.
     sizes = (now.size(False, 1.0), before.size(False, 1.0))
     value = max(counts) / max(min(counts), 1)
     bar = bars.ratio_bar(plan.thresholds.rows, sizes, plan.level)
-    yield Comparison(
+    yield CheckedFigure(
         "number of impressions",
         "factor",
         value,
@@ -218,7 +222,7 @@ def _volume(plan: ComparisonPlan, now: Sample, before: Sample) -> Iterator[Compa
         return
     middle = np.array([times[0].quantile(0.5)])
     later = 1.0 - float(times[1].below(middle)[0])
-    yield Comparison(
+    yield CheckedFigure(
         "timestamp_ms",
         "share of the earlier day after this one's middle",
         later,
@@ -229,7 +233,7 @@ def _volume(plan: ComparisonPlan, now: Sample, before: Sample) -> Iterator[Compa
     if plan.day_ms is not None:
         inside = float(np.diff(times[0].below(np.array(plan.day_ms, np.float64)))[0])
         outside = 1.0 - inside
-        yield Comparison(
+        yield CheckedFigure(
             "timestamp_ms",
             "share outside of the date",
             outside,

@@ -31,7 +31,11 @@ from tfx.types.component_spec import ExecutionParameter
 from tfx.utils import json_utils
 
 from mtfx.components.strict_distribution_validator.comparators import validator_config
-from mtfx.components.strict_distribution_validator.comparison import Comparison, compare, share_bars
+from mtfx.components.strict_distribution_validator.comparison import (
+    CheckedFigure,
+    compare,
+    share_bars,
+)
 from mtfx.components.strict_distribution_validator.config import ComparisonPlan
 from mtfx.components.strict_distribution_validator.sample import Sample
 from mtfx.errors import DataError
@@ -154,10 +158,10 @@ def statistics_options() -> tfdv.StatsOptions:
     )
 
 
-def shares_of(anomalies: anomalies_pb2.Anomalies) -> list[Comparison]:
+def shares_of(anomalies: anomalies_pb2.Anomalies) -> list[CheckedFigure]:
     """TFDV's comparisons of shares, and what it could not compare."""
     found = [
-        Comparison(
+        CheckedFigure(
             ".".join(info.path.step),
             "change of the share",
             measured.value,
@@ -173,23 +177,23 @@ def shares_of(anomalies: anomalies_pb2.Anomalies) -> list[Comparison]:
         column = ".".join(info.path.step) or name
         reasons = "; ".join(reason.description for reason in info.reason)
         if column not in known:
-            found.append(Comparison(column, "change of the share", math.inf, 1.0, True, reasons))
+            found.append(CheckedFigure(column, "change of the share", math.inf, 1.0, True, reasons))
             continue
         found = [dataclasses.replace(c, detail=reasons) if c.column == column else c for c in found]
     return found
 
 
-def read_comparisons(uri: str) -> list[Comparison]:
+def read_comparisons(uri: str) -> list[CheckedFigure]:
     """The comparisons of a run, the nearest to its bar first; none where there was no baseline."""
     path = os.path.join(uri, COMPARISONS)
     if not os.path.exists(path):
         return []
     with open(path) as file:
-        found = [Comparison(**values) for values in json.load(file)]
+        found = [CheckedFigure(**values) for values in json.load(file)]
     return sorted(found, key=lambda c: c.nearness, reverse=True)
 
 
-def _write(uri: str, comparisons: list[Comparison]) -> None:
+def _write(uri: str, comparisons: list[CheckedFigure]) -> None:
     # Infinity is written as Python's JSON has it; nothing else reads the file.
     with open(os.path.join(uri, COMPARISONS), "w") as file:
         json.dump([dataclasses.asdict(c) for c in comparisons], file, indent=1)

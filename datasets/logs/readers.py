@@ -37,7 +37,7 @@ _REJECTS_SCHEMA = {"file": pl.String, "row": pl.Int64, "reason": pl.String, "tex
 
 
 @dataclasses.dataclass(frozen=True)
-class Block:
+class FilePart:
     """Part of a file.
 
     Attributes:
@@ -143,7 +143,7 @@ def read_blocks(
     block_bytes: int = BLOCK_BYTES,
     wanted: tuple[str, ...] | None = None,
     record_bytes: int = RECORD_BYTES,
-) -> Iterator[Block]:
+) -> Iterator[FilePart]:
     """Yields the data rows of a file in blocks of about ``block_bytes``.
 
     Args:
@@ -171,7 +171,7 @@ def read_blocks(
             ends = csv_records.find_records(data, final=not chunk).ends
             used = int(ends[-1]) if len(ends) else 0
             if used:
-                yield Block(path, row, header, data[:used], is_csv=True)
+                yield FilePart(path, row, header, data[:used], is_csv=True)
                 row += data.count(b"\n", 0, used)
             if not chunk:
                 return
@@ -183,7 +183,7 @@ def read_blocks(
                 )
 
 
-def parse_block(block: Block, wanted: tuple[str, ...]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def parse_block(block: FilePart, wanted: tuple[str, ...]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Parses a block.
 
     Args:
@@ -207,7 +207,7 @@ def parse_block(block: Block, wanted: tuple[str, ...]) -> tuple[pl.DataFrame, pl
 
 
 class ReadBlocks(beam.PTransform):
-    """Beam source: a list of paths to a collection of :class:`Block`, spread over the workers."""
+    """Beam source: paths to a collection of :class:`FilePart`, spread over the workers."""
 
     def __init__(
         self,
@@ -232,7 +232,7 @@ class ReadBlocks(beam.PTransform):
         )
 
 
-def _raise_fenced(blocks: Iterator[Block]) -> Iterator[Block]:
+def _raise_fenced(blocks: Iterator[FilePart]) -> Iterator[FilePart]:
     try:
         yield from blocks
     except DataError as error:
@@ -269,7 +269,7 @@ def _open_parquet(path: str) -> pa.parquet.ParquetFile:
 
 def _parquet_blocks(
     path: str, header: tuple[str, ...], wanted: tuple[str, ...] | None
-) -> Iterator[Block]:
+) -> Iterator[FilePart]:
     columns = header if wanted is None else tuple(name for name in header if name in wanted)
     with _open_parquet(path) as file:
         row = 2
@@ -279,7 +279,7 @@ def _parquet_blocks(
                 frame = _frame_of(table)
             except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
                 raise DataError(f"{path}, row group {index}: {error}. Copy it again") from error
-            yield Block(path, row, columns, to_ipc(frame), is_csv=False)
+            yield FilePart(path, row, columns, to_ipc(frame), is_csv=False)
             row += frame.height
 
 

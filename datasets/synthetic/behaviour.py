@@ -47,7 +47,7 @@ class Outcome:
 
 
 @dataclasses.dataclass(frozen=True)
-class Impressions:
+class BlockImpressions:
     """Impressions of a block, ordered by user and time.
 
     Attributes:
@@ -77,16 +77,16 @@ class Impressions:
     side: np.ndarray | None = None
     leave_scores: np.ndarray | None = None
 
-    def take(self, chosen: np.ndarray) -> Impressions:
+    def take(self, chosen: np.ndarray) -> BlockImpressions:
         """The impressions where ``chosen`` (bool `[n]`) is true."""
         names = [field.name for field in dataclasses.fields(self)]
         columns = {name: getattr(self, name) for name in names}
-        return Impressions(
+        return BlockImpressions(
             **{name: None if value is None else value[chosen] for name, value in columns.items()}  # type: ignore[arg-type]
         )
 
 
-class World(abc.ABC):
+class ProfileWorld(abc.ABC):
     """A profile's users and items, and how the one responds to the other.
 
     Attributes:
@@ -154,7 +154,7 @@ class World(abc.ABC):
         self,
         rng: np.random.Generator,
         block: Block,
-        impressions: Impressions,
+        impressions: BlockImpressions,
         probabilities: np.ndarray | None,
     ) -> dict[str, pl.DataFrame]:
         """A block's rows of each file that grows with the impressions, by file stem.

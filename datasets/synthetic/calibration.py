@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mtfx.datasets.synthetic.behaviour import Impressions, Intercepts, World, sigmoid
+from mtfx.datasets.synthetic.behaviour import BlockImpressions, Intercepts, ProfileWorld, sigmoid
 from mtfx.datasets.synthetic.blocks import Block
 from mtfx.datasets.synthetic.simulation import make_block
 
@@ -24,7 +24,7 @@ _MAX_SOLVED_ROWS = 30_000
 _SMALL_ROWS, _SMALL_TRIES = 30_000, 16
 
 
-def calibrate(seed: int, world: World, blocks: list[Block]) -> Intercepts:
+def calibrate(seed: int, world: ProfileWorld, blocks: list[Block]) -> Intercepts:
     """Intercepts for the rates and the session length of ``world.model``.
 
     Args:
@@ -47,7 +47,9 @@ def calibrate(seed: int, world: World, blocks: list[Block]) -> Intercepts:
     return intercepts
 
 
-def _closest_try(seed: int, world: World, block: Block, intercepts: Intercepts) -> Intercepts:
+def _closest_try(
+    seed: int, world: ProfileWorld, block: Block, intercepts: Intercepts
+) -> Intercepts:
     rates = np.asarray(world.model.rates)
     best, least = intercepts, np.inf
     for number in range(_SMALL_TRIES):
@@ -61,7 +63,7 @@ def _closest_try(seed: int, world: World, block: Block, intercepts: Intercepts) 
     return best
 
 
-def _first_guess(world: World) -> Intercepts:
+def _first_guess(world: ProfileWorld) -> Intercepts:
     rates = np.asarray(world.model.rates)
     return Intercepts(
         tasks=np.log(rates / (1 - rates)).astype(np.float32),
@@ -70,7 +72,9 @@ def _first_guess(world: World) -> Intercepts:
     )
 
 
-def _simulated(seed: int, world: World, block: Block, intercepts: Intercepts) -> Impressions:
+def _simulated(
+    seed: int, world: ProfileWorld, block: Block, intercepts: Intercepts
+) -> BlockImpressions:
     return make_block(seed, world, block, intercepts, keep_scores=True)[1]
 
 
@@ -82,7 +86,7 @@ def _towards(old: Intercepts, solved: Intercepts, step: float) -> Intercepts:
     )
 
 
-def _solve(world: World, pilot: list[Impressions]) -> Intercepts:
+def _solve(world: ProfileWorld, pilot: list[BlockImpressions]) -> Intercepts:
     standard = ~np.concatenate([impressions.is_random for impressions in pilot])
     scores = _thinned(_column(pilot, "scores")[standard])
     side = _thinned(_column(pilot, "side")[standard])
@@ -100,7 +104,7 @@ def _solve(world: World, pilot: list[Impressions]) -> Intercepts:
     )
 
 
-def _solve_tasks(world: World, scores: np.ndarray, side: np.ndarray) -> np.ndarray:
+def _solve_tasks(world: ProfileWorld, scores: np.ndarray, side: np.ndarray) -> np.ndarray:
     rates = np.asarray(world.model.rates)
 
     def mean_rates(intercepts: np.ndarray) -> np.ndarray:
@@ -137,5 +141,5 @@ def _thinned(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values[:: -(-len(values) // _MAX_SOLVED_ROWS)])
 
 
-def _column(pilot: list[Impressions], name: str) -> np.ndarray:
+def _column(pilot: list[BlockImpressions], name: str) -> np.ndarray:
     return np.concatenate([getattr(impressions, name) for impressions in pilot])

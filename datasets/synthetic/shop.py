@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from mtfx.datasets.retailrocket import ADD_TO_CART, TRANSACTION, VIEW
-from mtfx.datasets.synthetic.behaviour import Impressions, Outcome, World, sigmoid
+from mtfx.datasets.synthetic.behaviour import BlockImpressions, Outcome, ProfileWorld, sigmoid
 from mtfx.datasets.synthetic.blocks import Block, Stream, generator, normal
 from mtfx.datasets.synthetic.config import SyntheticConfig
 from mtfx.datasets.synthetic.latents import (
@@ -39,7 +39,7 @@ _CART_DELAY_MS, _PAY_DELAYS = (5_000, 65_000), 3
 _LONGEST_PAUSE_MS = 900_000
 
 
-class ShopWorld(World):
+class ShopWorld(ProfileWorld):
     """Visitors of a web shop."""
 
     def __init__(self, config: SyntheticConfig):
@@ -115,7 +115,7 @@ class ShopWorld(World):
         self,
         rng: np.random.Generator,
         block: Block,
-        impressions: Impressions,
+        impressions: BlockImpressions,
         probabilities: np.ndarray | None,
     ) -> dict[str, pl.DataFrame]:
         """The events, and the truth of the views among them."""
@@ -147,7 +147,7 @@ class ShopWorld(World):
 
 
 def _events(
-    impressions: Impressions, visitor: np.ndarray, item: np.ndarray, first_transaction: int
+    impressions: BlockImpressions, visitor: np.ndarray, item: np.ndarray, first_transaction: int
 ) -> pl.DataFrame:
     """Views, each followed by its cart and its transaction."""
     cart, pay = impressions.labels[:, 0], impressions.labels[:, 1]

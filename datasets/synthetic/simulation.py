@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mtfx.datasets.synthetic.behaviour import Impressions, Intercepts, World, sigmoid
+from mtfx.datasets.synthetic.behaviour import BlockImpressions, Intercepts, ProfileWorld, sigmoid
 from mtfx.datasets.synthetic.blocks import Block, Stream, generator, normal
 from mtfx.datasets.synthetic.latents import Users, zipf_ranks
 from mtfx.datasets.synthetic.schedule import Schedule, plan_sessions
@@ -22,12 +22,12 @@ from mtfx.datasets.synthetic.user_model import (
 
 def simulate(
     rng: np.random.Generator,
-    world: World,
+    world: ProfileWorld,
     users: Users,
     schedule: Schedule,
     intercepts: Intercepts,
     keep_scores: bool,
-) -> tuple[Impressions, np.ndarray]:
+) -> tuple[BlockImpressions, np.ndarray]:
     """Runs every session of a schedule to its end.
 
     Args:
@@ -92,8 +92,8 @@ def simulate(
 
 
 def keep_first(
-    impressions: Impressions, session: np.ndarray, priority: np.ndarray, rows: int
-) -> Impressions | None:
+    impressions: BlockImpressions, session: np.ndarray, priority: np.ndarray, rows: int
+) -> BlockImpressions | None:
     """Keeps whole sessions in order of priority until there are ``rows`` standard impressions.
 
     Args:
@@ -124,7 +124,7 @@ def _initial_satisfaction(rng: np.random.Generator, mood_sd: float, mood: np.nda
 
 
 def _expose(
-    rng: np.random.Generator, world: World, factors: np.ndarray, time_ms: np.ndarray
+    rng: np.random.Generator, world: ProfileWorld, factors: np.ndarray, time_ms: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The item shown, whether at random, and its affinity to the user; each `[n]`.
 
@@ -147,7 +147,7 @@ def _expose(
     return candidates[rows, best], is_random, affinity[rows, best]
 
 
-def _in_order(steps: list[dict[str, np.ndarray]]) -> tuple[Impressions, np.ndarray]:
+def _in_order(steps: list[dict[str, np.ndarray]]) -> tuple[BlockImpressions, np.ndarray]:
     """Brings impressions from the order of steps into that of sessions."""
     session = np.concatenate([step["session"] for step in steps])
     number = np.repeat(np.arange(len(steps)), [len(step["session"]) for step in steps])
@@ -158,12 +158,14 @@ def _in_order(steps: list[dict[str, np.ndarray]]) -> tuple[Impressions, np.ndarr
         values = np.concatenate([step[name] for step in steps])
         columns[name] = np.empty_like(values)
         columns[name][place] = values
-    return Impressions(**{k: v for k, v in columns.items() if k != "session"}), columns["session"]
+    return BlockImpressions(**{k: v for k, v in columns.items() if k != "session"}), columns[
+        "session"
+    ]
 
 
 def make_block(
-    seed: int, world: World, block: Block, intercepts: Intercepts, keep_scores: bool
-) -> tuple[Users, Impressions]:
+    seed: int, world: ProfileWorld, block: Block, intercepts: Intercepts, keep_scores: bool
+) -> tuple[Users, BlockImpressions]:
     """Simulates a block until it has exactly its rows.
 
     Args:

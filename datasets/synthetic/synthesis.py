@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from mtfx.datasets.synthetic.behaviour import Impressions, Intercepts, World
+from mtfx.datasets.synthetic.behaviour import BlockImpressions, Intercepts, ProfileWorld
 from mtfx.datasets.synthetic.blocks import Block, Stream, generator, split_into_blocks
 from mtfx.datasets.synthetic.calibration import calibrate
 from mtfx.datasets.synthetic.config import SyntheticConfig
@@ -24,7 +24,10 @@ from mtfx.datasets.synthetic.simulation import make_block
 from mtfx.datasets.synthetic.video import TAG, VideoWorld
 from mtfx.files import atomic_path
 
-_WORLDS: dict[str, Callable[[SyntheticConfig], World]] = {"video": VideoWorld, "shop": ShopWorld}
+_WORLDS: dict[str, Callable[[SyntheticConfig], ProfileWorld]] = {
+    "video": VideoWorld,
+    "shop": ShopWorld,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +141,7 @@ class _Made:
 
 def _make_all(
     config: SyntheticConfig,
-    world: World,
+    world: ProfileWorld,
     blocks: list[Block],
     intercepts: Intercepts,
     workers: int,
@@ -158,7 +161,9 @@ def _make_all(
             yield pending.popleft().result()
 
 
-def _make(config: SyntheticConfig, world: World, block: Block, intercepts: Intercepts) -> _Made:
+def _make(
+    config: SyntheticConfig, world: ProfileWorld, block: Block, intercepts: Intercepts
+) -> _Made:
     users, impressions = make_block(
         config.seed, world, block, intercepts, keep_scores=config.with_truth
     )
@@ -177,7 +182,7 @@ def _make(config: SyntheticConfig, world: World, block: Block, intercepts: Inter
 
 
 def _probabilities(
-    world: World, impressions: Impressions, intercepts: Intercepts
+    world: ProfileWorld, impressions: BlockImpressions, intercepts: Intercepts
 ) -> np.ndarray | None:
     if impressions.scores is None or impressions.side is None:
         return None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from mtfx.datasets.synthetic.behaviour import Impressions, Outcome, World, sigmoid
+from mtfx.datasets.synthetic.behaviour import BlockImpressions, Outcome, ProfileWorld, sigmoid
 from mtfx.datasets.synthetic.blocks import Block, Stream, generator
 from mtfx.datasets.synthetic.config import SyntheticConfig
 from mtfx.datasets.synthetic.latents import BLOCK_ITEMS, Users, effects
@@ -34,7 +34,7 @@ UNCLICKED = np.array([0.15, 0.15, 0.15, 0.15, 1.0], np.float32)
 _DAYS = np.array([20220408 + d for d in range(23)] + [20220501 + d for d in range(8)])
 
 
-class VideoWorld(World):
+class VideoWorld(ProfileWorld):
     """Users of a short-video app.
 
     Attributes:
@@ -119,7 +119,7 @@ class VideoWorld(World):
         self,
         rng: np.random.Generator,
         block: Block,
-        impressions: Impressions,
+        impressions: BlockImpressions,
         probabilities: np.ndarray | None,
     ) -> dict[str, pl.DataFrame]:
         """The two standard logs and the random one, and the truth of each."""
@@ -152,7 +152,10 @@ class VideoWorld(World):
 
 
 def _log(
-    rng: np.random.Generator, impressions: Impressions, video_id: np.ndarray, duration: np.ndarray
+    rng: np.random.Generator,
+    impressions: BlockImpressions,
+    video_id: np.ndarray,
+    duration: np.ndarray,
 ) -> pl.DataFrame:
     """The log's columns in KuaiRand's order; the three stay columns carry no signal."""
     size = len(video_id)

@@ -39,7 +39,7 @@ _KINDS = {"float_list": codec.FLOAT_COLUMNS, "int64_list": codec.INT_COLUMNS}
 
 
 @dataclasses.dataclass(frozen=True)
-class Block:
+class RecordBlock:
     """Some consecutive records of a file.
 
     Attributes:
@@ -53,7 +53,7 @@ class Block:
     faults: list[RecordFault]
 
 
-def read_blocks(path: str, spec: TransitionSpec, requests: bool = False) -> Iterator[Block]:
+def read_blocks(path: str, spec: TransitionSpec, requests: bool = False) -> Iterator[RecordBlock]:
     """Reads a file.
 
     Args:
@@ -77,7 +77,9 @@ def read_blocks(path: str, spec: TransitionSpec, requests: bool = False) -> Iter
             for record, reason in zip(numbers[~good], reasons[~good], strict=True)
         ]
         batch = _batch(columns, lengths, good, spec)
-        yield Block(batch, numbers[good], [RecordFault(path, *fault) for fault in sorted(reported)])
+        yield RecordBlock(
+            batch, numbers[good], [RecordFault(path, *fault) for fault in sorted(reported)]
+        )
         first += number
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mtfx.evaluation.reports.kit.figures import COLOURS, save_png
-from mtfx.experiments.engine.design import FIGURES, Column, Design, Results
+from mtfx.experiments.engine.design import FIGURES, Design, Results, TableColumn
 from mtfx.experiments.engine.plots import (
     draw_runs,
     mean_drawings,
@@ -95,7 +95,7 @@ def accuracy_plots(design: Design, results: Results, path: str) -> list[str]:
     return [plot_estimates(estimates, Path(path, "estimates.png"))] if estimates else []
 
 
-def _mean_histograms(column: Column, results: Results) -> dict[str, list[float]]:
+def _mean_histograms(column: TableColumn, results: Results) -> dict[str, list[float]]:
     runs = [curves["actions"] for curves in column.curves(results)]
     if not runs:
         return {}

@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from mtfx.agents.exploration import ActionNoise, Exploration, MixedExploration, RandomExploration
+from mtfx.agents.exploration import (
+    ActionNoise,
+    ExplorationPolicy,
+    MixedExploration,
+    RandomExploration,
+)
 from mtfx.datasets.rewards import RewardConfig, reward_preset
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
@@ -105,7 +110,7 @@ class _Trial:
             "notes": {"requests": log.num_requests, "sessions": log.num_sessions},
         }
 
-    def _exploration(self) -> Exploration:
+    def _exploration(self) -> ExplorationPolicy:
         trial = self._trial
         random = RandomExploration(self._fusion.action_dim, trial.config.random_deviation)
         if trial.subject == "random":

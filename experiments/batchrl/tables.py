@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mtfx.experiments.batchrl.policies import ACCURACY_POLICIES, TABLE_1_POLICIES, policy_spec
 from mtfx.experiments.batchrl.trial import ESTIMATOR_NAMES, FusionTrial, Stage
-from mtfx.experiments.engine.design import Column, Design, FusionOptions, RowKey, TableDesign
+from mtfx.experiments.engine.design import Design, FusionOptions, RowKey, TableColumn, TableDesign
 from mtfx.setting import Values
 
 SIMULATOR_ROWS: tuple[RowKey, ...] = (
@@ -68,7 +68,7 @@ def table_1(options: FusionOptions) -> Design:
     for name, spec in TABLE_1_POLICIES.items():
         against = {other: other for other in ("BO", "BatchRL-MTF") if other != spec.title}
         columns.append(
-            Column(
+            TableColumn(
                 spec.title,
                 _trials(options, "evaluation", name),
                 against,
@@ -95,7 +95,8 @@ def q_curves(options: FusionOptions) -> Design:
         TableDesign(
             "BatchRL-MTF, Figure 5: estimated Q at the end of training",
             tuple(
-                Column(policy_spec(name).title, _trials(options, "policy", name)) for name in names
+                TableColumn(policy_spec(name).title, _trials(options, "policy", name))
+                for name in names
             ),
             tuple(("session starts", row) for row in rows),
             notes=(
@@ -110,9 +111,11 @@ def q_curves(options: FusionOptions) -> Design:
 
 def action_distribution(options: FusionOptions) -> Design:
     """Where the actions of each agent lie, beside those of its data (Figures 6 and 7)."""
-    columns = [Column(f"{log} log", _trials(options, "log", log)) for log in ("mixed", "random")]
+    columns = [
+        TableColumn(f"{log} log", _trials(options, "log", log)) for log in ("mixed", "random")
+    ]
     columns += [
-        Column(policy_spec(name).title, _trials(options, "evaluation", name))
+        TableColumn(policy_spec(name).title, _trials(options, "evaluation", name))
         for name in ("td3", "uwac_td3", "cql_sac", "bcq", "bcq_re")
     ]
     return Design.of(
@@ -150,7 +153,7 @@ def _varied(
     for value in values:
         column = f"{name} {value:g}"
         trials = _trials(options, "evaluation", "bcq", ((name, value),))
-        columns.append(Column(column, trials, {} if column == paper else {paper: paper}))
+        columns.append(TableColumn(column, trials, {} if column == paper else {paper: paper}))
     return TableDesign(
         f"BatchRL-MTF, Figure 8 {title}",
         tuple(columns),
@@ -175,7 +178,7 @@ _PAPERS = "conservative"
 def ope_accuracy(options: FusionOptions) -> Design:
     """How each estimator's values of the policies agree with the true ones, and the values."""
     estimators = tuple(
-        Column(
+        TableColumn(
             name,
             _trials(options, "accuracy", name),
             {} if name == _PAPERS else {_PAPERS: _PAPERS},
@@ -183,7 +186,7 @@ def ope_accuracy(options: FusionOptions) -> Design:
         for name in ESTIMATOR_NAMES
     )
     policies = tuple(
-        Column(
+        TableColumn(
             policy_spec(name).title,
             _trials(options, "estimates", name),
         )

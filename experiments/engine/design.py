@@ -103,7 +103,7 @@ PaperFigures = Mapping[RowKey, float]
 
 
 @dataclasses.dataclass(frozen=True)
-class Column:
+class TableColumn:
     """One method of a table.
 
     Attributes:
@@ -141,7 +141,7 @@ class TableDesign:
     """
 
     title: str
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: tuple[RowKey, ...]
     paper_data: str = ""
     notes: tuple[str, ...] = ()

@@ -17,10 +17,10 @@ from mtfx.experiments.engine.results import LOG_FILE, TrialRecord, plain, trials
 from mtfx.experiments.engine.trial import Trial
 from mtfx.experiments.engine.workers import (
     TRIALS_OF_A_PROCESS,
-    Outcome,
-    Task,
     TrialFunction,
-    Worker,
+    TrialOutcome,
+    TrialTask,
+    TrialWorker,
 )
 
 _SECONDS_PER_TICK = 1.0
@@ -95,7 +95,7 @@ def run_trials(
         run.take_finished()
         progress.begin(run.reused, run.pending, workers)
         with contextlib.ExitStack() as alive:
-            pool: list[Worker] = []
+            pool: list[TrialWorker] = []
             while run.pending or any(worker.task for worker in pool):
                 pool = _assign(run, pool, workers, threads, alive)
                 busy = {worker.connection: worker for worker in pool if worker.task}
@@ -143,14 +143,14 @@ class _Run:
                 self.reused[key] = record
         self._records.update(self.reused)
 
-    def next_task(self) -> Task | None:
+    def next_task(self) -> TrialTask | None:
         """The first waiting trial that has all it requires; it waits no longer."""
         for key, trial in self.pending.items():
             if all(required in self._records for required in trial.requires):
                 del self.pending[key]
                 self._progress.started(key)
                 directories = {k: str(self._root / k) for k in (key, *trial.requires)}
-                return Task(
+                return TrialTask(
                     self._function,
                     self._data,
                     trial,
@@ -161,7 +161,7 @@ class _Run:
                 )
         return None
 
-    def take(self, task: Task, outcome: Outcome) -> None:
+    def take(self, task: TrialTask, outcome: TrialOutcome) -> None:
         error = outcome.error
         record = None if error else TrialRecord.read(task.directory, self._data.fingerprint)
         if record is not None:
@@ -193,8 +193,8 @@ class _Run:
 
 
 def _assign(
-    run: _Run, pool: list[Worker], workers: int, threads: int, alive: contextlib.ExitStack
-) -> list[Worker]:
+    run: _Run, pool: list[TrialWorker], workers: int, threads: int, alive: contextlib.ExitStack
+) -> list[TrialWorker]:
     """Gives idle workers something to do, and starts more where trials are ready."""
     pool = list(pool)
     idle = [worker for worker in pool if worker.task is None]
@@ -203,7 +203,7 @@ def _assign(
         if task is None:
             break
         if not idle:
-            worker = Worker(threads)
+            worker = TrialWorker(threads)
             alive.callback(worker.end)
             pool.append(worker)
             idle.append(worker)

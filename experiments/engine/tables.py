@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mtfx.evaluation.significance import Mean, PairedTest, mean_with_interval, paired_test
-from mtfx.experiments.engine.design import FIGURES, Column, Design, Results, TableDesign
+from mtfx.experiments.engine.design import FIGURES, Design, Results, TableColumn, TableDesign
 
 _Values = Sequence[float | None]
 
@@ -120,6 +120,8 @@ def _relative_test(first: _Values, second: _Values) -> PairedTest:
     return paired_test(changes, [0.0] * len(changes))
 
 
-def _values(column: Column, task: str, figure: str, results: Results) -> tuple[float | None, ...]:
+def _values(
+    column: TableColumn, task: str, figure: str, results: Results
+) -> tuple[float | None, ...]:
     metrics = [results.get(trial.key, {}).get("metrics", {}) for trial in column.trials]
     return tuple(tasks.get(task, {}).get(figure) for tasks in metrics)

@@ -33,7 +33,7 @@ TRIALS_OF_A_PROCESS = 16
 _SECONDS_TO_END = 5.0
 
 
-class Task(NamedTuple):
+class TrialTask(NamedTuple):
     """What a worker needs to run one trial.
 
     Attributes:
@@ -60,14 +60,14 @@ class Task(NamedTuple):
         return Path(self.directories[self.key])
 
 
-class Outcome(NamedTuple):
+class TrialOutcome(NamedTuple):
     """How a trial ended: after how many seconds, and with which error (empty if with none)."""
 
     seconds: float
     error: str
 
 
-class Worker:
+class TrialWorker:
     """The parent's side of a worker process.
 
     Attributes:
@@ -83,18 +83,18 @@ class Worker:
         self._process = context.Process(target=_serve, args=(theirs, threads), daemon=True)
         self._process.start()
         theirs.close()
-        self.task: Task | None = None
+        self.task: TrialTask | None = None
         self.begin = 0.0
         self.ended = 0
 
-    def start(self, task: Task) -> None:
+    def start(self, task: TrialTask) -> None:
         """Hands over a trial; :meth:`outcome` is due when ``connection`` can be read."""
         self.task, self.begin = task, time.monotonic()
         # A worker that died meanwhile is noticed when its outcome is asked for.
         with contextlib.suppress(BrokenPipeError):
             self.connection.send((str(task.directory), pickle.dumps(task)))
 
-    def outcome(self) -> tuple[Task, Outcome, bool]:
+    def outcome(self) -> tuple[TrialTask, TrialOutcome, bool]:
         """The trial that ended, how it ended, and whether the worker is still alive."""
         task = self.task
         assert task is not None
@@ -102,10 +102,10 @@ class Worker:
         self.ended += 1
         seconds = time.monotonic() - self.begin
         try:
-            return task, Outcome(seconds, self.connection.recv()), True
+            return task, TrialOutcome(seconds, self.connection.recv()), True
         except (EOFError, ConnectionResetError):
             self._process.join(_SECONDS_TO_END)
-            return task, Outcome(seconds, _cause_of_death(self._process.exitcode)), False
+            return task, TrialOutcome(seconds, _cause_of_death(self._process.exitcode)), False
 
     def end(self) -> None:
         """Ends the process, whatever it is doing."""
@@ -156,13 +156,13 @@ def _end_with_parent() -> None:
 
 
 def _run(directory: Path, pickled: bytes) -> str:
-    """Runs a pickled :class:`Task`, all output to its log; returns the error, or nothing."""
+    """Runs a pickled :class:`TrialTask`, all output to its log; returns the error, or nothing."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with _output_to(directory / LOG_FILE):
             try:
                 # Here, because it imports the function's module, which may fail.
-                task: Task = pickle.loads(pickled)
+                task: TrialTask = pickle.loads(pickled)
                 begin = time.monotonic()
                 result = dict(task.function(task.data, task.trial, task.directories))
                 result.setdefault("seconds", time.monotonic() - begin)

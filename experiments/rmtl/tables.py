@@ -6,10 +6,10 @@ import dataclasses
 
 from mtfx.experiments.engine.design import (
     RANKING_FIGURES,
-    Column,
     Design,
     RankingOptions,
     RowKey,
+    TableColumn,
     TableDesign,
 )
 from mtfx.experiments.rmtl.numbers import PAPER_DATA, rmtl_table_1, rmtl_table_2
@@ -184,15 +184,15 @@ def _rows(options: RankingOptions) -> tuple[RowKey, ...]:
     return tuple((task, figure) for task in options.tasks for figure in RANKING_FIGURES)
 
 
-def _plain(options: RankingOptions, backbone: str) -> Column:
-    return Column(backbone, _trials(options, backbone, "constant"))
+def _plain(options: RankingOptions, backbone: str) -> TableColumn:
+    return TableColumn(backbone, _trials(options, backbone, "constant"))
 
 
 def _column(
     options: RankingOptions, title: str, backbone: str, method: str, critic_from: str = ""
-) -> Column:
+) -> TableColumn:
     trials = _trials(options, backbone, method, critic_from)
-    return Column(title, trials, {"backbone": backbone})
+    return TableColumn(title, trials, {"backbone": backbone})
 
 
 def _varied(
@@ -202,7 +202,7 @@ def _varied(
     method: str,
     control: str,
     changes: tuple[tuple[str, Value], ...] = (),
-) -> Column:
+) -> TableColumn:
     """A column with some settings changed, compared with the column ``control`` too."""
     settings = tuple({**dict(options.settings), **dict(changes)}.items())
     changed = dataclasses.replace(options, settings=settings)
@@ -217,12 +217,14 @@ def _trials(
     )
 
 
-def _with(column: Column, comparison: str, title: str) -> Column:
+def _with(column: TableColumn, comparison: str, title: str) -> TableColumn:
     """The column with a further comparison, unless it is with itself or with nothing."""
     if not title or title == column.title:
         return column
-    return Column(column.title, column.trials, {**column.against, comparison: title}, column.paper)
+    return TableColumn(
+        column.title, column.trials, {**column.against, comparison: title}, column.paper
+    )
 
 
-def _with_paper(column: Column, paper: dict[tuple[str, str], float]) -> Column:
-    return Column(column.title, column.trials, column.against, paper)
+def _with_paper(column: TableColumn, paper: dict[tuple[str, str], float]) -> TableColumn:
+    return TableColumn(column.title, column.trials, column.against, paper)

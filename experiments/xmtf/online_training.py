@@ -15,7 +15,7 @@ from tf_agents.replay_buffers import tf_uniform_replay_buffer
 from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 
-from mtfx.agents.exploration import ActionNoise, Exploration, RandomExploration
+from mtfx.agents.exploration import ActionNoise, ExplorationPolicy, RandomExploration
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.environment import FusionEnvironment
 from mtfx.experiments.xmtf.learners import Learner
@@ -105,7 +105,7 @@ class OnlineTraining:
             )
         return Progress(reward, loss)
 
-    def _run(self, policy: Exploration, learning: bool) -> Any:
+    def _run(self, policy: ExplorationPolicy, learning: bool) -> Any:
         """A function of a number of steps, which gives their mean reward and loss."""
 
         @tf.function(autograph=False)
@@ -148,7 +148,7 @@ class OnlineTraining:
         return loss
 
     def _collect(
-        self, policy: Exploration, step: ts.TimeStep, number: tf.Tensor
+        self, policy: ExplorationPolicy, step: ts.TimeStep, number: tf.Tensor
     ) -> tuple[ts.TimeStep, tf.Tensor]:
         """One step of the environment; and the sum of rewards, and of how many requests."""
         observed: Any = step.observation

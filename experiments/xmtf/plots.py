@@ -10,7 +10,7 @@ import numpy as np
 
 from mtfx.evaluation.reports.kit.figures import COLOURS, save_png
 from mtfx.evaluation.significance import Mean
-from mtfx.experiments.engine.design import FIGURES, Column, Design, Results
+from mtfx.experiments.engine.design import FIGURES, Design, Results, TableColumn
 from mtfx.experiments.engine.plots import (
     draw_runs,
     mean_drawings,
@@ -104,7 +104,7 @@ def _means(design: Design, results: Results, figure: str) -> dict[str, Mean]:
     return {title: cell.mean for title, cell in row.cells.items()}
 
 
-def _cells(column: Column, results: Results) -> Mapping[str, Any] | None:
+def _cells(column: TableColumn, results: Results) -> Mapping[str, Any] | None:
     return next((run["cells"] for run in column.curves(results) if "cells" in run), None)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mtfx.experiments.engine.design import Column, Design, FusionOptions, RowKey, TableDesign
+from mtfx.experiments.engine.design import Design, FusionOptions, RowKey, TableColumn, TableDesign
 from mtfx.experiments.xmtf.trial import METHODS, XmtfTrial
 from mtfx.setting import Value
 
@@ -67,7 +67,7 @@ _ROW = ("simulator", "watch_s")
 def table_3(options: FusionOptions) -> Design:
     """All methods, each against xMTF and against equal weights."""
     columns = [
-        Column(
+        TableColumn(
             spec.title,
             _trials(options, name),
             {other: other for other in ("xMTF", "equal weights") if other != spec.title},
@@ -76,7 +76,7 @@ def table_3(options: FusionOptions) -> Design:
         for name, spec in METHODS.items()
     ]
     columns.append(
-        Column(
+        TableColumn(
             "xMTF, hinge transfer",
             _trials(options, "xmtf", (("transfer", "hinge"),)),
             {"xMTF": "xMTF", "equal weights": "equal weights"},
@@ -99,7 +99,7 @@ def table_3(options: FusionOptions) -> Design:
 def sweep(options: FusionOptions) -> Design:
     """Table 4: xMTF with each λ of (18), against the paper's best, 0.4."""
     columns = [
-        Column(
+        TableColumn(
             lambda_title(value),
             _trials(options, "xmtf", (("lambda", value),)),
             {} if value == 0.4 else {lambda_title(0.4): lambda_title(0.4)},
@@ -124,10 +124,10 @@ def sweep(options: FusionOptions) -> Design:
 def curves(options: FusionOptions) -> Design:
     """The cells' curves and how often they fall, of both families (Figures 5 to 7)."""
     columns = [
-        Column(lambda_title(value), _trials(options, "xmtf", (("lambda", value),)))
+        TableColumn(lambda_title(value), _trials(options, "xmtf", (("lambda", value),)))
         for value in LAMBDAS
     ]
-    columns.append(Column("basis cells", _trials(options, "xmtf_basis")))
+    columns.append(TableColumn("basis cells", _trials(options, "xmtf_basis")))
     return Design.of(
         TableDesign(
             "xMTF, Figures 5 to 7: how often the cells fall",

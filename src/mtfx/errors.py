@@ -36,6 +36,10 @@ class StageError(Exception):
         self.stage = stage
 
 
+class TrainingDivergedError(RuntimeError):
+    """A loss or value is no longer a finite number."""
+
+
 def require(holds: bool, message: str, hint: str = "") -> None:
     """Raises :class:`UserError` unless ``holds``."""
     if not holds:

@@ -6,9 +6,10 @@ import tensorflow as tf
 
 from mtfx.agents.building import build_agent, q_values
 from mtfx.agents.config import BcqConfig, Td3Config
-from mtfx.agents.offline_training import TrainingDivergedError, train_offline
+from mtfx.agents.offline_training import train_offline
 from mtfx.agents.registry import AGENTS
 from mtfx.agents.transition_tensors import TransitionTensors, experience, transition_tensors
+from mtfx.errors import TrainingDivergedError
 from tests.agents.numpy_networks import draw
 
 STATES, ACTIONS, ROWS = 4, 2, 40

@@ -19,7 +19,7 @@ from mtfx.agents.exploration import build_exploration
 from mtfx.agents.registry import AGENTS
 from mtfx.agents.search.registry import SEARCHES
 from mtfx.cli.__main__ import cli, main
-from mtfx.cli.experiment_kinds import Flags, kind_of
+from mtfx.cli.experiment_kinds import GivenFlags, kind_of
 from mtfx.components.feedback_join.config import FeedbackJoinConfig
 from mtfx.components.interaction_gen.config import SimulatedInteractionConfig
 from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig, default_estimators
@@ -254,7 +254,7 @@ def experiment(arguments, tmp_path, **_):
         "experiment",
         [name, *(part for key, value in given.items() for part in (option(key), value))],
     )
-    flags = Flags(context.params, frozenset(given))
+    flags = GivenFlags(context.params, frozenset(given))
     design = entry.design(kind_of(name, flags).read(entry, flags).options)
     assert design.trials
     assert design.tables

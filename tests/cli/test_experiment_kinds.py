@@ -3,7 +3,7 @@
 import pytest
 
 from mtfx.cli.__main__ import main
-from mtfx.cli.experiment_kinds import Flags, kind_of
+from mtfx.cli.experiment_kinds import GivenFlags, kind_of
 from mtfx.experiments.registry import EXPERIMENTS
 from mtfx.experiments.xmtf.trial import SMALL
 
@@ -18,7 +18,7 @@ def options_of(name, tmp_path, **given):
         "output_dir": str(tmp_path / "run"),
         **given,
     }
-    flags = Flags(values, frozenset({"world", "output_dir", *given}))
+    flags = GivenFlags(values, frozenset({"world", "output_dir", *given}))
     return kind_of(name, flags).read(EXPERIMENTS[name], flags).options
 
 

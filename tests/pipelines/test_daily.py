@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from mtfx.components.strict_distribution_validator.comparison import Comparison
+from mtfx.components.strict_distribution_validator.comparison import CheckedFigure
 from mtfx.components.strict_distribution_validator.config import DriftThresholds
 from mtfx.errors import DataError, StageError, UserError
 from mtfx.pipelines import daily
@@ -74,7 +74,7 @@ def world(tmp_path, monkeypatch):
     def check_day(span, observer):
         if span in found.bad_logs:
             raise _stage_error("StrictDistributionValidator", DataError(f"day {span} moved"))
-        compared = Comparison("click", "factor of the odds", 1.1, 1.4, False)
+        compared = CheckedFigure("click", "factor of the odds", 1.1, 1.4, False)
         return CheckedDay(f"statistics-{span}", 100 + span, 120 + span, (compared,))
 
     def run_ranking(config, observer, command):

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mtfx.agents.transition_tensors import Candidates, TransitionTensors, state_spec
+from mtfx.agents.transition_tensors import CandidateTensors, TransitionTensors, state_spec
 from mtfx.models.action_policy import MASK, PREDICTIONS
 
 
@@ -49,13 +49,13 @@ class TransitionReplay:
         )
         self.candidates = None
         if isinstance(observation, dict):
-            self.candidates = Candidates(
+            self.candidates = CandidateTensors(
                 _rows(capacity, *observation[PREDICTIONS].shape, dtype=tf.float16),
                 _rows(capacity, *observation[MASK].shape, dtype=tf.bool),
             )
 
     def add(
-        self, data: TransitionTensors, number: int, candidates: Candidates | None = None
+        self, data: TransitionTensors, number: int, candidates: CandidateTensors | None = None
     ) -> None:
         """Takes transitions in; the oldest make room.
 

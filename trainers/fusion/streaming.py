@@ -11,14 +11,14 @@ import tensorflow as tf
 
 from mtfx.agents.building import build_agent
 from mtfx.agents.config import FusionAgentConfig, XmtfConfig
-from mtfx.agents.offline_training import TrainingDivergedError, training_loop
+from mtfx.agents.offline_training import training_loop
 from mtfx.agents.registry import AGENTS
-from mtfx.agents.transition_tensors import Candidates, candidate_tensors, transition_tensors
+from mtfx.agents.transition_tensors import CandidateTensors, candidate_tensors, transition_tensors
 from mtfx.datasets.file_names import literal, pattern_free
 from mtfx.datasets.fingerprint import fingerprint
 from mtfx.datasets.transitions.spec import TransitionManifest
 from mtfx.datasets.transitions.table import TransitionTable, load_transitions
-from mtfx.errors import DataError
+from mtfx.errors import DataError, TrainingDivergedError
 from mtfx.models.export.policy import PolicyMetadata, export_policy
 from mtfx.models.fusion.config import AnyFusionConfig
 from mtfx.trainers.fusion.export import exported_fusion, policy_module
@@ -262,7 +262,7 @@ class StreamingTrainer:
             predictions=self._padded(table.predictions, rows),
             mask=self._padded(table.mask, rows),
         )
-        candidates: Candidates | None = candidate_tensors(self.agent, part)
+        candidates: CandidateTensors | None = candidate_tensors(self.agent, part)
         self._replay.add(transition_tensors(self.agent, part), number, candidates)
 
     def _padded(self, values: tf.Tensor | None, rows: tf.Tensor) -> tf.Tensor | None:

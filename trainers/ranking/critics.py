@@ -18,9 +18,9 @@ from tf_agents.replay_buffers import tf_uniform_replay_buffer
 from mtfx.agents.rmtl import RmtlAgent
 from mtfx.datasets.file_names import pattern_free
 from mtfx.environments.sessions.replay import SessionReplayEnvironment
+from mtfx.errors import TrainingDivergedError
 from mtfx.files import read_json, write_atomically
 from mtfx.trainers.ranking.config import CriticTrainingConfig
-from mtfx.trainers.ranking.epochs import TrainingDivergedError
 
 #: Told the step and the window's mean signed TD error after every window.
 CriticHook = Callable[[int, float], None]

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mtfx.errors import TrainingDivergedError
 from mtfx.models.keras import keras
 from mtfx.trainers.ranking.checkpoints import Metrics, TrainingCheckpoints, TrainingState
 from mtfx.trainers.ranking.config import TrainingConfig
@@ -16,10 +17,6 @@ ProgressHook = Callable[[int, Metrics], None]
 
 MEAN_AUC = "val_mean_auc"
 _AUC_PREFIX, _AUC_SUFFIX = "val_", "_auc"
-
-
-class TrainingDivergedError(RuntimeError):
-    """The loss is no longer finite."""
 
 
 class EpochKeeper(keras.callbacks.Callback):

@@ -10,7 +10,7 @@ import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from mtfx.components.strict_distribution_validator.comparison import (
-    Comparison,
+    CheckedFigure,
     cell_shares,
     compare,
     divergence,
@@ -159,12 +159,12 @@ def test_columns_without_statistics_are_left_out(day):
 
 
 def test_a_comparison_says_how_near_it_came():
-    half = Comparison("x", "Jensen-Shannon divergence", 0.05, 0.1, False, "why", "--flag")
+    half = CheckedFigure("x", "Jensen-Shannon divergence", 0.05, 0.1, False, "why", "--flag")
     assert half.nearness == 0.5
     assert half.describe() == (
         "'x': Jensen-Shannon divergence 0.05, bar 0.1; why; --flag allows more"
     )
-    odds = Comparison("x", "factor of the odds", 1.5, 2.25, False)
+    odds = CheckedFigure("x", "factor of the odds", 1.5, 2.25, False)
     assert odds.nearness == pytest.approx(0.5)
     assert dataclasses.replace(odds, bar=math.inf).nearness == 0
     assert dataclasses.replace(odds, value=math.inf).nearness == math.inf

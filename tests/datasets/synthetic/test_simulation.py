@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mtfx.datasets.synthetic.behaviour import Impressions, Intercepts, sigmoid
+from mtfx.datasets.synthetic.behaviour import BlockImpressions, Intercepts, sigmoid
 from mtfx.datasets.synthetic.blocks import split_into_blocks
 from mtfx.datasets.synthetic.calibration import calibrate
 from mtfx.datasets.synthetic.config import SyntheticConfig
@@ -11,10 +11,10 @@ from mtfx.datasets.synthetic.simulation import keep_first, make_block
 from mtfx.datasets.synthetic.video import VideoWorld
 
 
-def impressions(is_random: list[bool]) -> Impressions:
+def impressions(is_random: list[bool]) -> BlockImpressions:
     count = len(is_random)
     numbers = np.arange(count)
-    return Impressions(
+    return BlockImpressions(
         user=numbers,
         item=numbers,
         time_ms=numbers,

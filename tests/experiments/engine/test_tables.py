@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from mtfx.experiments.engine.design import RANKING_FIGURES, Column, TableDesign
+from mtfx.experiments.engine.design import RANKING_FIGURES, TableColumn, TableDesign
 from mtfx.experiments.engine.table_text import console_legend, console_tables, markdown
 from mtfx.experiments.engine.tables import fill_table
 from mtfx.experiments.rmtl.trial import RmtlTrial
@@ -18,8 +18,8 @@ ROWS = tuple(("click", figure) for figure in RANKING_FIGURES)
 DESIGN = TableDesign(
     "A table",
     (
-        Column("ple", tuple(PLAIN), paper={("click", "auc"): 0.7308}),
-        Column("RMTL-PLE", tuple(RMTL), {"backbone": "ple"}, {("click", "auc"): 0.7339}),
+        TableColumn("ple", tuple(PLAIN), paper={("click", "auc"): 0.7308}),
+        TableColumn("RMTL-PLE", tuple(RMTL), {"backbone": "ple"}, {("click", "auc"): 0.7339}),
     ),
     ROWS,
     paper_data="RetailRocket",
@@ -91,7 +91,7 @@ def test_nothing_at_all_is_shown_as_nothing():
 def test_one_seed_says_that_it_proves_nothing():
     design = TableDesign(
         "A table",
-        (Column("ple", (PLAIN[0],)), Column("mmoe", (RMTL[0],), {"backbone": "ple"})),
+        (TableColumn("ple", (PLAIN[0],)), TableColumn("mmoe", (RMTL[0],), {"backbone": "ple"})),
         ROWS,
     )
     table = fill_table(design, (0,), results())

@@ -1,6 +1,6 @@
 import pytest
 
-from mtfx.experiments.engine.design import Column, RankingOptions, TableDesign
+from mtfx.experiments.engine.design import RankingOptions, TableColumn, TableDesign
 from mtfx.experiments.engine.run import load_trial_function
 from mtfx.experiments.registry import EXPERIMENTS
 from mtfx.experiments.rmtl.tables import backbones, sensitivity, table_1, table_2, transfer
@@ -93,9 +93,9 @@ def test_an_unknown_backbone_is_refused():
 
 def test_a_table_is_consistent():
     with pytest.raises(ValueError, match="one title"):
-        TableDesign("t", (Column("a", ()), Column("a", ())), ())
+        TableDesign("t", (TableColumn("a", ()), TableColumn("a", ())), ())
     with pytest.raises(ValueError, match="compared with no column"):
-        TableDesign("t", (Column("a", (), {"backbone": "b"}),), ())
+        TableDesign("t", (TableColumn("a", (), {"backbone": "b"}),), ())
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -17,6 +17,7 @@ from mtfx.agents.rmtl_config import RmtlConfig
 from mtfx.datasets.spec import Task
 from mtfx.environments.sessions.replay import SessionReplayEnvironment
 from mtfx.environments.sessions.table import SessionTable
+from mtfx.errors import TrainingDivergedError
 from mtfx.models.config import CriticConfig, ModelConfig, StateConfig
 from mtfx.models.critics import build_critics
 from mtfx.models.features import InputFeature
@@ -26,7 +27,6 @@ from mtfx.trainers.ranking.config import CriticTrainingConfig, RmtlTrainingConfi
 from mtfx.trainers.ranking.critic_artifact import load_critics, save_critics
 from mtfx.trainers.ranking.critics import discounted_returns, train_critics
 from mtfx.trainers.ranking.ddpg import train_ddpg
-from mtfx.trainers.ranking.epochs import TrainingDivergedError
 from mtfx.trainers.ranking.rmtl import CRITIC_DIR, critic_config, learn_critics, train_rmtl
 from mtfx.trainers.ranking.training import build_for_training
 

@@ -17,14 +17,13 @@ import tensorflow as tf
 
 from mtfx.datasets.labels import UNKNOWN
 from mtfx.datasets.spec import Task
-from mtfx.errors import DataError
+from mtfx.errors import DataError, TrainingDivergedError
 from mtfx.models.config import ModelConfig, StateConfig
 from mtfx.models.features import InputFeature
 from mtfx.models.mtl.registry import BackboneConfig
 from mtfx.models.optimizers import LazyAdam
 from mtfx.models.ranking_model import RankingModel
 from mtfx.trainers.ranking.config import TrainingConfig
-from mtfx.trainers.ranking.epochs import TrainingDivergedError
 from mtfx.trainers.ranking.training import TrainingResult, train
 
 INPUTS = (InputFeature("item", "categorical", 20), InputFeature("age", "numeric"))
