@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from mtfx.config import TrialSetting as ConfigSetting
+from mtfx.config import Setting
 from mtfx.setting import TrialConfig, Value, read_setting, recorded
 
 
@@ -101,7 +101,7 @@ class HyperParameter(click.ParamType):
             self.fail(f"{value!r} is not of the form rho=0.1 or hidden_units=(64,64)", param, ctx)
 
 
-def describe_settings(settings: Iterable[ConfigSetting], width: int) -> list[str]:
+def describe_settings(settings: Iterable[Setting], width: int) -> list[str]:
     """A line of help per setting: name, what it is, default."""
     lines = []
     for setting in settings:

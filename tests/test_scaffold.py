@@ -80,7 +80,7 @@ def test_no_string_names_a_module_that_could_not_be_imported(path):
 #: Classes whose name several modules share, as it means the same in each, or is in artifacts.
 SHARED_NAMES = {
     "Executor": "of its module's component",
-    "Stream": "of random numbers; synthetic data has its own on purpose, independent of the simulator",
+    "Stream": "of random numbers; synthetic data has its own on purpose, not the simulator's",
     "Simulator": "the simulator, and TFX's artifact that holds its world",
 }
 
