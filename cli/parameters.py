@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import typing
 from collections.abc import Iterable
 from typing import Any
 
 import click
 
-from mtfx.config import Setting
+from mtfx.config import Setting, literal_of
 from mtfx.setting import TrialConfig, Value, read_setting, recorded
 
 
@@ -91,14 +90,10 @@ class HyperParameter(click.ParamType):
         if isinstance(value, tuple):
             return value
         name, equals, text = value.partition("=")
-        try:
-            if not equals:
-                raise ValueError
-            # The name of a choice needs no quotes, which a shell would take away.
-            is_word = text.isidentifier() and text not in ("True", "False", "None")
-            return name, text if is_word else ast.literal_eval(text)
-        except (ValueError, SyntaxError):
+        literal = literal_of(text)
+        if not equals or (isinstance(literal, str) and not literal.isidentifier()):
             self.fail(f"{value!r} is not of the form rho=0.1 or hidden_units=(64,64)", param, ctx)
+        return name, literal
 
 
 def describe_settings(settings: Iterable[Setting], width: int) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from mtfx.agents.config import FusionAgentConfig
 from mtfx.agents.registry import AGENTS
+from mtfx.config import override, read_value, settings_of
 from mtfx.datasets.rewards import RewardConfig
 from mtfx.errors import UserError, require
 
@@ -44,55 +45,39 @@ def agent_config(method: str, values: dict[str, Any], *, offline: bool = True) -
     Raises:
       UserError: if a name is unknown or a value is out of its range.
     """
-    config, known = AGENTS[method].config, _defaults(method)
+    config = AGENTS[method].config()
+    known, defaults = settings_of(_offline(method)), _offline_defaults(method) if offline else {}
+    given: dict[str, Any] = {}
     for name, value in values.items():
-        require(
-            name in known or name in ("cells", *_FLAGS),
-            f"--set {name}: {method} has no such setting; it has: {', '.join(known)}",
-        )
-        require(
-            not isinstance(value, str) or isinstance(known.get(name), str),
-            f"--set {name}={value}: {name} is no word, by default it is {known.get(name)}",
-        )
-        require(
-            name not in known or _alike(value, known[name]),
-            f"--set {name}={value}: {name} is a value such as {known.get(name)}, its default",
-        )
-    defaults = {**_SHARED, **OFFLINE_DEFAULTS.get(method, {})} if offline else {}
-    if values.get("outer_stage") is False:
+        names = ", ".join(other for other in known if other not in _FLAGS)
+        require(name in known, f"--set {name}: {method} has no such setting; it has: {names}")
+        try:
+            given[name] = read_value(known[name], value)
+        except ValueError as error:
+            raise UserError(f"--set {name}={value}: {error}") from error
+    if given.get("outer_stage") is False:
         defaults.pop("outer", None)
-    if "warmup_steps" in defaults and "train_steps" in values:
+    if "warmup_steps" in defaults and "train_steps" in given:
         # A short training must not be warm-up alone.
-        defaults["warmup_steps"] = min(defaults["warmup_steps"], values["train_steps"] // 5)
-    nested: dict[str, Any] = {}
-    for name, value in {**defaults, **values}.items():
-        group, dot, field = name.partition(".")
-        nested[group] = {**nested.get(group, {}), field: value} if dot else value
+        defaults["warmup_steps"] = min(defaults["warmup_steps"], given["train_steps"] // 5)
     try:
-        return config.from_dict(nested)
-    except (ValueError, TypeError) as error:
+        return override(config, {**defaults, **given})
+    except ValueError as error:
         raise UserError(f"--set: {error}") from error
 
 
 def settings_help(method: str) -> list[str]:
     """The settings of a method with their defaults, ``name=value`` each."""
-    return [f"{name}={value}".replace(" ", "") for name, value in _defaults(method).items()]
+    return [
+        f"{name}={setting.default}".replace(" ", "")
+        for name, setting in settings_of(_offline(method)).items()
+        if name not in _FLAGS
+    ]
 
 
-def _alike(value: Any, default: Any) -> bool:
-    """Whether a value is of its default's kind: truth, number, numbers or word; None tells none."""
-    for kind in (bool, (int, float), (tuple, list), str):
-        if isinstance(default, kind):
-            return isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
-    return True
+def _offline_defaults(method: str) -> dict[str, Any]:
+    return {**_SHARED, **OFFLINE_DEFAULTS.get(method, {})}
 
 
-def _defaults(method: str) -> dict[str, Any]:
-    values = {**AGENTS[method].config().to_dict(), **_SHARED, **OFFLINE_DEFAULTS.get(method, {})}
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat.update({f"{name}.{field}": default for field, default in value.items()})
-        elif name not in _FLAGS:
-            flat[name] = value
-    return flat
+def _offline(method: str) -> FusionAgentConfig:
+    return override(AGENTS[method].config(), _offline_defaults(method))

@@ -174,7 +174,7 @@ def read_value(setting: Setting, value: Any) -> Any:
     """
     import pydantic
 
-    literal = _literal(value) if isinstance(value, str) else value
+    literal = literal_of(value) if isinstance(value, str) else value
     if isinstance(literal, str) and literal in ("yes", "no") and isinstance(setting.default, bool):
         literal = literal == "yes"
     if isinstance(literal, float) and literal.is_integer() and setting.kind is int:
@@ -189,6 +189,16 @@ def read_value(setting: Setting, value: Any) -> Any:
             else f"a value such as {setting.default}, its default"
         )
         raise ValueError(f"{setting.name} is {wanted}; got {value!r}") from None
+
+
+def literal_of(text: str) -> Any:
+    """A Python literal's value; the text itself if it is a word, which needs no quotes, or none."""
+    if text.isidentifier() and text not in ("True", "False", "None"):
+        return text
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 @functools.cache
@@ -218,15 +228,6 @@ def _replaced(config: C, values: Mapping[str, Any]) -> C:
     for outer, inside in nested.items():
         own[outer] = _replaced(getattr(config, outer), inside)
     return dataclasses.replace(typing.cast(Any, config), **own)
-
-
-def _literal(text: str) -> Any:
-    if text.isidentifier() and text not in ("True", "False", "None"):
-        return text
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
 
 
 def _plain(value: Any) -> Any:

@@ -39,7 +39,10 @@ from mtfx.pipelines.infra_validation import InfraValidation
         ),
         ({"settings": (("rho", 9.0),)}, "rho"),
         ({"settings": (("lambda", 1.0),)}, "lambda"),
-        ({"settings": (("rho", "high"),)}, "--set rho=high: rho is no word"),
+        (
+            {"settings": (("rho", "high"),)},
+            "--set rho=high: rho is a value such as 0.15",
+        ),
         ({"settings": (("hidden_units", 64),)}, "hidden_units is a value such as"),
         ({"settings": (("rho", (0.1, 0.2)),)}, "rho is a value such as 0.15"),
         ({"settings": (("rho", True),)}, "rho is a value such as 0.15"),
@@ -48,7 +51,7 @@ from mtfx.pipelines.infra_validation import InfraValidation
         ({"settings": (("cells.depth", 1),), "method": "xmtf"}, r"no such setting.*cells\.family"),
         (
             {"settings": (("outer", "bc"),), "method": "xmtf"},
-            "outer: Input should be 'actor_critic' or 'batch_constrained', got 'bc'",
+            "--set outer=bc: outer is one of actor_critic, batch_constrained",
         ),
     ],
 )
