@@ -56,8 +56,7 @@ def prepare_data(
     pipeline = local_pipeline(
         "experiment-data",
         stages,
-        root=os.path.join(output, "pipeline"),
-        metadata=os.path.join(output, "metadata.db"),
+        output=output,
         beam_pipeline_args=beam_pipeline_args,
         enable_cache=enable_cache,
     )

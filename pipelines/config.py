@@ -15,6 +15,7 @@ from mtfx.models.config import ModelConfig
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.method_options import MethodOptions
 from mtfx.pipelines.options import DataOptions
+from mtfx.pipelines.run_folder import require_model
 from mtfx.trainers.ranking.config import RmtlTrainingConfig, TrainingConfig
 
 _MAX_SEED = 2**31 - 1
@@ -78,11 +79,8 @@ class RankingPipelineConfig(Config):
         """
         self.check_tasks()
         self.data.check_files()
-        require(
-            not self.base_model or "://" in self.base_model or self._holds_model(),
-            f"--base-model {self.base_model} holds no Format-Serving/saved_model.pb",
-            "give the artifact of a Trainer, below OUTPUT/pipeline/Trainer/model",
-        )
+        where = "give the artifact of a Trainer, below OUTPUT/pipeline/Trainer/model"
+        require_model("--base-model", self.base_model, where)
         output = Path(self.output_dir)
         require(
             not output.exists() or output.is_dir(), f"--output-dir {output} is a file, not a folder"
@@ -115,9 +113,6 @@ class RankingPipelineConfig(Config):
             "--strategy multi_worker_mirrored is for --method supervised: RMTL's critics learn on "
             "one machine",
         )
-
-    def _holds_model(self) -> bool:
-        return Path(self.base_model, "Format-Serving", "saved_model.pb").is_file()
 
     @property
     def metadata_path(self) -> Path:

@@ -152,14 +152,14 @@ class RowCounts:
         return count
 
 
-def counted_schema(data: DataOptions, counted: Collection[str]) -> str:
-    """:func:`session_schema`, by which statistics count the values of some integers.
+def counted_schema(text: str, counted: Collection[str]) -> str:
+    """A schema by which statistics count the values of some integers.
 
     Args:
-      data: The log.
+      text: A TFX schema in text form, such as :func:`session_schema`.
       counted: Names of these columns.
     """
-    schema = text_format.Parse(session_schema(data), schema_pb2.Schema())
+    schema = text_format.Parse(text, schema_pb2.Schema())
     for feature in schema.feature:
         if feature.name in counted and feature.type == schema_pb2.INT:
             feature.int_domain.is_categorical = True

@@ -27,7 +27,7 @@ from mtfx.components.strict_distribution_validator.config import ComparisonPlan,
 from mtfx.components.strict_example_validator import StrictExampleValidator
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.code_version import code_version
-from mtfx.pipelines.data_stages import counted_schema, ingestion_config
+from mtfx.pipelines.data_stages import counted_schema, ingestion_config, session_schema
 from mtfx.pipelines.local_pipeline import earlier_statistics, local_pipeline
 from mtfx.pipelines.options import DataOptions
 from mtfx.pipelines.spans import day_of_span
@@ -81,9 +81,8 @@ def create_check(
         pattern=data.pattern,
         span=data.span,
     )
-    schema_gen = InlineSchemaGen(text=counted_schema(data, counted_columns(spec))).with_id(
-        "SchemaGen"
-    )
+    text = counted_schema(session_schema(data), counted_columns(spec))
+    schema_gen = InlineSchemaGen(text=text).with_id("SchemaGen")
     schema = schema_gen.outputs["schema"]
     statistics_gen = StatisticsGen(
         examples=example_gen.outputs["examples"], schema=schema, stats_options=statistics_options()
@@ -110,8 +109,7 @@ def create_check(
     return local_pipeline(
         "day-check",
         stages,
-        root=os.path.join(output, "pipeline"),
-        metadata=os.path.join(output, "metadata.db"),
+        output=output,
         beam_pipeline_args=beam_pipeline_args,
         enable_cache=enable_cache,
     )

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 from tfx.components import Pusher
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto.pusher_pb2 import PushDestination
 from tfx.types import standard_artifacts
 from tfx.types.channel import Channel
 
-from mtfx.agents.search.registry import SEARCHES
 from mtfx.components.blessed_models import EarlierBlessedModelStrategy
 from mtfx.components.policy_evaluator.component import PolicyEvaluator
 from mtfx.evaluation.reports.fusion import FusionSummary, write_fusion_report
@@ -24,13 +20,14 @@ from mtfx.pipelines.fusion_stages import (
     exploration_stages,
     exporter_stage,
     fusion_key,
+    learned_methods,
     pipeline_of,
     ranking_and_simulator,
-    search_stage,
+    search_stages,
     served_stage,
     trainer_stage,
 )
-from mtfx.pipelines.local_pipeline import earlier_model
+from mtfx.pipelines.local_pipeline import destination, earlier_model
 
 
 def create_pipeline(config: FusionPipelineConfig) -> Pipeline:
@@ -46,8 +43,8 @@ def create_pipeline(config: FusionPipelineConfig) -> Pipeline:
     ranking, simulator_stage = ranking_and_simulator(config)
     [simulator] = simulator_stage.outputs.values()
     base_policy = earlier_model(config.base_policy, "BasePolicy")
-    baselines = [search_stage(config, name, simulator) for name in config.baselines]
-    learned = [name for name in (config.method, *config.baselines) if name not in SEARCHES]
+    searched = search_stages(config, simulator)
+    learned = learned_methods(config)
     explored = (
         exploration_stages(config, learned, simulator)
         if config.served is None
@@ -77,7 +74,6 @@ def create_pipeline(config: FusionPipelineConfig) -> Pipeline:
         simulator=simulator,
         config=evaluation_config(config),
     )
-    searched = [component for component in baselines if component is not None]
     comparison = comparison_stage(
         config, simulator, [stage.outputs["model"] for stage in (*searched, *trained)]
     )
@@ -93,11 +89,7 @@ def create_pipeline(config: FusionPipelineConfig) -> Pipeline:
         model=exporter.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         infra_blessing=None if infra_validator is None else infra_validator.outputs["blessing"],
-        push_destination=PushDestination(
-            filesystem=PushDestination.Filesystem(
-                base_directory=os.path.join(os.path.abspath(config.run_dir), "serving", "ranker")
-            )
-        ),
+        push_destination=destination(config.ranker_dir),
     )
     return pipeline_of(
         config,

@@ -20,8 +20,8 @@ from mtfx.models.fusion.config import FORMULAS, AnyFusionConfig, FormulaFreeConf
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.fusion_settings import agent_config
 from mtfx.pipelines.infra_validation import InfraValidation
-from mtfx.pipelines.run_folder import in_run, report_error
-from mtfx.pipelines.spans import at_span, has_span
+from mtfx.pipelines.run_folder import in_run, report_error, require_model
+from mtfx.pipelines.spans import at_span, check_spans
 
 if TYPE_CHECKING:
     from mtfx.agents.config import FusionAgentConfig
@@ -54,13 +54,7 @@ class ServedLog(Config):
     earlier_spans: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        require(self.span >= 0, f"--span must not be negative, got {self.span}")
-        require(
-            not self.earlier_spans or has_span(self.pattern),
-            f"--pattern {self.pattern!r} has no {{SPAN}}, by which several deliveries could be "
-            "told apart",
-            "for example --pattern 'day-{SPAN}/*.parquet'",
-        )
+        check_spans(self.pattern, self.span, self.earlier_spans, "day-{SPAN}/*.parquet")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,16 +187,10 @@ class FusionPipelineConfig(Config):
                 f"{self.run_dir} ...` first; this pipeline fuses the model it blessed",
             )
         self.ranking_run()
-        require(
-            not self.base_policy or "://" in self.base_policy or self._holds_policy(),
-            f"--base-policy {self.base_policy} holds no Format-Serving/saved_model.pb",
-            "give the artifact of a Trainer, below RUN/fusion/pipeline/Trainer-METHOD/model",
-        )
+        where = "give the artifact of a Trainer, below RUN/fusion/pipeline/Trainer-METHOD/model"
+        require_model("--base-policy", self.base_policy, where)
         if self.served is not None:
             self._check_served(self.served)
-
-    def _holds_policy(self) -> bool:
-        return Path(self.base_policy, "Format-Serving", "saved_model.pb").is_file()
 
     def _check_served(self, served: ServedLog) -> None:
         require(
@@ -244,6 +232,11 @@ class FusionPipelineConfig(Config):
     def report_dir(self) -> Path:
         """Where ``summary.json`` goes."""
         return Path(self.output_dir, "report")
+
+    @property
+    def ranker_dir(self) -> str:
+        """Where rankers are pushed, a folder for each."""
+        return os.path.join(os.path.abspath(self.run_dir), "serving", "ranker")
 
     @property
     def _ranking_summary(self) -> Path:

@@ -15,6 +15,7 @@ from mtfx.evaluation.reports.policy import SUMMARY_FILE
 from mtfx.files import read_json
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
+from mtfx.pipelines.local_pipeline import pushed_model
 from mtfx.pipelines.local_runner import RunResult
 from mtfx.trainers.fusion.run import HISTORY_FILE
 
@@ -36,12 +37,6 @@ def summarise_run(config: FusionPipelineConfig, result: RunResult, command: str)
     trainer = f"Trainer-{config.method}"
     policy = path_utils.serving_model_path(result.output(trainer, "model").uri)
     about = _read(os.path.join(policy, "assets.extra"), "mtfx.json")["config"]
-    pushed = result.stages["Pusher"].outputs.get("pushed_model", ())
-    destinations = [
-        artifact.properties["pushed_destination"]
-        for artifact in pushed
-        if artifact.properties.get("pushed")
-    ]
     return FusionSummary(
         dataset=config.ranking_run()["dataset"],
         method=config.method,
@@ -58,7 +53,7 @@ def summarise_run(config: FusionPipelineConfig, result: RunResult, command: str)
         bar_source=found["bar_source"],
         reasons=[*found["reasons"], *found["notes"]],
         blessed=bool(found["blessed"]),
-        pushed_model=str(destinations[0]) if destinations else None,
+        pushed_model=pushed_model(result),
         interactions={"train": about["transitions"]},
         history=_read(result.output(trainer, "model_run").uri, HISTORY_FILE),
         seconds=result.seconds,

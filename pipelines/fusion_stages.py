@@ -92,12 +92,12 @@ def simulator_stages(
     return ranking, simulator_gen
 
 
-def pipeline_of(config: FusionPipelineConfig, stages: list[Any]) -> Pipeline:
-    """A pipeline of these stages, under the name, metadata and cache of the run's fusion."""
+def pipeline_of(config: FusionPipelineConfig, stages: list[Any], name: str = "") -> Pipeline:
+    """A pipeline of these stages, with metadata, cache and by default the name of the fusion's."""
     return local_pipeline(
-        pipeline_name(config),
+        name or pipeline_name(config),
         stages,
-        root=os.path.join(config.output_dir, "pipeline"),
+        output=config.output_dir,
         metadata=config.metadata_path,
         beam_pipeline_args=config.beam_pipeline_args,
         enable_cache=config.enable_cache,
@@ -142,21 +142,25 @@ def world_config(config: FusionPipelineConfig, dataset: str, data_dir: str) -> W
     )
 
 
-def search_stage(
-    config: FusionPipelineConfig, method: str, simulator: Channel
-) -> BaseComponent | None:
-    """The stage that searches for a baseline; None for one that learns from interactions."""
-    if method not in SEARCHES:
-        return None
-    return PolicySearch(
-        simulator=simulator,
-        search=PolicySearchConfig(
-            method, gamma=config.reward_config.gamma, seed=config.seed
-        ).to_json(),
-        fusion=json.dumps(config.fusion.to_dict()),
-        simulator_config=json.dumps(config.simulator.to_dict()),
-        code_version=code_version(),
-    ).with_id(f"PolicySearch-{method}")
+def search_stages(config: FusionPipelineConfig, simulator: Channel) -> list[BaseComponent]:
+    """The stages that search for the baselines, but for those that learn from interactions."""
+    gamma = config.reward_config.gamma
+    return [
+        PolicySearch(
+            simulator=simulator,
+            search=PolicySearchConfig(method, gamma=gamma, seed=config.seed).to_json(),
+            fusion=json.dumps(config.fusion.to_dict()),
+            simulator_config=json.dumps(config.simulator.to_dict()),
+            code_version=code_version(),
+        ).with_id(f"PolicySearch-{method}")
+        for method in config.baselines
+        if method in SEARCHES
+    ]
+
+
+def learned_methods(config: FusionPipelineConfig) -> list[str]:
+    """The method and those baselines that learn from interactions, too."""
+    return [name for name in (config.method, *config.baselines) if name not in SEARCHES]
 
 
 def exploration_stages(

@@ -1,4 +1,4 @@
-"""Pipelines of one machine, and what earlier runs on it give them as inputs.
+"""Pipelines of one machine, what earlier runs give them as inputs, and where they push models.
 
 Their artifacts are in a folder, their metadata in a SQLite file.
 """
@@ -12,19 +12,21 @@ from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.pusher_pb2 import PushDestination
 from tfx.types import standard_artifacts
 
 from mtfx.components.artifacts import Simulator
 from mtfx.datasets.file_names import pattern_free
 from mtfx.datasets.fingerprint import directory_fingerprint
+from mtfx.pipelines.local_runner import RunResult
 
 
 def local_pipeline(
     name: str,
     components: Sequence[BaseNode],
     *,
-    root: str | os.PathLike[str],
-    metadata: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    metadata: str | os.PathLike[str] | None = None,
     beam_pipeline_args: Sequence[str],
     enable_cache: bool = True,
 ) -> Pipeline:
@@ -33,17 +35,20 @@ def local_pipeline(
     Args:
       name: Resolvers and caches look among the runs of one name.
       components: Its nodes.
-      root: Folder of the artifacts; see ``mtfx.datasets.file_names`` on the names that it may have.
-      metadata: The file; pipelines that share it see each other's artifacts.
+      output: Its folder ``pipeline`` takes the artifacts; see ``mtfx.datasets.file_names`` on the
+        names that it may have.
+      metadata: The file; pipelines that share it see each other's artifacts. By default
+        ``metadata.db`` of ``output``.
       beam_pipeline_args: Passed to Beam.
       enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.
     """
+    file = os.path.join(output, "metadata.db") if metadata is None else metadata
     return Pipeline(
         pipeline_name=name,
-        pipeline_root=pattern_free(root),
+        pipeline_root=pattern_free(os.path.join(output, "pipeline")),
         components=list(components),
         enable_cache=enable_cache,
-        metadata_connection_config=sqlite_metadata_connection_config(os.path.abspath(metadata)),
+        metadata_connection_config=sqlite_metadata_connection_config(os.path.abspath(file)),
         beam_pipeline_args=list(beam_pipeline_args),
     )
 
@@ -86,3 +91,18 @@ def _importer(uri: str, kind: type, name: str) -> Importer | None:
 
 def _absolute(uri: str) -> str:
     return uri if "://" in uri else os.path.abspath(uri)
+
+
+def destination(push_dir: str | os.PathLike[str]) -> PushDestination:
+    """A Pusher's directory, which gets a folder for each model."""
+    return PushDestination(
+        filesystem=PushDestination.Filesystem(base_directory=os.fspath(push_dir))
+    )
+
+
+def pushed_model(result: RunResult) -> str | None:
+    """Folder of the model that a run pushed, its version included; None if it pushed none."""
+    for pushed in result.stages["Pusher"].outputs.get("pushed_model", ()):
+        if pushed.properties.get("pushed"):
+            return str(pushed.properties["pushed_destination"])
+    return None

@@ -11,7 +11,7 @@ from mtfx.config import Config
 from mtfx.datasets.registry import load_dataset, resolve_name
 from mtfx.datasets.spec import DatasetSpec, Task
 from mtfx.errors import UserError, require
-from mtfx.pipelines.spans import has_span
+from mtfx.pipelines.spans import check_spans
 
 _DATASET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z|[a-z][a-z0-9-]*\Z")
 
@@ -72,13 +72,7 @@ class DataOptions(Config):
             f"--pattern {self.pattern!r} leads out of --data-dir",
             "it names files below that directory, such as 'day-{SPAN}/*'",
         )
-        require(self.span >= 0, f"--span must not be negative, got {self.span}")
-        require(
-            not self.earlier_spans or has_span(self.pattern),
-            f"--pattern {self.pattern!r} has no {{SPAN}}, by which several deliveries could be "
-            "told apart",
-            "for example --pattern 'day-{SPAN}/*'",
-        )
+        check_spans(self.pattern, self.span, self.earlier_spans, "day-{SPAN}/*")
         shares = self.split_fractions
         require(
             len(shares) == 3

@@ -10,7 +10,6 @@ from google.protobuf import text_format
 from tfx.components import Evaluator, Pusher, Trainer
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto.pusher_pb2 import PushDestination
 from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.types import standard_artifacts
 from tfx.types.channel import Channel
@@ -26,7 +25,7 @@ from mtfx.pipelines import local_runner
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.data_stages import RowCounts, data_stages
-from mtfx.pipelines.local_pipeline import earlier_model, local_pipeline
+from mtfx.pipelines.local_pipeline import destination, earlier_model, local_pipeline
 from mtfx.pipelines.ranking_summary import summarise_run
 from mtfx.trainers.ranking.config import RankingTrainerConfig
 
@@ -78,11 +77,7 @@ def create_pipeline(config: RankingPipelineConfig) -> Pipeline:
     pusher = Pusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
-        push_destination=PushDestination(
-            filesystem=PushDestination.Filesystem(
-                base_directory=os.path.join(output, "serving", "ranking")
-            )
-        ),
+        push_destination=destination(os.path.join(output, "serving", "ranking")),
     )
 
     return local_pipeline(
@@ -97,8 +92,7 @@ def create_pipeline(config: RankingPipelineConfig) -> Pipeline:
             evaluator,
             pusher,
         ],
-        root=os.path.join(output, "pipeline"),
-        metadata=config.metadata_path,
+        output=output,
         beam_pipeline_args=config.beam_pipeline_args,
         enable_cache=config.enable_cache,
     )

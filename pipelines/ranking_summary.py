@@ -18,6 +18,7 @@ from mtfx.evaluation.reports.ranking import Ingestion, RunSummary
 from mtfx.files import read_json
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.local_pipeline import pushed_model
 from mtfx.pipelines.local_runner import RunResult
 from mtfx.pipelines.options import DataOptions
 from mtfx.trainers.ranking.training import HISTORY_FILE
@@ -41,11 +42,6 @@ def summarise_run(config: RankingPipelineConfig, result: RunResult, command: str
     tasks = config.data.selected_tasks()
     history = _history(result)
     blessing = result.output("Evaluator", "blessing")
-    pushed = result.stages["Pusher"].outputs.get("pushed_model", ())
-    # The destination includes the version.
-    destinations = [
-        a.properties["pushed_destination"] for a in pushed if a.properties.get("pushed")
-    ]
     return RunSummary(
         dataset=config.data.dataset,
         backbone=config.model.backbone,
@@ -55,7 +51,7 @@ def summarise_run(config: RankingPipelineConfig, result: RunResult, command: str
         impressions=ingested.impressions,
         evaluation=read_evaluation(result.output("Evaluator", "evaluation").uri, tasks),
         blessed=blessing.properties.get("blessed") == 1,
-        pushed_model=str(destinations[0]) if destinations else None,
+        pushed_model=pushed_model(result),
         seconds=result.seconds,
         ingestion=_ingestion(config, ingested),
         history=history["epochs"],

@@ -5,15 +5,12 @@ Otherwise a blessed ranking model would wait until a policy is blessed too.
 
 from __future__ import annotations
 
-import os
-
 from tfx.components import Pusher
-from tfx.proto.pusher_pb2 import PushDestination
 
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
-from mtfx.pipelines.fusion_stages import exporter_stage, simulator_stages
-from mtfx.pipelines.local_pipeline import earlier_model, earlier_simulator, local_pipeline
+from mtfx.pipelines.fusion_stages import exporter_stage, pipeline_of, simulator_stages
+from mtfx.pipelines.local_pipeline import destination, earlier_model, earlier_simulator
 
 
 def rejoin(config: FusionPipelineConfig, policy: str, observer: local_runner.StageObserver) -> str:
@@ -44,19 +41,8 @@ def rejoin(config: FusionPipelineConfig, policy: str, observer: local_runner.Sta
     )
     pusher = Pusher(
         model=exporter.outputs["model"],
-        push_destination=PushDestination(
-            filesystem=PushDestination.Filesystem(
-                base_directory=os.path.join(os.path.abspath(config.run_dir), "serving", "ranker")
-            )
-        ),
+        push_destination=destination(config.ranker_dir),
     )
-    pipeline = local_pipeline(
-        "rejoin",
-        [ranking, current, simulator, exporter, pusher],
-        root=os.path.join(config.output_dir, "pipeline"),
-        metadata=config.metadata_path,
-        beam_pipeline_args=config.beam_pipeline_args,
-        enable_cache=config.enable_cache,
-    )
+    pipeline = pipeline_of(config, [ranking, current, simulator, exporter, pusher], "rejoin")
     result = local_runner.run(pipeline, observer)
     return str(result.output("Pusher", "pushed_model").properties["pushed_destination"])

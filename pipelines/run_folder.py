@@ -1,4 +1,4 @@
-"""A finished run's folder: paths of its outputs, and the errors about its reports.
+"""A finished run's folder: paths of its outputs, and errors about its reports and models.
 
 ML Metadata and reports keep whole paths, but a run's folder may be renamed, restored from a backup,
 mounted elsewhere or copied. What a run made lies below its folder, wherever that is now, so the
@@ -12,7 +12,7 @@ import os
 import re
 from pathlib import Path
 
-from mtfx.errors import UserError, why_unreadable
+from mtfx.errors import UserError, require, why_unreadable
 
 #: What a run's paths have below its folder, the artifacts of its fusion first.
 _PARTS = (
@@ -59,4 +59,22 @@ def report_error(
     return UserError(
         f"{path}, the report of `{command}`, {why_unreadable(error)}",
         f"restore it from a copy, run `{command}` again, or {otherwise}",
+    )
+
+
+def require_model(flag: str, uri: str, hint: str) -> None:
+    """Refuses a flag that names no exported model, where that can be seen from this machine.
+
+    Args:
+      flag: Such as ``--base-model``.
+      uri: A Trainer's artifact; empty for none.
+      hint: Where such an artifact is.
+
+    Raises:
+      UserError: naming flag and artifact.
+    """
+    require(
+        not uri or "://" in uri or Path(uri, "Format-Serving", "saved_model.pb").is_file(),
+        f"{flag} {uri} holds no Format-Serving/saved_model.pb",
+        hint,
     )

@@ -20,6 +20,7 @@ from mtfx.components.strict_distribution_validator.component import (
 from mtfx.components.strict_distribution_validator.config import ComparisonPlan, DriftThresholds
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.pipelines import local_runner
+from mtfx.pipelines.data_stages import counted_schema
 from mtfx.pipelines.local_pipeline import earlier_statistics, local_pipeline
 
 
@@ -47,10 +48,8 @@ def create_skew_check(
     columns = shown_columns(spec)
     schema = schema_pb2.Schema()
     schema.feature.extend(f for f in build_schema(spec).feature if f.name in columns)
-    for feature in schema.feature:
-        if feature.name in counted_columns(spec) and feature.type == schema_pb2.INT:
-            feature.int_domain.is_categorical = True
-    schema_gen = InlineSchemaGen(text=text_format.MessageToString(schema)).with_id("SchemaGen")
+    text = counted_schema(text_format.MessageToString(schema), counted_columns(spec))
+    schema_gen = InlineSchemaGen(text=text).with_id("SchemaGen")
     example_gen = ContentImportExampleGen(
         input_base=os.path.abspath(shown_dir),
         # Everything that was logged is compared.
@@ -73,8 +72,7 @@ def create_skew_check(
     return local_pipeline(
         "skew-check",
         [schema_gen, example_gen, statistics_gen, logged, validator],
-        root=os.path.join(output, "pipeline"),
-        metadata=os.path.join(output, "metadata.db"),
+        output=output,
         beam_pipeline_args=beam_pipeline_args,
     )
 

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 
+from mtfx.errors import require
 from mtfx.serving.plausible_time import EARLIEST_MS, LATEST_MS
 
 _SPAN = re.compile(r"\{SPAN(?::(\d+))?\}")
@@ -19,6 +20,26 @@ _YEARS = [
 def has_span(pattern: str) -> bool:
     """Whether a pattern selects one of several deliveries."""
     return _SPAN.search(pattern) is not None
+
+
+def check_spans(pattern: str, span: int, earlier_spans: Sequence[int], example: str) -> None:
+    """Refuses flags that name no delivery, or several that are not told apart.
+
+    Args:
+      pattern: Of the files.
+      span: Number of the delivery.
+      earlier_spans: Of those that are read together with it.
+      example: A pattern that tells deliveries apart.
+
+    Raises:
+      UserError: naming the flag.
+    """
+    require(span >= 0, f"--span must not be negative, got {span}")
+    require(
+        not earlier_spans or has_span(pattern),
+        f"--pattern {pattern!r} has no {{SPAN}}, by which several deliveries could be told apart",
+        f"for example --pattern '{example}'",
+    )
 
 
 def at_span(pattern: str, span: int) -> str:

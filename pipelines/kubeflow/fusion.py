@@ -9,7 +9,6 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types import standard_artifacts
 from tfx.types.artifact_utils import encode_split_names
 
-from mtfx.agents.search.registry import SEARCHES
 from mtfx.components.cluster.current_model import CurrentModel
 from mtfx.components.cluster.seeded_trainer import SeededTrainer
 from mtfx.components.policy_evaluator.component import PolicyEvaluator
@@ -22,13 +21,14 @@ from mtfx.pipelines.fusion_stages import (
     exploration_stages,
     exporter_stage,
     fusion_key,
+    learned_methods,
     pipeline_name,
-    search_stage,
+    search_stages,
     trainer_config,
     world_config,
 )
 from mtfx.pipelines.kubeflow.config import KubeflowConfig
-from mtfx.pipelines.kubeflow.ranking import destination
+from mtfx.pipelines.local_pipeline import destination
 
 #: Kinds of pushed models, and the folders that they go to.
 RANKER, POLICY = "ranker", "policy"
@@ -65,12 +65,8 @@ def create_fusion_pipeline(
         config=world_config(config, dataset, data_dir).to_json(),
     )
     simulator = simulator_gen.outputs["simulator"]
-    searched = [
-        stage
-        for name in config.baselines
-        if (stage := search_stage(config, name, simulator)) is not None
-    ]
-    learned = [name for name in (config.method, *config.baselines) if name not in SEARCHES]
+    searched = search_stages(config, simulator)
+    learned = learned_methods(config)
     explored = exploration_stages(config, learned, simulator)
     seed = RuntimeParameter(name="seed", ptype=int, default=config.seed)
     trained = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 from tfx.components import Pusher
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto.pusher_pb2 import PushDestination
 
 from mtfx.components.cluster.current_model import CurrentModel, Evaluator
 from mtfx.components.cluster.example_gen import SpanExampleGen
@@ -17,6 +16,7 @@ from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.data_stages import ingestion_config, stages_after
 from mtfx.pipelines.kubeflow.config import KubeflowConfig
+from mtfx.pipelines.local_pipeline import destination
 from mtfx.pipelines.ranking import evaluation_schema, pipeline_name, trainer_config
 
 #: What kind of model the pushed one is, and the folder that it goes to.
@@ -86,11 +86,6 @@ def create_ranking_pipeline(
         enable_cache=config.enable_cache,
         beam_pipeline_args=list(config.beam_pipeline_args),
     )
-
-
-def destination(push_dir: str) -> PushDestination:
-    """A Pusher's directory."""
-    return PushDestination(filesystem=PushDestination.Filesystem(base_directory=push_dir))
 
 
 def _parameter(name: str, default: str | int) -> RuntimeParameter:

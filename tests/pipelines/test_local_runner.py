@@ -42,15 +42,15 @@ def Consumer(numbers: InputArtifact[Examples], total: OutputArtifact[Examples]):
 
 
 def test_a_root_that_looks_like_a_pattern_is_none(tmp_path):
-    root = tmp_path / "run [v2]" / "pipeline"
+    output = tmp_path / "run [v2]"
     producer = Producer(count=5)
     pipeline = local_pipeline(
-        "odd", [producer], root=root, metadata=tmp_path / "metadata.db", beam_pipeline_args=()
+        "odd", [producer], output=output, metadata=tmp_path / "metadata.db", beam_pipeline_args=()
     )
     uri = local_runner.run(pipeline, SilentObserver()).output("Producer", "numbers").uri
     [file] = tf.io.gfile.glob(os.path.join(uri, "*.txt"))
     assert Path(file).read_text().split() == list("01234")
-    assert [path.name for path in root.rglob("numbers.txt")] == ["numbers.txt"]
+    assert [path.name for path in (output / "pipeline").rglob("numbers.txt")] == ["numbers.txt"]
 
 
 class Recorder(SilentObserver):

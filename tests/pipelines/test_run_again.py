@@ -31,8 +31,7 @@ def run(output, log, **config):
     pipeline = local_pipeline(
         "again",
         [SessionExampleGen(str(log), made)],
-        root=output / "pipeline",
-        metadata=output / "metadata.db",
+        output=output,
         beam_pipeline_args=local_beam_args(),
     )
     result = local_runner.run(pipeline, local_runner.SilentObserver())
