@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from ml_metadata.proto import metadata_store_pb2
 
 from mtfx.errors import UserError
-from mtfx.pipelines import local_runner
+from mtfx.pipelines import local_runner, run_state
 from mtfx.pipelines.local_runner import SilentObserver
 from mtfx.serving.loaded_versions import LoadedVersions
 from tests.pipelines.test_local_runner import make_pipeline
@@ -121,3 +122,19 @@ def test_a_push_that_is_killed_leaves_the_earlier_version_serving(tmp_path):
     [whole] = versions(tmp_path)
     assert whole > int(partial.name)
     assert (tmp_path / "serving" / str(whole) / "saved_model.pb").exists()
+
+
+def test_a_lock_goes_with_its_holder_and_names_it_while_it_lasts(tmp_path):
+    connection = metadata_store_pb2.ConnectionConfig()
+    connection.sqlite.filename_uri = str(tmp_path / "run" / "metadata.db")
+    with (
+        run_state.exclusive(connection),
+        pytest.raises(UserError, match=f"another run .process {os.getpid()}. is using"),
+        run_state.exclusive(connection),
+    ):
+        pass
+    with run_state.exclusive(connection):
+        pass
+    with run_state.exclusive(metadata_store_pb2.ConnectionConfig()):
+        # A database server keeps its own order.
+        assert [path.name for path in tmp_path.rglob("*.lock")] == ["metadata.db.lock"]

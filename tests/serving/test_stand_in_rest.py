@@ -11,6 +11,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtfx.serving.stand_in_rest import MAX_MESSAGE
 from mtfx.serving.stand_in_server import StandInServer
 
 BODY = json.dumps({"inputs": {"state": [1.0, 2.0]}}).encode()
@@ -105,6 +106,19 @@ def test_a_body_that_cannot_be_read_closes_the_connection(server, headers, body,
     assert answer.count(b"HTTP/1.1") == 1
     assert b'{"error": ' in answer
     assert b"Connection: close" in answer
+
+
+@pytest.mark.parametrize("before", [0, len(BODY)])
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(server, before):
+    first = b"%x\r\n%s\r\n" % (before, BODY) if before else b""
+    chunk = b"%x\r\n" % (MAX_MESSAGE - before + 1)
+    for request in (
+        post(b"Transfer-Encoding: chunked\r\n", first + chunk),
+        post(b"Content-Length: %d\r\n" % (MAX_MESSAGE + 1), b""),
+    ):
+        answer = sent(server, request)
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert b"is too large" in answer
 
 
 def test_status_is_told_as_tf_serving_does(server):

@@ -7,6 +7,7 @@ from mtfx.datasets.synthetic.behaviour import BlockImpressions, Intercepts, sigm
 from mtfx.datasets.synthetic.blocks import split_into_blocks
 from mtfx.datasets.synthetic.calibration import calibrate
 from mtfx.datasets.synthetic.config import SyntheticConfig
+from mtfx.datasets.synthetic.shop import ShopWorld
 from mtfx.datasets.synthetic.simulation import keep_first, make_block
 from mtfx.datasets.synthetic.video import VideoWorld
 
@@ -93,3 +94,18 @@ def test_users_without_time_are_refused_with_advice():
 def test_sigmoid_of_infinity_is_one():
     score = np.array([-80.0, 0.0, 80.0, np.inf], np.float32)
     np.testing.assert_allclose(sigmoid(score), [1.8e-35, 0.5, 1.0, 1.0], rtol=1e-2)
+
+
+def test_a_shops_draws_have_their_probabilities_and_nobody_pays_without_a_cart():
+    world = ShopWorld(SyntheticConfig(profile="shop", impressions=1_000))
+    size, sold_out = 200_000, np.float32(0.1)
+    scores = np.repeat(np.array([[-0.3, 0.4]], np.float32), size, axis=0)
+    side = np.full(size, sold_out, np.float32)
+    outcome = world.respond(np.random.default_rng(0), np.zeros(size, np.int64), scores, side)
+    cart, pay = 1 / (1 + np.exp(-scores[0].astype(np.float64)))
+    expected = np.array([0.1 * cart, 0.1 * cart * pay])
+    np.testing.assert_allclose(world.probabilities(scores[:1], side[:1])[0], expected, rtol=1e-5)
+    spread = 5 * np.sqrt(expected / size)
+    assert np.all(np.abs(outcome.labels.mean(axis=0) - expected) < spread)
+    assert not (outcome.labels[:, 1] & ~outcome.labels[:, 0]).any()
+    assert 0 <= outcome.reward.min() <= outcome.reward.max() <= 1

@@ -1,0 +1,71 @@
+"""What is counted of a run's log, and the schemas that its stages are given."""
+
+import dataclasses
+import types
+
+import pytest
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from mtfx.components.session_example_gen.summary import IngestionSummary
+from mtfx.datasets.registry import load_dataset
+from mtfx.evaluation.config import Thresholds
+from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.data_stages import RowCounts, counted_schema, session_schema
+from mtfx.pipelines.options import DataOptions
+from mtfx.pipelines.ranking_summary import data_span, log_rows, quarantine_file
+
+DATA = DataOptions("retailrocket", "data")
+FILES = {"data/events.csv": 70, "data/item_properties_part1.csv": 1000}
+
+
+def ingested(**changes):
+    values = {field.name: {} for field in dataclasses.fields(IngestionSummary)}
+    files = {path: {"rows": rows, "quarantined": 0} for path, rows in FILES.items()}
+    impressions = {"train": 40, "eval": 10, "test": 5}
+    return IngestionSummary(**{**values, "files": files, "impressions": impressions, **changes})
+
+
+def test_side_tables_are_no_rows_of_the_log():
+    assert log_rows(DATA, ingested()) == 70
+
+
+def test_stages_count_the_splits_that_they_read_once_the_log_is_read(tmp_path):
+    counts = RowCounts(DATA)
+    evaluated = counts.impressions(("eval",))
+    assert evaluated(None) is None
+    ingested().write(str(tmp_path))
+    output = types.SimpleNamespace(uri=str(tmp_path))
+    assert counts.log(types.SimpleNamespace(outputs={"examples": [output]})) == 70
+    assert (counts.impressions()(None), evaluated(None)) == (55, 10)
+
+
+def test_times_are_utc_and_an_empty_log_has_none():
+    assert data_span(ingested(data_span_ms=None)) is None
+    assert data_span(ingested(data_span_ms=(0, 86_399_999))) == (
+        "1970-01-01 00:00:00+00:00",
+        "1970-01-01 23:59:59+00:00",
+    )
+
+
+@pytest.mark.parametrize(("pattern", "name"), [("*", "span-0.csv"), ("day-{SPAN}/*", "span-7.csv")])
+def test_rejects_are_those_of_the_runs_delivery(pattern, name):
+    data = dataclasses.replace(DATA, pattern=pattern, span=7)
+    config = RankingPipelineConfig(data, "out", thresholds=Thresholds())
+    assert quarantine_file(config, ingested(config={"quarantine_dir": "q"})) == f"q/{name}"
+
+
+def test_integers_that_are_counted_are_categorical_and_nothing_else_is(tmp_path):
+    def categorical(text):
+        features = text_format.Parse(text, schema_pb2.Schema()).feature
+        return {feature.name for feature in features if feature.int_domain.is_categorical}
+
+    features = load_dataset("kuairand").features
+    counted = next(f.name for f in features if f.kind == "categorical" and f.dtype == "int64")
+    data = DataOptions("kuairand", "data")
+    before = categorical(session_schema(data))
+    assert categorical(counted_schema(data, {counted, "no such column"})) == before | {counted}
+    curated = tmp_path / "schema.pbtxt"
+    curated.write_text('feature { name: "mine" type: INT }')
+    data = dataclasses.replace(data, schema_file=str(curated))
+    assert categorical(counted_schema(data, {"mine"})) == {"mine"}
