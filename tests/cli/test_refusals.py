@@ -15,7 +15,7 @@ from mtfx.cli.explain import explain_command
 from mtfx.cli.failures import INTERRUPTED, append_traceback, explain
 from mtfx.cli.join_feedback import join_feedback_command
 from mtfx.cli.logs import require_log
-from mtfx.cli.parameters import HyperParameter, Names, Numbers, Setting
+from mtfx.cli.parameters import HyperParameter, Names, Numbers, TrialSetting
 from mtfx.cli.ranking import ranking_command
 from mtfx.cli.shared_flags import Invocation
 from mtfx.cli.stream import stream_command
@@ -98,7 +98,7 @@ def test_a_log_below_a_file_is_refused_with_its_flag(tmp_path):
     [
         (Names(), "a, b", ("a", "b")),
         (Numbers(), "128,512", (128, 512)),
-        (Setting(), "lambda=0.5=x", ("lambda", "0.5=x")),
+        (TrialSetting(), "lambda=0.5=x", ("lambda", "0.5=x")),
         (HyperParameter(), "hidden_units=(64,64)", ("hidden_units", (64, 64))),
         (HyperParameter(), "outer=ddpg", ("outer", "ddpg")),
         (HyperParameter(), "double=True", ("double", True)),
@@ -112,7 +112,12 @@ def test_values_are_read_once(kind, text, value):
 
 @pytest.mark.parametrize(
     ("kind", "text"),
-    [(Names(), "a,,b"), (Numbers(), "1,x"), (Setting(), "lambda"), (HyperParameter(), "rho=1+")],
+    [
+        (Names(), "a,,b"),
+        (Numbers(), "1,x"),
+        (TrialSetting(), "lambda"),
+        (HyperParameter(), "rho=1+"),
+    ],
 )
 def test_values_that_say_nothing_are_refused_as_they_stand(kind, text):
     with pytest.raises(click.BadParameter, match=text.replace("+", r"\+")):

@@ -7,7 +7,7 @@ import pytest
 from mtfx.experiments.engine.report import ExperimentReport
 from mtfx.experiments.engine.results import LOG_FILE, TrialRecord
 from mtfx.experiments.engine.scheduler import TrialFailure, TrialOutcomes
-from mtfx.experiments.engine.workers import Task, Worker
+from mtfx.experiments.engine.workers import TrialTask, TrialWorker
 from mtfx.experiments.rmtl.trial import RmtlTrial
 
 
@@ -16,13 +16,13 @@ def ended(data, tmp_path):
     """How trials of a function end, one after the other in one worker."""
 
     def run(*cases):
-        worker, found = Worker(1), []
+        worker, found = TrialWorker(1), []
         try:
             for place, (function, method) in enumerate(cases):
                 trial = RmtlTrial("ple", method, place)
                 places = {trial.key: str(tmp_path / str(place))}
                 fields = dataclasses.asdict(trial)
-                worker.start(Task(function, data, trial, trial.key, places, fields, "code"))
+                worker.start(TrialTask(function, data, trial, trial.key, places, fields, "code"))
                 assert worker.connection.poll(60)
                 task, outcome, alive = worker.outcome()
                 assert (task.trial, worker.task) == (trial, None)

@@ -13,7 +13,9 @@ from mtfx.models.config import ModelConfig, StateConfig
 from mtfx.models.features import InputFeature
 from mtfx.models.mtl.registry import BackboneConfig
 from mtfx.models.ranking_model import RankingModel
+from mtfx.trainers.ranking.checkpoints import TrainingState
 from mtfx.trainers.ranking.config import TrainingConfig
+from mtfx.trainers.ranking.epochs import EpochKeeper, validation_score
 from mtfx.trainers.ranking.training import train
 
 INPUTS = (InputFeature("item", "categorical", 20),)
@@ -71,3 +73,18 @@ def test_a_resumed_training_goes_on_as_if_uninterrupted(tmp_path, weighting):
 def test_checkpoints_of_another_weighting_are_ignored(tmp_path):
     run(tmp_path, "constant", 1)
     assert run(tmp_path, "dwa", 1).resumed_from == 0
+
+
+def test_a_score_is_the_mean_of_the_areas_that_there_are():
+    areas = {"click_auc": 0.6, "like_auc": 0.8, "share_auc": float("nan"), "loss": 0.3}
+    assert validation_score(areas) == pytest.approx(0.7)
+    assert validation_score({"share_auc": float("nan"), "loss": 0.3}) == -0.3
+
+
+def test_patience_counts_from_the_best_epoch():
+    keeper = EpochKeeper(None, TrainingState(), TrainingConfig(patience=2), None)  # type: ignore[arg-type]
+    assert not keeper.out_of_patience
+    keeper.state = TrainingState(({}, {}, {}), best_epoch=2)
+    assert not keeper.out_of_patience
+    keeper.state = TrainingState(({}, {}, {}), best_epoch=1)
+    assert keeper.out_of_patience
