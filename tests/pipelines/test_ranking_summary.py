@@ -64,8 +64,10 @@ def test_integers_that_are_counted_are_categorical_and_nothing_else_is(tmp_path)
     counted = next(f.name for f in features if f.kind == "categorical" and f.dtype == "int64")
     data = DataOptions("kuairand", "data")
     before = categorical(session_schema(data))
-    assert categorical(counted_schema(data, {counted, "no such column"})) == before | {counted}
+    assert categorical(
+        counted_schema(session_schema(data), {counted, "no such column"})
+    ) == before | {counted}
     curated = tmp_path / "schema.pbtxt"
     curated.write_text('feature { name: "mine" type: INT }')
     data = dataclasses.replace(data, schema_file=str(curated))
-    assert categorical(counted_schema(data, {"mine"})) == {"mine"}
+    assert categorical(counted_schema(session_schema(data), {"mine"})) == {"mine"}
