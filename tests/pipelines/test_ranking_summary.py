@@ -63,10 +63,9 @@ def test_integers_that_are_counted_are_categorical_and_nothing_else_is(tmp_path)
     features = load_dataset("kuairand").features
     counted = next(f.name for f in features if f.kind == "categorical" and f.dtype == "int64")
     data = DataOptions("kuairand", "data")
-    before = categorical(session_schema(data))
-    assert categorical(
-        counted_schema(session_schema(data), {counted, "no such column"})
-    ) == before | {counted}
+    own = session_schema(data)
+    found = categorical(counted_schema(own, {counted, "no such column"}))
+    assert found == categorical(own) | {counted}
     curated = tmp_path / "schema.pbtxt"
     curated.write_text('feature { name: "mine" type: INT }')
     data = dataclasses.replace(data, schema_file=str(curated))
