@@ -28,7 +28,7 @@ _Q_SAMPLE = 1024
 
 @dataclasses.dataclass(frozen=True)
 class OfflineLog:
-    """What training reports every so many steps.
+    """What training reports at intervals.
 
     Attributes:
       step: Steps of this training so far.

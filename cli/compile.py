@@ -180,8 +180,8 @@ def compile_command(
         require(days is None or days >= 1, f"--days must be at least 1, got {days}")
         require(
             days in (None, 1) or "{SPAN" in data.pattern,
-            f"--pattern {data.pattern!r} has no {{SPAN}}, by which --days {days} could be told "
-            "apart",
+            f"--pattern {data.pattern!r} has no {{SPAN}}, by which --days {days} could be "
+            "distinguished",
             "for example --pattern 'day-{SPAN}/*'",
         )
         config = RankingPipelineConfig(

@@ -40,7 +40,7 @@ def prepare_data(
     Args:
       data: The log.
       output_dir: For artifacts, metadata and the quarantine, as in ``mtfx ranking``.
-      observer: Told about each stage.
+      observer: Notified of each stage.
       beam_pipeline_args: Passed to Beam; see ``mtfx.pipelines.beam_args``.
       enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.
 

@@ -22,7 +22,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 @dataclasses.dataclass
 class Invocation:
-    """Filled in while a command runs, for whoever has to explain a failure.
+    """Filled in while a command runs, to explain a failure with.
 
     Attributes:
       debug: Whether to show tracebacks.
@@ -91,7 +91,7 @@ def console_and_log(
     """Sends all output to a log while the context lasts.
 
     Args:
-      invocation: Told where the log is.
+      invocation: Receives the log's path.
       log: Its file.
       output_dir: Directory of the outputs.
       flag: By which that was given.
@@ -114,7 +114,7 @@ def started(invocation: Invocation, config: FusionPipelineConfig) -> Iterator[Co
     """Checks the ranking run and sends all output to its log while the context lasts.
 
     Args:
-      invocation: Told where the log is.
+      invocation: Receives the log's path.
       config: What is going to run.
 
     Yields:

@@ -61,11 +61,11 @@ _AGENT = Flags(
 @debug_option
 @click.pass_obj
 def stream_command(invocation: Invocation, /, **values: Any) -> None:
-    """Train a fusion policy on sessions as they come, and export it again and again.
+    """Train a fusion policy on sessions as they arrive, and export it again and again.
 
     Each finished session is added to the replay buffer and trained on. Every so many sessions there
     is a checkpoint, from which the same command goes on after it was stopped, and a new version of
-    the policy; with --run-dir also of the ranker. Nobody judges these versions: what TF Serving
+    the policy; with --run-dir also of the ranker. These versions are not judged: what TF Serving
     shall load without a blessing is your decision.
 
     Files must appear whole: write them under another name, and rename them.

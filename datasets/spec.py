@@ -51,7 +51,7 @@ class Feature:
       oov_buckets: Hash buckets shared by all values without an embedding of their own.
       log_scale: Take log(1 + x) of a numeric feature before normalising it.
       vocabulary: Name of a vocabulary that several small categorical features share (their values
-        are told apart by the feature's name); empty for one of its own. Each vocabulary costs
+        are distinguished by the feature's name); empty for one of its own. Each vocabulary costs
         Transform some seconds and the model a table, whatever its size. The first feature's
         ``max_vocabulary``, ``min_count`` and ``oov_buckets`` hold for all that share it. A
         multivalued feature shares none.
@@ -116,7 +116,7 @@ class SessionRule:
 
 @dataclasses.dataclass(frozen=True)
 class KnownFile:
-    """Published size and digest of a file, to check what somebody brings."""
+    """Published size and digest of a file, to check a user's copy."""
 
     name: str
     algorithm: Literal["sha256", "md5"]

@@ -70,7 +70,7 @@ def run_compare(options: CompareOptions, progress: Callable[[str, int], None]) -
 
     Args:
       options: What to compare.
-      progress: Told of each group that is simulated: its policy and number of sessions.
+      progress: Notified of each group that is simulated: its policy and number of sessions.
 
     Raises:
       UserError: if there is no such run, policy or arm, or a group has fewer than 2 users.

@@ -49,8 +49,8 @@ def run_days(
     Args:
       config: What to run.
       spans: The days, ascending.
-      observer: Told about each stage.
-      on_day: Told about each day.
+      observer: Notified of each stage.
+      on_day: Notified of each day.
       command: The command line, for the reports.
 
     Returns:

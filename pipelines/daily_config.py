@@ -54,7 +54,7 @@ class DailyConfig(Config):
         ):
             require(
                 has_span(pattern),
-                f"{flag} {pattern!r} has no {{SPAN}}, by which the days are told apart",
+                f"{flag} {pattern!r} has no {{SPAN}}, by which the days are distinguished",
                 "for example 'day-{SPAN}/*'",
             )
         require(

@@ -120,7 +120,7 @@ def check_day(pipeline: Pipeline, observer: local_runner.StageObserver) -> Check
 
     Args:
       pipeline: Of :func:`create_check`.
-      observer: Told about each stage.
+      observer: Notified of each stage.
 
     Raises:
       StageError: if the day does not pass.

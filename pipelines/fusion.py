@@ -117,7 +117,7 @@ def run_fusion(
 
     Args:
       config: What to run.
-      observer: Told about each stage.
+      observer: Notified of each stage.
       command: The command line that repeats the run, for the summary.
 
     Returns:

@@ -92,7 +92,7 @@ class RunResult:
 
 
 class StageObserver(Protocol):
-    """Told what happens, while it happens. All calls come from the running process."""
+    """Notified of what happens, while it happens. All calls come from the running process."""
 
     def run_started(self, stages: tuple[str, ...]) -> None:
         """The run begins; ``stages`` are the node ids in order."""
@@ -141,7 +141,7 @@ class LocalRunner(tfx_runner.IrBasedRunner):
         """Makes a runner.
 
         Args:
-          observer: Told about each stage.
+          observer: Notified of each stage.
           row_counters: By node id, how many rows a finished stage handled.
         """
         self._observer = observer
@@ -232,7 +232,7 @@ def run(
 
     Args:
       pipeline: The pipeline; its metadata connection is normally SQLite.
-      observer: Told about each stage as it starts, advances and ends.
+      observer: Notified of each stage as it starts, advances and ends.
       row_counters: By node id, how many rows a finished stage handled.
 
     Returns:

@@ -34,7 +34,7 @@ def run_in_own_process(job: Job[T], observer: StageObserver, told: Told) -> T:
 
     Args:
       job: Takes an observer and a function to tell; it and its result are pickled.
-      observer: Told, in this process, about each stage that the job runs.
+      observer: Notified, in this process, of each stage that the job runs.
       told: Called, in this process, whenever the job calls its own.
 
     Returns:

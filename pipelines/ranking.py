@@ -122,7 +122,7 @@ def run_ranking(
 
     Args:
       config: What to run.
-      observer: Told about each stage.
+      observer: Notified of each stage.
       command: The command line that repeats the run, for the report.
 
     Returns:

@@ -19,7 +19,7 @@ def rejoin(config: FusionPipelineConfig, policy: str, observer: local_runner.Sta
     Args:
       config: Of the fusion run.
       policy: Artifact of the policy; its states are those of the run's simulator.
-      observer: Told about each stage.
+      observer: Notified of each stage.
 
     Returns:
       Directory of the pushed ranker.

@@ -34,7 +34,7 @@ def simulated_arms(
       plan: Divides the users by their ids, as a service would.
       days: How many; every user has a session on each.
       seed: Of everything random; each session has luck of its own.
-      progress: Told what happens.
+      progress: Notified of what happens.
 
     Returns:
       What both groups did.

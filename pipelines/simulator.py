@@ -58,7 +58,7 @@ def run_simulator(
 
     Args:
       config: What to run; settings of later stages are not used.
-      observer: Told about each stage.
+      observer: Notified of each stage.
       predictions: See :class:`~mtfx.environments.simulator.fitting.config.WorldConfig`.
 
     Raises:

@@ -23,7 +23,7 @@ def has_span(pattern: str) -> bool:
 
 
 def check_spans(pattern: str, span: int, earlier_spans: Sequence[int], example: str) -> None:
-    """Refuses flags that name no delivery, or several that are not told apart.
+    """Refuses flags that name no delivery, or several that are not distinguished.
 
     Args:
       pattern: Of the files.
@@ -37,7 +37,7 @@ def check_spans(pattern: str, span: int, earlier_spans: Sequence[int], example: 
     require(span >= 0, f"--span must not be negative, got {span}")
     require(
         not earlier_spans or has_span(pattern),
-        f"--pattern {pattern!r} has no {{SPAN}}, by which several deliveries could be told apart",
+        f"--pattern {pattern!r} has no {{SPAN}}, by which several deliveries could differ",
         f"for example --pattern '{example}'",
     )
 

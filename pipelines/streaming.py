@@ -96,7 +96,7 @@ def run_stream(
 
     Args:
       options: What to run.
-      observer: Told after every session.
+      observer: Notified after every session.
 
     Returns:
       How far the stream came.

@@ -28,7 +28,7 @@ from mtfx.serving.warmup import num_candidates, read_warmup
     "--rate", default=50.0, show_default=True, help="Requests per second, a Poisson process."
 )
 @click.option("--seconds", default=30.0, show_default=True, help="How long requests arrive.")
-@click.option("--candidates", type=int, help="Only warm-up requests of so many candidates.")
+@click.option("--candidates", type=int, help="Only warm-up requests of this number of candidates.")
 @click.option(
     "--timeout-ms", default=1000.0, show_default=True, help="An answer later than this is an error."
 )

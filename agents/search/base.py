@@ -29,7 +29,7 @@ class SearchStep:
     best_value: float
 
 
-#: Is told of every call of the objective.
+#: Notified of every call of the objective.
 Progress = Callable[[SearchStep], None]
 
 
@@ -75,7 +75,7 @@ class CountedObjective:
 
         Args:
           objective: What is searched.
-          progress: Is told of every call.
+          progress: Notified of every call.
         """
         self._objective = objective
         self._progress = progress

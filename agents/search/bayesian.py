@@ -80,7 +80,7 @@ def maximise(
         points than it can take.
       config: Settings.
       seed: Of the initial points and of the candidates.
-      progress: Is told of every round.
+      progress: Notified of every round.
 
     Returns:
       The evaluated point where the process' mean is highest.

@@ -86,7 +86,7 @@ def maximise(
       dim: Number of coordinates.
       config: Settings.
       seed: Of the points.
-      progress: Is told of every generation.
+      progress: Notified of every generation.
 
     Returns:
       The mean of the last distribution.

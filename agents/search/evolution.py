@@ -116,7 +116,7 @@ def maximise(
       dim: Number of coordinates, for example of a network's parameters.
       config: Settings.
       seed: Of the points.
-      progress: Is told of every generation.
+      progress: Notified of every generation.
 
     Returns:
       The mean of the last distribution.

@@ -92,7 +92,7 @@ def window_patterns(data_dir: str, pattern: str, span: int, days: int) -> list[s
         if days > 1:
             raise DataError(
                 f"the pattern {pattern!r} has no {{SPAN}}, by which {days} deliveries could be "
-                "told apart: compile with --pattern 'day-{SPAN}/*'"
+                "distinguished: compile with --pattern 'day-{SPAN}/*'"
             )
         return [pattern]
     return [_resolved(data_dir, pattern, number) for number in range(span - days + 1, span + 1)]

@@ -61,7 +61,7 @@ class FeedbackJoinConfig(Config):
 
 @dataclasses.dataclass(frozen=True)
 class FeedbackJoinSummary:
-    """What came of the logs.
+    """Outcome of the logs.
 
     Attributes:
       requests: Rows of the request log.

@@ -35,7 +35,7 @@ class Waiting(NamedTuple):
 
 
 class JoinedRequests(NamedTuple):
-    """What came of some requests and their feedback.
+    """Outcome of some requests and their feedback.
 
     Attributes:
       requests: As ``ServedInteractionGen`` reads them.

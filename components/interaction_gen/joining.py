@@ -25,7 +25,7 @@ _WIDE_CONTENT = ("state", "action", "feedback")
 
 @dataclasses.dataclass(frozen=True)
 class Joined:
-    """What came of some requests.
+    """Outcome of some requests.
 
     Attributes:
       transitions: In order of session and step; each session's steps count from 0 without gaps.

@@ -81,7 +81,7 @@ class WriteTransitions(beam.PTransform):
 
 
 def _cuts(counts: np.ndarray, eval_fraction: float, shards: int) -> Iterator:
-    """Yields the cuts; why there are none is a count, for whoever knows the cause of that."""
+    """Yields the cuts; why there are none is a count, for the caller, which knows its cause."""
     try:
         yield cuts_from(counts, eval_fraction, shards)
     except DataError as error:

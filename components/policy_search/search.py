@@ -92,7 +92,7 @@ def search_policy(
       simulator: Where points are tried.
       fusion: Scores candidates by the policy's weights.
       config: The search.
-      progress: Told of every call of the objective.
+      progress: Notified of every call of the objective.
 
     Raises:
       ValueError: if a setting is unknown or out of its range.

@@ -104,7 +104,7 @@ def sentences(
     joined: Mapping[str, Mapping[str, Any]],
     files: Mapping[str, list[str]],
 ) -> list[str]:
-    """What to tell whoever reads the run's summary, a sentence each.
+    """Notes for readers of the run's summary, a sentence each.
 
     Args:
       spec: The data set.

@@ -37,7 +37,7 @@ def compared_columns(spec: DatasetSpec) -> dict[str, Kind]:
     for task in spec.tasks:
         kinds[task.name] = "label" if task.kind == "binary" else "number"
     kinds["hour"] = "hour"
-    # An id's missing value must be 0 to be told from an id.
+    # An id's missing value must be 0 to be distinguished from an id.
     fills = {column.name: column.fill for column in spec.all_columns}
     return {
         name: kinds[name]

@@ -50,7 +50,7 @@ def read_random_exposures(
     Args:
       spec: The data set; its ``random_log_files`` say which files.
       data_dir: Directory of the files.
-      max_rows: Read no further block once there are so many rows.
+      max_rows: Read no further block once this number of rows is reached.
       max_bad_rows: Share of the rows that may be bad.
 
     Returns:

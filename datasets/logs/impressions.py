@@ -31,7 +31,7 @@ def read_raw_impressions(
     Args:
       patterns: Globs of gzipped TFRecord files.
       transform_output: Transform's output, whose raw schema says what an example holds.
-      max_impressions: Read no further once there are so many; sessions stay whole.
+      max_impressions: Read no further once this number is reached; sessions stay whole.
 
     Returns:
       One row per impression, sessions one after the other: every column of the examples, and

@@ -18,7 +18,7 @@ POLARS_TYPES: dict[Dtype, type[pl.DataType]] = {
     "float32": pl.Float32,
 }
 _MS_PER_UNIT = {"s": 1000.0, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
-#: Whole numbers above this are not all to be told apart in a column of doubles.
+#: Whole numbers above this are not all to be distinguished in a column of doubles.
 _EXACT = 2.0**53
 
 
@@ -104,7 +104,7 @@ def _check(column: Column, actual: pl.DataType, unknown: bool) -> tuple[pl.Expr,
             reasons += [reject(~empty & cell.is_null(), "not an integer"), reject(*inexact)]
         parts = _parts(cell, actual, column.delimiter)
         if actual.is_nested():
-            # Joined to one text, it could not be told from two values.
+            # Joined to one text, it could not be distinguished from two values.
             holds = parts.list.eval(pl.element().str.contains(column.delimiter, literal=True))
             what = f"a value contains the delimiter {column.delimiter!r}; choose another one"
             reasons.append(reject(holds.list.any().fill_null(False), what))

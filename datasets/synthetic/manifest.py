@@ -13,7 +13,7 @@ from mtfx.datasets.synthetic.files import WrittenFile
 from mtfx.files import read_json, write_json
 
 FILE_NAME = "synthetic.json"
-#: Raised when the user model or a file layout changes, so that old data sets are told from new.
+#: Raised when the user model or a file layout changes, so that old data sets differ from new.
 GENERATOR_VERSION = 1
 
 

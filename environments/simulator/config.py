@@ -16,7 +16,7 @@ class SimulatorConfig(Config):
     Attributes:
       candidates: C, items offered per request. BatchRL-MTF ranks some hundreds; 100 is this
         project's.
-      max_views: A session ends after so many views: 50, the cap of xMTF's second exit mode.
+      max_views: Number of views after which a session ends: 50, the cap of xMTF's second exit mode.
       carry_over: Share of the satisfaction that an impression leaves as it is; the rest is the
         impression's satisfaction reward. 0.95 in xMTF.
       leave_below: A user whose satisfaction is below this leaves: 0.1 in xMTF.

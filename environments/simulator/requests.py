@@ -16,7 +16,7 @@ _ACTION_TOLERANCE = 1e-5
 
 
 class Request(NamedTuple):
-    """A request and what came of it.
+    """A request and its outcome.
 
     Attributes:
       state: float32 `[batch, S]`.

@@ -63,7 +63,7 @@ def satisfaction_rule(spec: DatasetSpec) -> SatisfactionRule:
     """
     binary = [task.name for task in spec.tasks if task.kind == "binary"]
     if not binary:
-        raise ValueError(f"data set {spec.name!r} has no binary task, so nobody ever responds")
+        raise ValueError(f"data set {spec.name!r} has no binary task, so no user ever responds")
     main = [name for name in spec.default_tasks if name in binary]
     names = tuple(dict.fromkeys([*main, *binary]))
     weights = (_FIRST, _SECOND, *(_FURTHER for _ in names))[: len(names)]

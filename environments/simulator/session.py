@@ -46,7 +46,7 @@ class Candidates(NamedTuple):
 
 
 class StepOutcome(NamedTuple):
-    """What came of one impression each.
+    """Outcomes of one impression each.
 
     Attributes:
       feedback: 0 or 1, float32 `[batch, feedback]`.

@@ -1,6 +1,6 @@
 """Confidence sequences: intervals that hold at all looks at once.
 
-A 95% confidence interval misses the truth with a chance of 5% at *one* look. Whoever looks every
+A 95% confidence interval misses the truth with a chance of 5% at *one* look. A reader looking every
 day and stops when it excludes 0 is wrong far more often. A confidence sequence is a sequence of
 intervals all of which hold the truth together with that chance, however often one looks and
 whenever one stops.

@@ -87,8 +87,8 @@ class Look:
       control_error: Standard error.
       treatment_error: Standard error.
       difference: Of the treatment relative to the control: 0.01 is one percent more.
-      interval: Of the difference, for whoever looks on this day alone.
-      sequence: Of the difference, for whoever looks every day.
+      interval: Of the difference, for a reader who looks on this day alone.
+      sequence: Of the difference, for a reader who looks every day.
       p: Always-valid p-value.
     """
 
@@ -122,7 +122,7 @@ class MetricResult:
 
 @dataclasses.dataclass(frozen=True)
 class TrialResult:
-    """What came of a trial.
+    """Outcome of a trial.
 
     Attributes:
       control: Name of the policy in use.

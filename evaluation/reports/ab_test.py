@@ -41,7 +41,7 @@ class TrialReport:
     """A trial and what a reader must know about it.
 
     Attributes:
-      result: What came of it.
+      result: The trial's outcome.
       where: Where the users are from, a sentence.
       notes: What was left out or assumed, a sentence each.
       config: The command's settings.

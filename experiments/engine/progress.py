@@ -78,7 +78,7 @@ def clock(seconds: float) -> str:
 
 
 class TrialProgress:
-    """Told what happens while trials run; this one keeps the score and shows nothing.
+    """Notified of what happens while trials run; this one keeps the score and shows nothing.
 
     Use it as a context manager; leaving it restores the terminal.
 

@@ -36,7 +36,7 @@ def run_experiment(
       output_dir: Trials, report and drawings go there.
       workers: Processes.
       threads: TensorFlow's threads of each.
-      progress: Told about each trial.
+      progress: Notified of each trial.
       command: The command line that repeats it, for the report.
       code_version: Recorded with the results.
 

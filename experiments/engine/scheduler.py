@@ -78,7 +78,7 @@ def run_trials(
       output_dir: Results go to ``output_dir/trials/<data>/<key>``.
       workers: Processes.
       threads: TensorFlow's threads within an operation, of each process.
-      progress: Told about each trial.
+      progress: Notified of each trial.
       code_version: Recorded with each result.
 
     Returns:

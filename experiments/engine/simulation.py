@@ -1,6 +1,6 @@
 """Simulated figures of a policy: its final ones, and the sessions of a training's curve.
 
-The sessions of a seed are told apart by its second number, so that no two purposes share them.
+The sessions of a seed are distinguished by its second number, so that no two purposes share them.
 """
 
 from __future__ import annotations

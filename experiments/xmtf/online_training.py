@@ -93,7 +93,7 @@ class OnlineTraining:
         return int(self._buffer.num_frames())
 
     def train(self, steps: int) -> Progress:
-        """Makes so many steps.
+        """Makes a number of steps.
 
         Raises:
           ValueError: if the loss is no longer finite.

@@ -178,7 +178,7 @@ SMALL: dict[str, Value] = {
     "preparation": 300,
     "cell_units": 16,
     "curve_points": 2,
-    # A generation's points are told apart by the mean of their sessions, and there are few.
+    # A generation's points are distinguished by the mean of their sessions, and there are few.
     "cem_population": 12,
     "cem_generations": 8,
 }

@@ -16,7 +16,8 @@ from mtfx.models.fusion.config import CellsConfig, Transform
 from mtfx.models.fusion_networks import StateMlp
 from mtfx.models.keras import glorot_uniform, seed_for
 
-#: Below it predictions are not told apart by the logarithm: far below the rarest feedback's rate.
+#: Below it predictions are not distinguished by the logarithm: far below the rate of the rarest
+#: feedback.
 _LOG_FLOOR = 1e-6
 #: Steepness and centres of the shifted sigmoids.
 _SIGMOID_SLOPE, _SIGMOID_CENTRES = 10.0, (0.1, 0.3, 0.5)

@@ -61,8 +61,8 @@ def run_closed_loop(
 
     Args:
       config: What to run.
-      observer: Told about each stage of each pipeline.
-      on_day: Told about each day.
+      observer: Notified of each stage of each pipeline.
+      on_day: Notified of each day.
 
     Returns:
       A row for each day that was served.

@@ -36,7 +36,7 @@ _THREADS = 4
 
 @dataclasses.dataclass(frozen=True)
 class ServedDay:
-    """What a day of service came to.
+    """Figures of a day of service.
 
     Attributes:
       requests: Ranked.

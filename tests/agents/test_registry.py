@@ -1,4 +1,4 @@
-"""Agents by name: all of them act, value and can be told apart by their seeds."""
+"""Agents by name: all of them act, value and can be distinguished by their seeds."""
 
 import numpy as np
 import pytest

@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-#: With fewer positives a slope cannot be told from chance, and only the level is fitted.
+#: With fewer positives a slope cannot be distinguished from chance, and only the level is fitted.
 _MIN_POSITIVES = 30
 _BUCKETS = 10
 

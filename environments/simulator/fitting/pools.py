@@ -47,7 +47,7 @@ def make_pools(data: WorldData, config: WorldConfig, on_epoch_end) -> Pools:
     Args:
       data: The log.
       config: How many of each.
-      on_epoch_end: Told the epoch of retrieval and its loss.
+      on_epoch_end: Called with the epoch of retrieval and its loss.
 
     Raises:
       ValueError: if the training split has too few positive impressions.

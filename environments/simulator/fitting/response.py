@@ -150,8 +150,8 @@ def fit_response(
       calibrate: Those that stop the training and calibrate it.
       check: Those on which the calibration is reported.
       config: How.
-      on_epoch_end: Told the epoch, from 1 and on from training on ``pretrain``, and the loss on
-        ``calibrate``.
+      on_epoch_end: Called with the epoch, from 1 and on from training on ``pretrain``, and the loss
+        on ``calibrate``.
       pretrain: Rows that are learned from before ``fit``; they may be shown with an intention.
 
     Raises:

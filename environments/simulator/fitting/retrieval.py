@@ -32,7 +32,7 @@ def train_retrieval(
       features: Of the pairs of user and item, by name, `[pair]`.
       items: Number of each pair's item, int64 `[pair]`.
       config: How.
-      on_epoch_end: Told the epoch, from 1, and its mean loss.
+      on_epoch_end: Called with the epoch, from 1, and its mean loss.
 
     Returns:
       The model, and the mean loss of each epoch.

@@ -74,7 +74,7 @@ def fit_response_model(
     Args:
       data: The log.
       config: Of the world.
-      on_epoch_end: Told the epoch and the loss.
+      on_epoch_end: Called with the epoch and the loss.
     """
     source, parts, pretrain = _rows(data, config)
     names = [feature.name for feature in data.spec.features]

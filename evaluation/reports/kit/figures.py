@@ -1,6 +1,6 @@
 """Figures: the palette, panels, means with intervals, PNG, and SVG in the page's colours.
 
-The palette is Okabe and Ito's, told apart by the colour-blind. matplotlib takes a while to import
+The palette is Okabe and Ito's, distinguishable by the colour-blind. matplotlib is slow to import
 and is imported only when something is drawn, without pyplot, which chooses a display and keeps
 every figure.
 """
@@ -79,7 +79,7 @@ _STYLE = {
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches."""
+    """An empty figure of a size in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
@@ -100,7 +100,7 @@ def new_panels(
       count: Of the panels.
       width: Of a panel, in inches.
       height: Of a panel.
-      columns: At most so many in a row.
+      columns: Greatest number in a row.
       margin: Inches of the figure beyond its panels: width, height.
       share_x: Whether all have the same x axis, which only the lowest shows.
     """
