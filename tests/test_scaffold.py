@@ -53,6 +53,41 @@ def test_imports_go_down_only(path):
             assert layer == own or LAYERS[layer] < LAYERS[own], f"line {node.lineno}: {layer}"
 
 
+def _module_file(name):
+    base = ROOT.joinpath("src", *name.split("."))
+    found = (base.with_suffix(".py"), base / "__init__.py")
+    return next((path for path in found if path.is_file()), None)
+
+
+def _names_in(path):
+    """Names that a module has, those of inner blocks too: rather too many than too few."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return names
+
+
+def test_every_name_that_is_imported_exists():
+    """An import inside a function fails when it runs; pyright says nothing of a missing name."""
+    held: dict[Path, set[str]] = {}
+    for path in [*SOURCES, *CORE]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("mtfx"):
+                continue
+            module = _module_file(node.module)
+            place = f"{path.relative_to(ROOT)}, line {node.lineno}"
+            assert module is not None, f"{place}: no module {node.module}"
+            names = held.setdefault(module, _names_in(module))
+            for alias in node.names:
+                known = alias.name in names or _module_file(f"{node.module}.{alias.name}")
+                assert known, f"{place}: {node.module} has no {alias.name}"
+
+
 #: Found by name in the process or container that runs a stage, and the folder of the templates.
 NO_IMPORTS = {
     "mtfx.components.preprocessing.preprocessing_fn",
