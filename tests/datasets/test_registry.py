@@ -1,5 +1,6 @@
 """Data sets by name, and one that is added by one module and one line."""
 
+import os
 import subprocess
 import sys
 
@@ -58,6 +59,8 @@ def test_a_description_with_the_former_names_is_told_the_present_ones(tmp_path, 
     done = subprocess.run(
         [sys.executable, "-c", "from mtfx.datasets.registry import *; load_dataset('my_log:SPEC')"],
         cwd=tmp_path,
+        # Commands that other tests run add the checkout, where the former names are folders.
+        env={**os.environ, "PYTHONPATH": ""},
         capture_output=True,
         text=True,
     )
