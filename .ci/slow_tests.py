@@ -15,7 +15,12 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 #: Jobs that take minutes: one that is begun last keeps the others waiting for it.
-_LONGEST = ("tests/test_docs.py", "tests/pipelines", "tests/components", "tests/trainers/ranking/test_rmtl")
+_LONGEST = (
+    "tests/test_docs.py",
+    "tests/pipelines",
+    "tests/components",
+    "tests/trainers/ranking/test_rmtl",
+)
 #: Pages of the documentation share nothing, and each takes minutes.
 _ONE_BY_ONE = "tests/test_docs.py"
 _RESULT = re.compile(r"(\d+) (passed|failed|error|skipped|xfailed)")
