@@ -159,12 +159,11 @@ def compile_command(
     Nothing is run, and neither the data nor the cluster is looked at.
     """
     del runner
-    other = _FUSION if kind == _RANKING else _RANKING
     for flags in (_DATA, _MODEL, _TRAINING, _BLESSING, _POLICY):
         for name in flags.fields:
-            _require_own(context, other, name, flags.flag(name))
+            _require_own(context, kind, name, flags.flag(name))
     for name in ("days", "model_size", "infra_validator"):
-        _require_own(context, other, name, "--" + name.replace("_", "-"))
+        _require_own(context, kind, name, "--" + name.replace("_", "-"))
     cluster = _CLUSTER.build(values)
     data_dir = values["data_dir"]
     require(
@@ -213,12 +212,13 @@ def compile_command(
         console.print(str(compiled.path), soft_wrap=True, markup=False)
 
 
-def _require_own(context: click.Context, other: str, name: str, flag: str) -> None:
+def _require_own(context: click.Context, kind: str, name: str, flag: str) -> None:
     """Refuses a flag of the other pipeline."""
+    other = _FUSION if kind == _RANKING else _RANKING
     require(
         name not in _ONLY[other]
         or context.get_parameter_source(name) == click.core.ParameterSource.DEFAULT,
-        f"{flag} is of the pipeline {other}, and --pipeline is not",
+        f"{flag} is of the pipeline {other}, and --pipeline is {kind}",
     )
 
 

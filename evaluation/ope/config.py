@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TypeVar
 
 from mtfx.config import Config
-
-_Config = TypeVar("_Config")
 
 
 class EstimatorConfig(Config):

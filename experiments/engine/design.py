@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 from mtfx.experiments.engine.trial import Trial, with_requirements
 from mtfx.setting import Values
@@ -190,7 +190,6 @@ class Design:
 
 
 ExperimentKind = Literal["ranking", "fusion", "online"]
-EXPERIMENT_KINDS: tuple[ExperimentKind, ...] = get_args(ExperimentKind)
 
 
 @dataclasses.dataclass(frozen=True)
