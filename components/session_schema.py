@@ -18,6 +18,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import io_utils
 
 from mtfx.components.session_example_gen.encoding import SESSION_START, session_level_columns
+from mtfx.datasets import history
 from mtfx.datasets.columns import Dtype
 from mtfx.datasets.labels import UNKNOWN
 from mtfx.datasets.spec import DatasetSpec
@@ -47,21 +48,33 @@ def InlineSchemaGen(  # noqa: N802 (TFX names a component by its function)
     io_utils.write_string_file(os.path.join(schema.uri, DEFAULT_FILE_NAME), text)
 
 
-def build_schema(spec: DatasetSpec) -> schema_pb2.Schema:
+def build_schema(
+    spec: DatasetSpec, history_length: int = history.DEFAULT_LENGTH
+) -> schema_pb2.Schema:
     """The schema of the examples that SessionExampleGen writes for a data set.
 
     Session-level columns have exactly one value per example. Impression-level columns have at
-    least one and are ragged; binary labels are 0 or 1, numbers are finite, times positive. Labels
-    that may be unknown are ``mtfx.datasets.labels.UNKNOWN`` where they are.
+    least one and are ragged, lists of earlier impressions likewise, but may be empty; binary labels
+    are 0 or 1, numbers are finite, times positive, statistics not negative. Labels that may be
+    unknown are ``mtfx.datasets.labels.UNKNOWN`` where they are.
+
+    Args:
+      spec: The data set.
+      history_length: The longest list of earlier impressions; 0: there are none.
     """
-    least = {task.name: UNKNOWN if task.may_be_unknown else 0 for task in spec.tasks}
     schema = schema_pb2.Schema()
     session_level = session_level_columns(spec)
+    lists = history.history_columns(spec) if history_length else {}
+    least = _least(spec)
+    binary = {task.name for task in spec.tasks if task.kind == "binary"}
     representations = schema.tensor_representation_group[""].tensor_representation
-    for name, dtype in sorted(column_types(spec).items()):
+    for name, dtype in sorted(column_types(spec, history_length).items()):
         feature = schema.feature.add(name=name, type=_TYPES[dtype])
-        feature.presence.min_fraction = 1.0
-        feature.value_count.min = 1
+        if name in lists:
+            feature.value_count.min, feature.value_count.max = 0, history_length
+        else:
+            feature.presence.min_fraction = 1.0
+            feature.value_count.min = 1
         if name in session_level:
             feature.value_count.max = 1
             representations[name].dense_tensor.column_name = name
@@ -71,24 +84,39 @@ def build_schema(spec: DatasetSpec) -> schema_pb2.Schema:
         if dtype == "float32":
             feature.float_domain.disallow_nan = True
             feature.float_domain.disallow_inf = True
+            if name in least:
+                feature.float_domain.min = float(least[name])
         elif name in _RANGES:
             feature.int_domain.min, feature.int_domain.max = _RANGES[name]
-        elif name in ("timestamp_ms", SESSION_START, "step"):
-            feature.int_domain.min = 0
-        if name in {task.name for task in spec.tasks if task.kind == "binary"}:
-            feature.int_domain.min, feature.int_domain.max = least[name], 1
+        elif name in least:
+            feature.int_domain.min = least[name]
+        if (history.source_of(name) if name in lists else name) in binary:
+            feature.int_domain.max = 1
             # Statistics then count its values, and drift is a change of their shares.
-            feature.int_domain.is_categorical = True
-        if name in {task.name for task in spec.tasks if task.kind == "regression"}:
-            if dtype == "float32":
-                feature.float_domain.min = float(least[name])
-            else:
-                feature.int_domain.min = least[name]
+            feature.int_domain.is_categorical = name in binary
     return schema
 
 
-def column_types(spec: DatasetSpec) -> dict[str, Dtype]:
-    """Type of every column of the session examples: ``int64``, ``string`` or ``float32``."""
+def _least(spec: DatasetSpec) -> dict[str, int]:
+    """The smallest value of every column of numbers that has one."""
+    least = dict.fromkeys(("timestamp_ms", SESSION_START, "step"), 0)
+    least |= {task.name: UNKNOWN if task.may_be_unknown else 0 for task in spec.tasks}
+    bounds = {history.WATCH_SHARE: UNKNOWN, history.FEEDBACK_MS: 0}
+    least |= {name: bounds[name] for name in history.impression_columns(spec)}
+    least |= dict.fromkeys(history.statistic_columns(spec), 0)
+    sources = {name: history.source_of(name) for name in history.history_columns(spec)}
+    return least | {name: least[source] for name, source in sources.items() if source in least}
+
+
+def column_types(
+    spec: DatasetSpec, history_length: int = history.DEFAULT_LENGTH
+) -> dict[str, Dtype]:
+    """Type of every column of the session examples: ``int64``, ``string`` or ``float32``.
+
+    Args:
+      spec: The data set.
+      history_length: As for :func:`build_schema`.
+    """
     types: dict[str, Dtype] = {
         c.name: c.dtype for c in spec.all_columns if c.role not in ("event", "session")
     }
@@ -96,4 +124,8 @@ def column_types(spec: DatasetSpec) -> dict[str, Dtype]:
     types.update({"step_bucket": "string", "session_id": "string", SESSION_START: "int64"})
     for task in spec.tasks:
         types.setdefault(task.name, "int64" if task.kind == "binary" else "float32")
-    return types
+    added = history.impression_columns(spec)
+    if not history_length:
+        added.pop(history.WATCH_SHARE, None)
+    types.update({**added, **history.statistic_columns(spec)})
+    return {**types, **(history.history_columns(spec) if history_length else {})}

@@ -11,6 +11,9 @@ Role = Literal[
     "user", "item", "timestamp", "session", "label", "value", "watch_time", "context", "event"
 ]
 
+#: Columns that sessionisation adds to every impression; a data set may list them as features.
+DERIVED_COLUMNS = ("hour", "day_of_week", "step", "step_bucket")
+
 #: The roles of columns that a task may predict. An empty cell of theirs is no 0.
 LABEL_ROLES: tuple[Role, ...] = ("label", "value", "watch_time")
 

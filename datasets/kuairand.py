@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from mtfx.datasets.history import History
 from mtfx.datasets.spec import Column, DatasetSpec, Feature, KnownFile, SideTable, Task
 
 _USER_CATEGORIES = (
@@ -112,4 +113,5 @@ SPEC = DatasetSpec(
         KnownFile("KuaiRand-1K.tar.gz", "md5", "6b0b9c8222d67fcd4c676218edca3f1f"),
     ),
     source="https://kuairand.com (CC BY-SA 4.0)",
+    history=History(),
 )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from mtfx.datasets.history import History
 from mtfx.datasets.spec import Column, DatasetSpec, Feature, KnownFile, SideTable, Task
 
 VIEW, ADD_TO_CART, TRANSACTION = "view", "addtocart", "transaction"
@@ -58,7 +59,7 @@ def impressions_from_events(events: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
       One row per impression with the input's columns but ``event``, and ``click`` (int64), ``pay``
-      (int64) and ``implied`` (bool).
+      (int64), ``feedback_ms`` (int64, time of the last of its events) and ``implied`` (bool).
     """
     rank = pl.col("event").replace_strict(
         {VIEW: 0, ADD_TO_CART: 1, TRANSACTION: 2}, return_dtype=pl.Int8
@@ -72,12 +73,19 @@ def impressions_from_events(events: pl.DataFrame) -> pl.DataFrame:
     first = group["first"].fill_null(True).to_numpy()
     starts = (ranks == 0) | first
     impression = np.cumsum(starts) - 1
+    # Rows of an impression are in the order of time, so the one before the next begins is its last.
+    last = np.append(np.flatnonzero(starts)[1:], len(starts))[: int(starts.sum())] - 1
     click, pay = np.zeros((2, int(starts.sum())), np.int64)
     click[impression[ranks > 0]] = 1
     pay[impression[ranks == 2]] = 1
     return (
         ordered.filter(pl.Series(starts))
-        .with_columns(click=click, pay=pay, implied=pl.col("_rank") > 0)
+        .with_columns(
+            click=click,
+            pay=pay,
+            feedback_ms=ordered["timestamp_ms"].gather(last),
+            implied=pl.col("_rank") > 0,
+        )
         .drop("event", "_rank")
     )
 
@@ -131,4 +139,5 @@ SPEC = DatasetSpec(
         ),
     ),
     source="https://www.kaggle.com/datasets/retailrocket/ecommerce-dataset (CC BY-NC-SA 4.0)",
+    history=History(),
 )

@@ -11,15 +11,20 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from mtfx.datasets.columns import LABEL_ROLES, Column, Dtype, Role, SideTable
+from mtfx.datasets import history as histories
+from mtfx.datasets.columns import (
+    DERIVED_COLUMNS,
+    LABEL_ROLES,
+    Column,
+    Dtype,
+    Role,
+    SideTable,
+)
 
 if TYPE_CHECKING:
     import polars as pl
-
-#: Columns that sessionisation adds to every impression; a spec may list them as features.
-DERIVED_COLUMNS = ("hour", "day_of_week", "step", "step_bucket")
 
 #: The canonical names of the columns that every log must have, by role.
 CANONICAL_KEYS: dict[Role, str] = {
@@ -140,13 +145,17 @@ class DatasetSpec:
       side_tables: User, item and item-property tables.
       to_impressions: For logs of events rather than impressions: a function from one bucket's
         events (whole users, with an integer ``session`` and every canonical column) to impressions
-        with label columns. It must keep ``session`` and not move a row to another time.
+        with label columns. It must keep ``session`` and not move a row to another time. Its column
+        ``feedback_ms`` (int64, Unix ms), if it has one, is when the row's last feedback happened,
+        never before the row itself: until then a ``history`` does not know of it.
       slices: Columns by which the evaluation is broken down.
       utc_offset_hours: Local time of the users, for ``hour`` and ``day_of_week``.
       random_log_files: Glob patterns of a log of items shown at random, with the log's columns; the
         simulator's response model is fitted on it. Empty where the data set has none.
       known_files: Published digests.
       source: Where to get it, and its licence.
+      history: What models may know of the time before a session; None: nothing. ``History()`` is
+        enough for most logs.
 
     Raises:
       ValueError: at construction, naming the field, if the parts do not fit together.
@@ -167,6 +176,7 @@ class DatasetSpec:
     random_log_files: tuple[str, ...] = ()
     known_files: tuple[KnownFile, ...] = ()
     source: str = ""
+    history: histories.History | None = None
 
     def __post_init__(self) -> None:
         self._settle_labels()
@@ -197,6 +207,11 @@ class DatasetSpec:
         for task in self.tasks:
             if task.parent is not None:
                 self.task(task.parent)
+        if self.history is not None:
+            # Any: to a type checker the class has another name inside its own module.
+            spec = cast(Any, self)
+            object.__setattr__(self, "history", histories.settle(self.history, spec))
+            histories.check_names(spec)
 
     def _settle_labels(self) -> None:
         """Gives columns that tasks predict their role, and says which labels may be unknown."""

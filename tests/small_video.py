@@ -6,6 +6,7 @@ tests run all 36.
 
 import dataclasses
 
+from mtfx.datasets.history import History
 from mtfx.datasets.synthetic import VIDEO_SPEC
 
 _FEATURES = (
@@ -23,4 +24,5 @@ SPEC = dataclasses.replace(
     VIDEO_SPEC,
     features=tuple(f for f in VIDEO_SPEC.features if f.name in _FEATURES),
     slices=("tab",),
+    history=History(),
 )

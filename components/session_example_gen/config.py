@@ -62,7 +62,8 @@ class SessionExampleGenConfig(Config):
         if self.max_session_length is not None:
             changes["max_length"] = self.max_session_length
         rule = dataclasses.replace(spec.session_rule, **changes)
-        return dataclasses.replace(spec, session_rule=rule)
+        # Until the executor writes the columns of a history.
+        return dataclasses.replace(spec, session_rule=rule, history=None)
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import tensorflow as tf
 from tfx_bsl.coders import example_coder
 
+from mtfx.datasets.history import session_statistics
 from mtfx.datasets.labels import UNKNOWN
 from mtfx.datasets.spec import DatasetSpec
 
@@ -21,9 +22,9 @@ _GZIP = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
 
 
 def session_level_columns(spec: DatasetSpec) -> list[str]:
-    """Columns with one value per session; all others have one per impression."""
+    """Columns with one value per session; all others are lists."""
     features = [f.name for f in spec.features if f.level == "session" and f.name != "user_id"]
-    return [SESSION_ID, SESSION_START, "user_id", *features]
+    return [SESSION_ID, SESSION_START, "user_id", *features, *session_statistics(spec)]
 
 
 def encode_sessions(frame: pl.DataFrame, spec: DatasetSpec) -> list[bytes]:

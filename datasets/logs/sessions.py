@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from mtfx.datasets.logs.history import with_feedback_time
 from mtfx.datasets.spec import DatasetSpec, SessionRule
 from mtfx.errors import DataError
 
@@ -75,10 +76,11 @@ def build_sessions(events: pl.DataFrame, spec: DatasetSpec) -> tuple[pl.DataFram
       Impressions sorted by ``session_start_ms``, session and time, with the canonical
       columns, ``session_id`` (string), ``session_start_ms`` and
       ``mtfx.datasets.spec.DERIVED_COLUMNS``; and counts of what was dropped or split. A label is
-      null where it is unknown.
+      null where it is unknown. Of a log of events with a history, also ``feedback_ms``.
 
     Raises:
-      DataError: if ``to_impressions`` gives a label that its task cannot have.
+      DataError: if ``to_impressions`` gives a label that its task cannot have, or feedback before
+        its impression.
     """
     unique = events.unique(maintain_order=False)
     frame = sessionise(unique, spec.session_rule)
@@ -86,6 +88,7 @@ def build_sessions(events: pl.DataFrame, spec: DatasetSpec) -> tuple[pl.DataFram
     if spec.to_impressions is not None:
         frame = spec.to_impressions(frame)
         _check_labels(frame, spec)
+        frame = with_feedback_time(frame, spec)
         if "implied" in frame.columns:
             implied = int(frame["implied"].sum())
             frame = frame.drop("implied")

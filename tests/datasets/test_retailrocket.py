@@ -30,11 +30,12 @@ def impressions_by_walking(events):
                 "implied": kind != "view",
             }
             found.append(current[key])
+        current[key]["last"] = 1000 * time
         if kind != "view":
             current[key]["click"] = 1
         if kind == "transaction":
             current[key]["pay"] = 1
-    return sorted((*i["key"], i["click"], i["pay"], i["implied"]) for i in found)
+    return sorted((*i["key"], i["click"], i["pay"], i["last"], i["implied"]) for i in found)
 
 
 @given(
@@ -45,7 +46,7 @@ def impressions_by_walking(events):
     )
 )
 def test_labels_equal_the_reference(events):
-    columns = ["session", "item_id", "timestamp_ms", "click", "pay", "implied"]
+    columns = ["session", "item_id", "timestamp_ms", "click", "pay", "feedback_ms", "implied"]
     found = impressions_from_events(frame_of(events)).select(columns)
     assert sorted(found.rows()) == impressions_by_walking(events)
 
