@@ -136,7 +136,7 @@ _BLESSING = Flags(Thresholds, ("min_auc", "max_auc_drop", "min_r_squared"))
 @model_size_option
 @_TRAINING
 @_METHOD
-@Flags(RankingPipelineConfig, ("base_model",))
+@Flags(RankingPipelineConfig, ("base_model", "compare_trees"))
 @_BLESSING
 @seed_option
 @beam_options
@@ -160,6 +160,7 @@ def ranking_command(
         thresholds=_BLESSING.build(values),
         method_options=_METHOD.build(values),
         base_model=values["base_model"],
+        compare_trees=values["compare_trees"],
         seed=seed,
         beam_pipeline_args=beam_args(values),
         enable_cache=cache,

@@ -19,8 +19,9 @@ from mtfx.pipelines.run_folder import require_model
 from mtfx.trainers.ranking.config import RmtlTrainingConfig, TrainingConfig
 
 _MAX_SEED = 2**31 - 1
-# Where and with how many processes a run happens decides nothing about its result.
-_PLACES = ("output_dir", "beam_pipeline_args", "enable_cache")
+# Where and with how many processes a run happens, and what it is compared with, decides nothing
+# about its model.
+_PLACES = ("output_dir", "beam_pipeline_args", "enable_cache", "compare_trees")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +37,8 @@ class RankingPipelineConfig(Config):
       method_options: Supervised or by RMTL's schedule.
       base_model: Artifact of an earlier ranking model whose weights training begins with: warm
         start.
+      compare_trees: Also train gradient-boosted trees on the same sessions, and report whether the
+        model is better than they are.
       seed: Seed of everything random.
       beam_pipeline_args: Passed to Beam; see ``mtfx.pipelines.beam_args``.
       enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.
@@ -48,6 +51,7 @@ class RankingPipelineConfig(Config):
     thresholds: Thresholds = dataclasses.field(default_factory=Thresholds)
     method_options: MethodOptions = dataclasses.field(default_factory=MethodOptions)
     base_model: str = ""
+    compare_trees: bool = False
     seed: int = 0
     beam_pipeline_args: tuple[str, ...] = dataclasses.field(default_factory=local_beam_args)
     enable_cache: bool = True

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 
 from google.protobuf import text_format
 from tfx.components import Evaluator, Pusher, Trainer
+from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
@@ -24,9 +26,10 @@ from mtfx.evaluation.reports.ranking import RunSummary, write_ranking_report
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.data_stages import RowCounts, data_stages
+from mtfx.pipelines.data_stages import DataStages, RowCounts, data_stages
 from mtfx.pipelines.local_pipeline import destination, earlier_model, local_pipeline
 from mtfx.pipelines.ranking_summary import summarise_run
+from mtfx.pipelines.trees import trees_of_run
 from mtfx.trainers.ranking.config import RankingTrainerConfig
 
 
@@ -42,19 +45,8 @@ def create_pipeline(config: RankingPipelineConfig) -> Pipeline:
     spec = config.data.spec()
     tasks = config.data.selected_tasks()
     output = os.path.abspath(config.output_dir)
-
-    stages = data_stages(config.data, output, ("train", "eval"), code_version())
-
-    base_model = earlier_model(config.base_model)
-    trainer = Trainer(
-        run_fn="mtfx.trainers.ranking.run.run_fn",
-        examples=stages.transform.outputs["transformed_examples"],
-        transform_graph=stages.transform.outputs["transform_graph"],
-        train_args=TrainArgs(splits=["train"]),
-        eval_args=EvalArgs(splits=["eval"]),
-        base_model=None if base_model is None else base_model.outputs["result"],
-        custom_config=trainer_config(config, os.path.join(output, "checkpoints")).to_dict(),
-    )
+    stages, models = _training(config, output)
+    trainer = models[-1]
 
     flattener = SessionFlattener(examples=stages.examples, schema=stages.schema)
     baseline = Resolver(
@@ -84,8 +76,7 @@ def create_pipeline(config: RankingPipelineConfig) -> Pipeline:
         pipeline_name(config),
         [
             *stages,
-            *([] if base_model is None else [base_model]),
-            trainer,
+            *models,
             flattener,
             baseline,
             evaluation_schema_gen,
@@ -96,6 +87,38 @@ def create_pipeline(config: RankingPipelineConfig) -> Pipeline:
         beam_pipeline_args=config.beam_pipeline_args,
         enable_cache=config.enable_cache,
     )
+
+
+def create_training_pipeline(config: RankingPipelineConfig) -> Pipeline:
+    """The stages of :func:`create_pipeline` up to the Trainer: nothing looks at the test split.
+
+    What it leaves in the cache is found by the whole pipeline, and the other way round.
+    """
+    output = os.path.abspath(config.output_dir)
+    stages, models = _training(config, output)
+    return local_pipeline(
+        pipeline_name(config),
+        [*stages, *models],
+        output=output,
+        beam_pipeline_args=config.beam_pipeline_args,
+        enable_cache=config.enable_cache,
+    )
+
+
+def _training(config: RankingPipelineConfig, output: str) -> tuple[DataStages, list[BaseNode]]:
+    """The stages before the Trainer, and the Trainer, last, after the model that it begins with."""
+    stages = data_stages(config.data, output, ("train", "eval"), code_version())
+    base_model = earlier_model(config.base_model)
+    trainer = Trainer(
+        run_fn="mtfx.trainers.ranking.run.run_fn",
+        examples=stages.transform.outputs["transformed_examples"],
+        transform_graph=stages.transform.outputs["transform_graph"],
+        train_args=TrainArgs(splits=["train"]),
+        eval_args=EvalArgs(splits=["eval"]),
+        base_model=None if base_model is None else base_model.outputs["result"],
+        custom_config=trainer_config(config, os.path.join(output, "checkpoints")).to_dict(),
+    )
+    return stages, [*([] if base_model is None else [base_model]), trainer]
 
 
 def trainer_config(config: RankingPipelineConfig, checkpoint_dir: str) -> RankingTrainerConfig:
@@ -134,6 +157,12 @@ def run_ranking(
     result = local_runner.run(create_pipeline(config), observer, _row_counters(config))
     summary = summarise_run(config, result, command)
     write_ranking_report(config.output_dir, summary)
+    if config.compare_trees:
+        # The model is pushed already: what it is must be found even if the trees fail.
+        trees, stage = trees_of_run(config, result, observer)
+        seconds = {**summary.seconds, stage.name: stage.seconds}
+        summary = dataclasses.replace(summary, trees=trees, seconds=seconds)
+        write_ranking_report(config.output_dir, summary)
     return summary
 
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mtfx.datasets.spec import Task
+from mtfx.evaluation.ranking.paired_comparison import TreesBeside
 from mtfx.evaluation.ranking.summaries import EvaluationSummary, SliceMetrics, TaskMetrics
 from mtfx.evaluation.reports import ranking_figures as figures
 from mtfx.evaluation.reports.kit.pages import render_page, write_report
@@ -31,6 +32,7 @@ from mtfx.evaluation.reports.kit.tables import (
     stacked,
     verdict,
 )
+from mtfx.evaluation.reports.ranking_trees import trees_lines, trees_rows, trees_table
 from mtfx.files import jsonable
 
 SPLITS = ("train", "eval", "test")
@@ -88,6 +90,7 @@ class RunSummary:
       data_span: Time of the first and of the last impression, as text.
       notes: What was missing or assumed, one sentence each.
       model: Directory of the model's artifact.
+      trees: The model beside boosted trees; None if they were not asked for.
     """
 
     dataset: str
@@ -109,6 +112,7 @@ class RunSummary:
     data_span: tuple[str, str] | None = None
     notes: Sequence[str] = ()
     model: str = ""
+    trees: TreesBeside | None = None
 
     @property
     def quarantined(self) -> int:
@@ -169,6 +173,7 @@ class RunSummary:
                 "config": self.config,
                 "command": self.command,
                 "code_version": self.code_version,
+                "trees": self.trees and self.trees.to_dict(),
             }
         )
 
@@ -193,6 +198,8 @@ def render_ranking_page(summary: RunSummary) -> str:
         "splits": SPLITS,
         "slice_tables": slice_tables(found.slices),
         "change": change,
+        "trees_rows": trees_rows,
+        "trees_lines": trees_lines,
         "base_rate_logloss": base_rate_logloss,
         "curves": [
             (
@@ -258,6 +265,8 @@ def render_summary(summary: RunSummary, slices_per_column: int = 3) -> Renderabl
         parts.append(_binary_table(summary, slices_per_column))
     if summary.regression_tasks:
         parts.append(_regression_table(summary, slices_per_column))
+    if summary.trees:
+        parts.extend([trees_table(summary.trees), Text("\n".join(trees_lines(summary.trees)))])
     parts.extend([seconds_table(summary.seconds), _verdict(summary)])
     if summary.notes:
         # What was filled in, left out or not met must be seen without opening the report.

@@ -19,13 +19,16 @@ from sklearn.metrics import log_loss, roc_auc_score
 from mtfx.components.session_example_gen.summary import IngestionSummary
 from mtfx.datasets.synthetic import SyntheticConfig, synthesize
 from mtfx.evaluation.config import Thresholds
+from mtfx.evaluation.ranking.paired_comparison import TreesBeside
 from mtfx.models.config import ModelConfig
 from mtfx.models.export.transformed import TransformedRanker
 from mtfx.models.fusion.config import FusionConfig, build_fusion
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.config import RankingPipelineConfig
+from mtfx.pipelines.judging import judge
 from mtfx.pipelines.options import DataOptions
 from mtfx.pipelines.ranking import create_pipeline, run_ranking
+from mtfx.pipelines.trees import RunFiles, read_split, require_same, trees_of_run
 from mtfx.trainers.ranking.config import TrainingConfig
 
 # The run that all of them look at takes three minutes on a busy machine.
@@ -67,6 +70,7 @@ def config(tmp_path_factory):
         model=ModelConfig.of_size("small", "shared_bottom"),
         training=TrainingConfig(epochs=2, batch_size=128),
         thresholds=Thresholds(min_auc=0.0, min_r_squared=-10.0),
+        compare_trees=True,
         seed=5,
     )
 
@@ -94,6 +98,28 @@ def test_the_model_is_blessed_pushed_and_reported(run):
     assert set(run.stages) == set(report["seconds"])
     page = Path(run.config.output_dir, "report", "index.html").read_text()
     assert not re.findall(r'(?:src|href)="(?:https?:)?//', page), "the page needs the network"
+
+
+def test_the_model_is_compared_with_trees_on_the_impressions_that_it_is_judged_by(run):
+    trees = run.report["trees"]
+    assert [task["task"] for task in trees["tasks"]] == list(TASKS)
+    for task in trees["tasks"]:
+        measured = run.report["metrics"][task["task"]]
+        name, tolerance = ("auc", 2e-3) if task["kind"] == "binary" else ("rmse", 1e-3)
+        assert task["model"][name] == pytest.approx(measured[name], rel=tolerance)
+        assert task["low"] < task["difference"] < task["high"]
+    page = Path(run.config.output_dir, "report", "index.html").read_text()
+    assert "Beside boosted trees" in page
+    recorder = Recorder()
+    result = local_runner.RunResult("again", run.stages)
+    beside, stage = trees_of_run(run.config, result, recorder)
+    assert (beside, stage.status) == (TreesBeside.from_dict(trees), "cached")
+    files, spec = RunFiles.of(result), run.config.data.spec()
+    judged = read_split(files, "eval", spec, run.config.data.selected_tasks())
+    model = output(run, "Trainer", "model")
+    require_same(
+        judge(files.examples, files.schema, model, "eval", run.config.data.selected_tasks()), judged
+    )
 
 
 def test_the_model_records_how_it_was_made(run):
