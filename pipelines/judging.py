@@ -8,7 +8,6 @@ signature, on the examples that SessionFlattener makes.
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,7 +16,7 @@ from tfx.utils import io_utils, path_utils
 from tfx_bsl.coders import example_coder
 
 from mtfx.components.session_flattener import flatten_batch
-from mtfx.datasets.file_names import literal
+from mtfx.datasets.logs.transformed import split_files
 from mtfx.datasets.spec import Task
 
 #: Sessions that are flattened at once, and impressions that the model is asked about at once.
@@ -37,23 +36,6 @@ class JudgedSplit:
     users: np.ndarray
     labels: dict[str, np.ndarray]
     predictions: dict[str, np.ndarray]
-
-
-def split_files(examples: str, split: str) -> list[str]:
-    """The files of a split, in order.
-
-    Args:
-      examples: URI of an Examples artifact.
-      split: Name of the split.
-
-    Raises:
-      ValueError: if it has none.
-    """
-    pattern = os.path.join(literal(examples), f"Split-{split}", "*.gz")
-    files = sorted(tf.io.gfile.glob(pattern))
-    if not files:
-        raise ValueError(f"no session file matches {pattern}")
-    return files
 
 
 def judge(examples: str, schema: str, model: str, split: str, tasks: Sequence[Task]) -> JudgedSplit:

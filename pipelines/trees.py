@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow_transform as tft
 
 from mtfx.datasets.file_names import literal
-from mtfx.datasets.logs.transformed import write_transformed
+from mtfx.datasets.logs.transformed import split_files, write_transformed
 from mtfx.datasets.spec import DatasetSpec, Task
 from mtfx.errors import StageError
 from mtfx.evaluation.ranking.paired_comparison import TreesBeside, compare_paired
@@ -27,7 +27,7 @@ from mtfx.files import UNREADABLE, jsonable, read_json, write_atomically
 from mtfx.models.model_inputs import model_inputs
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.judging import JudgedSplit, judge, split_files
+from mtfx.pipelines.judging import JudgedSplit, judge
 from mtfx.pipelines.local_runner import RunResult, StageObserver, StageResult, Status
 from mtfx.trainers.ranking.tree_inputs import read_tree_inputs
 

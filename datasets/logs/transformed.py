@@ -1,4 +1,4 @@
-"""A split of raw session examples as Transform would have written it.
+"""Splits of raw session examples as Transform would have written them.
 
 Transform writes the splits that models are trained with. What it learned can be applied to another
 one later: the same graph runs here, and the file has the same columns.
@@ -14,7 +14,27 @@ import tensorflow_transform as tft
 from tensorflow_transform import impl_helper
 from tfx_bsl.coders import example_coder
 
+from mtfx.datasets.file_names import literal
+
+#: Sessions that are transformed at once.
 _SESSIONS = 512
+
+
+def split_files(examples: str, split: str) -> list[str]:
+    """The files of a split, in order.
+
+    Args:
+      examples: URI of an Examples artifact.
+      split: Name of the split.
+
+    Raises:
+      ValueError: if it has none.
+    """
+    pattern = os.path.join(literal(examples), f"Split-{split}", "*.gz")
+    files = sorted(tf.io.gfile.glob(pattern))
+    if not files:
+        raise ValueError(f"no session file matches {pattern}")
+    return files
 
 
 def write_transformed(

@@ -11,7 +11,7 @@ from mtfx.evaluation.ranking.paired_comparison import PairedComparison, RankerFi
 from mtfx.evaluation.ranking.trees import TreeInputs
 from mtfx.pipelines import trees
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.judging import JudgedSplit, split_files
+from mtfx.pipelines.judging import JudgedSplit
 from mtfx.pipelines.local_runner import OutputArtifact, RunResult, SilentObserver, StageResult
 from mtfx.pipelines.options import DataOptions
 
@@ -83,8 +83,3 @@ def test_other_impressions_are_noticed():
     other = {"click": np.float32([1, 0, 1])}
     with pytest.raises(ValueError, match="other impressions: click differs"):
         trees.require_same(JudgedSplit(np.arange(3), other, labels), inputs)
-
-
-def test_a_split_without_files_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"no session file matches .*Split-eval"):
-        split_files(str(tmp_path), "eval")

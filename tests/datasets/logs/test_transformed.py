@@ -12,7 +12,7 @@ from tfx_bsl.public import tfxio
 from mtfx.components.preprocessing import preprocessing_fn
 from mtfx.components.session_example_gen.encoding import encode_sessions, write_examples
 from mtfx.components.session_schema import build_schema
-from mtfx.datasets.logs.transformed import write_transformed
+from mtfx.datasets.logs.transformed import split_files, write_transformed
 from tests.beam_runners import local_pipeline
 from tests.planted_log import SPEC, split_sessions
 
@@ -93,6 +93,17 @@ def test_the_order_is_that_of_the_files(transformed, tmp_path):
         list(tf.data.TFRecordDataset(raw, "GZIP").as_numpy_iterator()), output.raw_feature_spec()
     )
     np.testing.assert_array_equal(np.concatenate(found), parsed[task].flat_values.numpy())
+
+
+def test_the_files_of_a_split_come_in_order_and_none_is_an_error(tmp_path):
+    for name in ("b.gz", "a.gz"):
+        path = tmp_path / "[1]" / "Split-test" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found = split_files(str(tmp_path / "[1]"), "test")
+    assert [path.rpartition("/")[2] for path in found] == ["a.gz", "b.gz"]
+    with pytest.raises(ValueError, match=r"no session file matches .*Split-eval"):
+        split_files(str(tmp_path), "eval")
 
 
 def test_no_session_is_refused(transformed, tmp_path):
