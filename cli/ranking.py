@@ -87,6 +87,7 @@ _DATA = Flags(
         "split_fractions",
         "gap_minutes",
         "max_session_length",
+        "history_length",
         "max_bad_rows",
         "schema_file",
     ),

@@ -63,6 +63,7 @@ def data_stages(
         config=dataclasses.replace(
             ingestion_config(data, os.path.join(output, "quarantine"), code_version),
             earlier=span_folders(data.pattern, data.earlier_spans),
+            history_deliveries=span_folders(data.pattern, data.history_spans),
         ),
         pattern=data.pattern,
         span=data.span,
@@ -81,6 +82,7 @@ def ingestion_config(
         max_bad_rows=data.max_bad_rows,
         gap_minutes=data.gap_minutes,
         max_session_length=data.max_session_length,
+        history_length=data.history_length,
         code_version=code_version,
         description_version=description_version(data.dataset),
     )
@@ -169,8 +171,6 @@ def counted_schema(text: str, counted: Collection[str]) -> str:
 def session_schema(data: DataOptions) -> str:
     """The TFX schema of a log's sessions, in text form: the data set's own, or a curated one."""
     if data.schema_file is None:
-        # Until SessionExampleGen writes the columns of a history.
-        spec = dataclasses.replace(data.spec(), history=None)
-        return text_format.MessageToString(build_schema(spec))
+        return text_format.MessageToString(build_schema(data.spec(), data.history_length))
     with open(data.schema_file) as file:
         return file.read()

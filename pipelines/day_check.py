@@ -72,8 +72,9 @@ def create_check(
       beam_pipeline_args: Passed to Beam.
       enable_cache: Whether a stage with unchanged inputs takes its earlier outputs.
     """
-    # Until SessionExampleGen writes the columns of a history.
-    spec = dataclasses.replace(data.spec(), history=None)
+    # What a session looks back on are rows of the log, which are checked where they are.
+    data = dataclasses.replace(data, history_length=0, history_spans=())
+    spec = data.spec()
     ingestion = ingestion_config(data, os.path.join(output, "quarantine"), code_version(_PACKAGES))
     example_gen = SessionExampleGen(
         data_dir=os.path.abspath(data.data_dir),

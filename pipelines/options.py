@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from mtfx.config import Config
+from mtfx.datasets.history import LONGEST
 from mtfx.datasets.registry import load_dataset, resolve_name
 from mtfx.datasets.spec import DatasetSpec, Task
 from mtfx.errors import UserError, require
@@ -29,10 +30,13 @@ class DataOptions(Config):
         delivery, such as 'day-{SPAN}/*', and {SPAN:8} for one of eight digits.
       span: Number for {SPAN}: the delivery to read.
       earlier_spans: Deliveries that are read together with it, in order: a rolling window.
+      history_spans: Deliveries before those, in order, that sessions only look back on: for the
+        user's earlier impressions, and counts by day.
       split_fractions: Shares of sessions in train, eval and test, by start time (RMTL, section
         3.1.1).
       gap_minutes: Away for longer than this: a new session. By default the data set's.
       max_session_length: Longer sessions are split in several. By default the data set's.
+      history_length: Earlier impressions of the user that a session has, at most; 0: none.
       max_bad_rows: Share of a file's rows that may be quarantined before the run fails.
       schema_file: A curated TFX schema in text form, instead of the one made from the data set's
         description.
@@ -44,9 +48,12 @@ class DataOptions(Config):
     pattern: str = "*"
     span: int = 1
     earlier_spans: tuple[int, ...] = ()
+    history_spans: tuple[int, ...] = ()
     split_fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     gap_minutes: float | None = None
     max_session_length: int | None = None
+    # Until SessionFlattener leaves out the lists of earlier impressions.
+    history_length: int = 0
     max_bad_rows: float = 0.01
     schema_file: str | None = None
 
@@ -72,7 +79,8 @@ class DataOptions(Config):
             f"--pattern {self.pattern!r} leads out of --data-dir",
             "it names files below that directory, such as 'day-{SPAN}/*'",
         )
-        check_spans(self.pattern, self.span, self.earlier_spans, "day-{SPAN}/*")
+        others = (*self.history_spans, *self.earlier_spans)
+        check_spans(self.pattern, self.span, others, "day-{SPAN}/*")
         shares = self.split_fractions
         require(
             len(shares) == 3
@@ -89,6 +97,11 @@ class DataOptions(Config):
         require(
             self.max_session_length is None or self.max_session_length >= 1,
             f"--max-session-length must be at least 1, got {self.max_session_length}",
+        )
+        require(
+            0 <= self.history_length <= LONGEST,
+            f"--history-length is a number from 0 to {LONGEST}, got {self.history_length}",
+            "0 does without the user's earlier impressions",
         )
         require(
             0 <= self.max_bad_rows <= 1,

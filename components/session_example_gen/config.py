@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from mtfx.config import Config
+from mtfx.datasets.history import DEFAULT_LENGTH, LONGEST
 from mtfx.datasets.logs.sessions import SPLITS
 from mtfx.datasets.registry import load_dataset
 from mtfx.datasets.spec import DatasetSpec
@@ -28,6 +29,10 @@ class SessionExampleGenConfig(Config):
       shards: Files per split; 0 derives it from the size of the log.
       earlier: Folders of earlier deliveries, below the component's ``data_dir`` and in order, that
         are read together with the component's own span: a rolling window of days.
+      history_length: How many of a user's earlier impressions a session has at most; 0: none, and
+        no watch share. A data set without a history has none at all.
+      history_deliveries: Folders of deliveries before those, likewise: sessions look back on their
+        impressions, and statistics count them, but none of their sessions is written.
       code_version: Recorded, and part of the cache key: new code makes new examples.
       description_version: Likewise, of the user's own description of the data set.
     """
@@ -40,6 +45,8 @@ class SessionExampleGenConfig(Config):
     max_session_length: int | None = None
     shards: int = 0
     earlier: tuple[str, ...] = ()
+    history_length: int = DEFAULT_LENGTH
+    history_deliveries: tuple[str, ...] = ()
     code_version: str = ""
     description_version: str = ""
 
@@ -52,6 +59,10 @@ class SessionExampleGenConfig(Config):
             raise ValueError(f"split fractions sum to {sum(self.split_fractions)}, not 1")
         if not 0 <= self.max_bad_rows <= 1:
             raise ValueError(f"max_bad_rows is a share from 0 to 1, not {self.max_bad_rows}")
+        if not 0 <= self.history_length <= LONGEST:
+            raise ValueError(
+                f"history_length is a number from 0 to {LONGEST}, not {self.history_length}"
+            )
 
     def spec(self) -> DatasetSpec:
         """The data set with this configuration's session rule."""
@@ -62,8 +73,7 @@ class SessionExampleGenConfig(Config):
         if self.max_session_length is not None:
             changes["max_length"] = self.max_session_length
         rule = dataclasses.replace(spec.session_rule, **changes)
-        # Until the executor writes the columns of a history.
-        return dataclasses.replace(spec, session_rule=rule, history=None)
+        return dataclasses.replace(spec, session_rule=rule)
 
     @property
     def splits(self) -> tuple[str, ...]:

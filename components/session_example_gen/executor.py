@@ -23,7 +23,14 @@ from mtfx.components.beam_results import (
     write_quarantine,
 )
 from mtfx.components.content_driver import custom_json, pattern_of
-from mtfx.components.session_example_gen import gaps, summary, transforms
+from mtfx.components.session_example_gen import (
+    gaps,
+    reading,
+    statistics,
+    summary,
+    transforms,
+    writing,
+)
 from mtfx.components.session_example_gen.config import SessionExampleGenConfig
 from mtfx.components.session_example_gen.inputs import Driver, delivery_folders, input_files
 from mtfx.datasets.file_names import name_of
@@ -75,7 +82,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         remove_temporary(artifact.uri)
         summary.check_bad_rows(counts, config.max_bad_rows, quarantine)
         summary.check_splits(counts, plan.log, quarantine)
-        result = summary.summarise(counts, config, plan.notes, plan.table_files)
+        result = summary.summarise(counts, config, plan.notes, plan.table_files, plan.past)
         gaps.check_tables(result.joined, plan.table_files)
         result.write(artifact.uri)
         artifact.split_names = artifact_utils.encode_split_names(list(config.splits))
@@ -98,9 +105,9 @@ class _Plan:
         self._base = base
         self._folders = folders
         self.notes: list[str] = []
-        files = input_files(self._spec, base, folders)
-        self.log = files.log
-        self._check_headers(self.log, self._spec.columns)
+        files = input_files(self._spec, base, folders, config.history_deliveries)
+        self.log, self.past = files.log, files.past
+        self._check_headers([*self.log, *self.past], self._spec.columns)
         self._columns = {column.name: column for column in self._spec.all_columns}
         self._tables: dict[str, SideTable] = {}
         self._item_tables: dict[str, SideTable] = {}
@@ -115,30 +122,36 @@ class _Plan:
         """Adds the whole pipeline: log and side tables in, shards, rejects and counts out."""
         spec, shards = self._spec, self._shards
         key = "item_id" if self._item_tables else "user_id"
-        log = pipeline | "Log" >> transforms.ReadChecked(
-            self.log, spec.columns, key, shards, unknown=spec.unknown_labels
-        )
+        logs = [
+            pipeline
+            | name
+            >> reading.ReadChecked(
+                paths, spec.columns, key, shards, unknown=spec.unknown_labels, past=past
+            )
+            for name, paths, past in self._logs()
+        ]
         tables = {name: self._read_table(pipeline, name) for name in self.table_files}
-        events, counts = log[transforms.ROWS], [log[transforms.COUNTS]]
+        events = [log[reading.ROWS] for log in logs] | "FlattenLogs" >> beam.Flatten()
+        counts = [log[reading.COUNTS] for log in logs]
         if self._item_tables:
-            parts = {name: tables[name][transforms.ROWS] for name in self._item_tables}
+            parts = {name: tables[name][reading.ROWS] for name in self._item_tables}
             joined = (
-                {transforms.ROWS: events, **parts}
+                {reading.ROWS: events, **parts}
                 | "GroupByItem" >> beam.CoGroupByKey()
                 | "JoinByItem"
                 >> beam.ParDo(
                     transforms.JoinByItem(self._item_tables, self._columns, shards)
-                ).with_outputs(transforms.COUNTS, main=transforms.ROWS)
+                ).with_outputs(reading.COUNTS, main=reading.ROWS)
             )
-            events = joined[transforms.ROWS]
-            counts.append(joined[transforms.COUNTS])
-        parts = {name: tables[name][transforms.ROWS] for name in self._user_tables}
+            events = joined[reading.ROWS]
+            counts.append(joined[reading.COUNTS])
+        parts = {name: tables[name][reading.ROWS] for name in self._user_tables}
         broadcast = tuple(
-            tables[name][transforms.ROWS] | f"Name {name}" >> beam.Map(_named, name)
+            tables[name][reading.ROWS] | f"Name {name}" >> beam.Map(_named, name)
             for name in self._broadcast_tables
         ) | "FlattenBroadcast" >> beam.Flatten(pipeline=pipeline)
         built = (
-            {transforms.ROWS: events, **parts}
+            {reading.ROWS: events, **parts}
             | "GroupByUser" >> beam.CoGroupByKey()
             | "BuildSessions"
             >> beam.ParDo(
@@ -146,31 +159,46 @@ class _Plan:
                     spec,
                     {n: t for n, t in self._tables.items() if n not in self._item_tables},
                     self._columns,
+                    shards,
                 ),
                 beam.pvalue.AsList(broadcast),
-            ).with_outputs(transforms.COUNTS, "starts", main=transforms.ROWS)
+            ).with_outputs(
+                reading.COUNTS,
+                "starts",
+                statistics.TOTALS,
+                statistics.ASKED,
+                main=reading.ROWS,
+            )
         )
         boundaries = (
             built["starts"]
             | "MergeStarts" >> beam.CombineGlobally(transforms.MergeStarts())
             | "Boundaries"
             >> beam.FlatMap(transforms.boundaries_from, self._config.split_fractions).with_outputs(
-                transforms.COUNTS, main="boundaries"
+                reading.COUNTS, main="boundaries"
             )
         )
-        written = built[transforms.ROWS] | "WriteSplits" >> beam.ParDo(
-            transforms.WriteSplits(spec, uri, shards),
+        known = {name: built[name] for name in (statistics.TOTALS, statistics.ASKED)}
+        answers = (
+            known
+            | "GroupByValue" >> beam.CoGroupByKey()
+            | "Answer" >> beam.ParDo(statistics.Answer())
+        )
+        parts = {reading.ROWS: built[reading.ROWS], writing.ANSWERS: answers}
+        grouped = parts | "GroupAnswers" >> beam.CoGroupByKey()
+        written = grouped | "WriteSplits" >> beam.ParDo(
+            writing.WriteSplits(spec, uri, shards, self._config.history_length),
             beam.pvalue.AsSingleton(boundaries.boundaries),
         )
-        counts += [built[transforms.COUNTS], boundaries[transforms.COUNTS], written]
-        counts += [table[transforms.COUNTS] for table in tables.values()]
+        counts += [built[reading.COUNTS], boundaries[reading.COUNTS], written]
+        counts += [table[reading.COUNTS] for table in tables.values()]
         _ = (
             counts
             | "FlattenCounts" >> beam.Flatten()
             | "MergeCounts" >> beam.CombineGlobally(MergeCounts())
             | "WriteCounts" >> beam.Map(write_counts, counts_path(uri, _COUNTED))
         )
-        rejects = [log[transforms.REJECTS], *(t[transforms.REJECTS] for t in tables.values())]
+        rejects = [read[reading.REJECTS] for read in (*logs, *tables.values())]
         _ = (
             rejects
             | "FlattenRejects" >> beam.Flatten()
@@ -178,11 +206,17 @@ class _Plan:
             | "Quarantine" >> beam.Map(write_quarantine, quarantine, _write_rejects)
         )
 
+    def _logs(self) -> list[tuple[str, list[str], bool | None]]:
+        """Name, files and :data:`reading.PAST` of the logs that are read."""
+        if not self.past:
+            return [("Log", self.log, None)]
+        return [("Log", self.log, False), ("Past", self.past, True)]
+
     def _read_table(self, pipeline: beam.Pipeline, name: str) -> beam.pvalue.DoOutputsTuple:
         table = self._tables[name]
         columns = joins.raw_columns(table, self._columns[table.on].dtype)
         shards = 1 if name in self._broadcast_tables else self._shards
-        return pipeline | f"Table {name}" >> transforms.ReadChecked(
+        return pipeline | f"Table {name}" >> reading.ReadChecked(
             self.table_files[name], columns, table.on, shards, table
         )
 
@@ -221,7 +255,7 @@ class _Plan:
     def _default_shards(self) -> int:
         size = sum(
             readers.file_bytes([path]) * _COMPRESSION.get(os.path.splitext(path)[1], 1)
-            for path in self.log
+            for path in [*self.log, *self.past]
         )
         return max(1, min(1000, -(-size // _LOG_BYTES_PER_SHARD)))
 

@@ -19,18 +19,22 @@ class InputFiles(NamedTuple):
     Attributes:
       log: Of the interaction log.
       tables: Of each of the data set's side tables, in order.
+      past: Of the log of deliveries that are only looked back on.
     """
 
     log: list[str]
     tables: tuple[list[str], ...]
+    past: list[str]
 
     @property
     def all(self) -> list[str]:
         """Every file that is read."""
-        return [*self.log, *(path for table in self.tables for path in table)]
+        return [*self.log, *self.past, *(path for table in self.tables for path in table)]
 
 
-def input_files(spec: DatasetSpec, base: str, folders: Sequence[str]) -> InputFiles:
+def input_files(
+    spec: DatasetSpec, base: str, folders: Sequence[str], past: Sequence[str] = ()
+) -> InputFiles:
     """Finds the files of deliveries.
 
     Of a side table with times the files of every delivery are read, of any other the newest one's.
@@ -39,27 +43,33 @@ def input_files(spec: DatasetSpec, base: str, folders: Sequence[str]) -> InputFi
       spec: The data set.
       base: Name of the directory that they are in.
       folders: Below it, one per delivery, the last the newest; each may be a pattern.
+      past: Likewise, of deliveries that are only looked back on.
 
     Raises:
       DataError: if one has no log: a window with a hole would pass for a whole one.
     """
-    log: list[str] = []
-    for folder in folders:
-        found = readers.match_files(base, joins.below(folder, spec.log_files))
-        if not found:
-            raise DataError(
-                f"no log file in {os.path.join(base, folder)}: data set {spec.name!r} reads "
-                f"{', '.join(spec.log_files)}"
-            )
-        log += found
+    log = [path for folder in folders for path in _log_files(spec, base, folder)]
+    earlier = [path for folder in past for path in _log_files(spec, base, folder)]
     tables = []
     for table in spec.side_tables:
         by_delivery = [
-            found for folder in folders if (found := joins.matching_files(base, table, log, folder))
+            found
+            for folder in (*past, *folders)
+            if (found := joins.matching_files(base, table, log, folder))
         ]
         taken = by_delivery if table.time is not None else by_delivery[-1:]
         tables.append([path for found in taken for path in found])
-    return InputFiles(log, tuple(tables))
+    return InputFiles(log, tuple(tables), earlier)
+
+
+def _log_files(spec: DatasetSpec, base: str, folder: str) -> list[str]:
+    found = readers.match_files(base, joins.below(folder, spec.log_files))
+    if not found:
+        raise DataError(
+            f"no log file in {os.path.join(base, folder)}: data set {spec.name!r} reads "
+            f"{', '.join(spec.log_files)}"
+        )
+    return found
 
 
 def delivery_folders(pattern: str, earlier: Sequence[str]) -> list[str]:
@@ -75,4 +85,4 @@ class Driver(ContentDriver):
         """See the base class."""
         config = SessionExampleGenConfig.from_json(custom_json(exec_properties))
         folders = delivery_folders(pattern, config.earlier)
-        return input_files(config.spec(), base, folders).all
+        return input_files(config.spec(), base, folders, config.history_deliveries).all

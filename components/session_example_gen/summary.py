@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 from collections import Counter
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -41,6 +42,10 @@ class IngestionSummary:
       unknown_labels: Impressions without a known label, by task and split, where there are any.
       filled: Empty cells read as a default, see ``gaps.filled_cells``.
       joined: What each side table met, see ``gaps.joined_tables``.
+      past_files: As ``files``, of the deliveries that are only looked back on.
+      history: ``sessions``, those ``with_history`` and ``without_history``, and their
+        ``mean_length``, the earlier impressions of a session that has some; empty where the
+        examples have no such lists.
     """
 
     dataset: str
@@ -58,6 +63,8 @@ class IngestionSummary:
     unknown_labels: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
     filled: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
     joined: dict[str, dict] = dataclasses.field(default_factory=dict)
+    past_files: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
+    history: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def write(self, uri: str) -> None:
         """Writes the summary below an artifact's URI."""
@@ -75,6 +82,7 @@ def summarise(
     config: SessionExampleGenConfig,
     notes: list[str],
     table_files: dict[str, list[str]],
+    past: Sequence[str] = (),
 ) -> IngestionSummary:
     """Arranges the workers' counts.
 
@@ -83,6 +91,7 @@ def summarise(
       config: The component's.
       notes: What was known before the files were read.
       table_files: Files of the side tables that are there.
+      past: Files of the log that are only looked back on.
     """
     files: dict[str, dict[str, int]] = {}
     quarantined: dict[str, int] = {}
@@ -103,7 +112,8 @@ def summarise(
             day, split, column = rest
             row = daily.setdefault((day, split), {"day": day, "split": split, "known": {}})
             (row if kind == "daily" else row["known"])[column] = number
-    notes = [*notes, *_notes_on_values(counts, config.spec())]
+    history = _history(counts)
+    notes = [*notes, *_notes_on_values(counts, config.spec()), *_notes_on_history(history, config)]
     span = None
     if counts.first_ms is not None and counts.last_ms is not None:
         span = (counts.first_ms, counts.last_ms)
@@ -115,7 +125,7 @@ def summarise(
     )
     return IngestionSummary(
         dataset=config.dataset,
-        files=files,
+        files={path: rows for path, rows in files.items() if path not in past},
         quarantined=quarantined,
         duplicates=counts.sums[("duplicates",)],
         split_sessions=counts.sums[("split_sessions",)],
@@ -129,7 +139,35 @@ def summarise(
         unknown_labels=unknown,
         filled=filled,
         joined=joined,
+        past_files={path: files[path] for path in past if path in files},
+        history=history,
     )
+
+
+def _history(counts: Counts) -> dict[str, float]:
+    sessions = counts.sums[("history", "sessions")]
+    if not sessions:
+        return {}
+    found = counts.sums[("history", "with_history")]
+    return {
+        "sessions": int(sessions),
+        "with_history": int(found),
+        "without_history": int(sessions - found),
+        "mean_length": round(counts.sums[("history", "earlier")] / max(found, 1), 2),
+    }
+
+
+def _notes_on_history(history: dict[str, float], config: SessionExampleGenConfig) -> list[str]:
+    if not history:
+        return []
+    share = history["with_history"] / history["sessions"]
+    past = config.history_deliveries
+    also = f", in {len(past)} earlier deliveries too" if past else ""
+    return [
+        f"{history['with_history']:,} of {history['sessions']:,} sessions ({share:.1%}) look back "
+        f"on earlier impressions of their user{also}: {history['mean_length']:.1f} in the mean, at "
+        f"most {config.history_length}"
+    ]
 
 
 def _notes_on_values(counts: Counts, spec: DatasetSpec) -> list[str]:

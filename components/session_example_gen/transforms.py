@@ -1,12 +1,8 @@
-"""The Beam pipeline of SessionExampleGen: read, check, join, sessionise, split, write.
-
-Rows travel as Arrow blocks keyed by a bucket of items or users rather than one by one, so that
-each shuffle moves a few large elements and each step is a vectorised operation on a frame.
-"""
+"""The Beam pipeline of SessionExampleGen between reading and writing: join, sessionise, split."""
 
 from __future__ import annotations
 
-import zlib
+import dataclasses
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
@@ -15,110 +11,17 @@ import polars as pl
 from apache_beam import pvalue
 
 from mtfx.components.beam_results import NO_SPLITS, Counts
-from mtfx.components.session_example_gen import encoding
+from mtfx.components.session_example_gen import statistics
 from mtfx.components.session_example_gen.config import WHOLE
+from mtfx.components.session_example_gen.reading import COUNTS, PAST, ROWS, by_bucket, concatenated
 from mtfx.datasets.logs import joins, readers, sessions, validation
 from mtfx.datasets.spec import Column, DatasetSpec, SideTable
 from mtfx.errors import DataError, fenced
 
-ROWS, REJECTS, COUNTS = "rows", "rejects", "counts"
 #: Keys of a bucket to show where a side table meets nothing.
 _EXAMPLES = 3
 #: A second after any that a log may hold.
 _NEVER = validation.LATEST_MS
-
-
-def bucket_of(keys: pl.Series, buckets: int) -> np.ndarray:
-    """A stable bucket in ``[0, buckets)`` for each key, whatever machine or release computes it."""
-    if keys.dtype == pl.String:
-        unique = keys.unique()
-        codes = {key: zlib.crc32(key.encode()) for key in unique}
-        hashed = keys.replace_strict(codes, return_dtype=pl.UInt64).to_numpy()
-    else:
-        # splitmix64's finaliser
-        hashed = keys.cast(pl.Int64).to_numpy().astype(np.uint64)
-        hashed = (hashed ^ (hashed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        hashed = (hashed ^ (hashed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        hashed = hashed ^ (hashed >> np.uint64(31))
-    return (hashed % np.uint64(buckets)).astype(np.int64)
-
-
-def by_bucket(frame: pl.DataFrame, key: str, buckets: int) -> Iterator[tuple[int, bytes]]:
-    """Splits a frame into ``(bucket, Arrow IPC)`` elements by a key column."""
-    parts = frame.with_columns(_bucket=pl.Series(bucket_of(frame[key], buckets)))
-    for part in parts.partition_by("_bucket", maintain_order=True):
-        yield int(part["_bucket"][0]), readers.to_ipc(part.drop("_bucket"))
-
-
-class ReadChecked(beam.PTransform):
-    """Reads files of one table into checked rows, keyed by bucket.
-
-    Args:
-      paths: The files.
-      columns: The canonical columns to produce.
-      key: The column whose bucket keys the rows.
-      buckets: Number of buckets.
-      table: For a side table in long form, to drop unused properties early.
-      unknown: Names of the labels that may be unknown.
-
-    Returns:
-      A dict of PCollections: ``rows`` of ``(bucket, Arrow IPC)``, ``rejects`` of Arrow IPC and
-      ``counts`` of :class:`Counts`.
-    """
-
-    def __init__(
-        self,
-        paths: list[str],
-        columns: tuple[Column, ...],
-        key: str,
-        buckets: int,
-        table: SideTable | None = None,
-        unknown: frozenset[str] = frozenset(),
-    ):
-        super().__init__()
-        self._paths = paths
-        self._sources = tuple(column.source for column in columns)
-        self._check = _CheckBlock(columns, key, buckets, table, unknown)
-
-    def expand(self, pbegin: pvalue.PBegin):
-        """See the class."""
-        return (
-            pbegin
-            | "Files" >> readers.ReadBlocks(self._paths, wanted=self._sources)
-            | "Check" >> beam.ParDo(self._check).with_outputs(REJECTS, COUNTS, main=ROWS)
-        )
-
-
-class _CheckBlock(beam.DoFn):
-    def __init__(self, columns, key, buckets, table, unknown):
-        self._columns: tuple[Column, ...] = columns
-        self._key: str = key
-        self._buckets: int = buckets
-        self._table: SideTable | None = table
-        self._unknown: frozenset[str] = unknown
-
-    def process(self, block: readers.FilePart) -> Iterator:
-        raw, invalid = readers.parse_block(block, tuple(c.source for c in self._columns))
-        good, bad = validation.canonicalise(
-            raw, self._columns, block.path, joins.properties(self._table), self._unknown
-        )
-        rejects = readers.readable(pl.concat([invalid, bad]))
-        counts = Counts()
-        counts.add(("rows", block.path), raw.height + invalid.height)
-        for reason, number in rejects.group_by("reason").len().iter_rows():
-            counts.add(("quarantined", block.path, reason), number)
-        kept = raw.filter(~pl.col(readers.ROW).is_in(bad["row"].implode())) if bad.height else raw
-        filled = validation.count_filled(kept, self._columns, self._unknown)
-        for name, number in filled.items():
-            counts.add(("filled", name), number)
-            counts.add(("cells", name), kept.height)
-        yield pvalue.TaggedOutput(COUNTS, counts)
-        if rejects.height:
-            yield pvalue.TaggedOutput(REJECTS, readers.to_ipc(rejects))
-        if self._table is not None:
-            good = joins.keep_known_properties(good, self._table)
-        if good.height:
-            yield from by_bucket(good, self._key, self._buckets)
 
 
 class JoinByItem(beam.DoFn):
@@ -132,8 +35,8 @@ class JoinByItem(beam.DoFn):
     def process(self, grouped: tuple[int, dict[str, Iterable[bytes]]]) -> Iterator:
         """Yields ``(bucket, Arrow IPC)`` of events, and counts."""
         _, parts = grouped
-        tables = {name: _concat(parts[name]) for name in self._tables}
-        events, counts = _join(_concat(parts[ROWS]), self._tables, tables, self._columns)
+        tables = {name: concatenated(parts[name]) for name in self._tables}
+        events, counts = _join(concatenated(parts[ROWS]), self._tables, tables, self._columns)
         yield pvalue.TaggedOutput(COUNTS, counts)
         if events is not None:
             yield from by_bucket(events, "user_id", self._buckets)
@@ -142,38 +45,81 @@ class JoinByItem(beam.DoFn):
 class BuildSessions(beam.DoFn):
     """Joins the user tables of one user bucket, then sessionises it."""
 
-    def __init__(self, spec: DatasetSpec, tables: dict[str, SideTable], columns: dict[str, Column]):
+    def __init__(
+        self,
+        spec: DatasetSpec,
+        tables: dict[str, SideTable],
+        columns: dict[str, Column],
+        buckets: int,
+    ):
         self._spec = spec
         self._tables = tables
         self._columns = columns
+        self._buckets = buckets
 
     def process(
         self, grouped: tuple[int, dict[str, Iterable[bytes]]], broadcast: list[tuple[str, bytes]]
     ) -> Iterator:
-        """Yields ``(bucket, Arrow IPC)`` of impressions, session starts and counts."""
+        """Yields ``(bucket, Arrow IPC)`` of impressions, session starts, counts and questions.
+
+        What is only looked back on goes on where a session of its user is written.
+        """
         bucket, parts = grouped
         tables = {
-            name: _concat(parts.get(name, (rows for key, rows in broadcast if key == name)))
+            name: concatenated(parts.get(name, (rows for key, rows in broadcast if key == name)))
             for name in self._tables
         }
-        events, counts = _join(_concat(parts[ROWS]), self._tables, tables, self._columns)
+        events, counts = _join(concatenated(parts[ROWS]), self._tables, tables, self._columns)
         if events is None:
             yield pvalue.TaggedOutput(COUNTS, counts)
             return
         try:
-            impressions, dropped = sessions.build_sessions(events, self._spec)
+            impressions, dropped = self._sessions(events)
         except DataError as error:
             raise fenced(error) from error
         counts.add(("duplicates",), dropped.duplicates)
         counts.add(("split_sessions",), dropped.split_sessions)
         counts.add(("implied",), dropped.implied)
         yield pvalue.TaggedOutput(COUNTS, counts)
-        starts = impressions.group_by("session_id").agg(pl.col("session_start_ms").first())
+        written = only_written(impressions)
+        yield from statistics.questions(impressions, written, self._spec, bucket, self._buckets)
+        if not written.height:
+            return
+        starts = written.group_by("session_id").agg(pl.col("session_start_ms").first())
         seconds, number = np.unique(
             starts["session_start_ms"].to_numpy() // 1000, return_counts=True
         )
         yield pvalue.TaggedOutput("starts", (seconds, number))
+        if PAST in impressions.columns:
+            users = written["user_id"].unique()
+            impressions = impressions.filter(pl.col("user_id").is_in(users.implode()))
         yield bucket, readers.to_ipc(impressions)
+
+    def _sessions(self, events: pl.DataFrame) -> tuple[pl.DataFrame, sessions.SessionCounts]:
+        """Sessions of either kind of rows: none has rows of both."""
+        if PAST not in events.columns:
+            return sessions.build_sessions(events, self._spec)
+        # A row that two deliveries have is the newer one's.
+        columns = [name for name in events.columns if name != PAST]
+        distinct = events.sort(PAST).unique(columns, keep="first", maintain_order=True)
+        repeated = events.filter(~pl.col(PAST)).height - distinct.filter(~pl.col(PAST)).height
+        parts, counts = [], sessions.SessionCounts()
+        for past in (False, True):
+            rows = distinct.filter(pl.col(PAST) == past).drop(PAST)
+            if not rows.height:
+                continue
+            built, found = sessions.build_sessions(rows, self._spec)
+            parts.append(built.with_columns(pl.lit(past).alias(PAST)))
+            if not past:
+                counts = dataclasses.replace(found, duplicates=repeated)
+        return pl.concat(parts), counts
+
+
+def only_written(impressions: pl.DataFrame) -> pl.DataFrame:
+    """The impressions whose sessions are written, not those that are only looked back on."""
+    if PAST not in impressions.columns:
+        return impressions
+    return impressions.filter(~pl.col(PAST)).drop(PAST)
 
 
 class MergeStarts(beam.CombineFn):
@@ -223,63 +169,6 @@ def boundaries_from(
         counts.add((NO_SPLITS, str(error)), 1)
         yield pvalue.TaggedOutput(COUNTS, counts)
         yield 0, 0
-
-
-class WriteSplits(beam.DoFn):
-    """Writes one bucket's sessions as one shard of each split and yields counts."""
-
-    def __init__(self, spec: DatasetSpec, uri: str, shards: int):
-        self._spec = spec
-        self._uri = uri
-        self._shards = shards
-
-    def process(self, element: tuple[int, bytes], boundaries: tuple[int, int]) -> Iterator[Counts]:
-        """Shards are named after their bucket, so that a retried bundle writes the same file."""
-        bucket, payload = element
-        frame = readers.from_ipc(payload)
-        split = sessions.split_of(frame["session_start_ms"].to_numpy(), boundaries)
-        for index, name in enumerate(sessions.SPLITS):
-            part = frame.filter(pl.Series(split == index))
-            examples = encoding.encode_sessions(part, self._spec)
-            if not examples:
-                continue
-            shard = f"data_tfrecord-{bucket:05d}-of-{self._shards:05d}.gz"
-            temporary = f"{self._uri}/.temporary/{name}-{shard}"
-            encoding.write_examples(examples, f"{self._uri}/Split-{name}/{shard}", temporary)
-            yield self._count(part, name, len(examples))
-
-    def _count(self, part: pl.DataFrame, split: str, number: int) -> Counts:
-        counts = Counts()
-        counts.add(("sessions", split), number)
-        counts.add(("impressions", split), part.height)
-        times = part["timestamp_ms"]
-        counts.span(int(times.min()), int(times.max()))  # type: ignore[arg-type]
-        day = pl.from_epoch("timestamp_ms", time_unit="ms").dt.strftime("%Y-%m-%d")
-        labels = [task.name for task in self._spec.tasks]
-        daily = part.group_by(day=day).agg(
-            pl.len().alias("impressions"),
-            pl.col(labels).sum(),
-            pl.col(labels).count().name.suffix("/known"),
-        )
-        for row in daily.iter_rows(named=True):
-            for name in ("impressions", *labels):
-                counts.add(("daily", row["day"], split, name), row[name])
-            for name in labels:
-                counts.add(("known", row["day"], split, name), row[f"{name}/known"])
-        for feature in self._spec.features:
-            if feature.kind == "multivalued":
-                delimiter = self._spec.delimiter(feature.name)
-                text = part[feature.name]
-                values = text.str.count_matches(delimiter, literal=True) + 1
-                counts.add(("with_values", feature.name), int((text != "").sum()))
-                counts.add(("many_values", feature.name), int((values > feature.max_values).sum()))
-                counts.add(("several_values", feature.name), int((values > 1).sum()))
-        return counts
-
-
-def _concat(parts: Iterable[bytes]) -> pl.DataFrame | None:
-    frames = [readers.from_ipc(part) for part in parts]
-    return pl.concat(frames) if frames else None
 
 
 def _join(

@@ -90,37 +90,45 @@ def with_feedback_time(impressions: pl.DataFrame, spec: DatasetSpec) -> pl.DataF
     return impressions
 
 
-def earlier_impressions(
-    frame: pl.DataFrame, users: pl.Series, starts_ms: pl.Series, length: int
-) -> EarlierImpressions:
-    """The last impressions of a user before some sessions.
+class Timelines:
+    """All impressions of a bucket's users in order of time, to look back in."""
 
-    Args:
-      frame: All impressions of the users of a bucket, with ``user_id``, ``timestamp_ms`` and
-        ``item_id``, in any order. Rows of equal time stay in order of item, then of the frame.
-      users: ``user_id`` of each session, all of them in the frame.
-      starts_ms: Start of each session, int64 `[sessions]`.
-      length: How many rows a session gets at most.
+    def __init__(self, frame: pl.DataFrame):
+        """Sorts the impressions.
 
-    Returns:
-      The rows with the session's user and a time strictly before its start, the newest ones.
-    """
-    known = frame["user_id"].unique().sort()
-    order = frame.select(pl.arg_sort_by("user_id", "timestamp_ms", "item_id", maintain_order=True))
-    rows = order.to_series().to_numpy().astype(np.int64)
-    # A user's number and a time's rank make one number to search by, which cannot overflow.
-    times = frame["timestamp_ms"].to_numpy()
-    distinct = np.unique(times)
-    base = len(distinct) + 1
-    of_row = _places(frame["user_id"], known)[rows] * base
-    of_row += np.searchsorted(distinct, times[rows])
-    first_of_user = _places(users, known) * base
-    of_session = first_of_user + np.searchsorted(distinct, starts_ms.to_numpy())
-    ends = np.searchsorted(of_row, of_session)
-    begins = np.maximum(np.searchsorted(of_row, first_of_user), ends - length)
-    offsets = np.concatenate([[0], np.cumsum(ends - begins)])
-    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], ends - begins)
-    return EarlierImpressions(offsets, rows[np.repeat(begins, ends - begins) + within])
+        Args:
+          frame: With ``user_id``, ``timestamp_ms`` and ``item_id``, in any order. Rows of equal
+            time stay in order of item, then of the frame.
+        """
+        self._users = frame["user_id"].unique().sort()
+        keys = ("user_id", "timestamp_ms", "item_id")
+        order = frame.select(pl.arg_sort_by(*keys, maintain_order=True)).to_series()
+        self._rows = order.to_numpy().astype(np.int64)
+        times = frame["timestamp_ms"].to_numpy()
+        self._times = np.unique(times)
+        # A user's number and a time's rank make one number to search by, which cannot overflow.
+        self._base = len(self._times) + 1
+        self._order = _places(frame["user_id"], self._users)[self._rows] * self._base
+        self._order += np.searchsorted(self._times, times[self._rows])
+
+    def before(self, users: pl.Series, times_ms: pl.Series, length: int) -> EarlierImpressions:
+        """The last impressions of some users before a time of each.
+
+        Args:
+          users: ``user_id`` of each session, all of them in the frame.
+          times_ms: When each begins, int64 `[sessions]`.
+          length: How many rows a session gets at most.
+
+        Returns:
+          The rows with the session's user and a time strictly before its own, the newest ones.
+        """
+        first_of_user = _places(users, self._users) * self._base
+        of_session = first_of_user + np.searchsorted(self._times, times_ms.to_numpy())
+        ends = np.searchsorted(self._order, of_session)
+        begins = np.maximum(np.searchsorted(self._order, first_of_user), ends - length)
+        offsets = np.concatenate([[0], np.cumsum(ends - begins)])
+        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], ends - begins)
+        return EarlierImpressions(offsets, self._rows[np.repeat(begins, ends - begins) + within])
 
 
 def local_day(times_ms: pl.Expr, spec: DatasetSpec) -> pl.Expr:

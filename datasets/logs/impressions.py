@@ -10,6 +10,7 @@ import polars as pl
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from mtfx.datasets.history import PREFIX, TIME
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.errors import DataError
 
@@ -34,8 +35,8 @@ def read_raw_impressions(
       max_impressions: Read no further once this number is reached; sessions stay whole.
 
     Returns:
-      One row per impression, sessions one after the other: every column of the examples, and
-      ``session``, numbered from 0.
+      One row per impression, sessions one after the other: every column of the examples but the
+      lists of earlier impressions, and ``session``, numbered from 0.
 
     Raises:
       ValueError: if no file matches or the files hold no session.
@@ -45,6 +46,8 @@ def read_raw_impressions(
     if not files:
         raise ValueError(f"no session file matches {', '.join(globs)}")
     spec = transform_output.raw_feature_spec()
+    if TIME in spec:
+        spec = {name: kind for name, kind in spec.items() if not name.startswith(PREFIX)}
     records = tf.data.TFRecordDataset(files, compression_type="GZIP", buffer_size=1 << 20)
     dataset = records.batch(_SESSIONS).map(
         lambda batch: tf.io.parse_example(batch, spec), num_parallel_calls=tf.data.AUTOTUNE

@@ -45,6 +45,7 @@ RANKING = {
     "split_fractions": ["0.5,0.3,0.2"],
     "gap_minutes": ["10"],
     "max_session_length": ["9"],
+    "history_length": ["9"],
     "max_bad_rows": ["0.5"],
     "pattern": ["day-{SPAN}/*"],
     "span": ["2", "--pattern", "day-{SPAN}/*"],

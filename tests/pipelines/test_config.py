@@ -39,6 +39,12 @@ def config(**changes):
         (lambda: DataOptions("a", "d", split_fractions=(1.0, 0.2, -0.2)), "--split must be"),
         (lambda: DataOptions("a", "d", gap_minutes=0), "--gap-minutes must be positive"),
         (lambda: DataOptions("a", "d", max_session_length=0), "--max-session-length"),
+        (
+            lambda: DataOptions("a", "d", history_length=-1),
+            "--history-length is a number from 0",
+        ),
+        (lambda: DataOptions("a", "d", history_length=1001), "from 0 to 1000, got 1001"),
+        (lambda: DataOptions("a", "d", history_spans=(1,)), "--pattern '*' has no {SPAN}"),
         (lambda: DataOptions("a", "d", max_bad_rows=1.5), "--max-bad-rows is a share"),
         (lambda: DataOptions("a", "d", max_bad_rows=float("nan")), "--max-bad-rows is a share"),
         (lambda: config(seed=-1), "--seed must be from 0"),

@@ -100,13 +100,14 @@ def test_files_in_folders_below_the_data_directory_are_looked_at(tmp_path):
     ]
 
 
-def test_of_a_window_every_log_counts_and_the_newest_table(tmp_path):
+@pytest.mark.parametrize("kind", ["earlier", "history_deliveries"])
+def test_of_a_window_every_log_counts_and_the_newest_table(tmp_path, kind):
     for day in (1, 2):
         folder = tmp_path / f"day-{day}"
         folder.mkdir()
         (folder / "events.csv").write_text(f"{day}\n")
         (folder / "category_tree.csv").write_text(f"{day}\n")
-    given = {"pattern": "day-2/*", "earlier": ("day-1",)}
+    given = {"pattern": "day-2/*", kind: ("day-1",)}
     found = Driver.fingerprint(properties(tmp_path, **given))
     (tmp_path / "day-1" / "category_tree.csv").write_text("9\n")
     assert Driver.fingerprint(properties(tmp_path, **given)) == found

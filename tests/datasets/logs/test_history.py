@@ -13,8 +13,8 @@ from polars.testing import assert_frame_equal
 from mtfx.datasets import history
 from mtfx.datasets.history import History
 from mtfx.datasets.logs.history import (
+    Timelines,
     daily_totals,
-    earlier_impressions,
     summed,
     up_to_the_day_before,
     watch_share,
@@ -96,7 +96,7 @@ def test_earlier_impressions_are_the_users_last_ones_before_the_session(rows, le
     asked = [(row[0], row[2] + random.choice([0, 1, -1, DAY])) for row in rows]
     users = pl.Series([user for user, _ in asked])
     starts = pl.Series([start for _, start in asked])
-    found = earlier_impressions(frame, users, starts, length)
+    found = Timelines(frame).before(users, starts, length)
     for i, (user, start) in enumerate(asked):
         own = found.rows[found.offsets[i] : found.offsets[i + 1]]
         assert list(own) == plain_earlier(rows, user, start, length)
@@ -106,7 +106,7 @@ def test_ids_that_are_text_are_found_likewise():
     rows = [(u, 1, START + t, 0, 0, 0) for t in range(5) for u in (10, 9, 1)]
     frame = frame_of(rows).with_columns(pl.col("user_id").cast(pl.String))
     users = pl.Series(["9", "10"])
-    found = earlier_impressions(frame, users, pl.Series([START + 2, START + 9]), 3)
+    found = Timelines(frame).before(users, pl.Series([START + 2, START + 9]), 3)
     assert frame["user_id"].gather(found.rows).to_list() == ["9", "9", "10", "10", "10"]
     assert (frame["timestamp_ms"].gather(found.rows) - START).to_list() == [0, 1, 2, 3, 4]
 
@@ -114,7 +114,7 @@ def test_ids_that_are_text_are_found_likewise():
 def test_two_impressions_at_the_same_ms_do_not_see_each_other():
     rows = [(1, 7, START, 1, 1, 0), (1, 8, START, 1, 1, 0), (1, 9, START + 1, 0, 0, 0)]
     users, starts = pl.Series([1, 1, 1]), pl.Series([START, START, START + 1])
-    found = earlier_impressions(frame_of(rows), users, starts, 50)
+    found = Timelines(frame_of(rows)).before(users, starts, 50)
     assert found.offsets.tolist() == [0, 0, 0, 2]
     assert found.rows.tolist() == [0, 1]
 
@@ -130,7 +130,7 @@ def test_a_user_with_many_impressions_takes_no_more_than_any_others():
         }
     )
     users, starts = frame["user_id"], frame["timestamp_ms"]
-    found = earlier_impressions(frame, users, starts, 50)
+    found = Timelines(frame).before(users, starts, 50)
     assert len(found.rows) == 50 * rows - 50 * 51 // 2
     last = found.rows[found.offsets[0] : found.offsets[1]]
     assert frame["timestamp_ms"].gather(last).to_list() == [
