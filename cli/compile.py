@@ -77,7 +77,9 @@ _TRAINING = Flags(
     types={"strategy": click.Choice(_STRATEGIES)},
     prefix="ranking: ",
 )
-_BLESSING = Flags(Thresholds, ("min_auc", "max_auc_drop"), prefix="ranking: ")
+_BLESSING = Flags(
+    Thresholds, ("min_auc", "max_auc_drop", "allow_worse_than_rate"), prefix="ranking: "
+)
 _POLICY = Flags(
     FusionPipelineConfig,
     (

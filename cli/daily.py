@@ -41,7 +41,7 @@ _MODEL = Flags(
     make=ModelConfig.of_size,
 )
 _TRAINING = Flags(TrainingConfig, ("epochs", "batch_size"))
-_BLESSING = Flags(Thresholds, ("min_auc", "max_auc_drop"))
+_BLESSING = Flags(Thresholds, ("min_auc", "max_auc_drop", "allow_worse_than_rate"))
 _DAILY = Flags(
     DailyConfig,
     ("window", "served_dir", "served_pattern", "drift_threshold", "label_drift", "rows_drift"),

@@ -125,7 +125,7 @@ _METHOD = Flags(
     {"name": "--method", "settings": "--set", "critic_path": "--critics"},
     types={"settings": TrialSetting(RmtlSettings())},
 )
-_BLESSING = Flags(Thresholds, ("min_auc", "max_auc_drop", "min_r_squared"))
+_BLESSING = Flags(Thresholds, ("min_auc", "max_auc_drop", "min_r_squared", "allow_worse_than_rate"))
 
 
 @click.command("ranking", epilog=_settings())

@@ -25,6 +25,8 @@ class Thresholds(Config):
         0 is as good as always predicting the mean.
       max_mse_growth: How far a regression task's mean squared error may grow over the latest
         blessed model's, as a share of it.
+      allow_worse_than_rate: Bless a model of which a task is worse, beyond the 95% interval, than
+        always predicting the test split's own rate (a regression: its mean).
     """
 
     min_auc: float = 0.51
@@ -32,6 +34,7 @@ class Thresholds(Config):
     max_logloss: float | None = None
     min_r_squared: float = 0.0
     max_mse_growth: float = 0.02
+    allow_worse_than_rate: bool = False
 
     def __post_init__(self) -> None:
         for name in ("min_auc", "max_auc_drop"):

@@ -191,5 +191,5 @@ def evaluation_schema(config: RankingPipelineConfig) -> str:
     spec = config.data.spec()
     types = column_types(spec)
     slices: dict[str, Dtype] = {name: types[name] for name in spec.slices}
-    schema = build_evaluation_schema(config.data.selected_tasks(), slices)
+    schema = build_evaluation_schema(config.data.selected_tasks(), slices, types["user_id"])
     return text_format.MessageToString(schema)

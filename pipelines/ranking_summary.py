@@ -13,7 +13,10 @@ from typing import Any
 
 from mtfx.components.session_example_gen.summary import IngestionSummary
 from mtfx.datasets.spec import Task
+from mtfx.evaluation.config import Thresholds
+from mtfx.evaluation.ranking.blessing_reasons import worse_than_rate
 from mtfx.evaluation.ranking.results import read_evaluation
+from mtfx.evaluation.ranking.summaries import TaskMetrics
 from mtfx.evaluation.reports.ranking import Ingestion, RunSummary
 from mtfx.files import read_json
 from mtfx.pipelines.code_version import code_version
@@ -41,6 +44,7 @@ def summarise_run(config: RankingPipelineConfig, result: RunResult, command: str
     ingested = IngestionSummary.read(examples.uri)
     tasks = config.data.selected_tasks()
     history = _history(result)
+    evaluation = read_evaluation(result.output("Evaluator", "evaluation").uri, tasks)
     blessing = result.output("Evaluator", "blessing")
     return RunSummary(
         dataset=config.data.dataset,
@@ -49,7 +53,7 @@ def summarise_run(config: RankingPipelineConfig, result: RunResult, command: str
         tasks=tasks,
         sessions=ingested.sessions,
         impressions=ingested.impressions,
-        evaluation=read_evaluation(result.output("Evaluator", "evaluation").uri, tasks),
+        evaluation=evaluation,
         blessed=blessing.properties.get("blessed") == 1,
         pushed_model=pushed_model(result),
         seconds=result.seconds,
@@ -60,7 +64,10 @@ def summarise_run(config: RankingPipelineConfig, result: RunResult, command: str
         command=command,
         code_version=code_version(),
         data_span=data_span(ingested),
-        notes=_notes(ingested, history),
+        notes=[
+            *_notes(ingested, history),
+            *evaluation_notes(evaluation.metrics, config.thresholds),
+        ],
         model=result.output("Trainer", "model").uri,
     )
 
@@ -144,4 +151,31 @@ def _notes(ingested: IngestionSummary, history: Mapping[str, Any]) -> list[str]:
         )
     if history["resumed_from"]:
         notes.append(f"training resumed after epoch {history['resumed_from']} of a killed run")
+    return notes
+
+
+def evaluation_notes(metrics: Mapping[str, TaskMetrics], thresholds: Thresholds) -> list[str]:
+    """What was permitted, and what was not looked at in full.
+
+    Args:
+      metrics: Of each task on the whole test split.
+      thresholds: What they were held to.
+    """
+    notes = []
+    if thresholds.allow_worse_than_rate:
+        notes.append(
+            "--allow-worse-than-rate: a task whose predictions are worse than its base rate did "
+            "not count against the model"
+        )
+        notes += [
+            worse_than_rate(name, task).partition(";")[0]
+            for name, task in metrics.items()
+            if task.is_worse_than_rate
+        ]
+    for name, task in metrics.items():
+        if task.list_share is not None and task.list_share < 1.0:
+            notes.append(
+                f"{name}: GAUC and NDCG are of a sample of {task.list_users:,} users, "
+                f"{task.list_share:.0%} of the impressions"
+            )
     return notes

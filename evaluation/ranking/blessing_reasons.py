@@ -14,7 +14,12 @@ _LABELS = {
     "logloss": "log loss",
     "r_squared": "R²",
     "mean_squared_error": "mean squared error",
+    "entropy_excess_low": "log loss above that of the base rate (lower 95% bound)",
+    "squared_error_excess_low": "squared error above that of the mean (lower 95% bound)",
 }
+
+#: Metrics whose bound says that a task may not be worse than a constant.
+EXCESS = ("entropy_excess_low", "squared_error_excess_low")
 
 
 def blessing_reasons(
@@ -43,13 +48,36 @@ def blessing_reasons(
                     f"{undefined}; leave the task out with --tasks, or bring more data"
                 )
             else:
-                sentences.append(_failure(task, failure, baseline.get(task)))
+                found = overall[task]
+                if failure.metric_key.name in EXCESS and found.is_worse_than_rate:
+                    sentences.append(worse_than_rate(task, found))
+                else:
+                    sentences.append(_failure(task, failure, baseline.get(task)))
     if validation.missing_slices and not sentences:
         sentences.append("the test split has no impressions on which the bounds could be checked")
     if not validation.validation_ok and not sentences:
         sentences.append("the evaluation did not pass its checks, and names none that failed")
     # A task fails its absolute bound and its change threshold for one and the same reason.
     return list(dict.fromkeys(sentences))
+
+
+def worse_than_rate(task: str, found: TaskMetrics) -> str:
+    """The sentence of a task for which a constant would do better, beyond the 95% interval."""
+    if found.logloss is None:
+        return (
+            f"task {task}: predictions are worse than always the mean, beyond the 95% interval "
+            f"(R² {_shown(found.r_squared)}); --allow-worse-than-rate permits it"
+        )
+    rate = f"{found.label_mean:.2%}" if found.label_mean is not None else "observed"
+    return (
+        f"task {task}: predictions are worse than always the {rate} rate, beyond the 95% interval "
+        f"(log loss {_shown(found.logloss)}, normalised entropy "
+        f"{_shown(found.normalized_entropy)}); --allow-worse-than-rate permits it"
+    )
+
+
+def _shown(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
 
 
 def _failure(

@@ -6,9 +6,9 @@ first run) TFX drops the change thresholds and the absolute bounds decide alone;
 threshold TFX blesses nothing. Bounds hold for the whole split only: a slice of a handful of
 impressions must not stop a good model.
 
-The model parses the serialized example by itself. TFMA needs the labels, the session's length and
-the slicing columns only, but without a schema it decodes every feature of every impression, which
-takes about as long as all the rest.
+The model parses the serialized example by itself. TFMA needs the labels, the session's length,
+the ids of user and session and the slicing columns only, but without a schema it decodes every
+feature of every impression, which takes about as long as all the rest.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mtfx.datasets.columns import Dtype
 from mtfx.datasets.spec import Task
 from mtfx.evaluation.config import Thresholds
 from mtfx.evaluation.ranking import metrics
-from mtfx.evaluation.ranking.statistics_combiner import SESSION_LENGTH
+from mtfx.evaluation.ranking.statistics_combiner import SESSION, SESSION_LENGTH, USER
 
 CANDIDATE = "candidate"
 BASELINE = "baseline"
@@ -39,8 +39,9 @@ def build_eval_config(
 ) -> tfma.EvalConfig:
     """Builds the configuration of TFX's ``Evaluator``.
 
-    The examples hold one impression each, with the labels under the tasks' names and the feature
-    ``session_length``; the model's signature ``serving_default`` returns one output per task.
+    The examples hold one impression each, with the labels under the tasks' names and the features
+    ``session_length``, ``user_id`` and ``session_id``; the model's signature ``serving_default``
+    returns one output per task.
 
     Args:
       tasks: The model's tasks, in any order.
@@ -118,6 +119,13 @@ def _binary_metrics(bounds: Thresholds) -> list[tfma.MetricConfig]:
         _own(metrics.RankingAUC, auc),
         _own(metrics.Logloss, logloss),
         _own(metrics.SessionLogloss),
+        _own(metrics.NormalizedEntropy),
+        _own(metrics.EntropyExcessLow, _no_excess(bounds)),
+        _own(metrics.GroupedAUC),
+        _own(metrics.GroupedAUCUsers),
+        _own(metrics.ListUsers),
+        _own(metrics.ListShare),
+        _own(metrics.SessionNDCG),
         _own(metrics.RocPlot),
         _own(metrics.ReliabilityPlot),
         *_counts("binary"),
@@ -138,8 +146,17 @@ def _regression_metrics(bounds: Thresholds) -> list[tfma.MetricConfig]:
         _own(metrics.RSquared, r_squared),
         _own(metrics.SquaredError, error),
         _own(metrics.AbsoluteError),
+        _own(metrics.SquaredErrorExcessLow, _no_excess(bounds)),
         *_counts("regression"),
     ]
+
+
+def _no_excess(bounds: Thresholds) -> tfma.MetricThreshold | None:
+    if bounds.allow_worse_than_rate:
+        return None
+    return tfma.MetricThreshold(
+        value_threshold=tfma.GenericValueThreshold(upper_bound={"value": 0.0})
+    )
 
 
 def _counts(kind: metrics.Kind) -> list[tfma.MetricConfig]:
@@ -171,15 +188,21 @@ def _with_threshold(
 
 
 def build_evaluation_schema(
-    tasks: Sequence[Task], slices: Mapping[str, Dtype]
+    tasks: Sequence[Task], slices: Mapping[str, Dtype], user: Dtype
 ) -> schema_pb2.Schema:
     """Builds the schema to give to TFX's ``Evaluator``; every feature has exactly one value.
 
     Args:
       tasks: The model's tasks; their labels are int64 if binary, else float32.
       slices: The slicing columns and their types.
+      user: The type of ``user_id``.
     """
-    types: dict[str, Dtype] = {SESSION_LENGTH: "int64", **slices}
+    types: dict[str, Dtype] = {
+        SESSION_LENGTH: "int64",
+        USER: user,
+        SESSION: "string",
+        **slices,
+    }
     types.update({task.name: "int64" if task.kind == "binary" else "float32" for task in tasks})
     schema = schema_pb2.Schema()
     for name, dtype in sorted(types.items()):

@@ -1,11 +1,10 @@
 """Metrics of multi-task ranking for TensorFlow Model Analysis (TFMA).
 
 TFMA finds these by ``module="mtfx.evaluation.ranking.metrics"`` and ``class_name``. All metrics of
-a task are derived from one shared computation (:mod:`mtfx.evaluation.ranking.score_statistics` for
-binary tasks, :mod:`mtfx.evaluation.ranking.error_statistics` for regression), so an impression is
-looked at once per task and slice however many metrics are asked for. TFMA's own metrics each unpack
-every impression anew, which takes most of the time of an evaluation. The names are TFMA's where the
-meaning is.
+a task are derived from one shared computation (:mod:`mtfx.evaluation.ranking.task_statistics`), so
+an impression is looked at once per task and slice however many metrics are asked for. TFMA's own
+metrics each unpack every impression anew, which takes most of the time of an evaluation. The names
+are TFMA's where the meaning is.
 
 **Session log loss on slices.** ``s_logloss`` weighs each impression by 1 / length of its session.
 Overall, and on slices that keep sessions whole (a user attribute), this is exactly the mean over
@@ -17,36 +16,32 @@ impressions that lie in the slice.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
 from mtfx.evaluation.ranking import curves
 from mtfx.evaluation.ranking.error_statistics import ErrorStatistics
+from mtfx.evaluation.ranking.list_metrics import NDCG_K
 from mtfx.evaluation.ranking.score_statistics import ScoreStatistics, ratio
-from mtfx.evaluation.ranking.statistics_combiner import (
-    SESSION_LENGTH,
-    Statistics,
-    StatisticsCombiner,
-)
+from mtfx.evaluation.ranking.statistics_combiner import FEATURES, StatisticsCombiner
+from mtfx.evaluation.ranking.task_statistics import Kind, TaskStatistics
+from mtfx.evaluation.ranking.user_lists import UserLists
+from mtfx.evaluation.ranking.user_sums import UserSums
 
-Kind = Literal["binary", "regression"]
-
-_STATISTICS: dict[Kind, type[ScoreStatistics] | type[ErrorStatistics]] = {
-    "binary": ScoreStatistics,
-    "regression": ErrorStatistics,
-}
+Statistics = ScoreStatistics | ErrorStatistics
 
 
 class _TaskMetric(metric_types.Metric):
     """A figure derived from the statistics of one task.
 
-    Every example must have the int64 feature ``session_length``, the number of impressions of the
-    whole session, beside labels and predictions.
+    Beside labels and predictions, every example must have the features ``user_id``, ``session_id``
+    and the int64 ``session_length``, the number of impressions of the whole session.
     """
 
     _name: str
     _figure: Callable[[Any], Any]
+    _part: str = "values"
     _kinds: tuple[Kind, ...] = ("binary",)
     _key_type: type[metric_types.MetricKey] = metric_types.MetricKey
 
@@ -63,7 +58,7 @@ class _TaskMetric(metric_types.Metric):
         kind = kind or self._kinds[0]
         if kind not in self._kinds:
             raise ValueError(f"{type(self).__name__} does not apply to a {kind} task")
-        computations = _computations_of(type(self)._figure, self._key_type)
+        computations = _computations_of(type(self)._figure, self._part, self._key_type)
         super().__init__(
             metric_util.merge_per_key_computations(computations),
             name=name or self._name,
@@ -99,6 +94,95 @@ class SessionLogloss(_TaskMetric):
 
     _name = "s_logloss"
     _figure = ScoreStatistics.session_logloss
+
+
+class NormalizedEntropy(_TaskMetric):
+    """Log loss over the entropy of the slice's own base rate; 1 is what the bare rate would get.
+
+    He et al., "Practical Lessons from Predicting Clicks on Ads at Facebook", ADKDD 2014, (3). NaN
+    where one class is missing: the entropy is 0.
+    """
+
+    _name = "normalized_entropy"
+    _figure = ScoreStatistics.normalized_entropy
+
+
+class EntropyExcessLow(_TaskMetric):
+    """Lower 95% bound, by users, of the log loss less the entropy of the base rate, in nats.
+
+    Above 0 the model is worse than a constant, beyond chance. See ``UserSums``.
+    """
+
+    _name = "entropy_excess_low"
+    _figure = UserSums.entropy_excess_low
+    _part = "users"
+
+
+class SquaredErrorExcessLow(_TaskMetric):
+    """Lower 95% bound, by users, of the mean squared error less the variance of the labels."""
+
+    _name = "squared_error_excess_low"
+    _figure = UserSums.squared_error_excess_low
+    _part = "users"
+    _kinds = ("regression",)
+
+
+def _gauc(lists: UserLists) -> float:
+    return lists.gauc.value
+
+
+def _gauc_users(lists: UserLists) -> int:
+    return lists.gauc.users
+
+
+def _list_users(lists: UserLists) -> int:
+    return lists.gauc.all_users
+
+
+class GroupedAUC(_TaskMetric):
+    """GAUC: AUC within each user, weighted by the user's impressions.
+
+    Users whose labels are all alike are left out; NaN if they are all so.
+    """
+
+    _name = "gauc"
+    _figure = _gauc
+    _part = "lists"
+
+
+class GroupedAUCUsers(_TaskMetric):
+    """Users that GAUC is the mean over: those with both classes."""
+
+    _name = "gauc_users"
+    _figure = _gauc_users
+    _part = "lists"
+
+
+class ListUsers(_TaskMetric):
+    """Users looked at for GAUC and NDCG, with one class or both."""
+
+    _name = "list_users"
+    _figure = _list_users
+    _part = "lists"
+
+
+class ListShare(_TaskMetric):
+    """Share of the impressions, by users, that GAUC and NDCG are computed on; 1 unless many."""
+
+    _name = "list_share"
+    _figure = UserLists.share
+    _part = "lists"
+
+
+class SessionNDCG(_TaskMetric):
+    """NDCG@10: mean over sessions with a positive, each with the same weight; ties by expectation.
+
+    On a slice that cuts through sessions, the list is what lies in the slice.
+    """
+
+    _name = f"ndcg_at_{NDCG_K}"
+    _figure = UserLists.ndcg
+    _part = "lists"
 
 
 class RocPlot(_TaskMetric):
@@ -194,7 +278,7 @@ class CalibrationRatio(_TaskMetric):
 
 
 def _computations_of(
-    figure: Callable[[Any], Any], key_type: type[metric_types.MetricKey]
+    figure: Callable[[Any], Any], part: str, key_type: type[metric_types.MetricKey]
 ) -> Callable[..., metric_types.MetricComputations]:
     """Makes the function TFMA calls for the computations of one metric of one task."""
 
@@ -209,13 +293,14 @@ def _computations_of(
         key = key_type(name=name, model_name=model_name, output_name=output_name)
 
         def result(metrics: dict[metric_types.MetricKey, Any]) -> dict[metric_types.MetricKey, Any]:
-            return {key: figure(metrics[source])}
+            statistics: TaskStatistics = metrics[source]
+            return {key: figure(getattr(statistics, part))}
 
         return [
             metric_types.MetricComputation(
                 keys=[source],
-                preprocessors=[metric_types.FeaturePreprocessor(feature_keys=[SESSION_LENGTH])],
-                combiner=StatisticsCombiner(source, _STATISTICS[kind]),
+                preprocessors=[metric_types.FeaturePreprocessor(feature_keys=list(FEATURES))],
+                combiner=StatisticsCombiner(source, kind),
             ),
             metric_types.DerivedMetricComputation(keys=[key], result=result),
         ]
@@ -227,6 +312,14 @@ for _metric in (
     RankingAUC,
     Logloss,
     SessionLogloss,
+    NormalizedEntropy,
+    EntropyExcessLow,
+    SquaredErrorExcessLow,
+    GroupedAUC,
+    GroupedAUCUsers,
+    ListUsers,
+    ListShare,
+    SessionNDCG,
     RocPlot,
     ReliabilityPlot,
     RSquared,

@@ -12,6 +12,7 @@ from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 from mtfx.datasets.spec import Task
 from mtfx.evaluation.ranking.blessing_reasons import blessing_reasons
 from mtfx.evaluation.ranking.eval_config import BASELINE
+from mtfx.evaluation.ranking.list_metrics import NDCG_K
 from mtfx.evaluation.ranking.summaries import (
     CalibrationBucket,
     EvaluationSummary,
@@ -98,6 +99,10 @@ def _task_metrics(task: Task, values: Mapping[str, float], place: str) -> TaskMe
         value = values.get(name)
         return value if value is not None and math.isfinite(value) else None
 
+    def number(name: str) -> int | None:
+        value = figure(name)
+        return None if value is None else int(value)
+
     count = int(values.get("example_count", 0))
     mean_label = figure("mean_label")
     common = TaskMetrics(
@@ -119,6 +124,7 @@ def _task_metrics(task: Task, values: Mapping[str, float], place: str) -> TaskMe
             rmse=None if mse is None else math.sqrt(mse),
             mae=figure("mean_absolute_error"),
             r_squared=figure("r_squared"),
+            excess_low=figure("squared_error_excess_low"),
             reason=reason,
         )
     auc = figure("auc")
@@ -131,7 +137,18 @@ def _task_metrics(task: Task, values: Mapping[str, float], place: str) -> TaskMe
             lacking = "no negatives" if mean_label else "no positives"
         reason = f"{task.name}: AUC undefined, {place} has {lacking}"
     return dataclasses.replace(
-        common, auc=auc, logloss=figure("logloss"), s_logloss=figure("s_logloss"), reason=reason
+        common,
+        auc=auc,
+        logloss=figure("logloss"),
+        s_logloss=figure("s_logloss"),
+        normalized_entropy=figure("normalized_entropy"),
+        gauc=figure("gauc"),
+        gauc_users=number("gauc_users"),
+        list_users=number("list_users"),
+        list_share=figure("list_share"),
+        ndcg=figure(f"ndcg_at_{NDCG_K}"),
+        excess_low=figure("entropy_excess_low"),
+        reason=reason,
     )
 
 

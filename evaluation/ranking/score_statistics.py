@@ -13,6 +13,7 @@ about 0.1% of its value, down to the smallest float32.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -157,6 +158,20 @@ class ScoreStatistics:
     def mean_logloss(self) -> float:
         """Mean log loss over impressions in nats; NaN without impressions."""
         return ratio(self.logloss_sum, self.impressions)
+
+    def base_entropy(self) -> float:
+        """Log loss of always predicting the rate of these impressions, in nats.
+
+        NaN where a class is empty: it would be 0, and nothing compares with it.
+        """
+        rate = ratio(self.label_sum, self.impressions)
+        if not 0.0 < rate < 1.0:
+            return float("nan")
+        return -(rate * math.log(rate) + (1.0 - rate) * math.log1p(-rate))
+
+    def normalized_entropy(self) -> float:
+        """Mean log loss over that of the bare rate; below 1 is better. NaN for one class only."""
+        return self.mean_logloss() / self.base_entropy()
 
     def session_logloss(self) -> float:
         """Mean over sessions of the session's mean log loss in nats (RMTL, section 3.1.3)."""

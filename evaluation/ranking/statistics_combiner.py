@@ -10,47 +10,49 @@ import apache_beam as beam
 import numpy as np
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
-from mtfx.evaluation.ranking.error_statistics import ErrorStatistics
-from mtfx.evaluation.ranking.score_statistics import ScoreStatistics
+from mtfx.evaluation.ranking.task_statistics import Kind, TaskStatistics
+from mtfx.evaluation.ranking.user_lists import key_hash
 
 SESSION_LENGTH = "session_length"
-
-Statistics = ScoreStatistics | ErrorStatistics
+USER, SESSION = "user_id", "session_id"
+#: Features of an impression, beside labels and slices, that the statistics need.
+FEATURES = (SESSION_LENGTH, USER, SESSION)
 
 _BUFFER_SIZE = 8192
 
 
 @dataclasses.dataclass
 class _Accumulator:
-    """Impressions not yet counted, and the statistics of those that are."""
+    """Impressions not yet counted, and the statistics of those that are.
 
-    pending: list[tuple[float, float, float]]
-    statistics: Statistics
+    Keys are apart from the figures, as 64 bits do not fit a float.
+    """
+
+    kind: Kind
+    statistics: TaskStatistics
+    figures: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)
+    keys: list[tuple[int, int]] = dataclasses.field(default_factory=list)
 
     def flush(self) -> None:
-        if self.pending:
-            batch = np.asarray(self.pending, np.float64)
-            kind: Any = type(self.statistics)
-            counted = kind.of(batch[:, 0], batch[:, 1], batch[:, 2])
-            self.statistics = kind.merge([self.statistics, counted])
-            self.pending = []
+        if self.figures:
+            labels, predictions, lengths = np.asarray(self.figures, np.float64).T
+            users, sessions = np.asarray(self.keys, np.uint64).T
+            counted = TaskStatistics.of(self.kind, labels, predictions, lengths, users, sessions)
+            self.statistics = TaskStatistics.merge(self.kind, [self.statistics, counted])
+            self.figures, self.keys = [], []
 
 
 class StatisticsCombiner(beam.CombineFn):
     """Gathers impressions and counts them in NumPy batches; one per task and model."""
 
-    def __init__(
-        self,
-        key: metric_types.MetricKey,
-        statistics: type[ScoreStatistics] | type[ErrorStatistics],
-    ):
+    def __init__(self, key: metric_types.MetricKey, kind: Kind):
         self._key = key
         self._names = (key.model_name, key.output_name)
-        self._statistics: Any = statistics
+        self._kind: Kind = kind
 
     def create_accumulator(self) -> _Accumulator:
         """Holds no impression."""
-        return _Accumulator([], self._statistics.empty())
+        return _Accumulator(self._kind, TaskStatistics.empty(self._kind))
 
     def add_input(
         self, accumulator: _Accumulator, element: metric_types.StandardMetricInputs
@@ -58,16 +60,22 @@ class StatisticsCombiner(beam.CombineFn):
         """Takes one impression.
 
         Raises:
-          ValueError: if it lacks its label, prediction or session length.
+          ValueError: if it lacks its label, prediction, session length, user or session.
         """
-        accumulator.pending.append(
+        accumulator.figures.append(
             (
-                _scalar(element.labels, self._names, "label"),
-                _scalar(element.predictions, self._names, "prediction"),
-                _scalar(element.features, (SESSION_LENGTH,), SESSION_LENGTH),
+                float(_value(element.labels, self._names, "label")),
+                float(_value(element.predictions, self._names, "prediction")),
+                float(_value(element.features, (SESSION_LENGTH,), SESSION_LENGTH)),
             )
         )
-        if len(accumulator.pending) >= _BUFFER_SIZE:
+        accumulator.keys.append(
+            (
+                key_hash(_value(element.features, (USER,), USER)),
+                key_hash(_value(element.features, (SESSION,), SESSION)),
+            )
+        )
+        if len(accumulator.figures) >= _BUFFER_SIZE:
             accumulator.flush()
         return accumulator
 
@@ -76,7 +84,8 @@ class StatisticsCombiner(beam.CombineFn):
         parts = list(accumulators)
         for part in parts:
             part.flush()
-        return _Accumulator([], self._statistics.merge(part.statistics for part in parts))
+        merged = TaskStatistics.merge(self._kind, (part.statistics for part in parts))
+        return _Accumulator(self._kind, merged)
 
     def compact(self, accumulator: _Accumulator) -> _Accumulator:
         """Counts what is pending, before the accumulator is sent elsewhere."""
@@ -89,16 +98,16 @@ class StatisticsCombiner(beam.CombineFn):
         return {self._key: accumulator.statistics}
 
 
-def _scalar(value: Any, names: tuple[str | None, ...], what: str) -> float:
-    """The one number of an impression, from a value that may be keyed by model and output."""
+def _value(value: Any, names: tuple[str | None, ...], what: str) -> Any:
+    """The one value of an impression, from one that may be keyed by model and output."""
     for name in names:
         if name and isinstance(value, Mapping) and name in value:
             value = value[name]
     found = None if isinstance(value, Mapping) else metric_util.to_scalar(value, what)
     if found is None:
-        task = "" if what == SESSION_LENGTH or not names[-1] else f" of task {names[-1]!r}"
+        task = "" if what in FEATURES or not names[-1] else f" of task {names[-1]!r}"
         raise ValueError(
             f"an example to evaluate has no {what}{task}; if the Evaluator is given a schema, "
-            "the schema must list every label and session_length"
+            f"the schema must list every label, {', '.join(FEATURES[:-1])} and {FEATURES[-1]}"
         )
-    return float(found)
+    return found

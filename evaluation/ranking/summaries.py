@@ -21,9 +21,17 @@ class TaskMetrics:
       auc: Area under the ROC curve (binary tasks).
       logloss: Mean log loss over impressions, nats (binary tasks).
       s_logloss: Mean over sessions of the session's mean log loss, nats (binary tasks).
+      normalized_entropy: Log loss over that of always predicting the rate (binary tasks).
+      gauc: AUC within users, weighted by their impressions (binary tasks).
+      gauc_users: Users with both classes, which ``gauc`` is the mean over (binary tasks).
+      list_users: All users that were looked at for it (binary tasks).
+      list_share: Share of the impressions, by users, that ``gauc`` and ``ndcg`` are computed on.
+      ndcg: NDCG@10, mean over the sessions that have a positive (binary tasks).
       rmse: Root mean squared error in the label's own unit (regression tasks).
       mae: Mean absolute error in the label's own unit (regression tasks).
       r_squared: Share of the label's variance explained (regression tasks).
+      excess_low: Lower 95% bound, by users, of the loss less that of the best constant: log loss
+        in nats, or squared error. Above 0, the task is worse than its rate or mean.
       calibration: Sum of predictions / sum of labels; 1 is right on average.
       label_mean: Mean label: for a binary task the rate of the feedback.
       prediction_mean: Mean prediction.
@@ -34,14 +42,26 @@ class TaskMetrics:
     auc: float | None = None
     logloss: float | None = None
     s_logloss: float | None = None
+    normalized_entropy: float | None = None
+    gauc: float | None = None
+    gauc_users: int | None = None
+    list_users: int | None = None
+    list_share: float | None = None
+    ndcg: float | None = None
     rmse: float | None = None
     mae: float | None = None
     r_squared: float | None = None
+    excess_low: float | None = None
     calibration: float | None = None
     label_mean: float | None = None
     prediction_mean: float | None = None
     example_count: int = 0
     reason: str = ""
+
+    @property
+    def is_worse_than_rate(self) -> bool:
+        """Whether always predicting the rate (the mean) is better, beyond the 95% interval."""
+        return self.excess_low is not None and self.excess_low > 0.0
 
     def to_json(self) -> dict[str, Any]:
         """The figures that apply to the task; a binary task's ``auc`` stays even if None."""

@@ -6,7 +6,6 @@ The pipeline fills the summary; ``summary.json``, the page and the tables are vi
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mtfx.datasets.spec import Task
+from mtfx.evaluation.ranking.list_metrics import NDCG_K
 from mtfx.evaluation.ranking.paired_comparison import TreesBeside
 from mtfx.evaluation.ranking.summaries import EvaluationSummary, SliceMetrics, TaskMetrics
 from mtfx.evaluation.reports import ranking_figures as figures
@@ -200,7 +200,7 @@ def render_ranking_page(summary: RunSummary) -> str:
         "change": change,
         "trees_rows": trees_rows,
         "trees_lines": trees_lines,
-        "base_rate_logloss": base_rate_logloss,
+        "ndcg_k": NDCG_K,
         "curves": [
             (
                 task.name,
@@ -233,14 +233,6 @@ def slice_tables(
             shown.sort(key=lambda part: int(part.value))
         tables.append((column, shown, len(parts) - len(shown)))
     return tables
-
-
-def base_rate_logloss(metrics: TaskMetrics) -> float | None:
-    """Log loss of always predicting the split's own rate, in nats; a useful model is below it."""
-    rate = metrics.label_mean
-    if rate is None or not 0.0 < rate < 1.0:
-        return None
-    return -(rate * math.log(rate) + (1.0 - rate) * math.log1p(-rate))
 
 
 def change(new: float | None, old: float | None) -> str:
@@ -276,15 +268,17 @@ def render_summary(summary: RunSummary, slices_per_column: int = 3) -> Renderabl
 
 def _binary_table(summary: RunSummary, slices_per_column: int) -> Table:
     table = _task_table("Binary tasks on the test split")
-    headers = ("AUC", "log loss", "s-logloss", "calibr.", "rate", "count")
+    headers = ("AUC", "GAUC", f"NDCG@{NDCG_K}", "NE", "log loss", "calibr.", "rate", "count")
     add_figures(table, headers, no_wrap=True)
     for task, slice_name, metrics in _rows(summary, "binary", slices_per_column):
         table.add_row(
             task,
             slice_name,
             format_figure(metrics.auc),
-            format_figure(metrics.logloss, 5),
-            format_figure(metrics.s_logloss, 5),
+            format_figure(metrics.gauc),
+            format_figure(metrics.ndcg),
+            format_figure(metrics.normalized_entropy),
+            format_figure(metrics.logloss),
             format_figure(metrics.calibration, 3),
             format_percent(metrics.label_mean),
             format_count(metrics.example_count),

@@ -69,6 +69,7 @@ def impressions() -> Impressions:
     noise = rng.normal(0, 0.3, count)
     return Impressions(
         {
+            "user_id": session // 2,
             "session_id": np.array([b"s%d" % s for s in session], object),
             "session_length": lengths[session].astype(np.int64),
             "activity": np.array([[b"high", b"low"][s % 2] for s in session], object),

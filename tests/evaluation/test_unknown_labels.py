@@ -116,7 +116,7 @@ def test_the_evaluator_leaves_unknown_labels_out(evaluate, impressions):
         watch_time_ms=np.where(watched, watch, np.float32(UNKNOWN)),
     )
     tasks = (LIKE, WATCH)
-    schema = build_evaluation_schema(tasks, {"tab": "int64"})
+    schema = build_evaluation_schema(tasks, {"tab": "int64"}, "int64")
     outcome = evaluate(gaps, tasks, build_eval_config(tasks, ("tab",)), schema=schema)
     found = read_evaluation(outcome.evaluation_uri, tasks)
     scores = impressions.columns["score_click"][rated]

@@ -52,6 +52,7 @@ RANKING = {
     "schema_file": ["schema.pbtxt"],
     "min_auc": ["0.9"],
     "max_auc_drop": ["0.5"],
+    "allow_worse_than_rate": [],
     "min_r_squared": ["0.5", "--tasks", "watch_time_ms"],
 }
 RANKING_NOT = {
@@ -117,6 +118,7 @@ DAILY = {
     "batch_size": ["64"],
     "min_auc": ["0.9"],
     "max_auc_drop": ["0.5"],
+    "allow_worse_than_rate": [],
     "method": ["td3"],
     "baselines": ["bo"],
     "formula": ["formula3"],

@@ -10,10 +10,16 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from mtfx.components.session_example_gen.summary import IngestionSummary
 from mtfx.datasets.registry import load_dataset
 from mtfx.evaluation.config import Thresholds
+from mtfx.evaluation.ranking.summaries import TaskMetrics
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.data_stages import RowCounts, counted_schema, session_schema
 from mtfx.pipelines.options import DataOptions
-from mtfx.pipelines.ranking_summary import data_span, log_rows, quarantine_file
+from mtfx.pipelines.ranking_summary import (
+    data_span,
+    evaluation_notes,
+    log_rows,
+    quarantine_file,
+)
 
 DATA = DataOptions("retailrocket", "data")
 FILES = {"data/events.csv": 70, "data/item_properties_part1.csv": 1000}
@@ -70,3 +76,18 @@ def test_integers_that_are_counted_are_categorical_and_nothing_else_is(tmp_path)
     curated.write_text('feature { name: "mine" type: INT }')
     data = dataclasses.replace(data, schema_file=str(curated))
     assert categorical(counted_schema(session_schema(data), {"mine"})) == {"mine"}
+
+
+def test_notes_say_what_was_permitted_and_what_is_of_a_sample():
+    worse = TaskMetrics(logloss=0.5, label_mean=0.1, normalized_entropy=1.2, excess_low=0.01)
+    fine = TaskMetrics(logloss=0.3, excess_low=-0.01, list_users=2000, list_share=0.25)
+    metrics = {"like": worse, "click": fine}
+    sample = "click: GAUC and NDCG are of a sample of 2,000 users, 25% of the impressions"
+    assert evaluation_notes(metrics, Thresholds()) == [sample]
+    assert evaluation_notes(metrics, Thresholds(allow_worse_than_rate=True)) == [
+        "--allow-worse-than-rate: a task whose predictions are worse than its base rate did not "
+        "count against the model",
+        "task like: predictions are worse than always the 10.00% rate, beyond the 95% interval "
+        "(log loss 0.5000, normalised entropy 1.2000)",
+        sample,
+    ]

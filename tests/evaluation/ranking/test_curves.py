@@ -8,7 +8,12 @@ from tensorflow_model_analysis.metrics import metric_types
 
 from mtfx.evaluation.ranking.curves import calibration_buckets, confusion_matrices
 from mtfx.evaluation.ranking.score_statistics import ScoreStatistics
-from mtfx.evaluation.ranking.statistics_combiner import SESSION_LENGTH, StatisticsCombiner
+from mtfx.evaluation.ranking.statistics_combiner import (
+    SESSION,
+    SESSION_LENGTH,
+    USER,
+    StatisticsCombiner,
+)
 
 KEY = metric_types.MetricKey("statistics", model_name="candidate", output_name="click")
 
@@ -61,12 +66,16 @@ def impression(label, prediction, length=1):
     return metric_types.StandardMetricInputs(
         labels={"click": np.array([label])},
         predictions={"candidate": {"click": np.array([prediction])}},
-        features={SESSION_LENGTH: np.array([length])},
+        features={
+            SESSION_LENGTH: np.array([length]),
+            USER: np.array([7]),
+            SESSION: np.array([b"7-1"], object),
+        },
     )
 
 
 def test_bundles_add_up_to_the_whole():
-    combiner = StatisticsCombiner(KEY, ScoreStatistics)
+    combiner = StatisticsCombiner(KEY, "binary")
     rows = [(1.0, 0.8), (0.0, 0.3), (1.0, 0.4)]
     parts = []
     for bundle in (rows[:1], rows[1:], []):
@@ -74,14 +83,14 @@ def test_bundles_add_up_to_the_whole():
         for row in bundle:
             part = combiner.add_input(part, impression(*row))
         parts.append(part)
-    found = combiner.extract_output(combiner.merge_accumulators(parts))[KEY]
+    found = combiner.extract_output(combiner.merge_accumulators(parts))[KEY].values
     whole = ScoreStatistics.of(*np.array(rows).T, np.ones(3))
     np.testing.assert_array_equal(found.buckets, whole.buckets)
     assert found.mean_logloss() == pytest.approx(whole.mean_logloss())
 
 
 def test_a_task_without_its_label_is_named():
-    combiner = StatisticsCombiner(KEY, ScoreStatistics)
+    combiner = StatisticsCombiner(KEY, "binary")
     lacking = metric_types.StandardMetricInputs(
         labels={"like": np.array([1.0])}, predictions={}, features={}
     )

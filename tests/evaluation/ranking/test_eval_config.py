@@ -51,7 +51,19 @@ def test_without_a_baseline_absolute_bounds_remain_for_every_task():
         build_eval_config(TASKS), has_baseline=False, rubber_stamp=True
     )
     keys = {(key.output_name, key.name) for key in _thresholds(config)}
-    assert keys == {("click", "auc"), ("pay", "auc"), ("watch_time_ms", "r_squared")}
+    assert keys == {
+        ("click", "auc"),
+        ("click", "entropy_excess_low"),
+        ("pay", "auc"),
+        ("pay", "entropy_excess_low"),
+        ("watch_time_ms", "r_squared"),
+        ("watch_time_ms", "squared_error_excess_low"),
+    }
+
+
+def test_worse_than_the_rate_can_be_allowed():
+    config = build_eval_config(TASKS, (), Thresholds(allow_worse_than_rate=True))
+    assert {key.name for key in _thresholds(config)} == {"auc", "r_squared", "mean_squared_error"}
 
 
 def test_bounds_hold_for_the_whole_split_only():
@@ -90,12 +102,14 @@ READ = (Task("click"), Task("watch_time_ms", kind="regression"))
 
 @pytest.mark.slow
 def test_figures_are_those_without_a_schema(impressions, evaluate):
-    schema = build_evaluation_schema(READ, {"tab": "int64", "activity": "string"})
+    schema = build_evaluation_schema(READ, {"tab": "int64", "activity": "string"}, "int64")
     assert {feature.name for feature in schema.feature} == {
         "activity",
         "click",
+        "session_id",
         "session_length",
         "tab",
+        "user_id",
         "watch_time_ms",
     }
     config = build_eval_config(READ, ("activity", "tab"))

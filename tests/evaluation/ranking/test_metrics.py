@@ -27,7 +27,7 @@ def test_configuration_round_trips_and_is_registered(metric):
 
 def test_names_are_distinct():
     names = [metric().name for metric in ALL]
-    assert len(set(names)) == len(ALL) == 12
+    assert len(set(names)) == len(ALL) == 20
 
 
 def test_a_metric_of_the_other_kind_is_refused():
@@ -45,14 +45,16 @@ def test_metrics_of_a_task_share_one_computation():
     assert len(shared) == 1
 
 
-def _inputs(label=1, prediction=0.5, length=2, output="click"):
+def _inputs(label=1, prediction=0.5, length=2, output="click", user=1, session=b"1-1"):
     extracts = {
         constants.LABELS_KEY: {output: np.array([label])},
         constants.PREDICTIONS_KEY: {output: np.array([prediction])},
         constants.FEATURES_KEY: {},
     }
-    if length is not None:
-        extracts[constants.FEATURES_KEY][metrics.SESSION_LENGTH] = np.array([length])
+    features = {"session_length": length, "user_id": user, "session_id": session}
+    for name, value in features.items():
+        if value is not None:
+            extracts[constants.FEATURES_KEY][name] = np.array([value])
     return metric_types.StandardMetricInputs(extracts)
 
 
@@ -72,13 +74,15 @@ def test_combiner_merges_what_bundles_hold():
         parts.append(accumulator)
     (statistics,) = combiner.extract_output(combiner.merge_accumulators(parts)).values()
     expected = np.mean([-(np.log(0.9) + np.log(0.8)) / 2, -np.log(0.4)])
-    assert statistics.session_logloss() == pytest.approx(expected)
+    assert statistics.values.session_logloss() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
         (_inputs(length=None), "has no session_length;"),
+        (_inputs(user=None), "has no user_id;"),
+        (_inputs(session=None), "label, session_length, user_id and session_id"),
         (_inputs(output="other"), "has no label of task 'click'"),
     ],
 )

@@ -36,6 +36,9 @@ def _check(found: TaskMetrics, columns, task, keep, whole_sessions):
         return
     assert found.auc == pytest.approx(sklearn_metrics.roc_auc_score(labels, scores), abs=1e-3)
     assert found.logloss == pytest.approx(sklearn_metrics.log_loss(labels, scores), rel=1e-5)
+    bare = sklearn_metrics.log_loss(labels, np.full(len(labels), labels.mean()))
+    assert found.normalized_entropy == pytest.approx(found.logloss / bare, rel=1e-5)
+    _check_lists(found, columns, task, keep)
     if whole_sessions:
         expected = _session_logloss(columns, task, keep)
         assert found.s_logloss == pytest.approx(expected, rel=1e-5)
@@ -43,6 +46,26 @@ def _check(found: TaskMetrics, columns, task, keep, whole_sessions):
         losses = -np.log(np.where(labels == 1, scores, 1 - scores))
         expected = np.average(losses, weights=1 / columns["session_length"][keep])
         assert found.s_logloss == pytest.approx(expected, rel=1e-5)
+
+
+def _check_lists(found: TaskMetrics, columns, task, keep):
+    aucs, weights, ndcgs = [], [], []
+    for user in np.unique(columns["user_id"][keep]):
+        own = keep & (columns["user_id"] == user)
+        if len(set(columns[task][own])) == 2:
+            scores = columns["score_" + task][own]
+            aucs.append(sklearn_metrics.roc_auc_score(columns[task][own], scores))
+            weights.append(own.sum())
+    for session in np.unique(columns["session_id"][keep]):
+        own = keep & (columns["session_id"] == session)
+        labels, scores = columns[task][own], columns["score_" + task][own]
+        if labels.any():
+            one = len(labels) == 1
+            ndcgs.append(1.0 if one else sklearn_metrics.ndcg_score([labels], [scores], k=10))
+    assert found.gauc == pytest.approx(np.average(aucs, weights=weights))
+    assert (found.gauc_users, found.list_share) == (len(aucs), 1.0)
+    assert found.list_users == len(np.unique(columns["user_id"][keep]))
+    assert found.ndcg == pytest.approx(np.mean(ndcgs))
 
 
 def test_first_run_is_blessed_and_its_figures_are_right(impressions, evaluate):
@@ -118,6 +141,40 @@ def test_better_than_the_blessed_model_is_blessed(impressions, evaluate):
     assert outcome.blessed
     assert summary.passed
     assert summary.metrics["click"].auc > summary.baseline["click"].auc
+
+
+def test_worse_than_the_rate_is_not_blessed_unless_allowed(impressions, evaluate):
+    wrong = impressions.replaced(
+        score_click=(1 - impressions.columns["score_click"]).astype(np.float32),
+        score_watch_time_ms=impressions.columns["score_watch_time_ms"] * 5,
+    )
+    tasks = (CLICK, WATCH)
+    bounds = Thresholds(min_auc=0.0, min_r_squared=-1e6)
+    outcome = evaluate(wrong, tasks, build_eval_config(tasks, thresholds=bounds))
+    summary = read_evaluation(outcome.evaluation_uri, tasks)
+    assert not outcome.blessed
+    click, watch = (summary.metrics[task.name] for task in tasks)
+    assert click.is_worse_than_rate
+    assert click.normalized_entropy > 1
+    rate = impressions.columns["click"].mean()
+    assert summary.reasons == (
+        f"task click: predictions are worse than always the {rate:.2%} rate, beyond the 95% "
+        f"interval (log loss {click.logloss:.4f}, normalised entropy "
+        f"{click.normalized_entropy:.4f}); --allow-worse-than-rate permits it",
+        "task watch_time_ms: predictions are worse than always the mean, beyond the 95% interval "
+        f"(R² {watch.r_squared:.4f}); --allow-worse-than-rate permits it",
+    )
+    assert click.to_json()["excess_low"] > 0
+
+
+@pytest.mark.slow
+def test_worse_than_the_rate_can_be_allowed(impressions, evaluate):
+    score = (1 - impressions.columns["score_click"]).astype(np.float32)
+    bounds = Thresholds(min_auc=0.0, allow_worse_than_rate=True)
+    config = build_eval_config((CLICK,), thresholds=bounds)
+    outcome = evaluate(impressions.replaced(score_click=score), (CLICK,), config)
+    assert outcome.blessed
+    assert read_evaluation(outcome.evaluation_uri, (CLICK,)).metrics["click"].is_worse_than_rate
 
 
 @pytest.mark.slow

@@ -104,3 +104,16 @@ def test_groups_are_about_equal():
 def test_bad_values_are_refused(label, score, length, message):
     with pytest.raises(ValueError, match=message):
         ScoreStatistics.of(np.array([label]), np.array([score]), np.array([length]))
+
+
+def test_normalised_entropy_is_the_log_loss_over_that_of_the_rate():
+    labels, predictions = np.array([0, 0, 1, 0]), np.array([0.1, 0.2, 0.6, 0.3])
+    found = ScoreStatistics.of(labels, predictions, np.ones(4))
+    loss = -np.mean(np.log([0.9, 0.8, 0.6, 0.7]))
+    assert found.normalized_entropy() == pytest.approx(
+        loss / -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))
+    )
+    constant = ScoreStatistics.of(labels, np.full(4, 0.25), np.ones(4))
+    assert constant.normalized_entropy() == pytest.approx(1.0)
+    one_class = ScoreStatistics.of(np.zeros(4), predictions, np.ones(4))
+    assert np.isnan(one_class.normalized_entropy())
