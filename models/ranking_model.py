@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from mtfx.datasets.spec import Task
+from mtfx.models.calibration import Calibration
 from mtfx.models.config import ModelConfig
 from mtfx.models.features import InputFeature, StateRepresentation
 from mtfx.models.keras import keras
@@ -35,6 +36,7 @@ class RankingModel(tfrs.Model):
       state_representation: Features to state.
       backbone: State to logits.
       weighting: How the tasks' losses are weighted while training.
+      calibration: What is served instead of the logits; none until it is set after training.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class RankingModel(tfrs.Model):
         self.features = tuple(inputs)
         self.tasks = tuple(tasks)
         self.config = config
+        self.calibration = Calibration()
         self.state_representation = StateRepresentation(
             inputs, config.state, seed=seed, dtype=dtype
         )
@@ -123,9 +126,9 @@ class RankingModel(tfrs.Model):
           By task name, float32 `[batch]`: a probability, or the expected feedback in the label's
           unit (between ``unit · exp(MIN_LOG)`` and ``unit · exp(MAX_LOG)``).
         """
-        columns = tf.unstack(
-            self(inputs, training=False, session=session), num=len(self.tasks), axis=1
-        )
+        logits = self(inputs, training=False, session=session)
+        served = self.calibration.apply(logits, self.tasks)
+        columns = tf.unstack(served, num=len(self.tasks), axis=1)
         return {
             task.name: _prediction(task, column)
             for task, column in zip(self.tasks, columns, strict=True)

@@ -11,6 +11,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tfx.utils import path_utils
+
 from mtfx.components.session_example_gen.summary import IngestionSummary
 from mtfx.datasets.spec import Task
 from mtfx.evaluation.config import Thresholds
@@ -19,6 +21,7 @@ from mtfx.evaluation.ranking.results import read_evaluation
 from mtfx.evaluation.ranking.summaries import TaskMetrics
 from mtfx.evaluation.reports.ranking import Ingestion, RunSummary
 from mtfx.files import read_json
+from mtfx.models.export.ranking import METADATA_FILE
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.local_pipeline import pushed_model
@@ -44,6 +47,7 @@ def summarise_run(config: RankingPipelineConfig, result: RunResult, command: str
     ingested = IngestionSummary.read(examples.uri)
     tasks = config.data.selected_tasks()
     history = _history(result)
+    calibration = _calibration(result)
     evaluation = read_evaluation(result.output("Evaluator", "evaluation").uri, tasks)
     blessing = result.output("Evaluator", "blessing")
     return RunSummary(
@@ -66,14 +70,26 @@ def summarise_run(config: RankingPipelineConfig, result: RunResult, command: str
         data_span=data_span(ingested),
         notes=[
             *_notes(ingested, history),
+            *(
+                f"{task} is served uncalibrated: {line['reason']}"
+                for task, line in calibration.items()
+                if line["reason"]
+            ),
             *evaluation_notes(evaluation.metrics, config.thresholds),
         ],
         model=result.output("Trainer", "model").uri,
+        calibration=calibration,
     )
 
 
 def _history(result: RunResult) -> Mapping[str, Any]:
     return read_json(os.path.join(result.output("Trainer", "model_run").uri, HISTORY_FILE))
+
+
+def _calibration(result: RunResult) -> Mapping[str, Any]:
+    directory = path_utils.serving_model_path(result.output("Trainer", "model").uri)
+    about = read_json(os.path.join(directory, "assets.extra", METADATA_FILE))
+    return about.get("calibration", {})
 
 
 def _ingestion(config: RankingPipelineConfig, ingested: IngestionSummary) -> Ingestion:

@@ -91,6 +91,8 @@ class RunSummary:
       notes: What was missing or assumed, one sentence each.
       model: Directory of the model's artifact.
       trees: The model beside boosted trees; None if they were not asked for.
+      calibration: By task, how its logits were calibrated on the eval split before they are served:
+        the fields of ``mtfx.models.calibration.TaskCalibration``.
     """
 
     dataset: str
@@ -113,6 +115,7 @@ class RunSummary:
     notes: Sequence[str] = ()
     model: str = ""
     trees: TreesBeside | None = None
+    calibration: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def quarantined(self) -> int:
@@ -150,6 +153,7 @@ class RunSummary:
                 "impressions": {split: self.impressions.get(split, 0) for split in SPLITS},
                 "quarantined": self.quarantined,
                 "metrics": {name: task.to_json() for name, task in found.metrics.items()},
+                "calibration": self.calibration,
                 "blessed": self.blessed,
                 "pushed_model": self.pushed_model,
                 "model": self.model,

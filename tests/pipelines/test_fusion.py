@@ -49,7 +49,7 @@ def ranking(tmp_path_factory):
             output_dir=str(directory / "run"),
             model=ModelConfig.of_size("small", "shared_bottom"),
             training=TrainingConfig(epochs=1, batch_size=128),
-            thresholds=Thresholds(min_auc=min_auc),
+            thresholds=Thresholds(min_auc=min_auc, allow_worse_than_rate=True),
             seed=5,
         )
         return run_ranking(config, SilentObserver())

@@ -48,7 +48,7 @@ def run_dir(tmp_path_factory):
         output_dir=str(directory / "run"),
         model=ModelConfig.of_size("small", "shared_bottom"),
         training=TrainingConfig(epochs=1, batch_size=128),
-        thresholds=Thresholds(min_auc=0.0),
+        thresholds=Thresholds(min_auc=0.0, allow_worse_than_rate=True),
         seed=5,
     )
     run_ranking(config, SilentObserver())

@@ -54,7 +54,7 @@ def ranking_spec(tmp_path_factory):
         output_dir="unused",
         model=ModelConfig.of_size("small", "shared_bottom"),
         training=TrainingConfig(epochs=1, batch_size=128),
-        thresholds=Thresholds(min_auc=0.0, max_auc_drop=1.0),
+        thresholds=Thresholds(min_auc=0.0, max_auc_drop=1.0, allow_worse_than_rate=True),
     )
     return compiled(create_ranking_pipeline(config, CLUSTER), tmp_path_factory.mktemp("specs"))
 

@@ -69,7 +69,7 @@ def config(tmp_path_factory):
         output_dir=str(directory / "run"),
         model=ModelConfig.of_size("small", "shared_bottom"),
         training=TrainingConfig(epochs=2, batch_size=128),
-        thresholds=Thresholds(min_auc=0.0, min_r_squared=-10.0),
+        thresholds=Thresholds(min_auc=0.0, min_r_squared=-10.0, allow_worse_than_rate=True),
         compare_trees=True,
         seed=5,
     )

@@ -18,6 +18,7 @@ from mtfx.models.loss_weighting.base import LossWeighting
 from mtfx.models.model_inputs import model_inputs
 from mtfx.models.ranking_model import RankingModel
 from mtfx.trainers.ranking import multi_worker
+from mtfx.trainers.ranking.calibration import fit_calibration
 from mtfx.trainers.ranking.config import MULTI_WORKER, RankingTrainerConfig
 from mtfx.trainers.ranking.input import impression_batches, load_sessions
 from mtfx.trainers.ranking.multi_worker import Worker
@@ -123,6 +124,7 @@ def train_and_export(fn_args: FnArgs, worker: Worker) -> None:
             on_epoch_end=_log_epoch,
             initial_weights=initial_weights,
         )
+    result.model.calibration = fit_calibration(result.model, validation_data)
     module = export.RankingModule(result.model, result.model.predict_tasks, transform_output, spec)
     export.save(
         module,
@@ -131,6 +133,7 @@ def train_and_export(fn_args: FnArgs, worker: Worker) -> None:
             "config": config.to_dict(),
             "columns": module.columns.names,
             "best_epoch": result.best_epoch,
+            "calibration": result.model.calibration.to_json(),
             "warm_start": [
                 {"model": fn_args.base_model, **dataclasses.asdict(start)} for start in carried
             ],

@@ -83,6 +83,7 @@ def run() -> RunSummary:
         config={"data": {"path": pathlib.PurePosixPath("a/b")}},
         command="mtfx ranking --dataset kuairand",
         notes=("a column is missing",),
+        calibration={"click": {"slope": 0.876, "shift": -0.1, "before": 1.3, "after": 1.0}},
     )
 
 
@@ -154,6 +155,7 @@ def test_page_is_self_contained_well_formed_and_says_why(text):
     assert "0.7312" in page.words
     assert "label is 2" in page.words
     assert "a column is missing" in page.words
+    assert "click 1.300 1.000 1.020 0.876" in page.words
     assert "GAUC is of 1,234 users with and without the feedback, of 1,400." in page.words
     for tag, attributes in page.tags:
         assert tag not in ("script", "link", "img", "iframe")
