@@ -204,7 +204,7 @@ def test_reported_figures_equal_a_direct_computation(run, served):
     for task in ("click", "long_view"):
         labels = np.asarray([row[task][0] for row in rows])
         metrics = run.report["metrics"][task]
-        # The evaluation merges predictions that are within 0.1% of one another.
+        # The evaluation merges predictions that are within 0.01% of one another.
         assert metrics["auc"] == pytest.approx(roc_auc_score(labels, served[task]), abs=1e-3)
         assert metrics["logloss"] == pytest.approx(log_loss(labels, served[task]), abs=1e-5)
         by_session = [

@@ -27,8 +27,8 @@ from mtfx.models.ranking_model import MAX_LOG, MIN_LOG, RankingModel
 #: it is: the rate alone would be off by a tenth (1 / √100) by chance.
 MIN_EXAMPLES = 100
 #: A model without any order on the eval split would have a slope of 0 or less, a perfect one an
-#: infinite slope; the order is kept, and probabilities stay away from 0 and 1.
-MIN_SLOPE, MAX_SLOPE = 0.01, 10.0
+#: infinite slope; the order is kept, fine enough for float32, and probabilities away from 0 and 1.
+MIN_SLOPE, MAX_SLOPE = 0.1, 10.0
 
 _LIMIT, _PER_UNIT = 32.0, 256  # logits beyond ±32 are 0 or 1; buckets are 1/256 wide
 _BUCKETS = int(2 * _LIMIT * _PER_UNIT) + 1
