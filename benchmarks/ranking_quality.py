@@ -40,7 +40,7 @@ from mtfx.trainers.ranking.config import TrainingConfig
 
 #: What the trees are called among the rankers.
 TREES = "trees"
-_DATA = Flags(DataOptions, ("tasks", "pattern"))
+_DATA = Flags(DataOptions, ("tasks", "pattern", "history_length"))
 _TRAINING = Flags(TrainingConfig, ("epochs", "batch_size", "learning_rate", "patience"))
 _SMALL = {"model_size": "small", "epochs": 2, "batch_size": 512}
 _RESULTS = "results.json"

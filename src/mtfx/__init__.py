@@ -1,8 +1,8 @@
 """MTFX: from a recommender's interaction logs to a served ranking model.
 
-Everything is imported as ``mtfx.FOLDER``. What is below runs before TensorFlow, Gym and scikit-learn
-are imported: TFX, TF-Agents and tensorflow-recommenders are written for Keras 2, which newer
-TensorFlow hides behind this switch.
+Everything is imported as ``mtfx.FOLDER``. What is below runs before TensorFlow, Gym and
+scikit-learn are imported: TFX, TF-Agents and tensorflow-recommenders are written for Keras 2, which
+newer TensorFlow hides behind this switch.
 """
 
 import contextlib

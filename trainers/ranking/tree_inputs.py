@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from mtfx.datasets.history import PREFIX
 from mtfx.datasets.labels import UNKNOWN
 from mtfx.datasets.spec import Task
 from mtfx.evaluation.ranking.trees import TreeInputs
 from mtfx.models.features import InputFeature
 from mtfx.trainers.ranking.input import impression_batches
 
-#: Beginning of the names of the history's columns, see ``mtfx.datasets.spec``.
-HISTORY = "history_"
 #: Seconds from each entry to the impression, -1 where there is no entry.
 AGE = "history_age_s"
 _BATCH = 4096
@@ -70,7 +69,7 @@ def tree_inputs(
     ids: list[dict[str, np.ndarray]] = []
     labels: list[np.ndarray] = []
     for features, known in batches:
-        values = {f.name: features[f.name] for f in inputs if not f.name.startswith(HISTORY)}
+        values = {f.name: features[f.name] for f in inputs if not f.name.startswith(PREFIX)}
         ids.append({n: v.astype(np.int32) for n, v in values.items() if v.dtype.kind in "iu"})
         plain = {n: v for n, v in values.items() if n not in ids[-1]}
         numbers.append(_numbers(plain) | history_summaries(features, inputs))
@@ -104,14 +103,14 @@ def history_summaries(
     age = features[AGE]
     held = age >= 0
     found = {"history_entries": held.sum(1), "history_since": _first(age, held)}
-    past = {n: v for n, v in features.items() if n.startswith(HISTORY) and n != AGE}
+    past = {n: v for n, v in features.items() if n.startswith(PREFIX) and n != AGE}
     feedbacks = {n: v for n, v in past.items() if v.dtype.kind == "f" and v.ndim == 2}
     given = {name: held & (values != UNKNOWN) for name, values in feedbacks.items()}
     for name, values in feedbacks.items():
         found[f"{name}_mean"] = _mean(values, given[name])
         found[f"{name}_last"] = _first(values, given[name])
     for feature in inputs:
-        ids = past.get(HISTORY + feature.name)
+        ids = past.get(PREFIX + feature.name)
         if ids is None or ids.dtype.kind == "f" or feature.vocabulary:
             continue
         same = _shares_a_value(features[feature.name], ids) & held
