@@ -31,7 +31,7 @@ from mtfx.trainers.ranking.config import TrainingConfig
 
 _DATA = Flags(
     DataOptions,
-    ("dataset", "data_dir", "pattern", "max_bad_rows", "tasks"),
+    ("dataset", "data_dir", "pattern", "history_length", "max_bad_rows", "tasks"),
     defaults={"pattern": "day-{SPAN}/*"},
     helps=DATASET_HELP,
 )
@@ -44,7 +44,15 @@ _TRAINING = Flags(TrainingConfig, ("epochs", "batch_size"))
 _BLESSING = Flags(Thresholds, ("min_auc", "max_auc_drop", "allow_worse_than_rate"))
 _DAILY = Flags(
     DailyConfig,
-    ("window", "served_dir", "served_pattern", "drift_threshold", "label_drift", "rows_drift"),
+    (
+        "window",
+        "history_days",
+        "served_dir",
+        "served_pattern",
+        "drift_threshold",
+        "label_drift",
+        "rows_drift",
+    ),
 )
 _FUSION = Flags(
     FusionPipelineConfig,

@@ -128,7 +128,10 @@ def _run_day(
             return _ended(day, begin)
         on_day(span, "training the ranking model")
         earlier = state.window(span, config.window)
-        ranking = config.ranking_of(span, earlier, state.model_before(span, "ranking"))
+        before = state.before_window(span, config.window, config.history_days)
+        # Whoever keeps no more days than the window looks back on those.
+        past = tuple(day for day in before if _missing_log(config, day) is None)
+        ranking = config.ranking_of(span, earlier, state.model_before(span, "ranking"), past)
         ranked = run_ranking(ranking, observer, command)
         day = dataclasses.replace(day, window=(*earlier, span), ranking=_ranking_model(ranked))
         if not (ranked.blessed or state.model_before(span, "ranking")):
@@ -225,11 +228,16 @@ def _skew(config: DailyConfig, day: Day, observer: local_runner.StageObserver) -
 
 
 def _require_log(config: DailyConfig, span: int) -> None:
+    if (path := _missing_log(config, span)) is not None:
+        raise DataError(f"there is no log of day {span}: {path} does not exist")
+
+
+def _missing_log(config: DailyConfig, span: int) -> str | None:
+    """The folder of a day where it is on this machine and not there; else None."""
     data = config.ranking.data
     [folder] = span_folders(data.pattern, (span,))
     path = os.path.join(data.data_dir, folder)
-    if "://" not in path and not os.path.isdir(path):
-        raise DataError(f"there is no log of day {span}: {path} does not exist")
+    return path if "://" not in path and not os.path.isdir(path) else None
 
 
 def _fingerprint(config: DailyConfig, span: int) -> str:

@@ -29,6 +29,8 @@ class DailyConfig(Config):
         wrote: policies learn from them, once there are any; from the simulator until then.
       served_pattern: Files below it, with {SPAN} in a folder's name.
       window: Days that models are trained on; BatchRL-MTF (section 3.4) takes the last three.
+      history_days: Days before those that passed, which sessions look back on, at most: for the
+        user's earlier impressions, and counts by day.
       drift_threshold: How far a column's distribution may move in a day, from 0 to 1, beyond what
         samples of that size show by chance. By default 0.05 for numbers and the hour, 0.1 for
         shares.
@@ -42,12 +44,16 @@ class DailyConfig(Config):
     served_dir: str = ""
     served_pattern: str = "day-{SPAN}/*.parquet"
     window: int = 3
+    history_days: int = 14
     drift_threshold: float | None = None
     label_drift: float | None = None
     rows_drift: float | None = None
 
     def __post_init__(self) -> None:
         require(self.window >= 1, f"--window must be at least 1 day, got {self.window}")
+        require(
+            self.history_days >= 0, f"--history-days must not be negative, got {self.history_days}"
+        )
         for flag, pattern in (
             ("--pattern", self.ranking.data.pattern),
             ("--served-pattern", self.served_pattern),
@@ -112,10 +118,19 @@ class DailyConfig(Config):
         )
 
     def ranking_of(
-        self, span: int, earlier: tuple[int, ...], base_model: str
+        self, span: int, earlier: tuple[int, ...], base_model: str, past: tuple[int, ...] = ()
     ) -> RankingPipelineConfig:
-        """The ranking pipeline of a day."""
-        data = dataclasses.replace(self.ranking.data, span=span, earlier_spans=earlier)
+        """The ranking pipeline of a day.
+
+        Args:
+          span: The day.
+          earlier: Days that are read together with it.
+          base_model: Artifact to begin with.
+          past: Days before those, which sessions look back on.
+        """
+        data = dataclasses.replace(
+            self.ranking.data, span=span, earlier_spans=earlier, history_spans=past
+        )
         return dataclasses.replace(self.ranking, data=data, base_model=base_model)
 
     def fusion_of(self, served: tuple[int, ...], base_policy: str) -> FusionPipelineConfig:

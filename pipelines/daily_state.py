@@ -35,8 +35,16 @@ class DailyState:
 
     def window(self, span: int, size: int) -> tuple[int, ...]:
         """The last days before ``span`` that passed, ascending, at most ``size - 1``."""
+        return self._last_passed(span, size - 1)
+
+    def before_window(self, span: int, size: int, days: int) -> tuple[int, ...]:
+        """The last days before :meth:`window` that passed, ascending, at most ``days``."""
+        both = self._last_passed(span, size - 1 + days)
+        return both[: len(both) - len(self.window(span, size))]
+
+    def _last_passed(self, span: int, number: int) -> tuple[int, ...]:
         passed = sorted(d.span for d in self.days.values() if d.passed and d.span < span)
-        return tuple(passed[max(len(passed) - (size - 1), 0) :] if size > 1 else ())
+        return tuple(passed[max(len(passed) - number, 0) :])
 
     def statistics_before(self, span: int) -> str:
         """Statistics of the last day before ``span`` that passed; empty if none did."""

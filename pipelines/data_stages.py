@@ -58,12 +58,13 @@ def data_stages(
       splits: Those to transform; vocabularies and statistics always come from ``train`` only.
       code_version: Recorded with the examples, and part of the cache keys.
     """
+    past = data.history_spans if data.spec().history is not None else ()
     example_gen = SessionExampleGen(
         data_dir=os.path.abspath(data.data_dir),
         config=dataclasses.replace(
             ingestion_config(data, os.path.join(output, "quarantine"), code_version),
             earlier=span_folders(data.pattern, data.earlier_spans),
-            history_deliveries=span_folders(data.pattern, data.history_spans),
+            history_deliveries=span_folders(data.pattern, past),
         ),
         pattern=data.pattern,
         span=data.span,

@@ -105,6 +105,8 @@ DAILY = {
     "data_dir": ["data-2"],
     "pattern": ["other-{SPAN}/*"],
     "window": ["1"],
+    "history_days": ["1"],
+    "history_length": ["9"],
     "served_dir": ["served"],
     "served_pattern": ["other-{SPAN}/*.parquet", "--served-dir", "served"],
     "drift_threshold": ["0.5"],
@@ -235,10 +237,12 @@ def _of_a_day(config, span):
         "run/statistics",
         config.ranking.beam_pipeline_args,
     )
-    earlier = tuple(range(span - config.window + 1, span))
+    first = span - config.window + 1
+    earlier = tuple(range(first, span))
+    past = tuple(range(max(first - config.history_days, 0), first))
     return [
         _parameters(check),
-        _parameters(ranking.create_pipeline(config.ranking_of(span, earlier, ""))),
+        _parameters(ranking.create_pipeline(config.ranking_of(span, earlier, "", past))),
         _parameters(fusion.create_pipeline(config.fusion_of(served, ""))),
     ]
 

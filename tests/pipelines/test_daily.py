@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import types
 
 import pytest
@@ -138,6 +139,20 @@ def test_each_day_trains_on_the_last_three_and_begins_where_the_last_ended(world
     assert [c.base_policy for c in world.fused] == ["", "policy-1", "policy-2", "policy-3"]
     assert world.baselines == ["", "statistics-1", "statistics-2", "statistics-3"]
     assert all(config.served is None for config in world.fused)
+
+
+def test_days_before_the_window_that_passed_are_looked_back_on(world):
+    world.config = dataclasses.replace(world.config, window=2, history_days=2)
+    world.log(*range(1, 8))
+    world.bad_logs.add(3)
+    world.run(*range(1, 7))
+    assert _windows(world.ranked) == [(1,), (1, 2), (2, 4), (4, 5), (5, 6)]
+    past = [config.data.history_spans for config in world.ranked]
+    assert past == [(), (), (1,), (1, 2), (2, 4)]
+    # Of a day whose log was deleted there is nothing to look back on.
+    shutil.rmtree(f"{world.config.ranking.data.data_dir}/day-4")
+    world.run(7)
+    assert world.ranked[-1].data.history_spans == (5,)
 
 
 def test_what_a_day_held_and_how_near_it_came_to_a_bar_is_kept(world):
@@ -332,6 +347,7 @@ def test_what_is_recorded_survives_the_process(world):
     ("change", "words"),
     [
         ({"window": 0}, "--window"),
+        ({"history_days": -1}, "--history-days"),
         ({"served_pattern": "*.parquet"}, "--served-pattern"),
         ({"drift_threshold": 2.0}, "--drift-threshold"),
         ({"label_drift": 1.0}, "--label-drift"),

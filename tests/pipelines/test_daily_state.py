@@ -33,6 +33,22 @@ def test_a_window_is_the_last_days_that_passed(days, span, size):
     assert list(window) == passed[len(passed) - min(size - 1, len(passed)) :]
 
 
+@given(
+    days=st.dictionaries(st.integers(0, 12), st.sampled_from(STATUSES)),
+    span=st.integers(0, 13),
+    size=st.integers(1, 5),
+    number=st.integers(0, 6),
+)
+def test_what_is_looked_back_on_comes_before_the_window(days, span, size, number):
+    state = DailyState({n: Day(n, status) for n, status in days.items()})
+    passed = sorted(n for n, status in days.items() if status != "refused" and n < span)
+    past, window = state.before_window(span, size, number), state.window(span, size)
+    assert len(past) <= number
+    both = [*past, *window]
+    assert both == passed[len(passed) - len(both) :]
+    assert len(past) == number or both == passed
+
+
 def test_a_refused_day_is_no_baseline():
     state = _state(d1="done", d2="refused")
     assert state.statistics_before(3) == "stats-1"
