@@ -24,7 +24,7 @@ from mtfx.evaluation.ranking import curves
 from mtfx.evaluation.ranking.error_statistics import ErrorStatistics
 from mtfx.evaluation.ranking.list_metrics import NDCG_K
 from mtfx.evaluation.ranking.score_statistics import ScoreStatistics, ratio
-from mtfx.evaluation.ranking.statistics_combiner import FEATURES, StatisticsCombiner
+from mtfx.evaluation.ranking.statistics_combiner import ImpressionRows, StatisticsCombiner
 from mtfx.evaluation.ranking.task_statistics import Kind, TaskStatistics
 from mtfx.evaluation.ranking.user_lists import UserLists
 from mtfx.evaluation.ranking.user_sums import UserSums
@@ -299,7 +299,7 @@ def _computations_of(
         return [
             metric_types.MetricComputation(
                 keys=[source],
-                preprocessors=[metric_types.FeaturePreprocessor(feature_keys=list(FEATURES))],
+                preprocessors=[ImpressionRows(source)],
                 combiner=StatisticsCombiner(source, kind),
             ),
             metric_types.DerivedMetricComputation(keys=[key], result=result),

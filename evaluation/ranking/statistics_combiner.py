@@ -8,6 +8,7 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+from tensorflow_model_analysis import constants, types
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
 from mtfx.evaluation.ranking.task_statistics import Kind, TaskStatistics
@@ -21,25 +22,51 @@ FEATURES = (SESSION_LENGTH, USER, SESSION)
 _BUFFER_SIZE = 8192
 
 
+#: Label, prediction, length of the session, hashes of user and session.
+Row = tuple[float, float, float, int, int]
+
+
+class ImpressionRows(metric_types.Preprocessor):
+    """Takes one task's figures out of an impression, once for all of the slices that it is in."""
+
+    def __init__(self, key: metric_types.MetricKey):
+        # TFMA tells preprocessors apart by their names.
+        super().__init__(name=f"rows of {key.model_name}/{key.output_name}")
+        self._names = (key.model_name, key.output_name)
+
+    def process(self, extracts: types.Extracts) -> Iterable[Row]:
+        """Yields the row of one impression.
+
+        Raises:
+          ValueError: if it lacks its label, prediction, session length, user or session.
+        """
+        features = extracts.get(constants.FEATURES_KEY)
+        yield (
+            float(_value(extracts.get(constants.LABELS_KEY), self._names, "label")),
+            float(_value(extracts.get(constants.PREDICTIONS_KEY), self._names, "prediction")),
+            float(_value(features, (SESSION_LENGTH,), SESSION_LENGTH)),
+            key_hash(_value(features, (USER,), USER)),
+            key_hash(_value(features, (SESSION,), SESSION)),
+        )
+
+
 @dataclasses.dataclass
 class _Accumulator:
-    """Impressions not yet counted, and the statistics of those that are.
-
-    Keys are apart from the figures, as 64 bits do not fit a float.
-    """
+    """Impressions not yet counted, and the statistics of those that are."""
 
     kind: Kind
     statistics: TaskStatistics
-    figures: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)
-    keys: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+    pending: list[Row] = dataclasses.field(default_factory=list)
 
     def flush(self) -> None:
-        if self.figures:
-            labels, predictions, lengths = np.asarray(self.figures, np.float64).T
-            users, sessions = np.asarray(self.keys, np.uint64).T
-            counted = TaskStatistics.of(self.kind, labels, predictions, lengths, users, sessions)
+        if self.pending:
+            *figures, users, sessions = zip(*self.pending, strict=True)
+            labels, predictions, lengths = np.asarray(figures, np.float64)
+            # Apart from the figures: 64 bits do not fit a float.
+            keys = np.asarray(users, np.uint64), np.asarray(sessions, np.uint64)
+            counted = TaskStatistics.of(self.kind, labels, predictions, lengths, *keys)
             self.statistics = TaskStatistics.merge(self.kind, [self.statistics, counted])
-            self.figures, self.keys = [], []
+            self.pending = []
 
 
 class StatisticsCombiner(beam.CombineFn):
@@ -47,35 +74,16 @@ class StatisticsCombiner(beam.CombineFn):
 
     def __init__(self, key: metric_types.MetricKey, kind: Kind):
         self._key = key
-        self._names = (key.model_name, key.output_name)
         self._kind: Kind = kind
 
     def create_accumulator(self) -> _Accumulator:
         """Holds no impression."""
         return _Accumulator(self._kind, TaskStatistics.empty(self._kind))
 
-    def add_input(
-        self, accumulator: _Accumulator, element: metric_types.StandardMetricInputs
-    ) -> _Accumulator:
-        """Takes one impression.
-
-        Raises:
-          ValueError: if it lacks its label, prediction, session length, user or session.
-        """
-        accumulator.figures.append(
-            (
-                float(_value(element.labels, self._names, "label")),
-                float(_value(element.predictions, self._names, "prediction")),
-                float(_value(element.features, (SESSION_LENGTH,), SESSION_LENGTH)),
-            )
-        )
-        accumulator.keys.append(
-            (
-                key_hash(_value(element.features, (USER,), USER)),
-                key_hash(_value(element.features, (SESSION,), SESSION)),
-            )
-        )
-        if len(accumulator.figures) >= _BUFFER_SIZE:
+    def add_input(self, accumulator: _Accumulator, element: Row) -> _Accumulator:
+        """Takes one impression, as :class:`ImpressionRows` gives it."""
+        accumulator.pending.append(element)
+        if len(accumulator.pending) >= _BUFFER_SIZE:
             accumulator.flush()
         return accumulator
 

@@ -12,6 +12,7 @@ from mtfx.evaluation.ranking.statistics_combiner import (
     SESSION,
     SESSION_LENGTH,
     USER,
+    ImpressionRows,
     StatisticsCombiner,
 )
 
@@ -63,15 +64,16 @@ def test_nothing_has_one_matrix_and_no_bucket():
 
 
 def impression(label, prediction, length=1):
-    return metric_types.StandardMetricInputs(
-        labels={"click": np.array([label])},
-        predictions={"candidate": {"click": np.array([prediction])}},
-        features={
+    extracts = {
+        "labels": {"click": np.array([label])},
+        "predictions": {"candidate": {"click": np.array([prediction])}},
+        "features": {
             SESSION_LENGTH: np.array([length]),
             USER: np.array([7]),
             SESSION: np.array([b"7-1"], object),
         },
-    )
+    }
+    return ImpressionRows(KEY).process(extracts)
 
 
 def test_bundles_add_up_to_the_whole():
@@ -81,7 +83,7 @@ def test_bundles_add_up_to_the_whole():
     for bundle in (rows[:1], rows[1:], []):
         part = combiner.create_accumulator()
         for row in bundle:
-            part = combiner.add_input(part, impression(*row))
+            part = combiner.add_inputs(part, impression(*row))
         parts.append(part)
     found = combiner.extract_output(combiner.merge_accumulators(parts))[KEY].values
     whole = ScoreStatistics.of(*np.array(rows).T, np.ones(3))
@@ -90,9 +92,6 @@ def test_bundles_add_up_to_the_whole():
 
 
 def test_a_task_without_its_label_is_named():
-    combiner = StatisticsCombiner(KEY, "binary")
-    lacking = metric_types.StandardMetricInputs(
-        labels={"like": np.array([1.0])}, predictions={}, features={}
-    )
+    lacking = {"labels": {"like": np.array([1.0])}, "predictions": {}, "features": {}}
     with pytest.raises(ValueError, match="no label of task 'click'"):
-        combiner.add_input(combiner.create_accumulator(), lacking)
+        list(ImpressionRows(KEY).process(lacking))

@@ -1,6 +1,5 @@
 """The TFMA metrics: configuration, and what happens to examples that lack something."""
 
-import apache_beam as beam
 import numpy as np
 import pytest
 from tensorflow_model_analysis import constants
@@ -55,22 +54,22 @@ def _inputs(label=1, prediction=0.5, length=2, output="click", user=1, session=b
     for name, value in features.items():
         if value is not None:
             extracts[constants.FEATURES_KEY][name] = np.array([value])
-    return metric_types.StandardMetricInputs(extracts)
+    return extracts
 
 
-def _combiner() -> beam.CombineFn:
+def _computation() -> metric_types.MetricComputation:
     computation = metrics.SessionLogloss().computations(model_names=[""], output_names=["click"])[0]
     assert isinstance(computation, metric_types.MetricComputation)
-    return computation.combiner
+    return computation
 
 
 def test_combiner_merges_what_bundles_hold():
-    combiner = _combiner()
+    rows_of, combiner = _computation().preprocessors[0], _computation().combiner
     parts = []
     for rows in ([(1, 0.9, 2), (0, 0.2, 2)], [(1, 0.4, 1)]):
         accumulator = combiner.create_accumulator()
         for row in rows:
-            accumulator = combiner.add_input(accumulator, _inputs(*row))
+            accumulator = combiner.add_inputs(accumulator, rows_of.process(_inputs(*row)))
         parts.append(accumulator)
     (statistics,) = combiner.extract_output(combiner.merge_accumulators(parts)).values()
     expected = np.mean([-(np.log(0.9) + np.log(0.8)) / 2, -np.log(0.4)])
@@ -87,6 +86,6 @@ def test_combiner_merges_what_bundles_hold():
     ],
 )
 def test_examples_that_lack_something_are_named(inputs, message):
-    combiner = _combiner()
+    [rows_of] = _computation().preprocessors
     with pytest.raises(ValueError, match=message):
-        combiner.add_input(combiner.create_accumulator(), inputs)
+        list(rows_of.process(inputs))
