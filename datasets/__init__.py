@@ -6,6 +6,7 @@ from mtfx.lazy import exports
 
 if TYPE_CHECKING:
     from mtfx.datasets.columns import Column, SideTable
+    from mtfx.datasets.history import History
     from mtfx.datasets.registry import DATASETS, load_dataset
     from mtfx.datasets.rewards import RewardConfig
     from mtfx.datasets.spec import DatasetSpec, Feature, SessionRule, Task
@@ -15,6 +16,7 @@ else:
         __name__,
         {
             "columns": ("Column", "SideTable"),
+            "history": ("History",),
             "registry": ("DATASETS", "load_dataset"),
             "rewards": ("RewardConfig",),
             "spec": ("DatasetSpec", "Feature", "SessionRule", "Task"),
