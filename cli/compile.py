@@ -63,7 +63,7 @@ _CLUSTER = Flags(
     ),
 )
 _PLACE = Flags(DataOptions, ("dataset", "data_dir"), helps=DATASET_HELP)
-_DATA = Flags(DataOptions, ("tasks", "pattern", "span"), prefix="ranking: ")
+_DATA = Flags(DataOptions, ("tasks", "pattern", "span", "history_length"), prefix="ranking: ")
 _MODEL = Flags(
     ModelConfig,
     ("backbone",),
@@ -107,6 +107,7 @@ _ONLY = {
         *_TRAINING.fields,
         *_BLESSING.fields,
         "days",
+        "history_days",
     ),
     _FUSION: (*_POLICY.fields, "infra_validator"),
 }
@@ -128,6 +129,12 @@ _ONLY = {
 @click.option("--batch-size", type=int, help="Of training: impressions, or transitions.")
 @_DATA
 @click.option("--days", type=int, help="ranking: deliveries to read, with the newest.")
+@click.option(
+    "--history-days",
+    type=int,
+    help="ranking: deliveries before those, where they are there, that sessions look back on.  "
+    "[default: 14]",
+)
 @_MODEL
 @model_size_option
 @_TRAINING
@@ -151,6 +158,7 @@ def compile_command(
     output_dir: str,
     batch_size: int | None,
     days: int | None,
+    history_days: int | None,
     infra_validator: str | None,
     seed: int,
     cache: bool,
@@ -164,7 +172,7 @@ def compile_command(
     for flags in (_DATA, _MODEL, _TRAINING, _BLESSING, _POLICY):
         for name in flags.fields:
             _require_own(context, kind, name, flags.flag(name))
-    for name in ("days", "model_size", "infra_validator"):
+    for name in ("days", "history_days", "model_size", "infra_validator"):
         _require_own(context, kind, name, "--" + name.replace("_", "-"))
     cluster = _CLUSTER.build(values)
     data_dir = values["data_dir"]
@@ -179,6 +187,10 @@ def compile_command(
     config: RankingPipelineConfig | FusionPipelineConfig
     if kind == _RANKING:
         require(days is None or days >= 1, f"--days must be at least 1, got {days}")
+        require(
+            history_days is None or history_days >= 0,
+            f"--history-days must not be negative, got {history_days}",
+        )
         require(
             days in (None, 1) or "{SPAN" in data.pattern,
             f"--pattern {data.pattern!r} has no {{SPAN}}, by which --days {days} could be "
@@ -206,7 +218,8 @@ def compile_command(
             from mtfx.pipelines.kubeflow.ranking import create_ranking_pipeline
             from mtfx.pipelines.kubeflow.runner import compile_pipeline
         if isinstance(config, RankingPipelineConfig):
-            pipeline = create_ranking_pipeline(config, cluster, days or 1)
+            looked = {} if history_days is None else {"history_days": history_days}
+            pipeline = create_ranking_pipeline(config, cluster, days or 1, **looked)
         else:
             pipeline = create_fusion_pipeline(config, cluster, data.dataset, data_dir)
         compiled = compile_pipeline(pipeline, cluster, output_dir)

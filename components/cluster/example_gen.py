@@ -7,6 +7,7 @@ calls.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from typing import Any
@@ -35,6 +36,7 @@ class SpanExampleGenSpec(ComponentSpec):
         "pattern": ExecutionParameter(type=str),
         "span": ExecutionParameter(type=int),
         "days": ExecutionParameter(type=int),
+        "history_days": ExecutionParameter(type=int),
         "config": ExecutionParameter(type=str),
     }
     INPUTS = {}  # noqa: RUF012
@@ -58,9 +60,14 @@ class Executor(executor.Executor):
         data_dir, pattern = exec_properties["data_dir"], exec_properties["pattern"]
         span, days = exec_properties["span"], exec_properties["days"]
         patterns = window_patterns(data_dir, pattern, span, days)
+        config = SessionExampleGenConfig.from_json(exec_properties["config"])
+        past = []
+        if config.spec().history is not None:
+            past = patterns_before(data_dir, pattern, span - days, exec_properties["history_days"])
         config = dataclasses.replace(
-            SessionExampleGenConfig.from_json(exec_properties["config"]),
+            config,
             earlier=tuple(os.path.dirname(earlier) for earlier in patterns[:-1]),
+            history_deliveries=tuple(os.path.dirname(before) for before in past),
         )
         super().Do(
             input_dict,
@@ -98,6 +105,22 @@ def window_patterns(data_dir: str, pattern: str, span: int, days: int) -> list[s
     return [_resolved(data_dir, pattern, number) for number in range(span - days + 1, span + 1)]
 
 
+def patterns_before(data_dir: str, pattern: str, span: int, days: int) -> list[str]:
+    """The files of deliveries to look back on, a pattern each, oldest first.
+
+    Args:
+      data_dir: Directory of the deliveries.
+      pattern: Files below it.
+      span: The newest of them.
+      days: How many there may be; one that is not there is left out.
+    """
+    found = []
+    for number in range(max(span - days + 1, 0), span + 1) if "{SPAN" in pattern else ():
+        with contextlib.suppress(DataError):
+            found.append(_resolved(data_dir, pattern, number))
+    return found
+
+
 def _resolved(data_dir: str, pattern: str, span: int) -> str:
     only = range_config_pb2.StaticRange(start_span_number=span, end_span_number=span)
     processor = input_processor.FileBasedInputProcessor(
@@ -128,15 +151,18 @@ class SpanExampleGen(base_beam_component.BaseBeamComponent):
         pattern: str = "*",
         span: int | RuntimeParameter = 1,
         days: int | RuntimeParameter = 1,
+        history_days: int = 0,
     ):
         """Makes the component.
 
         Args:
           data_dir: Directory of the deliveries.
-          config: How they become sessions; its ``earlier`` is found by ``days``.
+          config: How they become sessions; its ``earlier`` is found by ``days``, its
+            ``history_deliveries`` by ``history_days``.
           pattern: Files below ``data_dir``; ``{SPAN}`` in a folder's name is a delivery's number.
           span: The newest delivery to read.
           days: How many deliveries, with the newest.
+          history_days: How many before those sessions look back on, at most.
         """
         super().__init__(
             SpanExampleGenSpec(
@@ -144,6 +170,7 @@ class SpanExampleGen(base_beam_component.BaseBeamComponent):
                 pattern=pattern,
                 span=span,
                 days=days,
+                history_days=history_days,
                 config=config.to_json(),
                 examples=channel.Channel(type=standard_artifacts.Examples),
             )

@@ -24,7 +24,7 @@ PUSHED = "ranking"
 
 
 def create_ranking_pipeline(
-    config: RankingPipelineConfig, cluster: KubeflowConfig, days: int = 1
+    config: RankingPipelineConfig, cluster: KubeflowConfig, days: int = 1, history_days: int = 14
 ) -> Pipeline:
     """Builds the pipeline; its stages read from top to bottom.
 
@@ -36,6 +36,7 @@ def create_ranking_pipeline(
       config: What to run; its data and seed are the parameters' defaults.
       cluster: Where.
       days: Default of how many deliveries are read.
+      history_days: How many before those sessions look back on, where they are there.
     """
     data = config.data
     example_gen = SpanExampleGen(
@@ -43,6 +44,7 @@ def create_ranking_pipeline(
         pattern=data.pattern,
         span=_parameter("span", data.span),
         days=_parameter("days", days),
+        history_days=history_days,
         config=ingestion_config(data, cluster.below_root("quarantine"), code_version()),
     )
     stages = stages_after(example_gen, data, ("train", "eval"), code_version())

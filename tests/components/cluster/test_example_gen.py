@@ -2,7 +2,7 @@
 
 import pytest
 
-from mtfx.components.cluster.example_gen import window_patterns
+from mtfx.components.cluster.example_gen import patterns_before, window_patterns
 from mtfx.errors import DataError
 
 
@@ -41,3 +41,12 @@ def test_the_latest_version_of_a_delivery_is_read(tmp_path):
 def test_a_window_with_a_hole_is_none(deliveries, pattern, span, days, message):
     with pytest.raises(DataError, match=message):
         window_patterns(deliveries, pattern, span, days)
+
+
+def test_of_deliveries_to_look_back_on_those_are_taken_that_are_there(deliveries):
+    pattern = "day-{SPAN:2}/*"
+    assert patterns_before(deliveries, pattern, 4, 14) == ["day-01/*", "day-02/*", "day-04/*"]
+    assert patterns_before(deliveries, pattern, 3, 2) == ["day-02/*"]
+    assert patterns_before(deliveries, pattern, 3, 0) == []
+    assert patterns_before(deliveries, pattern, -1, 14) == []
+    assert patterns_before(deliveries, "day-04/*", 3, 14) == []
