@@ -146,5 +146,6 @@ def test_nothing_of_the_other_worker_is_left(config, trained):
 def test_only_the_chief_runs_the_pipeline(config, monkeypatch, trained):
     monkeypatch.setenv("TF_CONFIG", tf_config(["localhost:1", "localhost:2"], 1))
     again = dataclasses.replace(config, seed=6)
-    with pytest.raises(StageError, match=r"here run: python -m mtfx\.trainers\.worker --job"):
+    command = r"here run: python -m mtfx\.trainers\.ranking\.worker --job"
+    with pytest.raises(StageError, match=command):
         run_ranking(again, SilentObserver())
