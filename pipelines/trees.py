@@ -70,7 +70,8 @@ def read_split(
 
     def read(pattern: str) -> TreeInputs:
         feature_spec = output.transformed_feature_spec()
-        return read_tree_inputs(pattern, feature_spec, model_inputs(spec, output), tasks)
+        inputs = model_inputs(spec, output)
+        return read_tree_inputs(pattern, feature_spec, inputs, tasks, _buckets(spec))
 
     if split == "train":
         return read(os.path.join(literal(files.transformed), "Split-train", "*"))
@@ -78,6 +79,14 @@ def read_split(
         path = os.path.join(directory, "sessions.gz")
         write_transformed(split_files(files.examples, split), output, path)
         return read(path)
+
+
+def _buckets(spec: DatasetSpec) -> dict[str, int]:
+    """Out-of-vocabulary buckets by feature; the first that shares a vocabulary decides."""
+    first: dict[str, int] = {}
+    for feature in spec.features:
+        first.setdefault(feature.vocabulary or feature.name, feature.oov_buckets)
+    return {f.name: first[f.vocabulary or f.name] for f in spec.features if f.kind != "numeric"}
 
 
 def predict_by_trees(

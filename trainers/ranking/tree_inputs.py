@@ -30,6 +30,7 @@ def read_tree_inputs(
     feature_spec: Mapping[str, Any],
     inputs: Sequence[InputFeature],
     tasks: Sequence[Task],
+    buckets: Mapping[str, int] | None = None,
 ) -> TreeInputs:
     """Reads transformed session examples.
 
@@ -39,6 +40,9 @@ def read_tree_inputs(
       feature_spec: Likewise.
       inputs: Likewise.
       tasks: Likewise.
+      buckets: By categorical feature, how many of its last ids are shared by values that have none
+        of their own. Trees are told that such a value is missing: the bucket's mean and count are
+        those of hundreds of other users or items, while a new one has the count 0.
 
     Returns:
       The impressions; of one file in its order.
@@ -46,7 +50,10 @@ def read_tree_inputs(
     batches = impression_batches(
         file_patterns, feature_spec, inputs, tasks, _BATCH, shuffle=False, seed=0
     )
-    return tree_inputs(batches.as_numpy_iterator(), inputs, tasks)
+    found = tree_inputs(batches.as_numpy_iterator(), inputs, tasks)
+    ends = {f.name: f.vocabulary_size - (buckets or {}).get(f.name, 0) for f in inputs}
+    ids = {name: np.where(column < ends[name], column, -1) for name, column in found.ids.items()}
+    return TreeInputs(found.numbers, ids, found.labels)
 
 
 def tree_inputs(

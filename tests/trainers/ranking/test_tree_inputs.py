@@ -112,6 +112,9 @@ def test_the_sessions_of_a_file_are_read_in_its_order(tmp_path):
     items = np.concatenate([items for _, items in sessions])
     np.testing.assert_array_equal(found.ids["item"], items)
     np.testing.assert_array_equal(found.labels["click"], items % 2)
+    rare = read_tree_inputs(path, spec, inputs, (Task("click"),), {"item": 2})
+    np.testing.assert_array_equal(rare.ids["item"], np.where(items < 7, items, -1))
+    np.testing.assert_array_equal(rare.ids["user"], found.ids["user"])
     np.testing.assert_array_equal(
         found.ids["user"], np.repeat(np.arange(700), [len(items) for _, items in sessions])
     )
