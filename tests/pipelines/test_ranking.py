@@ -128,6 +128,11 @@ def test_the_model_records_how_it_was_made(run):
     assert metadata["config"]["training"]["seed"] == 5
     assert metadata["config"]["code_version"] == run.report["code_version"]
     assert metadata["columns"]["impression_ids"][0] == "item_id"
+    assert metadata["calibration"] == run.report["calibration"]
+    for task, line in metadata["calibration"].items():
+        assert line["after"] == pytest.approx(1.0), task
+        assert line["reason"] == ""
+    assert set(metadata["calibration"]) == set(TASKS)
     properties = run.stages["SessionExampleGen"].outputs["examples"][0].properties
     assert properties["code_version"] == run.report["code_version"]
     assert properties["first_impression_ms"] < properties["last_impression_ms"]
