@@ -1,11 +1,19 @@
 """Session examples read back as the frame that was written."""
 
+import dataclasses
+
 import numpy as np
+import polars as pl
 import pytest
 from tensorflow_transform.tf_metadata import schema_utils
 
-from mtfx.components.session_example_gen.encoding import encode_sessions, write_examples
+from mtfx.components.session_example_gen.encoding import (
+    PastImpressions,
+    encode_sessions,
+    write_examples,
+)
 from mtfx.components.session_schema import build_schema
+from mtfx.datasets.history import History, impression_columns, statistic_columns
 from mtfx.datasets.logs.impressions import (
     SESSION,
     FeatureTransform,
@@ -19,8 +27,11 @@ from tests.planted_log import SPEC, split_sessions
 class RawSchema:
     """What the reader needs of Transform's output."""
 
+    def __init__(self, spec=SPEC):
+        self._spec = spec
+
     def raw_feature_spec(self):
-        return schema_utils.schema_as_feature_spec(build_schema(SPEC)).feature_spec
+        return schema_utils.schema_as_feature_spec(build_schema(self._spec)).feature_spec
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +50,21 @@ def test_the_frame_comes_back(written):
     for name in columns:
         assert read[name].cast(frame[name].dtype).to_list() == frame[name].to_list(), name
     np.testing.assert_array_equal(read[SESSION], frame["session_id"].rle_id())
+
+
+def test_lists_of_earlier_impressions_are_no_columns_of_impressions(tmp_path):
+    spec = dataclasses.replace(SPEC, history=History())
+    frame = split_sessions(150)["train"]
+    frame = frame.with_columns(pl.lit(7, pl.Int64).alias(name) for name in statistic_columns(spec))
+    frame = frame.with_columns(pl.lit(0.5, pl.Float32).alias(n) for n in impression_columns(spec))
+    path = str(tmp_path / "part.gz")
+    examples = list(encode_sessions(frame, spec, PastImpressions(frame, spec, 50)))
+    assert any(b"history_item_id" in example for example in examples)
+    write_examples(examples, path, path + ".part")
+    read = read_raw_impressions(path, RawSchema(spec))
+    assert not [name for name in read.columns if name.startswith("history_")]
+    assert set(statistic_columns(spec)) | set(impression_columns(spec)) <= set(read.columns)
+    assert read["item_id"].to_list() == frame["item_id"].to_list()
 
 
 def test_reading_stops_with_whole_sessions(written, monkeypatch):
