@@ -57,6 +57,7 @@ RANKING = {
 }
 RANKING_NOT = {
     "output_dir": PLACE,
+    "compare_trees": PLACE,
     "beam_workers": SPEED,
     "beam_args": SPEED,
     "cache": BEGIN,
