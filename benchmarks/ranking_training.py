@@ -26,7 +26,7 @@ import tensorflow as tf
 
 from mtfx.datasets.spec import Task
 from mtfx.models.config import ModelConfig
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 from mtfx.models.mtl.registry import BACKBONES
 from mtfx.models.ranking_model import RankingModel
 from mtfx.trainers.ranking.config import TrainingConfig

@@ -41,9 +41,9 @@ DATASET_HELP = {"dataset": f"{', '.join(DATASETS)}, or your own as module:ATTRIB
 model_size_option: Decorator = click.option(
     "--model-size",
     type=click.Choice(MODEL_SIZES),
-    default="paper",
+    default="small",
     show_default=True,
-    help="RMTL's layer sizes, or small ones for some 100,000 impressions.",
+    help="Layer sizes: small ones, which logs of some 100,000 impressions ask for, or RMTL's.",
 )
 seed_option: Decorator = click.option(
     "--seed", type=int, default=0, show_default=True, help="Of everything random."

@@ -108,6 +108,17 @@ def _least(spec: DatasetSpec) -> dict[str, int]:
     return least | {name: least[source] for name, source in sources.items() if source in least}
 
 
+def longest_history(schema: schema_pb2.Schema) -> int:
+    """Earlier impressions of a session at most, of sessions of a schema; 0 if they have none.
+
+    Where a curated schema does not say it, ``mtfx.datasets.history.DEFAULT_LENGTH``.
+    """
+    for feature in schema.feature:
+        if feature.name == history.TIME:
+            return feature.value_count.max or history.DEFAULT_LENGTH
+    return 0
+
+
 def column_types(
     spec: DatasetSpec, history_length: int = history.DEFAULT_LENGTH
 ) -> dict[str, Dtype]:

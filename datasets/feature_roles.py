@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
+from mtfx.datasets.history import statistics_of
 from mtfx.datasets.spec import DERIVED_COLUMNS, DatasetSpec
 
 #: A log column belongs to the item if this share of an item's impressions agree on its value.
@@ -21,11 +23,19 @@ class FeatureRoles:
       user: Attributes of the user; ``user_id`` among them.
       item: Attributes of the item; ``item_id`` among them.
       context: What differs between two impressions of the same item to the same user.
+      counts: The statistics of each of these three: how often a value was shown and what came of
+        it, up to the day before.
     """
 
     user: tuple[str, ...]
     item: tuple[str, ...]
     context: tuple[str, ...]
+    counts: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+
+    def with_counts(self, *roles: Literal["user", "item", "context"]) -> list[str]:
+        """Features of some roles, and the statistics of their values."""
+        names = [name for role in roles for name in getattr(self, role)]
+        return [*names, *(name for role in roles for name in self.counts.get(role, ()))]
 
 
 def feature_roles(spec: DatasetSpec, frame: pl.DataFrame) -> FeatureRoles:
@@ -55,12 +65,17 @@ def feature_roles(spec: DatasetSpec, frame: pl.DataFrame) -> FeatureRoles:
         else:
             role = "item" if _agrees(frame, feature.name) else "context"
         found[role].append(feature.name)
-    return FeatureRoles(*(tuple(found[role]) for role in ("user", "item", "context")))
+    counts: dict[str, tuple[str, ...]] = {}
+    for key in spec.history.statistics if spec.history is not None else ():
+        role = next((role for role, names in found.items() if key in names), "user")
+        counts[role] = (*counts.get(role, ()), *statistics_of(spec, key).values())
+    user, item, context = (tuple(found[role]) for role in ("user", "item", "context"))
+    return FeatureRoles(user, item, context, counts)
 
 
 def item_catalogue(frame: pl.DataFrame, roles: FeatureRoles) -> pl.DataFrame:
     """Every item of the log with its last values of the item's features, ordered by item."""
-    columns = [name for name in roles.item if name != "item_id"]
+    columns = [name for name in roles.with_counts("item") if name != "item_id"]
     return (
         frame.sort("timestamp_ms", "item_id", maintain_order=True)
         .group_by("item_id")
@@ -90,7 +105,9 @@ def user_requests(frame: pl.DataFrame, roles: FeatureRoles, users: int, seed: in
     own = frame.filter(pl.col("user_id").is_in(chosen.implode())).with_columns(
         _order=pl.Series(rng.random(frame.filter(pl.col("user_id").is_in(chosen.implode())).height))
     )
-    columns = dict.fromkeys([*roles.user, *roles.context, "user_id", "timestamp_ms", "session_id"])
+    columns = dict.fromkeys(
+        [*roles.with_counts("user", "context"), "user_id", "timestamp_ms", "session_id"]
+    )
     return (
         own.sort("user_id", "_order")
         .group_by("user_id", maintain_order=True)

@@ -7,8 +7,8 @@ from mtfx.lazy import exports
 if TYPE_CHECKING:
     from mtfx.models.action_policy import ActionSample
     from mtfx.models.config import ModelConfig, StateConfig
-    from mtfx.models.features import InputFeature
     from mtfx.models.fusion.config import FusionConfig, build_fusion
+    from mtfx.models.input_features import InputFeature
     from mtfx.models.loss_weighting.registry import LOSS_WEIGHTINGS
     from mtfx.models.mtl.base import Backbone
     from mtfx.models.mtl.registry import BACKBONES, BackboneConfig, BackboneEntry
@@ -19,7 +19,7 @@ else:
         {
             "action_policy": ("ActionSample",),
             "config": ("ModelConfig", "StateConfig"),
-            "features": ("InputFeature",),
+            "input_features": ("InputFeature",),
             "fusion.config": ("FusionConfig", "build_fusion"),
             "loss_weighting.registry": ("LOSS_WEIGHTINGS",),
             "mtl.base": ("Backbone",),

@@ -31,6 +31,8 @@ class StateConfig(Config):
       embedding_dim: Width of every embedding and of every projected numeric feature (RMTL: 128).
       hidden_units: Hidden layers between the concatenated features and the state.
       state_dim: Width of the state, the input of every backbone (RMTL: 128).
+      shrinkage: Impressions that a value of a feature with statistics must have had for half of its
+        embedding to count; see ``mtfx.models.features``.
       output_activation: Activation of the state. RMTL's equation (4) has a sigmoid, which squeezes
         all states into (0, 1), centred on 0.5, and scales the gradient of every embedding by at
         most 1/4; ``relu`` keeps the gradient of the active units whole, and backbones follow whose
@@ -40,7 +42,44 @@ class StateConfig(Config):
     embedding_dim: int = 128
     hidden_units: tuple[int, ...] = (256,)
     state_dim: int = 128
+    shrinkage: float = 1000.0
     output_activation: Literal["relu", "sigmoid", "tanh", "linear"] = "relu"
+
+
+@dataclasses.dataclass(frozen=True)
+class HistoryConfig(Config):
+    """Sizes of the network that reads the user's earlier impressions.
+
+    Attributes:
+      length: How many of them it sees, the latest; 0: none, and there is no such network.
+      units: Width of the layer that compares an earlier impression with the present one (DIN's
+        activation unit).
+      value_units: Width of what is pooled; there are two poolings.
+      embedding_dim: Width of the embeddings of its own that earlier impressions' ids get.
+      dropout: Share of the pooled units set to zero while training.
+      small_vocabulary: Most ids of a feature have a handful of rows where it has more ids than
+        this.
+      id_dropout: Share of the units of such features' embeddings set to zero while training.
+    """
+
+    length: int = 50
+    units: int = 32
+    value_units: int = 48
+    embedding_dim: int = 8
+    dropout: float = 0.35
+    small_vocabulary: int = 1_000
+    id_dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("units", "value_units", "embedding_dim"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.length < 0:
+            raise ValueError(f"the length of a history must not be negative, got {self.length}")
+        if not (0.0 <= self.dropout < 1.0 and 0.0 <= self.id_dropout < 1.0):
+            raise ValueError(
+                f"dropout is a share in [0, 1), got {self.dropout} and {self.id_dropout}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +90,7 @@ class ModelConfig(Config):
       backbone: The multi-task model; see `mtfx backbones`.
       sizes: Its sizes; RMTL's when None.
       state: Sizes of the state representation.
+      history: Sizes of the network that reads the user's earlier impressions.
       task_weights: Weight of a task's loss, TASK=WEIGHT, 1 by default; may be given for several
         tasks.
       loss_weighting: How tasks are balanced while training, beyond that; see `mtfx backbones`.
@@ -59,6 +99,7 @@ class ModelConfig(Config):
     backbone: Annotated[str, OneOf(BACKBONES)] = "mmoe"
     sizes: BackboneConfig | None = None
     state: StateConfig = dataclasses.field(default_factory=StateConfig)
+    history: HistoryConfig = dataclasses.field(default_factory=HistoryConfig)
     task_weights: tuple[tuple[str, float], ...] = ()
     loss_weighting: Annotated[str, OneOf(LOSS_WEIGHTINGS)] = "constant"
 

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from mtfx.datasets.spec import Task
 from mtfx.models.config import CriticConfig
-from mtfx.models.features import InputFeature, StateRepresentation
+from mtfx.models.features import StateRepresentation
+from mtfx.models.input_features import InputFeature
 from mtfx.models.keras import glorot_uniform, keras, seed_for
 from mtfx.models.mtl.blocks import ParallelMlp, Towers
 

@@ -2,71 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-from typing import Literal
 
 import tensorflow as tf
 
-from mtfx.models.config import StateConfig
+from mtfx.models.config import HistoryConfig, StateConfig
+from mtfx.models.history import HistoryEncoder
+from mtfx.models.input_features import STATISTICS, InputFeature, impressions_of
 from mtfx.models.keras import glorot_uniform, keras, seed_for
-
-
-@dataclasses.dataclass(frozen=True)
-class InputFeature:
-    """A feature as TFX Transform hands it to the model.
-
-    Attributes:
-      name: Key in the model's input dictionary.
-      kind: ``categorical``: int64 ids in `[0, vocabulary_size)`; ``multivalued``: ``max_values``
-        such ids, -1 in the place of each that is missing; ``numeric``: float32, normalised.
-      vocabulary_size: Number of ids, out-of-vocabulary buckets included; 0 for numeric features.
-      vocabulary: Name of a vocabulary, and so an embedding table, that several features share;
-        empty for one of its own.
-      level: ``session`` if it is the same for all impressions of a session, else ``impression``.
-      max_values: Ids of a multivalued feature; 1 for any other.
-
-    Raises:
-      ValueError: at construction, if a categorical or multivalued feature has no vocabulary size.
-    """
-
-    name: str
-    kind: Literal["categorical", "multivalued", "numeric"]
-    vocabulary_size: int = 0
-    vocabulary: str = ""
-    level: Literal["session", "impression"] = "impression"
-    max_values: int = 1
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of its value for one impression: none, or that of a multivalued feature's ids."""
-        return (self.max_values,) if self.kind == "multivalued" else ()
-
-    @property
-    def dtype(self) -> tf.DType:
-        """Of its ids or values."""
-        return tf.float32 if self.kind == "numeric" else tf.int64
-
-    @property
-    def table(self) -> str:
-        """Name of the embedding table."""
-        return self.vocabulary or self.name
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("categorical", "multivalued", "numeric"):
-            raise ValueError(
-                f"feature {self.name!r}: kind is 'categorical', 'multivalued' or 'numeric', not "
-                f"{self.kind!r}"
-            )
-        if self.kind != "numeric" and self.vocabulary_size < 1:
-            raise ValueError(
-                f"{self.kind} feature {self.name!r} needs a vocabulary size of at least 1, "
-                f"got {self.vocabulary_size}"
-            )
-        if self.max_values < 1 or (self.max_values > 1 and self.kind != "multivalued"):
-            raise ValueError(
-                f"{self.kind} feature {self.name!r} cannot have {self.max_values} values"
-            )
 
 
 class StateRepresentation(keras.layers.Layer):
@@ -74,8 +17,15 @@ class StateRepresentation(keras.layers.Layer):
 
     A multivalued feature is the mean of its values' embeddings, zeros where it has none.
 
-    Without dropout, so that a state does not depend on who asks for it: the critics of RMTL learn
-    from the same states that the actor sees.
+    Of a feature with statistics the embedding is multiplied by n / (n + shrinkage), n being how
+    often the value was shown before: an id of a handful of rows would be learned by heart, at the
+    expense of all others.
+
+    Numbers of one feature are projected together. What the user's earlier impressions say, where
+    the model sees them, goes beside the features: see :class:`mtfx.models.history.HistoryEncoder`.
+
+    Nothing is dropped unless a training asks for it, so that a state does not depend on who asks:
+    the critics of RMTL learn from the same states that the actor sees.
     """
 
     def __init__(
@@ -83,6 +33,7 @@ class StateRepresentation(keras.layers.Layer):
         inputs: tuple[InputFeature, ...],
         config: StateConfig,
         *,
+        history: HistoryConfig | None = None,
         seed: int = 0,
         dtype: str = "float32",
     ) -> None:
@@ -91,6 +42,8 @@ class StateRepresentation(keras.layers.Layer):
         Args:
           inputs: The model's features; their order decides the order of concatenation.
           config: Sizes.
+          history: Of the history encoder; the defaults if None. There is none where no input is a
+            history.
           seed: Seed of the weights.
           dtype: Keras dtype policy, ``float32`` or ``mixed_bfloat16``.
 
@@ -108,7 +61,13 @@ class StateRepresentation(keras.layers.Layer):
         self._seed = seed
         kinds = ("categorical", "multivalued")
         self._categorical = tuple(f for kind in kinds for f in inputs if f.kind == kind)
-        self._numeric = tuple(f.name for f in inputs if f.kind == "numeric")
+        self._numeric = tuple(f for f in inputs if f.kind == "numeric")
+        self._counted = {f.name for f in self._categorical if f.name + STATISTICS in names}
+        self.history = None
+        if any(feature.is_history for feature in inputs):
+            self.history = HistoryEncoder(
+                inputs, history or HistoryConfig(), seed=seed, dtype=dtype
+            )
         self.embeddings = {
             table: keras.layers.Embedding(
                 size,
@@ -122,7 +81,9 @@ class StateRepresentation(keras.layers.Layer):
             for table, size in {f.table: f.vocabulary_size for f in self._categorical}.items()
         }
         # tfrs.layers.blocks.MLP takes no initializer, hence no seed, so its layers are made here.
-        widths = [len(inputs) * config.embedding_dim, *config.hidden_units, config.state_dim]
+        self._width = (len(self._categorical) + len(self._numeric)) * config.embedding_dim
+        encoded = self.history.output_width if self.history is not None else 0
+        widths = [self._width + encoded, *config.hidden_units, config.state_dim]
         self.mlp = [
             keras.layers.Dense(
                 fan_out,
@@ -137,28 +98,45 @@ class StateRepresentation(keras.layers.Layer):
         ]
 
     def build(self, input_shape: dict[str, tf.TensorShape]) -> None:
-        """Creates the projections of the numeric features, `[numeric, embedding_dim]`."""
+        """Creates the projections of the numeric features, and the history's query."""
         if self._numeric:
-            shape = (len(self._numeric), self.config.embedding_dim)
+            width = self.config.embedding_dim
             self.projection = self.add_weight(
                 name="numeric_projection",
-                shape=shape,
-                initializer=glorot_uniform(1, shape[1], seed_for(self._seed, "numeric")),
+                shape=(sum(feature.width for feature in self._numeric), width),
+                initializer=glorot_uniform(1, width, seed_for(self._seed, "numeric")),
             )
             self.projection_bias = self.add_weight(
-                name="numeric_bias", shape=shape, initializer="zeros"
+                name="numeric_bias", shape=(len(self._numeric), width), initializer="zeros"
+            )
+        if self.history is not None:
+            units = self.history.config.units
+            self.query_kernel = self.add_weight(
+                name="history_query",
+                shape=(self._width, units),
+                initializer=glorot_uniform(
+                    self._width, units, seed_for(self._seed, "history/query")
+                ),
             )
         super().build(input_shape)
 
-    def call(self, inputs: dict[str, tf.Tensor], session: tf.Tensor | None = None) -> tf.Tensor:
+    def call(
+        self,
+        inputs: dict[str, tf.Tensor],
+        session: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> tf.Tensor:
         """Maps features to states.
 
         Args:
           inputs: For every feature, `[batch]`: int64 ids or float32 values; `[batch, max_values]`
-            ids of a multivalued one. Other keys are ignored.
+            of a feature with several; of a history `[batch, length, columns]`. Other keys are
+            ignored.
           session: The place of each impression's session, integers `[batch]`. Features of level
-            ``session`` then hold a value per session, `[session]`, and what they add to the first
-            layer is computed once per session, not once per impression: of a built layer only.
+            ``session``, and histories, then hold a value per session, `[session]`, and what they
+            add to the first layer is computed once per session, not once per impression: of a
+            built layer only.
+          training: Whether to drop units of the history encoder.
 
         Returns:
           States `[batch, state_dim]` in the compute dtype.
@@ -169,59 +147,98 @@ class StateRepresentation(keras.layers.Layer):
             look: what they give then means nothing.
         """
         first = self.mlp[0]
-        if session is not None:
-            if not first.built:
+        if not first.built:
+            if session is not None:
                 raise ValueError("call the layer without session first, which makes its weights")
-            state = self._session_wise_first_layer(inputs, session)
-        elif first.built:
-            state = self._regrouped_first_layer(inputs)
+            state = first(self._concatenation(inputs, training))
         else:
-            state = first(self._concatenation(inputs))
+            state = self._first_layer(inputs, session, training)
         for layer in self.mlp[1:]:
             state = layer(state)
         return state
 
-    def _concatenation(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Embeddings and projections side by side, `[batch, feature * embedding_dim]`."""
-        parts = [self._embedded(f, inputs[f.name]) for f in self._categorical]
-        if self._numeric:
-            projected = self._values(inputs)[:, :, None] * self.projection + self.projection_bias
-            width = len(self._numeric) * self.config.embedding_dim
-            parts.append(tf.reshape(projected, [-1, width]))
-        return tf.concat(parts, axis=1)
+    def _first_layer(
+        self, inputs: dict[str, tf.Tensor], session: tf.Tensor | None, training: bool
+    ) -> tf.Tensor:
+        """The first layer's output, `[batch, units]`, by a sum over its inputs."""
+        layer = self.mlp[0]
+        kernel = tf.cast(layer.kernel, self.compute_dtype)
+        of_features = kernel[: self._width]
+        if self.history is not None:
+            query = tf.cast(self.query_kernel, self.compute_dtype)
+            of_features = tf.concat([of_features, query], axis=1)
+        if session is None:
+            total = self._regrouped(inputs, of_features)
+        else:
+            total = self._session_wise(inputs, session, of_features)
+        if self.history is not None:
+            total, query = tf.split(total, [layer.units, -1], axis=1)
+            encoded = self.history(inputs, query, session, training)
+            total += tf.matmul(encoded, kernel[self._width :])
+        return layer.activation(tf.nn.bias_add(total, tf.cast(layer.bias, total.dtype)))
 
-    def _embedded(self, feature: InputFeature, ids: tf.Tensor) -> tf.Tensor:
+    def _concatenation(self, inputs: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
+        """Embeddings, projections and the encoded history, side by side."""
+        parts = [self._embedded(f, inputs) for f in self._categorical]
+        parts += [self._projected(place, inputs) for place in range(len(self._numeric))]
+        joined = tf.concat(parts, axis=1)
+        if self.history is None:
+            return joined
+        query = tf.matmul(joined, tf.cast(self.query_kernel, self.compute_dtype))
+        return tf.concat([joined, self.history(inputs, query, None, training)], axis=1)
+
+    def _embedded(self, feature: InputFeature, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """Embeddings `[batch, embedding_dim]`; of a multivalued feature the mean of its values'."""
+        ids = inputs[feature.name]
         if feature.kind != "multivalued":
-            return self.embeddings[feature.table](ids)
-        known = tf.cast(ids >= 0, self.compute_dtype)
-        found = self.embeddings[feature.table](tf.maximum(ids, 0)) * known[:, :, None]
-        return tf.math.divide_no_nan(
-            tf.reduce_sum(found, axis=1), tf.reduce_sum(known, axis=1, keepdims=True)
-        )
+            embedded = self.embeddings[feature.table](ids)
+        else:
+            known = tf.cast(ids >= 0, self.compute_dtype)
+            found = self.embeddings[feature.table](tf.maximum(ids, 0)) * known[:, :, None]
+            embedded = tf.math.divide_no_nan(
+                tf.reduce_sum(found, axis=1), tf.reduce_sum(known, axis=1, keepdims=True)
+            )
+        if not self._counts(feature):
+            return embedded
+        seen = impressions_of(inputs[feature.name + STATISTICS])
+        return embedded * tf.cast(seen / (seen + self.config.shrinkage), self.compute_dtype)
 
-    def _values(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        """The numeric features, `[batch, numeric]`."""
-        return tf.stack(
-            [tf.cast(inputs[name], self.compute_dtype) for name in self._numeric], axis=1
-        )
+    def _counts(self, feature: InputFeature) -> bool:
+        """Whether the model knows how often the feature's value was shown."""
+        return feature.name in self._counted
 
-    def _regrouped_first_layer(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        """The first layer's output, `[batch, units]`, with fewer multiplications.
+    def _shares_a_look_up(self, feature: InputFeature) -> bool:
+        return feature.kind == "categorical" and not self._counts(feature)
+
+    def _is_wide(self, feature: InputFeature) -> bool:
+        return self._counts(feature) or feature.vocabulary_size > self.config.embedding_dim
+
+    def _numbers(self, feature: InputFeature, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """A numeric feature's numbers, `[batch, width]`."""
+        value = tf.cast(inputs[feature.name], self.compute_dtype)
+        return tf.reshape(value, [-1, feature.width])
+
+    def _projected(self, place: int, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """The projection of the numeric feature at a place, `[batch, embedding_dim]`."""
+        feature = self._numeric[place]
+        start = sum(earlier.width for earlier in self._numeric[:place])
+        rows = self.projection[start : start + feature.width]
+        projected = tf.matmul(self._numbers(feature, inputs), tf.cast(rows, self.compute_dtype))
+        return projected + tf.cast(self.projection_bias[place], self.compute_dtype)
+
+    def _regrouped(self, inputs: dict[str, tf.Tensor], kernel: tf.Tensor) -> tf.Tensor:
+        """The concatenated features times a kernel, `[batch, units]`, with fewer multiplications.
 
         A feature of V ids adds one of V rows to the layer: those of its table times its part of the
         kernel. Where V is no more than the embedding's width, all V are made once per batch, and a
         matmul with V columns of ones and zeros picks from them, in place of one with the
-        embeddings' ``embedding_dim`` columns; a numeric feature, whose projection is linear, needs
-        one column. The gradients of such small tables are dense.
+        embeddings' ``embedding_dim`` columns; a number, whose projection is linear, needs one
+        column. The gradients of such small tables are dense.
         """
-        layer, width = self.mlp[0], self.config.embedding_dim
-        names = [*(f.name for f in self._categorical), *self._numeric]
-        split = tf.split(tf.convert_to_tensor(layer.kernel), len(names))
-        kernels = dict(zip(names, split, strict=True))
-        wide = [f for f in self._categorical if f.vocabulary_size > width]
-        narrow = [f for f in self._categorical if f.vocabulary_size <= width]
-        bias = tf.convert_to_tensor(layer.bias)
+        names = [f.name for f in (*self._categorical, *self._numeric)]
+        kernels = dict(zip(names, tf.split(kernel, len(names)), strict=True))
+        wide = [f for f in self._categorical if self._is_wide(f)]
+        narrow = [f for f in self._categorical if not self._is_wide(f)]
         columns, rows, sums = [], [], []
         for feature in narrow:
             ids, size = inputs[feature.name], feature.vocabulary_size
@@ -238,36 +255,44 @@ class StateRepresentation(keras.layers.Layer):
             columns.append(ones)
             table = tf.cast(self.embeddings[feature.table].embeddings, self.compute_dtype)
             rows.append(tf.matmul(table, kernels[feature.name]))
+        constant = None
         if self._numeric:
-            own = tf.stack([kernels[name] for name in self._numeric])
-            columns.append(self._values(inputs))
-            rows.append(tf.einsum("ne,neu->nu", self.projection, own))
-            bias += tf.einsum("ne,neu->u", self.projection_bias, own)
+            own = [kernels[f.name] for f in self._numeric]
+            each = tf.stack([kernels[f.name] for f in self._numeric for _ in range(f.width)])
+            columns += [self._numbers(feature, inputs) for feature in self._numeric]
+            projection = tf.cast(self.projection, self.compute_dtype)
+            rows.append(tf.einsum("ne,neu->nu", projection, each))
+            bias = tf.cast(self.projection_bias, self.compute_dtype)
+            constant = tf.einsum("ne,neu->u", bias, tf.stack(own))
         if columns:
             sums.append(tf.matmul(tf.concat(columns, axis=1), tf.concat(rows, axis=0)))
         if wide:
-            embedded = [self._embedded(f, inputs[f.name]) for f in wide]
-            kernel = tf.concat([kernels[f.name] for f in wide], axis=0)
-            sums.append(tf.matmul(tf.concat(embedded, axis=1), kernel))
-        return layer.activation(tf.nn.bias_add(tf.add_n(sums), bias))
+            embedded = [self._embedded(f, inputs) for f in wide]
+            of_wide = tf.concat([kernels[f.name] for f in wide], axis=0)
+            sums.append(tf.matmul(tf.concat(embedded, axis=1), of_wide))
+        total = tf.add_n(sums)
+        return total if constant is None else total + constant
 
-    def _session_wise_first_layer(
-        self, inputs: dict[str, tf.Tensor], session: tf.Tensor
+    def _session_wise(
+        self, inputs: dict[str, tf.Tensor], session: tf.Tensor, kernel: tf.Tensor
     ) -> tf.Tensor:
-        """The first layer's output, `[batch, units]`, as a sum over the features."""
-        layer = self.mlp[0]
-        numeric = [feature for feature in self.inputs if feature.kind == "numeric"]
-        kernel = tf.convert_to_tensor(layer.kernel)
+        """The concatenated features times a kernel, `[batch, units]`, as a sum over the features.
+
+        What features of level ``session`` add is computed once per session.
+        """
         sums: dict[str, list[tf.Tensor]] = {"session": [], "impression": []}
         start = 0
-        runs = itertools.groupby((*self._categorical, *numeric), lambda f: (f.level, f.table))
+        runs = itertools.groupby(
+            (*self._categorical, *self._numeric),
+            lambda f: (f.level, f.table if self._shares_a_look_up(f) else f.name),
+        )
         for (level, _), run in runs:
             part = self._part(list(run), inputs)
             end = start + part.shape[1]
             sums[level].append(tf.matmul(part, kernel[start:end]))
             start = end
         total = [tf.gather(tf.add_n(sums["session"]), session)] if sums["session"] else []
-        return layer.activation(tf.add_n([*total, *sums["impression"]]) + layer.bias)
+        return tf.add_n([*total, *sums["impression"]])
 
     def _part(self, features: list[InputFeature], inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """What features of one table, or one numeric feature, add to the concatenation.
@@ -276,11 +301,9 @@ class StateRepresentation(keras.layers.Layer):
           `[batch, feature * embedding_dim]`.
         """
         width = len(features) * self.config.embedding_dim
-        if features[0].kind == "multivalued":
-            return self._embedded(features[0], inputs[features[0].name])
+        if features[0].kind == "multivalued" or self._counts(features[0]):
+            return self._embedded(features[0], inputs)
         if features[0].kind == "categorical":
             ids = tf.stack([inputs[feature.name] for feature in features], axis=1)
             return tf.reshape(self.embeddings[features[0].table](ids), [-1, width])
-        place = self._numeric.index(features[0].name)
-        scaled = tf.cast(inputs[features[0].name], self.compute_dtype)[:, None]
-        return scaled * self.projection[place] + self.projection_bias[place]
+        return self._projected(self._numeric.index(features[0]), inputs)

@@ -8,7 +8,8 @@ import tensorflow_recommenders as tfrs
 from mtfx.datasets.spec import Task
 from mtfx.models.calibration import Calibration
 from mtfx.models.config import ModelConfig
-from mtfx.models.features import InputFeature, StateRepresentation
+from mtfx.models.features import StateRepresentation
+from mtfx.models.input_features import InputFeature
 from mtfx.models.keras import keras
 from mtfx.models.known_labels import known_mask, with_zeros
 from mtfx.models.loss_weighting.base import Batch, LossWeighting, Step
@@ -75,7 +76,7 @@ class RankingModel(tfrs.Model):
         self.config = config
         self.calibration = Calibration()
         self.state_representation = StateRepresentation(
-            inputs, config.state, seed=seed, dtype=dtype
+            inputs, config.state, history=config.history, seed=seed, dtype=dtype
         )
         self.backbone = build_backbone(config.backbone, tasks, sizes, dtype=dtype)
         weights = dict(config.task_weights)
@@ -110,7 +111,7 @@ class RankingModel(tfrs.Model):
         Returns:
           float32 `[batch, task]`: log odds of binary tasks, log(value / unit) of regressions.
         """
-        state = self.state_representation(inputs, session)
+        state = self.state_representation(inputs, session, training)
         return self.backbone(state, training=training)
 
     def predict_tasks(

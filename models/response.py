@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from mtfx.datasets.spec import Task
 from mtfx.models.config import ResponseNetworkConfig, StateConfig
-from mtfx.models.features import InputFeature, StateRepresentation
+from mtfx.models.features import StateRepresentation
+from mtfx.models.input_features import InputFeature
 from mtfx.models.keras import keras
 from mtfx.models.known_labels import known_mask, with_zeros
 from mtfx.models.mtl.registry import BackboneConfig, build_backbone

@@ -6,7 +6,8 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from mtfx.models.config import StateConfig, TwoTowerConfig
-from mtfx.models.features import InputFeature, StateRepresentation
+from mtfx.models.features import StateRepresentation
+from mtfx.models.input_features import InputFeature
 from mtfx.models.keras import seed_for
 
 #: Keys of what training needs beside the features.
@@ -52,7 +53,12 @@ class TwoTower(tfrs.Model):
         """
         super().__init__()
         self.user_inputs, self.item_inputs, self.config = user_inputs, item_inputs, config
-        sizes = StateConfig(config.feature_dim, config.hidden_units, config.embedding_dim, "linear")
+        sizes = StateConfig(
+            config.feature_dim,
+            config.hidden_units,
+            config.embedding_dim,
+            output_activation="linear",
+        )
         self.user_tower = StateRepresentation(user_inputs, sizes, seed=seed_for(seed, "user"))
         self.item_tower = StateRepresentation(item_inputs, sizes, seed=seed_for(seed, "item"))
         self.task = _Retrieval(temperature=config.temperature, remove_accidental_hits=True)

@@ -31,7 +31,7 @@ class RankingPipelineConfig(Config):
     Attributes:
       data: The log and how it becomes sessions.
       output_dir: Where artifacts, metadata, logs and the report go.
-      model: Which model; its seed is ``seed``.
+      model: Which model; its seed is ``seed``, the length of its history the data's.
       training: How it is trained; its seed is ``seed``.
       thresholds: What it must reach.
       method_options: Supervised or by RMTL's schedule.
@@ -65,7 +65,9 @@ class RankingPipelineConfig(Config):
             f"--output-dir and --data-dir are the same directory: {self.output_dir}",
             "outputs must not mix with the input files",
         )
-        object.__setattr__(self, "model", self.model.with_seed(self.seed))
+        history = dataclasses.replace(self.model.history, length=self.data.history_length)
+        model = dataclasses.replace(self.model.with_seed(self.seed), history=history)
+        object.__setattr__(self, "model", model)
         training = dataclasses.replace(self.training, seed=self.seed)
         object.__setattr__(self, "training", training)
         for argument in self.beam_pipeline_args:

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from mtfx.config import Config
-from mtfx.datasets.history import LONGEST
+from mtfx.datasets.history import DEFAULT_LENGTH, LONGEST
 from mtfx.datasets.registry import load_dataset, resolve_name
 from mtfx.datasets.spec import DatasetSpec, Task
 from mtfx.errors import UserError, require
@@ -53,7 +53,7 @@ class DataOptions(Config):
     gap_minutes: float | None = None
     max_session_length: int | None = None
     # Until SessionFlattener leaves out the lists of earlier impressions.
-    history_length: int = 0
+    history_length: int = DEFAULT_LENGTH
     max_bad_rows: float = 0.01
     schema_file: str | None = None
 

@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow_transform as tft
+from tfx.utils import io_utils
 
+from mtfx.components.session_schema import longest_history
 from mtfx.datasets.file_names import literal
 from mtfx.datasets.logs.transformed import split_files, write_transformed
 from mtfx.datasets.spec import DatasetSpec, Task
@@ -24,7 +26,8 @@ from mtfx.errors import StageError
 from mtfx.evaluation.ranking.paired_comparison import TreesBeside, compare_paired
 from mtfx.evaluation.ranking.trees import BoostedTrees, TreeInputs, TreesConfig
 from mtfx.files import UNREADABLE, jsonable, read_json, write_atomically
-from mtfx.models.model_inputs import model_inputs
+from mtfx.models.history_columns import HistoryColumns
+from mtfx.models.model_inputs import ranking_inputs
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.judging import JudgedSplit, judge
@@ -68,10 +71,13 @@ def read_split(
     """A split as trees read it; of any but ``train`` in the order of :func:`judge`."""
     output = tft.TFTransformOutput(files.transform_graph)
 
+    schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(files.schema))
+    inputs = ranking_inputs(spec, output, longest_history(schema))
+    history = HistoryColumns(inputs, spec.tasks) if any(f.is_history for f in inputs) else None
+
     def read(pattern: str) -> TreeInputs:
         feature_spec = output.transformed_feature_spec()
-        inputs = model_inputs(spec, output)
-        return read_tree_inputs(pattern, feature_spec, inputs, tasks, _buckets(spec))
+        return read_tree_inputs(pattern, feature_spec, inputs, tasks, _buckets(spec), history)
 
     if split == "train":
         return read(os.path.join(literal(files.transformed), "Split-train", "*"))

@@ -20,7 +20,7 @@ from mtfx.datasets.logs.sessions import SPLITS, build_sessions
 from mtfx.datasets.spec import Column, DatasetSpec, Feature, SessionRule, Task
 from mtfx.environments.simulator.fitting.log_data import WorldData
 from mtfx.environments.simulator.satisfaction import satisfaction_rule
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 
 SPEC = DatasetSpec(
     name="planted",

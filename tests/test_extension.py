@@ -17,7 +17,7 @@ from mtfx.agents.registry import AGENTS, AgentEntry
 from mtfx.agents.transition_tensors import TransitionTensors
 from mtfx.datasets.spec import Task
 from mtfx.models.config import ModelConfig
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 from mtfx.models.keras import keras
 from mtfx.models.mtl.registry import BACKBONES, BackboneConfig, BackboneEntry
 from mtfx.models.ranking_model import RankingModel

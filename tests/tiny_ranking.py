@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from mtfx.models.export.transformed_features import FeatureColumns, TransformedFeatures
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 
 ITEMS = ("a", "b", "c", "d")
 NAMES = ("click", "like")

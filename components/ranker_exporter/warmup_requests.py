@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mtfx.datasets.history import PREFIX
 from mtfx.errors import DataError
 
 #: Candidates of the requests: one, the default number, and a large set. TensorFlow plans memory
@@ -36,7 +37,8 @@ def merged_request(sessions: Iterable[bytes], candidates: int, item: str = "item
     """One example with many candidates: the first session's user, the items of all.
 
     A feature whose list is as long as the items' in every session with two items or more belongs to
-    the item, any other to the user and is given once, so that the ranker looks at the user once.
+    the item, any other, and each list of earlier impressions, to the user and is given once, so
+    that the ranker looks at the user once.
 
     Args:
       sessions: Serialized session examples.
@@ -58,7 +60,7 @@ def merged_request(sessions: Iterable[bytes], candidates: int, item: str = "item
         for columns in parsed
         if (length := len(columns[item][1])) > 1
         for name, (_, values) in columns.items()
-        if len(values) != length
+        if len(values) != length or name.startswith(PREFIX)
     }
     merged: Any = tf.train.Example()
     room = candidates

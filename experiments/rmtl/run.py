@@ -21,7 +21,7 @@ from mtfx.evaluation.ranking.ranking_metrics import TaskFigures, task_figures
 from mtfx.experiments.engine.data import SPLITS, PreparedData
 from mtfx.experiments.rmtl.trial import WITH_CRITICS, RmtlTrial
 from mtfx.models.config import ModelConfig, model_sizes
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 from mtfx.models.keras import keras
 from mtfx.models.loss_weighting.base import LossWeighting
 from mtfx.models.model_inputs import model_inputs

@@ -10,8 +10,10 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from mtfx.datasets.spec import DatasetSpec, Feature
+from mtfx.datasets.spec import DatasetSpec
+from mtfx.models.export.raw_features import RawFeatures
 from mtfx.models.export.transformed_features import ROW_LENGTHS, FeatureColumns, TransformedFeatures
+from mtfx.models.input_features import InputFeature
 from mtfx.models.model_inputs import model_inputs
 
 EXAMPLES = "examples"
@@ -39,6 +41,7 @@ class RankingModule(tf.Module):
         predict: Predict,
         transform_output: tft.TFTransformOutput,
         spec: DatasetSpec,
+        inputs: tuple[InputFeature, ...] | None = None,
     ):
         """Keeps the parts.
 
@@ -47,6 +50,7 @@ class RankingModule(tf.Module):
           predict: The model's prediction function.
           transform_output: The output of the Transform component.
           spec: The data set, for its features.
+          inputs: The model's; the data set's features if None.
         """
         super().__init__(name="ranking")
         # Variables and tables alone: tracking the model and the layer would save, and first trace,
@@ -56,15 +60,14 @@ class RankingModule(tf.Module):
         self.transform_state = tf.train.TrackableView(transform).children(transform)
         self._transform = transform.__call__
         self._predict = predict
-        self._features = spec.features
-        self.columns = FeatureColumns(model_inputs(spec, transform_output))
-        self._raw_spec = raw_feature_spec(transform_output, spec)
+        self._inputs = inputs or model_inputs(spec, transform_output)
+        self.columns = FeatureColumns(self._inputs)
+        self.raw = RawFeatures(spec, transform_output, self._inputs)
 
     def signatures(self) -> dict[str, Any]:
         """Concrete functions by signature name, for ``tf.saved_model.save``."""
         raw = {
-            feature.name: tf.TensorSpec([None], _tf_dtype(feature), name=feature.name)
-            for feature in self._features
+            name: tf.TensorSpec([None], dtype, name=name) for name, dtype in self.raw.dtypes.items()
         }
         self.checked.get_concrete_function(*self.columns.specs())
         return {
@@ -82,6 +85,9 @@ class RankingModule(tf.Module):
           examples: string `[batch]`. Session-level features hold one value (or none: their
             default), impression-level ones a value per impression (candidate). The values of a
             multivalued feature are one text, separated by its column's delimiter, in any order.
+            Statistics are counts, 0 where a column is left out. ``history_*`` are lists of the
+            user's earlier impressions, in any order and of any length, empty if there are none;
+            ``timestamp_ms`` is the time of the request, and what is not before it is left out.
 
         Returns:
           By task, float32 `[batch, time]`: probabilities, or values in the label's unit; examples
@@ -107,19 +113,14 @@ class RankingModule(tf.Module):
         """Predicts from raw tensors, one impression per row.
 
         Args:
-          raw: By feature, `[batch]` of the data set's dtype; of a multivalued one, text.
+          raw: By feature, `[batch]` of the data set's dtype; of a multivalued one, text; counts of
+            statistics. Nothing is known of the users' earlier impressions.
 
         Returns:
           By task, float32 `[batch]`.
         """
-        rows = {
-            feature.name: tf.expand_dims(raw[feature.name], 1)
-            if feature.level == "session"
-            else tf.RaggedTensor.from_uniform_row_length(raw[feature.name], 1)
-            for feature in self._features
-        }
-        size = tf.shape(raw[self._features[0].name])[0]
-        features = self._transformed(rows, size, size)
+        size = tf.shape(next(iter(raw.values())))[0]
+        features = self._transformed(self.raw.rows(raw), None, size, size)
         return self.predict_transformed(*features, tf.range(tf.cast(size, tf.int64)))
 
     @tf.function(autograph=False)
@@ -136,8 +137,9 @@ class RankingModule(tf.Module):
         Raises:
           InvalidArgumentError: as :meth:`serve`.
         """
-        raw, lengths = self._checked(tf.io.parse_example(examples, self._raw_spec))
-        features = self._transformed(raw, tf.size(lengths), tf.reduce_sum(lengths))
+        raw, lengths = self.raw.checked(tf.io.parse_example(examples, self.raw.parsing_spec))
+        now = self.raw.times(raw)
+        features = self._transformed(raw, now, tf.size(lengths), tf.reduce_sum(lengths))
         return {**features._asdict(), ROW_LENGTHS: lengths}
 
     @tf.function(autograph=False)
@@ -181,49 +183,26 @@ class RankingModule(tf.Module):
         return dict(self._predict(self.columns.unpack(features), session))
 
     def _transformed(
-        self, raw: Mapping[str, Any], sessions: tf.Tensor, impressions: tf.Tensor
+        self,
+        raw: Mapping[str, Any],
+        now: tf.Tensor | None,
+        sessions: tf.Tensor,
+        impressions: tf.Tensor,
     ) -> TransformedFeatures:
         transformed = self._transform(dict(raw))
         flat = {}
-        for feature in self._features:
-            value = transformed[feature.name]
-            ragged = isinstance(value, tf.RaggedTensor)
-            flat[feature.name] = value.flat_values if ragged else tf.reshape(value, [-1])
+        for feature in self._inputs:
+            if not feature.is_history:
+                value = transformed[feature.name]
+                ragged = isinstance(value, tf.RaggedTensor)
+                flat[feature.name] = value.flat_values if ragged else tf.reshape(value, [-1])
+        if self.raw.history is not None:
+            flat |= (
+                self.raw.history.empty(sessions)
+                if now is None
+                else self.raw.histories(transformed, now)
+            )
         return self.columns.pack(flat, sessions, impressions)
-
-    def _impression_level(self) -> list[str]:
-        return [feature.name for feature in self._features if feature.level == "impression"]
-
-    def _checked(self, raw: Mapping[str, Any]) -> tuple[dict[str, Any], tf.Tensor]:
-        """The features, which cannot be computed with before they are checked, and the lengths."""
-        names = self._impression_level()
-        lengths = tf.stack([raw[name].row_lengths() for name in names])
-        differing = tf.reduce_any(lengths != lengths[0], axis=1)
-        name = tf.gather(tf.constant(names), tf.argmax(tf.cast(differing, tf.int32)))
-        rule = f" and {names[0]} need the same number of values in each example"
-        check = tf.debugging.Assert(
-            ~tf.reduce_any(differing), [tf.strings.join(["features ", name, rule])]
-        )
-        with tf.control_dependencies([check]):
-            return {**raw, **{name: tf.identity(raw[name]) for name in names}}, lengths[0]
-
-
-def raw_feature_spec(
-    transform_output: tft.TFTransformOutput, spec: DatasetSpec
-) -> dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]:
-    """The features that a request must carry: no labels, ids or times that no model input uses.
-
-    Session-level features may be left out of a request; they then take their column's default.
-    """
-    columns = {column.name: column for column in spec.all_columns}
-    parsed = transform_output.raw_feature_spec()
-    found = {}
-    for feature in spec.features:
-        parse = parsed[feature.name]
-        if feature.level == "session" and feature.name in columns:
-            parse = tf.io.FixedLenFeature([1], parse.dtype, [columns[feature.name].fill])
-        found[feature.name] = parse
-    return found
 
 
 def save(module: RankingModule, directory: str, metadata: Mapping[str, Any]) -> None:
@@ -239,7 +218,3 @@ def save(module: RankingModule, directory: str, metadata: Mapping[str, Any]) -> 
     tf.io.gfile.makedirs(extra)
     with tf.io.gfile.GFile(os.path.join(extra, METADATA_FILE), "w") as file:
         file.write(json.dumps(metadata, indent=1, sort_keys=True))
-
-
-def _tf_dtype(feature: Feature) -> tf.DType:
-    return {"int64": tf.int64, "string": tf.string, "float32": tf.float32}[feature.dtype]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 
 SESSION_IDS, SESSION_VALUES = "session_ids", "session_values"
 IMPRESSION_IDS, IMPRESSION_VALUES = "impression_ids", "impression_values"
@@ -23,7 +23,9 @@ ROW_LENGTHS = "row_lengths"
 class TransformedFeatures(NamedTuple):
     """Features of some sessions and of their impressions; see :class:`FeatureColumns` for columns.
 
-    A multivalued feature has ``max_values`` columns of ids, -1 where there is none.
+    A multivalued feature has ``max_values`` columns of ids, -1 where there is none; a numeric one
+    of several numbers a column for each. A history is the session's: ``length * columns`` columns,
+    the newest impression's first, -1 where there is none.
 
     Attributes:
       session_ids: int64 `[session, categorical]`.
@@ -61,12 +63,12 @@ class FeatureColumns:
     def __init__(self, inputs: tuple[InputFeature, ...]) -> None:
         """Gives each feature its column, in the order of ``inputs``."""
         self._groups = {
-            name: [f for f in inputs if (f.level, f.kind == "numeric") == group]
+            name: [f for f in inputs if (_is_sessions(f), f.dtype == tf.float32) == group]
             for name, group in (
-                (SESSION_IDS, ("session", False)),
-                (SESSION_VALUES, ("session", True)),
-                (IMPRESSION_IDS, ("impression", False)),
-                (IMPRESSION_VALUES, ("impression", True)),
+                (SESSION_IDS, (True, False)),
+                (SESSION_VALUES, (True, True)),
+                (IMPRESSION_IDS, (False, False)),
+                (IMPRESSION_VALUES, (False, True)),
             )
         }
         self.names = {
@@ -89,8 +91,8 @@ class FeatureColumns:
         """Puts features into their columns.
 
         Args:
-          features: By name, `[session]` or `[impression]` by the feature's level; ids of a
-            multivalued one, `[..., max_values]`, may be flat.
+          features: By name, `[session]` or `[impression]` by the feature's level; what has several
+            columns, `[..., columns]`, may be flat.
           sessions: How many there are, int32 `[]`; where no feature is of that level, nothing else
             says so.
           impressions: Likewise.
@@ -102,10 +104,10 @@ class FeatureColumns:
             columns = [tf.cast(features[feature.name], _dtype(name)) for feature in group]
             if not columns:
                 return tf.zeros([rows, 0], _dtype(name))
-            if all(feature.kind != "multivalued" for feature in group):
+            if all(not feature.shape for feature in group):
                 return tf.stack(columns, axis=1)
             wide = [
-                tf.reshape(column, [-1, feature.max_values])
+                tf.reshape(column, [-1, _columns(feature)])
                 for feature, column in zip(group, columns, strict=True)
             ]
             return tf.concat(wide, axis=1)
@@ -115,12 +117,13 @@ class FeatureColumns:
     def unpack(self, features: TransformedFeatures) -> dict[str, tf.Tensor]:
         """The inverse of :meth:`pack`."""
         found: dict[str, tf.Tensor] = {}
-        for tensor, (name, group) in zip(features, self._groups.items(), strict=True):
-            columns = iter(tf.unstack(tensor, num=len(self.names[name]), axis=1))
-            for feature in group:
-                own = [next(columns) for _ in range(feature.max_values)]
-                several = feature.kind == "multivalued"
-                found[feature.name] = tf.stack(own, axis=1) if several else own[0]
+        for tensor, group in zip(features, self._groups.values(), strict=True):
+            if not group:
+                continue
+            parts = tf.split(tensor, [_columns(feature) for feature in group], axis=1)
+            for feature, part in zip(group, parts, strict=True):
+                value = tf.reshape(part, [-1, *feature.shape])
+                found[feature.name] = tf.cast(value, feature.dtype)
         return found
 
     def checked(self, features: TransformedFeatures) -> TransformedFeatures:
@@ -143,8 +146,19 @@ class FeatureColumns:
             return TransformedFeatures(*map(tf.identity, features))
 
 
+def _is_sessions(feature: InputFeature) -> bool:
+    return feature.level == "session" or feature.is_history
+
+
+def _columns(feature: InputFeature) -> int:
+    return feature.width * max(feature.length, 1)
+
+
 def _columns_of(feature: InputFeature) -> list[str]:
-    if feature.kind != "multivalued":
+    if feature.is_history:
+        own = [f"history_{name}" for c in feature.columns for name in _columns_of(c)]
+        return [f"{name}[{place}]" for place in range(feature.length) for name in own]
+    if not feature.shape:
         return [feature.name]
     return [f"{feature.name}[{place}]" for place in range(feature.max_values)]
 
@@ -157,19 +171,27 @@ def _check_rows(ids: tf.Tensor, values: tf.Tensor, level: str) -> tf.Operation:
 
 def _check_ids(ids: tf.Tensor, group: list[InputFeature], tensor: str) -> tf.Operation:
     """Has no operation on strings, which are not a GPU's."""
-    ranges = [
-        (column, -1 if feature.kind == "multivalued" else 0, feature.vocabulary_size)
-        for feature in group
-        for column in _columns_of(feature)
-    ]
+    ranges = [limits for feature in group for limits in _ranges(feature)]
     least = tf.constant([low for _, low, _ in ranges], tf.int64)
     sizes = tf.constant([size for _, _, size in ranges], tf.int64)
     outside = tf.reduce_any((ids < least) | (ids >= sizes), axis=0)
-    limits = ", ".join(f"{column} [{low}, {size})" for column, low, size in ranges)
+    # Of a history, whose columns repeat, those of the newest impression.
+    shown = [limits for feature in group for limits in _ranges(feature)[: feature.width]]
+    limits = ", ".join(f"{column} [{low}, {size})" for column, low, size in shown)
     message = f"{tensor} must lie in {limits}; in this order, 1 marks those that do not: "
     return tf.debugging.Assert(
         ~tf.reduce_any(outside), [message, tf.cast(outside, tf.int32)], summarize=len(ranges) + 1
     )
+
+
+def _ranges(feature: InputFeature) -> list[tuple[str, int, int]]:
+    """Name, lowest and highest id plus one of each of a feature's columns."""
+    if feature.is_history:
+        sizes = [c.vocabulary_size for c in feature.columns for _ in range(c.width)]
+        names = _columns_of(feature)
+        return [(name, -1, sizes[place % len(sizes)]) for place, name in enumerate(names)]
+    least = -1 if feature.kind == "multivalued" else 0
+    return [(column, least, feature.vocabulary_size) for column in _columns_of(feature)]
 
 
 def _dtype(tensor: str) -> tf.DType:

@@ -14,7 +14,7 @@ from mtfx.environments.sessions.replay import SessionReplayEnvironment
 from mtfx.environments.sessions.table import SessionTable
 from mtfx.models.config import CriticConfig, ModelConfig, StateConfig
 from mtfx.models.critics import build_critics
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 from mtfx.models.keras import keras
 from mtfx.models.mtl.registry import MmoeConfig
 from mtfx.models.ranking_model import RankingModel

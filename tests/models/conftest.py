@@ -12,7 +12,7 @@ import pytest
 
 from mtfx.datasets.spec import Task
 from mtfx.models.config import ModelConfig, StateConfig
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 from mtfx.models.mtl.registry import BACKBONES, PleConfig
 from mtfx.models.ranking_model import RankingModel
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from mtfx.datasets.spec import Task
 from mtfx.models.config import CriticConfig
 from mtfx.models.critics import build_critics
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 
 INPUTS = (
     InputFeature("user", "categorical", 5, level="session"),

@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from mtfx.models.config import StateConfig
-from mtfx.models.features import InputFeature, StateRepresentation
+from mtfx.models.features import StateRepresentation
+from mtfx.models.input_features import InputFeature
 
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh", "linear"])

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from mtfx.models.config import TwoTowerConfig
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 from mtfx.models.retrieval import ITEM, PROBABILITY, TwoTower, top_items
 
 CONFIG = TwoTowerConfig(feature_dim=3, hidden_units=(5,), embedding_dim=4)

@@ -14,15 +14,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_transform as tft
 from sklearn.metrics import log_loss, roc_auc_score
 
 from mtfx.components.session_example_gen.summary import IngestionSummary
+from mtfx.datasets.history import statistic_columns
 from mtfx.datasets.synthetic import SyntheticConfig, synthesize
 from mtfx.evaluation.config import Thresholds
 from mtfx.evaluation.ranking.paired_comparison import TreesBeside
 from mtfx.models.config import ModelConfig
 from mtfx.models.export.transformed import TransformedRanker
+from mtfx.models.export.transformed_features import FeatureColumns
 from mtfx.models.fusion.config import FusionConfig, build_fusion
+from mtfx.models.history_columns import HistoryColumns
+from mtfx.models.model_inputs import ranking_inputs
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.judging import judge
@@ -30,6 +35,7 @@ from mtfx.pipelines.options import DataOptions
 from mtfx.pipelines.ranking import create_pipeline, run_ranking
 from mtfx.pipelines.trees import RunFiles, read_split, require_same, trees_of_run
 from mtfx.trainers.ranking.config import TrainingConfig
+from mtfx.trainers.ranking.input import impression_batches
 
 # The run that all of them look at takes three minutes on a busy machine.
 pytestmark = pytest.mark.timeout(900)
@@ -120,6 +126,39 @@ def test_the_model_is_compared_with_trees_on_the_impressions_that_it_is_judged_b
     require_same(
         judge(files.examples, files.schema, model, "eval", run.config.data.selected_tasks()), judged
     )
+
+
+def test_impressions_are_served_with_the_history_that_they_were_trained_with(run):
+    spec, tasks = run.config.data.spec(), run.config.data.selected_tasks()
+    transform = tft.TFTransformOutput(output(run, "Transform", "transform_graph"))
+    inputs = ranking_inputs(spec, transform, run.config.model.history.length)
+    pattern = os.path.join(output(run, "Transform", "transformed_examples"), "Split-eval", "*")
+    batches = impression_batches(
+        pattern,
+        transform.transformed_feature_spec(),
+        inputs,
+        tasks,
+        4096,
+        shuffle=False,
+        seed=0,
+        history=HistoryColumns(inputs, spec.tasks),
+    )
+    (features, _), *others = batches
+    assert not others
+    # Some have a history, which grows within the session.
+    held = (features["history_values"].numpy()[:, :, 0] >= 0).sum(axis=1)
+    assert held.max() == run.config.model.history.length
+    assert (held == 0).any()
+    rows = len(held)
+    packed = FeatureColumns(inputs).pack(features, tf.constant(rows), tf.constant(rows))
+    model = tf.saved_model.load(run.report["pushed_model"])
+    trained = model.predict_transformed(*packed, tf.range(rows, dtype=tf.int64))
+    files = RunFiles.of(local_runner.RunResult("again", run.stages))
+    trainer = output(run, "Trainer", "model")
+    served = judge(files.examples, files.schema, trainer, "eval", tasks).predictions
+    for task in tasks:
+        found, wanted = np.sort(served[task.name]), np.sort(trained[task.name].numpy())
+        np.testing.assert_allclose(found, wanted, rtol=2e-4)
 
 
 def test_the_model_records_how_it_was_made(run):
@@ -228,19 +267,24 @@ def model(run):
 
 
 def as_tensors(run, rows):
-    features = run.config.data.spec().features
+    spec = run.config.data.spec()
     dtypes = {"int64": tf.int64, "string": tf.string, "float32": tf.float32}
+    types = {f.name: f.dtype for f in spec.features} | statistic_columns(spec)
     return {
-        f.name: tf.constant([row[f.name][0] for row in rows], dtypes[f.dtype]) for f in features
+        name: tf.constant([row[name][0] for row in rows], dtypes[dtype])
+        for name, dtype in types.items()
     }
 
 
 def test_both_signatures_agree(run, model, served):
-    rows = list(read(output(run, "SessionFlattener", "impressions"), "test"))[:50]
-    found = model.signatures["predict_tasks"](**as_tensors(run, rows))
+    rows = list(read(output(run, "SessionFlattener", "impressions"), "test"))
+    # The signature of plain tensors takes no history.
+    new = [place for place, row in enumerate(rows) if not len(row["history_timestamp_ms"])][:20]
+    assert new
+    found = model.signatures["predict_tasks"](**as_tensors(run, [rows[place] for place in new]))
     assert set(found) == set(TASKS)
     for task in TASKS:
-        np.testing.assert_allclose(found[task].numpy(), served[task][:50], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found[task].numpy(), served[task][new], rtol=1e-4, atol=1e-5)
 
 
 def test_sessions_are_served_as_they_are_trained(run, model):

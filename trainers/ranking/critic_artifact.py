@@ -14,7 +14,7 @@ from mtfx.datasets.spec import Task
 from mtfx.files import read_json
 from mtfx.models.config import CriticConfig
 from mtfx.models.critics import Critics, build_critics
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 
 _CONFIG_FILE, _WEIGHTS = "critics.json", "weights"
 
@@ -62,7 +62,7 @@ def load_critics(directory: str, inputs: Sequence[InputFeature], tasks: Sequence
     if content["tasks"] != names:
         raise ValueError(f"the critics in {directory} judge {content['tasks']}, not {names}")
     theirs = {values["name"]: values for values in content["features"]}
-    ours = {feature.name: dataclasses.asdict(feature) for feature in inputs}
+    ours = {feature.name: json.loads(json.dumps(dataclasses.asdict(feature))) for feature in inputs}
     if differing := sorted(
         name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name)
     ):

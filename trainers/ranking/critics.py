@@ -25,6 +25,8 @@ from mtfx.trainers.ranking.config import CriticTrainingConfig
 #: Told the step and the window's mean signed TD error after every window.
 CriticHook = Callable[[int, float], None]
 _STATE_FILE = "state.json"
+#: A frame with a history takes four kilobytes, so that fewer of them are kept.
+_MOST_REPLAY_BYTES = 2 << 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +93,12 @@ class _CriticTrainer:
         self._agent, self._config, self._directory = agent, config, checkpoint_dir
         lanes = environment.batch_size
         sessions = environment.num_sessions
-        frames = min(config.replay_capacity, num_impressions + sessions)
+        size = sum(
+            spec.dtype.size * math.prod(spec.shape)
+            for spec in tf.nest.flatten(agent.collect_data_spec)
+        )
+        room = max(lanes * 2, _MOST_REPLAY_BYTES // size)
+        frames = min(config.replay_capacity, room, num_impressions + sessions)
         buffer = tf_uniform_replay_buffer.TFUniformReplayBuffer(
             agent.collect_data_spec, batch_size=lanes, max_length=max(2, math.ceil(frames / lanes))
         )

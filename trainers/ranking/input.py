@@ -6,20 +6,28 @@ to their impressions and cut into batches of a fixed number of impressions, so n
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from mtfx.datasets import history as history_data
 from mtfx.datasets.spec import Task
 from mtfx.environments.sessions.table import SessionTable
-from mtfx.models.features import InputFeature
+from mtfx.models.history_columns import HistoryColumns
+from mtfx.models.input_features import InputFeature
 
 #: Sessions parsed by one call of the parser.
 _PARSE_BATCH = 256
+#: Where each impression gets a history, which takes some kilobytes.
+_PARSE_BATCH_WITH_HISTORY = 32
+#: Most bytes of histories that are kept in memory, one history per impression.
+_MOST_HISTORY_BYTES = 4 << 30
 #: Files read side by side.
 _CYCLE_LENGTH = 4
+_TIME = "timestamp_ms"
 #: Sessions whose impressions are listed by one step of the input pipeline.
 _SESSIONS = 4096
 
@@ -35,6 +43,7 @@ def impression_batches(
     seed: int,
     drop_remainder: bool = False,
     shuffle_sessions: int = 20_000,
+    history: HistoryColumns | None = None,
 ) -> tf.data.Dataset:
     """Batches of impressions.
 
@@ -50,11 +59,13 @@ def impression_batches(
       seed: Of shuffling. The order is the same for the same files and seed.
       drop_remainder: Whether to drop an incomplete last batch, so that all shapes are fixed.
       shuffle_sessions: Sessions in the shuffle buffer.
+      history: Of the inputs; needed where some of them are about earlier impressions.
 
     Returns:
       Pairs of ``{feature name: [batch]}`` (int64 ids or float32; `[batch, max_values]` of a
-      multivalued feature) and labels float32 `[batch, task]`, ``mtfx.datasets.labels.UNKNOWN``
-      where unknown.
+      feature with several, `[batch, length, columns]` of a history, which holds what was before
+      the session and before the impression in it) and labels float32 `[batch, task]`,
+      ``mtfx.datasets.labels.UNKNOWN`` where unknown.
 
     Raises:
       ValueError: if no file matches, or a column is missing from the spec or of a shape that is
@@ -62,15 +73,15 @@ def impression_batches(
         of a session differ in length.
     """
     files = _matching_files(file_patterns)
-    columns = _columns(feature_spec, inputs, tasks)
+    parse = _Parser(feature_spec, inputs, tasks, history)
     dataset = tf.data.Dataset.from_tensor_slices(files)
     if shuffle:
         dataset = dataset.shuffle(len(files), seed=seed, reshuffle_each_iteration=True)
     dataset = _read(dataset, len(files))
     if shuffle:
         dataset = dataset.shuffle(shuffle_sessions, seed=seed, reshuffle_each_iteration=True)
-    dataset = dataset.batch(_PARSE_BATCH).map(
-        lambda sessions: _impressions(sessions, columns, inputs, tasks)[:2],
+    dataset = dataset.batch(parse.batch).map(
+        lambda sessions: parse(sessions)[:2],
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
@@ -88,8 +99,11 @@ def load_sessions(
     tasks: Sequence[Task],
     *,
     max_impressions: int | None = None,
+    history: HistoryColumns | None = None,
 ) -> SessionTable:
     """Reads sessions into memory.
+
+    Histories of more than 4 GB are not kept: reading stops there, with a warning.
 
     Args:
       file_patterns: As for :func:`impression_batches`, as are the next three.
@@ -98,6 +112,7 @@ def load_sessions(
       tasks: Likewise.
       max_impressions: Read no further session once there are so many; sessions stay whole, and
         those of all files are read in turn.
+      history: As for :func:`impression_batches`.
 
     Returns:
       The sessions, in the files' order.
@@ -106,18 +121,23 @@ def load_sessions(
       ValueError: if no file matches, the files hold no session, or a column is missing.
     """
     files = _matching_files(file_patterns)
-    columns = _columns(feature_spec, inputs, tasks)
-    dataset = _read(tf.data.Dataset.from_tensor_slices(files), len(files)).batch(_PARSE_BATCH)
-    dataset = dataset.map(
-        lambda sessions: _impressions(sessions, columns, inputs, tasks),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
+    parse = _Parser(feature_spec, inputs, tasks, history)
+    dataset = _read(tf.data.Dataset.from_tensor_slices(files), len(files)).batch(parse.batch)
+    dataset = dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    size = sum(4 * f.length * f.width for f in inputs if f.is_history)
     parts, read = [], 0
     for part in dataset.prefetch(tf.data.AUTOTUNE):
         parts.append(part)
         read += int(part[1].shape[0])
         if max_impressions is not None and read >= max_impressions:
+            break
+        if read * size > _MOST_HISTORY_BYTES:
+            logging.getLogger(__name__).warning(
+                "%d impressions are kept in memory, not all: their histories take %d MB. A shorter "
+                "--history-length leaves room for more",
+                read,
+                read * size >> 20,
+            )
             break
     if not parts:
         raise ValueError(f"no session in {', '.join(files)}")
@@ -150,13 +170,45 @@ def _read(files: tf.data.Dataset, count: int) -> tf.data.Dataset:
     )
 
 
-def _columns(
-    feature_spec: Mapping[str, Any], inputs: Sequence[InputFeature], tasks: Sequence[Task]
-) -> dict[str, Any]:
-    """The part of the spec that is needed, checked."""
-    columns = {}
-    sizes = {feature.name: feature.max_values for feature in inputs}
-    for name in dict.fromkeys([*(f.name for f in inputs), *(task.name for task in tasks)]):
+class _Parser:
+    """From serialized sessions to their impressions.
+
+    Attributes:
+      batch: Sessions to parse at once.
+    """
+
+    def __init__(
+        self,
+        feature_spec: Mapping[str, Any],
+        inputs: Sequence[InputFeature],
+        tasks: Sequence[Task],
+        history: HistoryColumns | None,
+    ) -> None:
+        """Checks that the sessions have what is asked for."""
+        self._inputs = tuple(feature for feature in inputs if not feature.is_history)
+        if history is None and len(self._inputs) < len(inputs):
+            raise ValueError(
+                "the model has histories among its inputs, whose columns are not given"
+            )
+        self._tasks, self._history = tuple(tasks), history
+        self._shapes = {feature.name: feature.shape for feature in self._inputs}
+        self._sizes = {feature.name: feature.max_values for feature in self._inputs}
+        labels = [task.name for task in tasks]
+        wanted = dict.fromkeys([*self._shapes, *labels])
+        self._columns = {name: self._column(feature_spec, name) for name in wanted}
+        if not any(isinstance(self._columns[name], tf.io.RaggedFeature) for name in labels):
+            raise ValueError("no task has a label per impression")
+        self._past: dict[str, Any] = {}
+        self._times: tuple[str, ...] = ()
+        if history is not None:
+            known = (name for name in (_TIME, history_data.FEEDBACK_MS) if name in feature_spec)
+            self._times = tuple(known) or (_TIME,)
+            own = dict.fromkeys([*history.names, *self._times])
+            for name in (*own, *(history_data.PREFIX + name for name in own)):
+                self._past[name] = self._column(feature_spec, name)
+        self.batch = _PARSE_BATCH if history is None else _PARSE_BATCH_WITH_HISTORY
+
+    def _column(self, feature_spec: Mapping[str, Any], name: str) -> Any:
         if name not in feature_spec:
             raise ValueError(
                 f"the transformed examples have no column {name!r}; "
@@ -164,58 +216,81 @@ def _columns(
             )
         column = feature_spec[name]
         ragged = isinstance(column, tf.io.RaggedFeature)
+        size = self._sizes.get(name, 1)
         if not ragged and not (
-            isinstance(column, tf.io.FixedLenFeature) and list(column.shape) == [sizes.get(name, 1)]
+            isinstance(column, tf.io.FixedLenFeature) and list(column.shape) == [size]
         ):
             raise ValueError(
                 f"column {name!r} must be ragged (a value per impression) or of shape "
-                f"[{sizes.get(name, 1)}] (a value per session), but is {column}"
+                f"[{size}] (a value per session), but is {column}"
             )
-        columns[name] = column
-    if not any(isinstance(columns[task.name], tf.io.RaggedFeature) for task in tasks):
-        raise ValueError("no task has a label per impression")
-    return columns
+        return column
 
+    def __call__(self, sessions: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        """Parses serialized sessions and concatenates their impressions; also their lengths."""
+        parsed = tf.io.parse_example(sessions, {**self._columns, **self._past})
+        ragged = [name for name in self._columns if isinstance(parsed[name], tf.RaggedTensor)]
+        # Transform's ragged columns carry their lengths as they come or partitioned once more.
+        flat = {
+            name: tf.reshape(parsed[name].flat_values, [-1, *self._shapes.get(name, ())])
+            for name in ragged
+        }
+        lengths = {name: _lengths(parsed[name]) // self._sizes.get(name, 1) for name in ragged}
+        reference = next(task.name for task in self._tasks if task.name in lengths)
+        checks = [
+            tf.debugging.assert_equal(
+                lengths[name],
+                lengths[reference],
+                message=f"columns {name} and {reference} of a session differ in length",
+            )
+            for name in ragged
+        ]
+        with tf.control_dependencies(checks):
+            repeats = tf.identity(lengths[reference])
+        sessions_of_rows = tf.repeat(tf.range(tf.size(repeats)), repeats)
+        values = {
+            name: flat[name]
+            if name in flat
+            else tf.gather(
+                tf.reshape(parsed[name], [-1, *self._shapes.get(name, ())]), sessions_of_rows
+            )
+            for name in self._columns
+        }
+        features = {f.name: tf.cast(values[f.name], f.dtype) for f in self._inputs}
+        if self._history is not None:
+            features |= self._histories(self._history, parsed)
+        labels = tf.stack([tf.cast(values[task.name], tf.float32) for task in self._tasks], axis=1)
+        with tf.control_dependencies(checks):
+            features = {name: tf.identity(value) for name, value in features.items()}
+            return features, tf.identity(labels), repeats
 
-def _impressions(
-    sessions: tf.Tensor,
-    columns: Mapping[str, Any],
-    inputs: Sequence[InputFeature],
-    tasks: Sequence[Task],
-) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-    """Parses serialized sessions and concatenates their impressions; also their lengths."""
-    parsed = tf.io.parse_example(sessions, dict(columns))
-    ragged = [name for name in columns if isinstance(parsed[name], tf.RaggedTensor)]
-    # Transform's ragged columns carry their lengths as they come or partitioned once more.
-    shapes = {feature.name: feature.shape for feature in inputs}
-    sizes = {feature.name: feature.max_values for feature in inputs}
-    flat = {
-        name: tf.reshape(parsed[name].flat_values, [-1, *shapes.get(name, ())]) for name in ragged
-    }
-    lengths = {name: _lengths(parsed[name]) // sizes.get(name, 1) for name in ragged}
-    reference = next(task.name for task in tasks if task.name in lengths)
-    checks = [
-        tf.debugging.assert_equal(
-            lengths[name],
-            lengths[reference],
-            message=f"columns {name} and {reference} of a session differ in length",
+    def _histories(
+        self, history: HistoryColumns, parsed: Mapping[str, Any]
+    ) -> dict[str, tf.Tensor]:
+        """What was before each impression, in the session and before it."""
+
+        def flat(prefix: str) -> dict[str, tf.Tensor]:
+            return {name: parsed[prefix + name].flat_values for name in history.names}
+
+        def times(prefix: str) -> tf.RaggedTensor:
+            column = parsed[prefix + _TIME]
+            return tf.RaggedTensor.from_row_lengths(
+                column.flat_values, _lengths(column), validate=False
+            )
+
+        came = None
+        if history_data.FEEDBACK_MS in self._times:
+            came = tuple(
+                parsed[prefix + history_data.FEEDBACK_MS].flat_values
+                for prefix in (history_data.PREFIX, "")
+            )
+        return history.before_each_impression(
+            history.pack(flat(history_data.PREFIX)),
+            times(history_data.PREFIX),
+            history.pack(flat("")),
+            times(""),
+            came,
         )
-        for name in ragged
-    ]
-    with tf.control_dependencies(checks):
-        repeats = tf.identity(lengths[reference])
-    sessions_of_rows = tf.repeat(tf.range(tf.size(repeats)), repeats)
-    values = {
-        name: flat[name]
-        if name in flat
-        else tf.gather(tf.reshape(parsed[name], [-1, *shapes.get(name, ())]), sessions_of_rows)
-        for name in columns
-    }
-    features = {feature.name: tf.cast(values[feature.name], feature.dtype) for feature in inputs}
-    labels = tf.stack([tf.cast(values[task.name], tf.float32) for task in tasks], axis=1)
-    with tf.control_dependencies(checks):
-        features = {name: tf.identity(value) for name, value in features.items()}
-        return features, tf.identity(labels), repeats
 
 
 def _lengths(column: tf.RaggedTensor) -> tf.Tensor:

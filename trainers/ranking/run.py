@@ -14,8 +14,9 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from mtfx.datasets.registry import load_dataset
 from mtfx.models.export import ranking as export
+from mtfx.models.history_columns import HistoryColumns
 from mtfx.models.loss_weighting.base import LossWeighting
-from mtfx.models.model_inputs import model_inputs
+from mtfx.models.model_inputs import ranking_inputs
 from mtfx.models.ranking_model import RankingModel
 from mtfx.trainers.ranking import multi_worker
 from mtfx.trainers.ranking.calibration import fit_calibration
@@ -58,7 +59,8 @@ def train_and_export(fn_args: FnArgs, worker: Worker) -> None:
     spec = load_dataset(config.dataset)
     tasks = spec.select_tasks(config.tasks)
     transform_output = tft.TFTransformOutput(fn_args.transform_output)
-    inputs = model_inputs(spec, transform_output)
+    inputs = ranking_inputs(spec, transform_output, config.model.history.length)
+    history = HistoryColumns(inputs, spec.tasks) if any(f.is_history for f in inputs) else None
 
     def batches(files: list[str], shuffle: bool) -> tf.data.Dataset:
         return impression_batches(
@@ -70,6 +72,7 @@ def train_and_export(fn_args: FnArgs, worker: Worker) -> None:
             shuffle=shuffle,
             seed=config.training.seed,
             shuffle_sessions=config.training.shuffle_sessions,
+            history=history,
         )
 
     def build_model(weighting: LossWeighting | None = None) -> RankingModel:
@@ -116,6 +119,7 @@ def train_and_export(fn_args: FnArgs, worker: Worker) -> None:
                 inputs,
                 tasks,
                 max_impressions=settings.max_impressions,
+                history=history,
             ),
             config.training,
             settings,
@@ -125,7 +129,9 @@ def train_and_export(fn_args: FnArgs, worker: Worker) -> None:
             initial_weights=initial_weights,
         )
     result.model.calibration = fit_calibration(result.model, validation_data)
-    module = export.RankingModule(result.model, result.model.predict_tasks, transform_output, spec)
+    module = export.RankingModule(
+        result.model, result.model.predict_tasks, transform_output, spec, inputs
+    )
     export.save(
         module,
         worker.own(fn_args.serving_model_dir),

@@ -17,7 +17,8 @@ from mtfx.datasets.history import PREFIX
 from mtfx.datasets.labels import UNKNOWN
 from mtfx.datasets.spec import Task
 from mtfx.evaluation.ranking.trees import TreeInputs
-from mtfx.models.features import InputFeature
+from mtfx.models.history_columns import HistoryColumns
+from mtfx.models.input_features import InputFeature
 from mtfx.trainers.ranking.input import impression_batches
 
 #: Seconds from each entry to the impression, -1 where there is no entry.
@@ -31,6 +32,7 @@ def read_tree_inputs(
     inputs: Sequence[InputFeature],
     tasks: Sequence[Task],
     buckets: Mapping[str, int] | None = None,
+    history: HistoryColumns | None = None,
 ) -> TreeInputs:
     """Reads transformed session examples.
 
@@ -43,12 +45,13 @@ def read_tree_inputs(
       buckets: By categorical feature, how many of its last ids are shared by values that have none
         of their own. Trees are told that such a value is missing: the bucket's mean and count are
         those of hundreds of other users or items, while a new one has the count 0.
+      history: As for :func:`mtfx.trainers.ranking.input.impression_batches`.
 
     Returns:
       The impressions; of one file in its order.
     """
     batches = impression_batches(
-        file_patterns, feature_spec, inputs, tasks, _BATCH, shuffle=False, seed=0
+        file_patterns, feature_spec, inputs, tasks, _BATCH, shuffle=False, seed=0, history=history
     )
     found = tree_inputs(batches.as_numpy_iterator(), inputs, tasks)
     ends = {f.name: f.vocabulary_size - (buckets or {}).get(f.name, 0) for f in inputs}
@@ -76,10 +79,10 @@ def tree_inputs(
     ids: list[dict[str, np.ndarray]] = []
     labels: list[np.ndarray] = []
     for features, known in batches:
-        values = {f.name: features[f.name] for f in inputs if not f.name.startswith(PREFIX)}
+        values = {f.name: features[f.name] for f in inputs if not f.is_history}
         ids.append({n: v.astype(np.int32) for n, v in values.items() if v.dtype.kind in "iu"})
         plain = {n: v for n, v in values.items() if n not in ids[-1]}
-        numbers.append(_numbers(plain) | history_summaries(features, inputs))
+        numbers.append(_numbers(plain) | history_summaries(unpacked(features, inputs), inputs))
         labels.append(known)
     if not labels:
         raise ValueError("there is no impression")
@@ -89,13 +92,36 @@ def tree_inputs(
     )
 
 
+def unpacked(
+    features: Mapping[str, np.ndarray], inputs: Sequence[InputFeature]
+) -> dict[str, np.ndarray]:
+    """The columns of histories by themselves, beside the features.
+
+    Args:
+      features: Of a batch, as the model takes them.
+      inputs: The model's features.
+
+    Returns:
+      The features, and for each column of a history ``history_<name>``, `[batch, length]`, or
+      `[batch, length, values]` of several.
+    """
+    found = {f.name: features[f.name] for f in inputs if not f.is_history}
+    for feature in inputs:
+        start = 0
+        for column in feature.columns:
+            part = features[feature.name][:, :, start : start + column.width]
+            found[PREFIX + column.name] = part if column.width > 1 else part[:, :, 0]
+            start += column.width
+    return found
+
+
 def history_summaries(
     features: Mapping[str, np.ndarray], inputs: Sequence[InputFeature]
 ) -> dict[str, np.ndarray]:
     """The user's past as numbers.
 
     Args:
-      features: Of a batch. The history's are those of the contract: ``history_age_s``
+      features: Of :func:`unpacked`. The history's are ``history_age_s``
         `[batch, length]`, -1 where there is no entry, newest first; ids `[batch, length]` or
         `[batch, length, values]` under ``history_<feature>``; feedbacks as floats, -1 where
         unknown.

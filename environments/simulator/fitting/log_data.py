@@ -22,7 +22,7 @@ from mtfx.datasets.synthetic.manifest import FILE_NAME as SYNTHETIC_MANIFEST
 from mtfx.environments.simulator.fitting.response import ResponseRows
 from mtfx.environments.simulator.fitting.session_dynamics import LoggedSessions
 from mtfx.environments.simulator.satisfaction import SatisfactionRule, satisfaction_rule
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 from mtfx.models.model_inputs import model_inputs
 
 _DURATION = "duration_ms"

@@ -101,8 +101,8 @@ def pairs(data: WorldData, pools: Pools, first: int, last: int) -> pl.DataFrame:
     """
     size = pools.items.shape[1]
     users = np.repeat(np.arange(first, last), size)
-    own = [*data.roles.user, *data.roles.context]
-    item = list(data.roles.item)
+    own = data.roles.with_counts("user", "context")
+    item = data.roles.with_counts("item")
     left = pools.requests.select(own)[users]
     right = data.catalogue.select(item)[pools.items[first:last].ravel()]
     return pl.concat([left, right], how="horizontal")

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import tensorflow as tf
 
-from mtfx.datasets.logs.impressions import raw_features
+from mtfx.datasets.logs.impressions import served_features
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.environments.simulator.response import ResponseModel
 
@@ -42,6 +42,8 @@ class RankingPredictions:
                 f"{', '.join(self._model.signatures)}. Train it anew with `mtfx ranking`"
             )
         self._predict = self._model.signatures["predict_tasks"]
+        # A model of sessions without a history takes no counts.
+        self._inputs = set(self._predict.structured_input_signature[1])
         outputs = set(self._predict.structured_outputs)
         self.names = tuple(t.name for t in spec.tasks if t.name in outputs and t.kind == "binary")
         if not self.names:
@@ -52,7 +54,8 @@ class RankingPredictions:
         """Probabilities float32 `[n, K]` of the rows of a frame of raw features."""
         parts = [np.empty((0, len(self.names)), np.float32)]
         for part in frame.iter_slices(_ROWS):
-            values = self._predict(**raw_features(part, self._spec))
+            given = served_features(part, self._spec)
+            values = self._predict(**{n: v for n, v in given.items() if n in self._inputs})
             parts.append(np.stack([values[name].numpy() for name in self.names], axis=-1))
         return np.concatenate(parts)
 

@@ -13,6 +13,7 @@ import polars as pl
 import tensorflow as tf
 
 from mtfx.datasets.feature_roles import user_requests
+from mtfx.datasets.history import session_statistics, statistic_columns
 from mtfx.datasets.registry import load_dataset
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.environments.simulator.fitting.building import FIT_FILE
@@ -99,6 +100,11 @@ class WorldRequests:
                 kept = [value.encode() if isinstance(value, str) else value] * len(kept)
             kind = _KINDS[feature.dtype]
             getattr(example.features.feature[feature.name], kind).value.extend(kept)
+        of_session = session_statistics(self.spec)
+        for name in statistic_columns(self.spec):
+            counts = columns[name]
+            kept = counts[:1] if name in of_session else [counts[slot] for slot in slots]
+            example.features.feature[name].int64_list.value.extend(kept)
         return example.SerializeToString()
 
     def predictions(self, model: str) -> np.ndarray:
@@ -113,7 +119,8 @@ class WorldRequests:
 
     def _columns(self, user: int) -> dict[str, list[Any]]:
         frame = pairs(self._data, self._pools, user, user + 1)
-        return {
+        counts = {name: frame[name].to_list() for name in statistic_columns(self.spec)}
+        return counts | {
             feature.name: (
                 [value.encode() for value in frame[feature.name].to_list()]
                 if feature.dtype == "string"

@@ -46,7 +46,7 @@ from mtfx.environments.simulator.fitting.watch_tables import (
 )
 from mtfx.environments.simulator.watch_time import expected_watch_s
 from mtfx.errors import DataError
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 from mtfx.models.optimizers import LazyAdam
 from mtfx.models.response import ResponseNetwork
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from mtfx.environments.simulator.fitting.config import RetrievalTrainingConfig
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 from mtfx.models.optimizers import LazyAdam
 from mtfx.models.retrieval import ITEM, PROBABILITY, TwoTower, top_items
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtfx.models.export.transformed_features import FeatureColumns, TransformedFeatures
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 
 LEVELS, KINDS = ("session", "impression"), ("categorical", "multivalued", "numeric")
 INPUTS = (

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from mtfx.datasets.spec import Task
 from mtfx.models.config import ModelConfig, StateConfig
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 from mtfx.models.keras import keras
 from mtfx.models.loss_weighting.base import LossWeighting
 from mtfx.models.loss_weighting.registry import LOSS_WEIGHTINGS, build_loss_weighting

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from mtfx.datasets.spec import Task
 from mtfx.models.config import ModelConfig, StateConfig
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 from mtfx.models.mtl.registry import BackboneConfig
 from mtfx.models.ranking_model import RankingModel
 from mtfx.trainers.ranking.checkpoints import TrainingState

@@ -15,7 +15,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.public import tfxio
 
 from mtfx.datasets.spec import Task
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 from mtfx.trainers.ranking.input import impression_batches, load_sessions
 from tests.beam_runners import local_pipeline
 

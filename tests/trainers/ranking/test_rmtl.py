@@ -20,7 +20,7 @@ from mtfx.environments.sessions.table import SessionTable
 from mtfx.errors import TrainingDivergedError
 from mtfx.models.config import CriticConfig, ModelConfig, StateConfig
 from mtfx.models.critics import build_critics
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 from mtfx.models.mtl.registry import BackboneConfig
 from mtfx.models.ranking_model import RankingModel
 from mtfx.trainers.ranking.config import CriticTrainingConfig, RmtlTrainingConfig, TrainingConfig

@@ -19,7 +19,7 @@ from mtfx.datasets.labels import UNKNOWN
 from mtfx.datasets.spec import Task
 from mtfx.errors import DataError, TrainingDivergedError
 from mtfx.models.config import ModelConfig, StateConfig
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 from mtfx.models.mtl.registry import BackboneConfig
 from mtfx.models.optimizers import LazyAdam
 from mtfx.models.ranking_model import RankingModel

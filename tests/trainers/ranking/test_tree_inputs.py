@@ -5,8 +5,13 @@ import pytest
 import tensorflow as tf
 
 from mtfx.datasets.spec import Task
-from mtfx.models.features import InputFeature
-from mtfx.trainers.ranking.tree_inputs import history_summaries, read_tree_inputs, tree_inputs
+from mtfx.models.input_features import InputFeature
+from mtfx.trainers.ranking.tree_inputs import (
+    history_summaries,
+    read_tree_inputs,
+    tree_inputs,
+    unpacked,
+)
 
 HISTORY_INPUTS = (
     InputFeature("item_id", "categorical", 40),
@@ -62,7 +67,7 @@ def test_without_a_history_there_are_no_summaries_and_vectors_become_columns():
     inputs = (
         InputFeature("item_id", "categorical", 3),
         InputFeature("age", "numeric"),
-        InputFeature("counts", "numeric"),
+        InputFeature("counts", "numeric", max_values=2),
     )
     assert history_summaries(features, inputs) == {}
     batches = [(features, np.float32([[1], [0]]))] * 2
@@ -74,10 +79,32 @@ def test_without_a_history_there_are_no_summaries_and_vectors_become_columns():
 
 
 def test_columns_of_the_history_are_read_as_a_history_only():
-    inputs = (*HISTORY_INPUTS, InputFeature("history_item_id", "categorical", 40))
-    found = tree_inputs([(history(), np.float32([[1], [0], [1]]))], inputs, (Task("click"),))
+    columns = history()
+    ids = (
+        InputFeature("item_id", "categorical", 40),
+        InputFeature("tag", "multivalued", 9, max_values=columns["history_tag"].shape[2]),
+    )
+    values = (InputFeature("age_s", "numeric"), InputFeature("click", "numeric"))
+    length = columns["history_age_s"].shape[1]
+    inputs = (
+        *HISTORY_INPUTS,
+        InputFeature("history_ids", "history_ids", length=length, columns=ids),
+        InputFeature("history_values", "history_values", length=length, columns=values),
+    )
+    packed = {name: value for name, value in columns.items() if not name.startswith("history_")}
+    packed["history_ids"] = np.concatenate(
+        [columns["history_item_id"][:, :, None], columns["history_tag"]], axis=2
+    )
+    packed["history_values"] = np.stack(
+        [columns["history_age_s"], columns["history_click"]], axis=2
+    )
+    found = tree_inputs([(packed, np.float32([[1], [0], [1]]))], inputs, (Task("click"),))
     assert set(found.ids) == {"item_id", "tag", "tab"}
-    assert "history_entries" in found.numbers
+    wanted = history_summaries(
+        {n: v for n, v in columns.items() if n in unpacked(packed, inputs)}, HISTORY_INPUTS
+    )
+    for name, column in wanted.items():
+        np.testing.assert_array_equal(found.numbers[name], column, name)
 
 
 def test_an_empty_history_gives_nothing_but_zeros_and_nan():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mtfx.datasets.spec import Task
 from mtfx.errors import DataError
 from mtfx.models.config import ModelConfig, StateConfig
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 from mtfx.models.ranking_model import RankingModel
 from mtfx.trainers.ranking.warm_start import carry_rows, earlier_weights
 

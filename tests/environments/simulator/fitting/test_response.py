@@ -11,7 +11,7 @@ from mtfx.environments.simulator.fitting.config import ResponseTrainingConfig
 from mtfx.environments.simulator.fitting.response import ResponseRows, fit_response
 from mtfx.errors import DataError
 from mtfx.models.config import ResponseNetworkConfig
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 from mtfx.models.response import ResponseNetwork
 
 INPUTS = (InputFeature("user", "categorical", 6), InputFeature("item", "categorical", 6))

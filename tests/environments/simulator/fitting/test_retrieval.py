@@ -6,7 +6,7 @@ import pytest
 from mtfx.environments.simulator.fitting.config import RetrievalTrainingConfig
 from mtfx.environments.simulator.fitting.retrieval import embed, hit_rate, retrieve, train_retrieval
 from mtfx.models.config import TwoTowerConfig
-from mtfx.models.features import InputFeature
+from mtfx.models.input_features import InputFeature
 
 USERS, ITEMS, GROUPS = 40, 60, 4
 USER_INPUTS = (InputFeature("user", "categorical", USERS),)
