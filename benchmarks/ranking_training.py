@@ -17,7 +17,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -25,9 +25,10 @@ import numpy as np
 import tensorflow as tf
 
 from mtfx.datasets.spec import Task
-from mtfx.models.config import ModelConfig
+from mtfx.models.config import MODEL_SIZES, ModelConfig, ModelSize
+from mtfx.models.history_columns import HistoryColumns
 from mtfx.models.input_features import InputFeature
-from mtfx.models.mtl.registry import BACKBONES
+from mtfx.models.mtl.registry import BACKBONES, BackboneConfig
 from mtfx.models.ranking_model import RankingModel
 from mtfx.trainers.ranking.config import TrainingConfig
 from mtfx.trainers.ranking.input import impression_batches
@@ -49,6 +50,7 @@ INPUTS = (
 )
 SESSION_LEVEL = ("user_id", "activity")
 TASKS = (Task("is_click"), Task("long_view", parent="is_click"))
+PAST = ("item_id", "author_id", "tag", "tab", "upload_type", "duration")
 MEAN_SESSION_LENGTH = 14
 #: Matmuls `[m, k] x [k, n]`, the best of which is the peak.
 PEAK_SHAPES = ((2048, 2048, 2048), (4096, 1024, 1024), (2048, 512, 4096))
@@ -64,6 +66,13 @@ PEAK_SHAPES = ((2048, 2048, 2048), (4096, 1024, 1024), (2048, 512, 4096))
 @click.option("--lazy/--dense", default=True, help="Adam on the embeddings.")
 @click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), default=0.2)
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="0: one per core.")
+@click.option("--model-size", type=click.Choice(MODEL_SIZES), default="paper")
+@click.option(
+    "--history-length",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Earlier impressions per impression; users have none to this many before a session.",
+)
 @click.option("--small", is_flag=True, help="Two rounds of three steps, for a quick look.")
 @click.option("--trace", type=click.Path(path_type=Path), help="Write a TensorBoard profile here.")
 def main(
@@ -76,6 +85,8 @@ def main(
     lazy: bool,
     dropout: float,
     threads: int,
+    model_size: ModelSize,
+    history_length: int,
     small: bool,
     trace: Path | None,
 ) -> None:
@@ -83,7 +94,11 @@ def main(
     if small:
         rounds, steps = 2, 3
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    sizes = dataclasses.replace(BACKBONES[backbone].config(), dropout=dropout)
+    plain = ModelConfig.of_size(model_size, backbone)
+    sizes = dataclasses.replace(plain.sizes or BackboneConfig(), dropout=dropout)
+    settings = dataclasses.replace(plain, sizes=sizes)
+    inputs = (*INPUTS, *history_inputs(history_length))
+    history = HistoryColumns(inputs, TASKS) if history_length else None
     config = TrainingConfig(
         batch_size=batch_size,
         mixed_precision=precision == "bfloat16",
@@ -93,23 +108,25 @@ def main(
 
     def build_model() -> RankingModel:
         return RankingModel(
-            INPUTS,
+            inputs,
             TASKS,
-            ModelConfig(backbone=backbone, sizes=sizes),
+            settings,
             mixed_precision=config.mixed_precision,
         )
 
     with tempfile.TemporaryDirectory() as directory:
-        impressions = write_sessions(directory, batch_size * max(16, steps * 2))
+        wanted = batch_size * max(16, steps * 2)
+        impressions = write_sessions(directory, wanted, history_length)
         batches = impression_batches(
             os.path.join(directory, "*.gz"),
-            feature_spec(),
-            INPUTS,
+            feature_spec(history_length),
+            inputs,
             TASKS,
             batch_size,
             shuffle=True,
             seed=0,
             drop_remainder=True,
+            history=history,
         )
         model = build_for_training(build_model, batches, config)
         iterator = iter(batches.repeat())
@@ -140,7 +157,8 @@ def main(
         f"machine           {_cpu()}, {os.cpu_count()} cores, {threads or 'all'} threads, "
         f"TensorFlow {tf.__version__}\n"
         f"model             {backbone}, {precision}, jit={jit}, lazy={lazy}, dropout={dropout}, "
-        f"{len(INPUTS)} features, {vocabulary:,} embeddings\n"
+        f"{len(INPUTS)} features, {vocabulary:,} embeddings, {model_size}, history "
+        f"{history_length}\n"
         f"batch             {batch_size:,} impressions, {impressions:,} in the files\n"
         f"step              {step_flops / 1e9:.2f} GFLOP of matmul as the layers are written, "
         f"{performed_flops(model, batch_size) / 1e9:.2f} performed, "
@@ -176,7 +194,7 @@ def performed_flops(model: RankingModel, batch_size: int) -> int:
     """Operations of a step's matmuls, the first layer regrouped as StateRepresentation does it."""
     representation = model.state_representation
     dim, units = representation.config.embedding_dim, representation.mlp[0].units
-    sizes = [feature.vocabulary_size for feature in representation.inputs]
+    sizes = [f.vocabulary_size for f in representation.inputs if not f.is_history]
     wide = sum(size > dim for size in sizes)
     narrow = [size for size in sizes if 0 < size <= dim]
     columns = sum(narrow) + sizes.count(0)
@@ -186,7 +204,24 @@ def performed_flops(model: RankingModel, batch_size: int) -> int:
     return 6 * batch_size * matmul_weights(model) - written + regrouped
 
 
-def write_sessions(directory: str, impressions: int) -> int:
+def history_inputs(length: int) -> tuple[InputFeature, ...]:
+    """The inputs that are about earlier impressions; none where there is no room for any."""
+    if not length:
+        return ()
+    kept = [feature for feature in INPUTS if feature.name in PAST]
+    numbers = ("age_s", *(task.name for task in TASKS))
+    values = (
+        *(InputFeature(name, "numeric") for name in numbers),
+        *(feature for feature in kept if feature.kind == "numeric"),
+    )
+    ids = tuple(feature for feature in kept if feature.kind != "numeric")
+    return (
+        InputFeature("history_ids", "history_ids", length=length, columns=ids),
+        InputFeature("history_values", "history_values", length=length, columns=values),
+    )
+
+
+def write_sessions(directory: str, impressions: int, history_length: int = 0) -> int:
     """Writes session files laid out as TFX Transform does; returns the number of impressions."""
     rng = np.random.default_rng(0)
     written = 0
@@ -196,12 +231,14 @@ def write_sessions(directory: str, impressions: int) -> int:
         with tf.io.TFRecordWriter(path, options) as writer:
             while written < impressions * (shard + 1) // 4:
                 length = int(rng.geometric(1 / MEAN_SESSION_LENGTH))
-                writer.write(_session(rng, length))
+                writer.write(_session(rng, length, history_length))
                 written += length
     return written
 
 
-def feature_spec() -> dict[str, tf.io.RaggedFeature | tf.io.FixedLenFeature]:
+def feature_spec(
+    history_length: int = 0,
+) -> dict[str, tf.io.RaggedFeature | tf.io.FixedLenFeature]:
     """The parsing spec of those files."""
     spec: dict[str, tf.io.RaggedFeature | tf.io.FixedLenFeature] = {}
     for feature in INPUTS:
@@ -217,12 +254,36 @@ def feature_spec() -> dict[str, tf.io.RaggedFeature | tf.io.FixedLenFeature]:
         spec[task.name] = tf.io.RaggedFeature(
             tf.float32, f"{task.name}$ragged_values", row_splits_dtype=tf.int64
         )
+    if history_length:
+        dtypes = {feature.name: feature.dtype for feature in INPUTS}
+        for name in (*PAST, "timestamp_ms", *(task.name for task in TASKS)):
+            dtype = tf.int64 if name == "timestamp_ms" else dtypes.get(name, tf.float32)
+            for column in (name, f"history_{name}"):
+                spec[column] = tf.io.RaggedFeature(
+                    dtype, f"{column}$ragged_values", row_splits_dtype=tf.int64
+                )
     return spec
 
 
-def _session(rng: np.random.Generator, length: int) -> bytes:
+def _session(rng: np.random.Generator, length: int, history_length: int) -> bytes:
+    columns = _columns(rng, length, INPUTS)
+    if history_length:
+        past = int(rng.integers(0, history_length + 1))
+        kept = [feature for feature in INPUTS if feature.name in PAST]
+        earlier = _columns(rng, past, kept)
+        columns |= {f"history_{name}": values for name, values in earlier.items()}
+        for name, times in (("", 10**6 + np.arange(length)), ("history_", np.arange(past))):
+            columns[f"{name}timestamp_ms$ragged_values"] = tf.train.Feature(
+                int64_list=tf.train.Int64List(value=times)
+            )
+    return tf.train.Example(features=tf.train.Features(feature=columns)).SerializeToString()
+
+
+def _columns(
+    rng: np.random.Generator, length: int, features: Sequence[InputFeature]
+) -> dict[str, tf.train.Feature]:
     columns: dict[str, tf.train.Feature] = {}
-    for feature in INPUTS:
+    for feature in features:
         if feature.kind == "numeric":
             values = rng.normal(size=length)
             columns[f"{feature.name}$ragged_values"] = tf.train.Feature(
@@ -240,7 +301,7 @@ def _session(rng: np.random.Generator, length: int) -> bytes:
         columns[f"{task.name}$ragged_values"] = tf.train.Feature(
             float_list=tf.train.FloatList(value=rng.random(length) < 0.3)
         )
-    return tf.train.Example(features=tf.train.Features(feature=columns)).SerializeToString()
+    return columns
 
 
 def _matmul(m: int, k: int, n: int) -> tuple[Callable[[], tf.Tensor], int]:

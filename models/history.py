@@ -16,6 +16,8 @@ from mtfx.models.keras import glorot_uniform, keras, seed_for
 _PRIOR = 3.0
 #: Brings the logarithm of an age in seconds, of a month at most 14.8, to about one.
 _AGE_SCALE = 12.0
+#: Tables of more rows than this get sparse gradients.
+_DENSE_ROWS = 50_000
 
 
 class _Pairs(NamedTuple):
@@ -165,21 +167,25 @@ class HistoryEncoder(keras.layers.Layer):
         ]
         pairs = found._replace(same=_stacked(same, found.values))
 
-        def summed(rows: tf.Tensor) -> tf.Tensor:
-            return tf.math.unsorted_segment_sum(rows, row, count)
-
         scores, value = self._scores(pairs, tf.gather(query, row), training)
         highest = tf.math.unsorted_segment_max(scores[:, 1:], row, count)
         weight = tf.exp(scores[:, 1:] - tf.stop_gradient(tf.gather(highest, row)))
-        number = summed(tf.ones_like(weight))
         numbers, newest = self._numbers(pairs), tf.cast(known[:, 1:] == 0, self.compute_dtype)
-        recurring = summed(_outer(pairs.same, self._recurring(numbers)))
-        pooled = [
-            summed(tf.sigmoid(scores[:, :1]) * value) / (number + _PRIOR),
-            tf.math.divide_no_nan(summed(weight * value), summed(weight)),
+        parts = [
+            tf.ones_like(weight),
+            weight,
+            tf.sigmoid(scores[:, :1]) * value,
+            weight * value,
+            numbers,
+            newest * numbers,
+            _outer(pairs.same, self._recurring(numbers)),
         ]
-        counted = [number, summed(numbers), summed(newest * numbers), recurring]
-        return tf.concat(pooled, axis=-1), self._counted(*counted)
+        sums = tf.math.unsorted_segment_sum(tf.concat(parts, axis=1), row, count)
+        number, total, summed, soft, numbers, newest, recurring = tf.split(
+            sums, [part.shape[1] for part in parts], axis=1
+        )
+        pooled = [summed / (number + _PRIOR), tf.math.divide_no_nan(soft, total)]
+        return tf.concat(pooled, axis=-1), self._counted(number, numbers, newest, recurring)
 
     def _of_all(
         self,
@@ -242,13 +248,32 @@ class HistoryEncoder(keras.layers.Layer):
         """The two scores of each pair, and its value."""
         parts = []
         for column, ids in zip(self._ids, self._columns(pairs.ids), strict=True):
-            embedded = _mean_embedding(self.embeddings[column.table], ids)
+            embedded = self._embedding(column, ids)
             if column.vocabulary_size > self.config.small_vocabulary:
                 embedded = self.id_dropout(embedded, training=training)
             parts.append(embedded)
         known = tf.concat([*parts, self._numbers(pairs), pairs.same], axis=-1)
         hidden = tf.nn.relu(self.compared(known) + query)
         return self.scored(hidden), self.valued(known)
+
+    def _embedding(self, column: InputFeature, ids: tf.Tensor) -> tf.Tensor:
+        """The mean of the embeddings of the ids that are there, `[..., embedding]`."""
+        layer = self.embeddings[column.table]
+        if not layer.built:
+            layer.build(None)
+        table = tf.convert_to_tensor(layer.embeddings)
+        if column.vocabulary_size <= _DENSE_ROWS:
+            # The product's gradient is dense: one sum, where a sparse one has to find equal rows.
+            table = table * 1.0
+            found = tf.gather(table, tf.maximum(ids, 0))
+        else:
+            found = layer(tf.maximum(ids, 0))
+        found = tf.cast(found, self.compute_dtype)
+        if column.width == 1:
+            return tf.squeeze(found, axis=-2)
+        known = tf.cast(ids >= 0, self.compute_dtype)[..., None]
+        total = tf.reduce_sum(found * known, axis=-2)
+        return tf.math.divide_no_nan(total, tf.reduce_sum(known, axis=-2))
 
     def _counted(
         self, number: tf.Tensor, numbers: tf.Tensor, newest: tf.Tensor, recurring: tf.Tensor
@@ -265,6 +290,8 @@ class HistoryEncoder(keras.layers.Layer):
 
 def _agree(past: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
     """Whether two rows of ids have one in common, bool `[...]`; -1 is none."""
+    if past.shape[-1] == 1:
+        return (past[..., 0] == own[..., 0]) & (past[..., 0] >= 0)
     equal = (past[..., :, None] == own[..., None, :]) & (past[..., :, None] >= 0)
     return tf.reduce_any(equal, axis=[-2, -1])
 
@@ -279,11 +306,5 @@ def _outer(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
     """Products of all columns of two tensors, `[..., left * right]`."""
     product = left[..., :, None] * right[..., None, :]
     width = left.shape[-1] * right.shape[-1]
-    return tf.reshape(product, tf.concat([tf.shape(left)[:-1], [width]], axis=0))
-
-
-def _mean_embedding(table: keras.layers.Embedding, ids: tf.Tensor) -> tf.Tensor:
-    """The mean of the embeddings of the ids that are there, `[..., embedding]`."""
-    known = tf.cast(ids >= 0, table.compute_dtype)[..., None]
-    total = tf.reduce_sum(table(tf.maximum(ids, 0)) * known, axis=-2)
-    return tf.math.divide_no_nan(total, tf.reduce_sum(known, axis=-2))
+    shape = tf.concat([tf.shape(left)[:-1], [width]], axis=0)
+    return tf.ensure_shape(tf.reshape(product, shape), [*left.shape[:-1], width])

@@ -116,15 +116,10 @@ class HistoryColumns:
         ends = tf.searchsorted(keys, row * _SESSION + now, side="left", out_type=tf.int64)
         places = ends[:, None] - 1 - tf.range(self.length, dtype=tf.int64)
         known = places >= tf.gather(times.row_starts(), row)[:, None]
-        places = tf.where(known, places, 0)
-        if feedback_times is None:
-            late = None
-        else:
+        came = None
+        if feedback_times is not None:
             came = _joined(feedback_times[0], past_times, feedback_times[1], own_times)
-            late = _gathered(came, places) >= now[:, None]
-        age = _age(now[:, None], _gathered(times.flat_values, places))
-        gathered = [_gathered(pool, places) for pool in pools]
-        return self._as_inputs(gathered[0], gathered[1], age, known, late)
+        return self._gathered(pools[0], pools[1], times.flat_values, came, places, known, now)
 
     def of_requests(
         self,
@@ -157,13 +152,8 @@ class HistoryColumns:
         offsets = tf.range(self.length, dtype=tf.int64)
         known = offsets < usable[:, None]
         places = tf.where(known, times.row_starts()[:, None] + offsets, 0)
-        flat = _gathered(tf.cast(order, tf.int64), places)
-        late = None
-        if feedback_times is not None:
-            late = _gathered(feedback_times, flat) >= now[:, None]
-        age = _age(now[:, None], _gathered(times.flat_values, flat))
-        ids, values = past
-        return self._as_inputs(_gathered(ids, flat), _gathered(values, flat), age, known, late)
+        flat = tf.gather(tf.concat([tf.cast(order, tf.int64), [0]], axis=0), places)
+        return self._gathered(*past, times.flat_values, feedback_times, flat, known, now)
 
     def empty(self, count: tf.Tensor | int) -> dict[str, tf.Tensor]:
         """Histories of users of whom nothing is known.
@@ -179,21 +169,32 @@ class HistoryColumns:
             for feature in self.inputs
         }
 
-    def _as_inputs(
+    def _gathered(
         self,
         ids: tf.Tensor,
         values: tf.Tensor,
-        age: tf.Tensor,
+        times: tf.Tensor,
+        came: tf.Tensor | None,
+        places: tf.Tensor,
         known: tf.Tensor,
-        late: tf.Tensor | None,
+        now: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        if late is not None:
-            pending = late[:, :, None] & self._has_pending
-            values = tf.where(pending, self._pending_values, values)
-        joined = tf.concat([age[:, :, None], values], axis=2)
+        """The inputs, of rows at places `[n, length]`, where they are known."""
+        # Unknown places read a row of -1 behind the others, which costs less than a mask.
+        last = tf.size(times, tf.int64)
+        places = tf.where(known, places, last)
+        times = tf.concat([times, [0]], axis=0)
+        age = tf.cast(now[:, None] - tf.gather(times, places), tf.float32) / 1000.0
+        age = tf.where(known, age, -1.0)
+        rows = tf.gather(tf.pad(values, [[0, 1], [0, 0]], constant_values=-1.0), places)
+        if came is not None:
+            late = tf.gather(tf.concat([came, [0]], axis=0), places) >= now[:, None]
+            pending = (late & known)[:, :, None] & self._has_pending
+            rows = tf.where(pending, self._pending_values, rows)
+        minus = tf.constant(-1, ids.dtype)
         found = {
-            "history_ids": tf.where(known[:, :, None], ids, -1),
-            "history_values": tf.where(known[:, :, None], joined, -1.0),
+            "history_ids": tf.gather(tf.pad(ids, [[0, 1], [0, 0]], constant_values=minus), places),
+            "history_values": tf.concat([age[:, :, None], rows], axis=2),
         }
         return {
             feature.name: tf.ensure_shape(found[feature.kind], [None, *feature.shape])
@@ -208,14 +209,3 @@ def _joined(
     return tf.concat(
         [past_of.with_flat_values(past), own_of.with_flat_values(own)], axis=1
     ).flat_values
-
-
-def _gathered(rows: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
-    """Rows at places; where there is no row, every place is 0, and a row of zeros is there."""
-    last = tf.zeros(tf.concat([[1], tf.shape(rows)[1:]], axis=0), rows.dtype)
-    return tf.gather(tf.concat([rows, last], axis=0), places)
-
-
-def _age(now: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
-    """Seconds, float32."""
-    return tf.cast(now - time, tf.float32) / 1000.0

@@ -22,7 +22,7 @@ from mtfx.models.input_features import InputFeature
 #: Sessions parsed by one call of the parser.
 _PARSE_BATCH = 256
 #: Where each impression gets a history, which takes some kilobytes.
-_PARSE_BATCH_WITH_HISTORY = 32
+_PARSE_BATCH_WITH_HISTORY = 128
 #: Most bytes of histories that are kept in memory, one history per impression.
 _MOST_HISTORY_BYTES = 4 << 30
 #: Files read side by side.
