@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -100,9 +100,11 @@ class HistoryEncoder(keras.layers.Layer):
         self.compared = self._dense(width, config.units, "linear", "compared")
         self.scored = self._dense(config.units, 2, "linear", "scored")
         self.valued = self._dense(width, config.value_units, "relu", "valued")
-        self.dropout = keras.layers.Dropout(config.dropout, seed=seed_for(seed, "history/dropout"))
+        self.dropout = keras.layers.Dropout(
+            config.dropout, seed=seed_for(seed, "history/dropout"), dtype=dtype
+        )
         self.id_dropout = keras.layers.Dropout(
-            config.id_dropout, seed=seed_for(seed, "history/id_dropout")
+            config.id_dropout, seed=seed_for(seed, "history/id_dropout"), dtype=dtype
         )
 
     def _dense(self, fan_in: int, units: int, activation: str, name: str) -> keras.layers.Dense:
@@ -114,6 +116,14 @@ class HistoryEncoder(keras.layers.Layer):
             name=f"history_{name}",
             dtype=self.dtype_policy.name,
         )
+
+    def build(self, input_shape: Any) -> None:
+        """Creates the embeddings, which are read as tables and not by calling their layers."""
+        for layer in self.embeddings.values():
+            # A warm start finds tables by their layers' names.
+            with tf.name_scope(layer.name):
+                layer.build(None)
+        super().build(input_shape)
 
     @property
     def output_width(self) -> int:
@@ -259,8 +269,6 @@ class HistoryEncoder(keras.layers.Layer):
     def _embedding(self, column: InputFeature, ids: tf.Tensor) -> tf.Tensor:
         """The mean of the embeddings of the ids that are there, `[..., embedding]`."""
         layer = self.embeddings[column.table]
-        if not layer.built:
-            layer.build(None)
         table = tf.convert_to_tensor(layer.embeddings)
         if column.vocabulary_size <= _DENSE_ROWS:
             # The product's gradient is dense: one sum, where a sparse one has to find equal rows.

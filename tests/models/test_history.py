@@ -157,6 +157,17 @@ def test_xla_compiles_the_padded_form():
     np.testing.assert_allclose(compiled(columns), encoder(columns, query), atol=1e-5)
 
 
+def test_hidden_layers_may_be_bfloat16():
+    layer = StateRepresentation(
+        INPUTS, StateConfig(4, (), 6), history=CONFIG, dtype="mixed_bfloat16"
+    )
+    plain = StateRepresentation(INPUTS, StateConfig(4, (), 6), history=CONFIG)
+    for _ in range(2):
+        found, wanted = layer(tensors(batch())), plain(tensors(batch()))
+        assert found.dtype == tf.bfloat16
+        np.testing.assert_allclose(tf.cast(found, tf.float32), wanted, atol=0.1)
+
+
 def test_a_history_without_ids_is_read_too():
     inputs = (InputFeature("duration", "numeric"), INPUTS[-1])
     layer = StateRepresentation(inputs, StateConfig(4, (), 6), history=CONFIG)

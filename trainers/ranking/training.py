@@ -155,6 +155,8 @@ def build_for_training(
     """
     with make_strategy(config).scope():
         model = build_model()
+        if config.jit_compile and model.state_representation.history is not None:
+            model.state_representation.history.padded = True
         optimizer = LazyAdam if config.lazy_embeddings else keras.optimizers.Adam
         model.compile(
             optimizer=optimizer(config.learning_rate),

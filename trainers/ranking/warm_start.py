@@ -18,7 +18,7 @@ import tensorflow_transform as tft
 from mtfx.errors import DataError
 from mtfx.models.ranking_model import RankingModel
 
-_TABLE = re.compile(r"/embedding_(?P<table>[^/]+)/embeddings:0\Z")
+_TABLE = re.compile(r"/(?:history_)?embedding_(?P<table>[^/]+)/embeddings:0\Z")
 
 
 @dataclasses.dataclass(frozen=True)

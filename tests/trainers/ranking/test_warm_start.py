@@ -33,15 +33,22 @@ def test_rows_follow_their_values(old, new, old_buckets, new_buckets):
 
 
 def _model(vocabulary_size, seed, width=4, tasks=("click", "like")):
-    inputs = (
+    item, price = (
         InputFeature("item_id", "categorical", vocabulary_size),
         InputFeature("price", "numeric"),
+    )
+    past = (InputFeature("age_s", "numeric"), price)
+    inputs = (
+        item,
+        price,
+        InputFeature("history_ids", "history_ids", length=2, columns=(item,)),
+        InputFeature("history_values", "history_values", length=2, columns=past),
     )
     config = ModelConfig(
         backbone="shared_bottom", state=StateConfig(width, hidden_units=(5,), state_dim=3)
     )
     model = RankingModel(inputs, tuple(Task(name) for name in tasks), config, seed=seed)
-    model({"item_id": tf.constant([0]), "price": tf.constant([0.5])})
+    model({f.name: tf.zeros([1, *f.shape], f.dtype) for f in inputs})
     return model
 
 
@@ -72,6 +79,11 @@ def test_a_grown_vocabulary_keeps_what_was_known(earlier, tmp_path):
     after = new.state_representation.embeddings["item_id"].embeddings.numpy()
     np.testing.assert_array_equal(after[[0, 2, 4, 5]], before[[2, 0, 1, 3]])
     np.testing.assert_array_equal(after[[1, 3]], fresh[[1, 3]])
+    after, before = (
+        model.state_representation.history.embeddings["item_id"].embeddings.numpy()
+        for model in (new, old)
+    )
+    np.testing.assert_array_equal(after[[0, 2, 4, 5]], before[[2, 0, 1, 3]])
     for mine, its in zip(new.trainable_variables, old.trainable_variables, strict=True):
         if "embedding" not in mine.name:
             np.testing.assert_array_equal(mine.numpy(), its.numpy())
