@@ -16,6 +16,7 @@ from tfx_bsl.public import tfxio
 
 from mtfx.components.preprocessing import distinct_ids, preprocessing_fn
 from mtfx.components.session_schema import build_schema
+from mtfx.datasets.history import History, history_columns
 from mtfx.datasets.spec import Column, DatasetSpec, Feature, Task
 from tests.beam_runners import local_pipeline
 
@@ -108,13 +109,14 @@ def registered(spec):
     return f"{module.__name__}:SPEC"
 
 
-def transform(directory, spec):
+def transform(directory, spec, records=None):
     """Transform's output for a data set, and what it makes of its own sessions."""
     path = f"{directory}/examples.gz"
+    records, schema = records or list(serialized()), build_schema(spec)
     with tf.io.TFRecordWriter(path, "GZIP") as writer:
-        for record in serialized():
+        for record in records:
             writer.write(record)
-    source = tfxio.TFExampleRecord(path, schema=build_schema(SPEC))
+    source = tfxio.TFExampleRecord(path, schema=schema)
     config = {"dataset": registered(spec), "tasks": ["click"]}
     with local_pipeline() as pipeline, tft_beam.Context(temp_dir=f"{directory}/tmp"):
         data = pipeline | source.BeamSource()
@@ -124,14 +126,89 @@ def transform(directory, spec):
         )
         _ = function | tft_beam.WriteTransformFn(directory)
     output = tft.TFTransformOutput(directory)
-    parsing = schema_utils.schema_as_feature_spec(build_schema(SPEC)).feature_spec
-    raw = tf.io.parse_example(tf.constant(list(serialized())), parsing)
+    parsing = schema_utils.schema_as_feature_spec(schema).feature_spec
+    raw = tf.io.parse_example(tf.constant(records), parsing)
     return output, output.transform_features_layer()(raw)
 
 
 @pytest.fixture(scope="module")
 def transformed(tmp_path_factory):
     return transform(str(tmp_path_factory.mktemp("transform")), SPEC)
+
+
+WITH_HISTORY = dataclasses.replace(SPEC, history=History(statistics=("user_id", "item_id")))
+#: Of the two sessions: the items, tags and clicks before them.
+PAST_ITEMS, PAST_TAGS, PAST_CLICKS = [[8, 7, 55], []], [[b"sad|funny", b"", b"odd"], []], [1, 0, -1]
+COUNTS = {
+    "user_id_impressions": [[3], [0]],
+    "user_id_click_count": [[1], [0]],
+    "item_id_impressions": [[0, 5, 100, 2], [7, 1]],
+    "item_id_click_count": [[0, 1, 90, 2], [0, 3]],
+}
+
+
+def serialized_with_history():
+    for place, record in enumerate(serialized()):
+        example = tf.train.Example.FromString(record)
+        columns = example.features.feature
+        past = len(PAST_ITEMS[place])
+        for name, dtype in history_columns(WITH_HISTORY).items():
+            kind = {"int64": "int64_list", "string": "bytes_list", "float32": "float_list"}[dtype]
+            fill = b"never seen" if dtype == "string" else 4
+            getattr(columns[name], kind).value.extend([fill] * past)
+        for name, values in (("item_id", PAST_ITEMS[place]), ("click", PAST_CLICKS[:past])):
+            columns[f"history_{name}"].int64_list.value[:] = values
+        columns["history_tags"].bytes_list.value[:] = PAST_TAGS[place]
+        for name, values in COUNTS.items():
+            columns[name].int64_list.value[:] = values[place]
+        yield example.SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def with_history(tmp_path_factory):
+    directory = str(tmp_path_factory.mktemp("history"))
+    return transform(directory, WITH_HISTORY, list(serialized_with_history()))[1]
+
+
+def test_earlier_impressions_are_looked_up_like_the_sessions_own(with_history):
+    own = dict(zip([7, 7, 7, 8], with_history["item_id"].to_list()[0], strict=True))
+    first, second = with_history["history_item_id"].to_list()
+    assert first[:2] == [own[8], own[7]]
+    # An item that training lacks is in one of the buckets behind the items that it has.
+    assert first[2] >= 2
+    assert second == []
+    tags = np.reshape(with_history["history_tags"].to_list()[0], [3, 3])
+    cells = np.reshape(with_history["tags"].to_list()[0], [4, 3])
+    np.testing.assert_array_equal(tags[0], cells[0])
+    assert (tags[1] == -1).all()
+    price = with_history["price"].flat_values.numpy()
+    scaled = np.log1p([1.0, 2.0, 3.0, 9.0, 0.0, 4.0])
+    np.testing.assert_allclose(price, (scaled - scaled.mean()) / scaled.std(), rtol=1e-5)
+    np.testing.assert_allclose(
+        with_history["history_price"].to_list()[0],
+        [(np.log1p(4) - scaled.mean()) / scaled.std()] * 3,
+        rtol=1e-5,
+    )
+    assert with_history["history_click"].to_list()[0] == [1, 0, -1]
+
+
+def test_counts_become_log_odds_above_the_average(with_history):
+    rate = (2 + 0.5) / (6 + 1)
+
+    def wanted(impressions, clicks):
+        odds = np.log1p(clicks / (20 * rate)) - np.log1p(
+            max(impressions - clicks, 0) / (20 * (1 - rate))
+        )
+        return [np.log1p(impressions) / 5, np.clip(odds, -6, 6)]
+
+    found = with_history["item_id_statistics"].to_list()
+    for place, row in enumerate(found):
+        pairs = zip(
+            COUNTS["item_id_impressions"][place], COUNTS["item_id_click_count"][place], strict=True
+        )
+        np.testing.assert_allclose(row, np.ravel([wanted(*pair) for pair in pairs]), rtol=1e-5)
+    user = with_history["user_id_statistics"].numpy()
+    np.testing.assert_allclose(user, [wanted(3, 1), wanted(0, 0)], rtol=1e-5, atol=1e-7)
 
 
 def test_another_data_set_in_the_same_process_has_tables_of_its_own(monkeypatch):

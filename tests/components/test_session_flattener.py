@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 from google.protobuf import text_format
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
 
@@ -47,6 +49,44 @@ def test_each_impression_becomes_an_example_with_its_sessions_length():
     assert found == expected
 
 
+@settings(max_examples=30)
+@given(seed=st.integers(0, 10**6), length=st.integers(1, 4))
+def test_each_impression_keeps_what_was_before_it(seed, length):
+    rng = np.random.default_rng(seed)
+    schema = build_schema(SPEC, length)
+    sessions = []
+    for _ in range(4):
+        past, own = rng.integers(0, length + 1), rng.integers(1, 5)
+        # Few distinct times, so that some impressions have the same.
+        sessions.append(
+            {
+                "timestamp_ms": np.sort(rng.integers(50, 54, own)).tolist(),
+                "item_id": rng.integers(0, 9, own).tolist(),
+                "history_timestamp_ms": np.sort(rng.integers(0, 50, past)).tolist(),
+                "history_item_id": rng.integers(0, 9, past).tolist(),
+            }
+        )
+    names = list(sessions[0])
+    batch = pa.RecordBatch.from_arrays(
+        [pa.array([s[name] for s in sessions], pa.list_(pa.int64())) for name in names], names
+    )
+    found = [tf.train.Example.FromString(e).features.feature for e in flatten_batch(batch, schema)]
+    wanted = []
+    for session in sessions:
+        for now in session["timestamp_ms"]:
+            times = session["history_timestamp_ms"] + session["timestamp_ms"]
+            items = session["history_item_id"] + session["item_id"]
+            seen = [(t, i) for t, i in zip(times, items, strict=True) if t < now][-length:]
+            wanted.append(([t for t, _ in seen], [i for _, i in seen]))
+    assert [
+        tuple(
+            list(features[name].int64_list.value)
+            for name in ("history_timestamp_ms", "history_item_id")
+        )
+        for features in found
+    ] == wanted
+
+
 def test_the_executor_flattens_the_named_split(tmp_path):
     rng = np.random.default_rng(0)
     examples = standard_artifacts.Examples()
@@ -81,7 +121,12 @@ def test_the_executor_flattens_the_named_split(tmp_path):
     files = tf.io.gfile.glob(f"{out.uri}/Split-test/*")
     found = [values(r.numpy()) for r in tf.data.TFRecordDataset(files, compression_type="GZIP")]
     assert len(found) == total
-    assert all(len(value) == 1 for example in found for value in example.values())
+    assert all(
+        len(value) == 1
+        for example in found
+        for name, value in example.items()
+        if not name.startswith("history_")
+    )
     # Each session's weights 1 / length add up to one.
     assert np.isclose(sum(1 / example["session_length"][0] for example in found), 50)
     assert out.span == 3
