@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Mapping
 
 import tensorflow as tf
 
 from mtfx.models.config import HistoryConfig, StateConfig
 from mtfx.models.history import HistoryEncoder
-from mtfx.models.input_features import STATISTICS, InputFeature, impressions_of
+from mtfx.models.input_features import (
+    STATISTICS,
+    InputFeature,
+    impressions_of,
+    is_statistics,
+)
 from mtfx.models.keras import glorot_uniform, keras, seed_for
+
+#: Deviations from the mean that are further out say no more.
+_FARTHEST = 6.0
+#: Numbers that differ less than this between impressions are noise, and stay small.
+_LEAST_DEVIATION = 0.2
 
 
 class StateRepresentation(keras.layers.Layer):
@@ -109,6 +120,12 @@ class StateRepresentation(keras.layers.Layer):
             self.projection_bias = self.add_weight(
                 name="numeric_bias", shape=(len(self._numeric), width), initializer="zeros"
             )
+        width = sum(feature.width for feature in self._numeric if is_statistics(feature))
+        if width:
+            self.statistics_mean, self.statistics_scale = (
+                self.add_weight(name=name, shape=(width,), initializer=start, trainable=False)
+                for name, start in (("statistics_mean", "zeros"), ("statistics_scale", "ones"))
+            )
         if self.history is not None:
             units = self.history.config.units
             self.query_kernel = self.add_weight(
@@ -119,6 +136,28 @@ class StateRepresentation(keras.layers.Layer):
                 ),
             )
         super().build(input_shape)
+
+    def standardise(self, batches: Iterable[Mapping[str, tf.Tensor]]) -> None:
+        """Brings the numbers of the statistics to mean 0 and deviation 1, at most, from now on.
+
+        Log odds of rare feedback differ little between values, and would be learned last. Transform
+        could do it only by reading the log once more, as the rates themselves are smoothed by what
+        it finds there.
+
+        Args:
+          batches: Features of training, at least one batch; the layer is built.
+        """
+        places = [feature for feature in self._numeric if is_statistics(feature)]
+        if not places:
+            return
+        rows = [
+            tf.concat([tf.reshape(batch[f.name], [-1, f.width]) for f in places], axis=1)
+            for batch in batches
+        ]
+        mean, variance = tf.nn.moments(tf.concat(rows, axis=0), axes=[0])
+        self.statistics_mean.assign(mean)
+        deviation = tf.sqrt(variance)
+        self.statistics_scale.assign(1.0 / tf.maximum(deviation, _LEAST_DEVIATION))
 
     def call(
         self,
@@ -215,8 +254,17 @@ class StateRepresentation(keras.layers.Layer):
 
     def _numbers(self, feature: InputFeature, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """A numeric feature's numbers, `[batch, width]`."""
-        value = tf.cast(inputs[feature.name], self.compute_dtype)
-        return tf.reshape(value, [-1, feature.width])
+        value = tf.reshape(inputs[feature.name], [-1, feature.width])
+        if is_statistics(feature):
+            place = self._numeric.index(feature)
+            start = sum(f.width for f in self._numeric[:place] if is_statistics(f))
+            own = slice(start, start + feature.width)
+            mean, scale = (
+                tf.cast(weight, value.dtype)
+                for weight in (self.statistics_mean, self.statistics_scale)
+            )
+            value = tf.clip_by_value((value - mean[own]) * scale[own], -_FARTHEST, _FARTHEST)
+        return tf.cast(value, self.compute_dtype)
 
     def _projected(self, place: int, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """The projection of the numeric feature at a place, `[batch, embedding_dim]`."""

@@ -21,6 +21,11 @@ def impressions_of(statistics: tf.Tensor) -> tf.Tensor:
     return tf.math.expm1(statistics[..., :1] * COUNT_SCALE)
 
 
+def is_statistics(feature: InputFeature) -> bool:
+    """Whether a feature holds the statistics of another one's values."""
+    return feature.name.endswith(STATISTICS)
+
+
 @dataclasses.dataclass(frozen=True)
 class InputFeature:
     """A feature as TFX Transform hands it to the model.

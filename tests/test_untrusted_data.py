@@ -42,6 +42,7 @@ MODEL_LOADERS = {
     "environments/simulator/ranker_policy.py",
     "evaluation/reports/fusion_curves.py",
     "models/export/policy.py",
+    "pipelines/judging.py",
     "pipelines/streaming.py",
     "serving/loaded_versions.py",
     "trainers/ranking/warm_start.py",

@@ -234,3 +234,50 @@ def test_wrong_features_are_named():
     twice = (InputFeature("age", "numeric"), InputFeature("age", "numeric"))
     with pytest.raises(ValueError, match=r"named twice: \['age'\]"):
         StateRepresentation(twice, StateConfig())
+
+
+STATISTICS = (
+    InputFeature("item", "categorical", 50),
+    InputFeature("age", "numeric"),
+    InputFeature("item_statistics", "numeric", max_values=3),
+)
+
+
+def with_statistics(rows, seed=0):
+    rng = np.random.default_rng(seed)
+    counts = np.log1p(rng.integers(0, 3000, rows)) / 5
+    return {
+        "item": tf.constant(rng.integers(0, 50, rows)),
+        "age": tf.constant(rng.normal(size=rows).astype(np.float32)),
+        "item_statistics": tf.constant(
+            np.stack([counts, rng.normal(3, 2, rows), rng.normal(0, 0.01, rows)], 1), tf.float32
+        ),
+    }
+
+
+@pytest.mark.parametrize("width", [4, 64])
+def test_statistics_are_standardised_and_embeddings_count_as_far_as_their_value_was_shown(width):
+    config = StateConfig(width, (), 6, shrinkage=100.0, output_activation="linear")
+    layer = StateRepresentation(STATISTICS, config, seed=2)
+    batch = with_statistics(400)
+    before = layer(batch).numpy()
+    layer.standardise([with_statistics(400, seed) for seed in (0, 1)])
+    seen = np.concatenate([with_statistics(400, seed)["item_statistics"] for seed in (0, 1)])
+    # Numbers that hardly differ stay small.
+    scale = np.maximum(seen.std(axis=0), 0.2)
+    scores = np.clip((batch["item_statistics"].numpy() - seen.mean(axis=0)) / scale, -6, 6)
+    count = np.expm1(batch["item_statistics"].numpy()[:, :1] * 5)
+    embedded = layer.embeddings["item"].embeddings.numpy()[batch["item"].numpy()]
+    projection, bias = layer.projection.numpy(), layer.projection_bias.numpy()
+    joined = [
+        embedded * count / (count + 100),
+        batch["age"].numpy()[:, None] * projection[:1] + bias[0],
+        scores @ projection[1:] + bias[1],
+    ]
+    first = layer.mlp[0]
+    wanted = np.concatenate(joined, axis=1) @ first.kernel.numpy() + first.bias.numpy()
+    found = layer(batch).numpy()
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4)
+    assert abs(found - before).max() > 0.1
+    session = tf.range(400)
+    np.testing.assert_allclose(layer(batch, session).numpy(), found, rtol=1e-3, atol=1e-4)

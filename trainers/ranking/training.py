@@ -22,6 +22,8 @@ from mtfx.trainers.ranking.epochs import EpochKeeper, Metrics, ProgressHook
 from mtfx.trainers.ranking.multi_worker import Worker, cluster_strategy
 
 HISTORY_FILE = "history.json"
+#: Batches of training whose statistics set the scale of all.
+_STANDARDISED_BATCHES = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +167,9 @@ def build_for_training(
         )
         features, _ = next(iter(data.take(1)))
         model(features)
+        model.state_representation.standardise(
+            features for features, _ in data.take(_STANDARDISED_BATCHES)
+        )
         model.optimizer.build(model.trainable_variables)
     return model
 
