@@ -8,7 +8,7 @@ BIN := .venv/bin
 PYTHON := $(shell LANE=$(LANE) .ci/lane 2>/dev/null)
 STAMP := .venv/.synced-$(PYTHON)
 
-# Size of the demonstration: about ten minutes on two cores.
+# Size of the demonstration: about five minutes on two cores.
 DEMO_DIR ?= mtfx_demo
 DEMO_PROFILE ?= video
 DEMO_IMPRESSIONS ?= 100000

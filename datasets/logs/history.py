@@ -1,4 +1,4 @@
-"""EarlierImpressions impressions of a user, and counts by day, as vectorised operations on frames.
+"""Earlier impressions of a user, and counts by day, as vectorised operations on frames.
 
 Point in time: a session knows the impressions before its start, and the counts of the days before
 its day. Feedback of earlier impressions that had not happened by then is marked by its time
