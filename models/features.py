@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
 
 import tensorflow as tf
 
 from mtfx.models.config import HistoryConfig, StateConfig
 from mtfx.models.history import HistoryEncoder
-from mtfx.models.input_features import (
-    STATISTICS,
-    InputFeature,
-    impressions_of,
-    is_statistics,
-)
+from mtfx.models.input_features import STATISTICS, InputFeature, ones_and_zeros, unique_names
 from mtfx.models.keras import glorot_uniform, keras, seed_for
-
-#: Deviations from the mean that are further out say no more.
-_FARTHEST = 6.0
-#: Numbers that differ less than this between impressions are noise, and stay small.
-_LEAST_DEVIATION = 0.2
+from mtfx.models.standardisation import Standardisation, shrunk
 
 
 class StateRepresentation(keras.layers.Layer):
@@ -28,15 +18,17 @@ class StateRepresentation(keras.layers.Layer):
 
     A multivalued feature is the mean of its values' embeddings, zeros where it has none.
 
-    Of a feature with statistics the embedding is multiplied by n / (n + shrinkage), n being how
-    often the value was shown before: an id of a handful of rows would be learned by heart, at the
-    expense of all others.
+    Of a feature with statistics the embedding counts as far as its value was shown before, and the
+    statistics themselves are brought to one scale: see ``mtfx.models.standardisation``.
 
     Numbers of one feature are projected together. What the user's earlier impressions say, where
     the model sees them, goes beside the features: see :class:`mtfx.models.history.HistoryEncoder`.
 
     Nothing is dropped unless a training asks for it, so that a state does not depend on who asks:
     the critics of RMTL learn from the same states that the actor sees.
+
+    Attributes:
+      standardisation: Of the statistics; learned before training begins.
     """
 
     def __init__(
@@ -62,11 +54,7 @@ class StateRepresentation(keras.layers.Layer):
           ValueError: if there are no features or a name occurs twice.
         """
         super().__init__(name="state_representation", dtype=dtype)
-        if not inputs:
-            raise ValueError("the model has no input features")
-        names = [feature.name for feature in inputs]
-        if duplicates := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"input features named twice: {duplicates}")
+        names = unique_names(inputs)
         self.inputs = inputs
         self.config = config
         self._seed = seed
@@ -74,6 +62,7 @@ class StateRepresentation(keras.layers.Layer):
         self._categorical = tuple(f for kind in kinds for f in inputs if f.kind == kind)
         self._numeric = tuple(f for f in inputs if f.kind == "numeric")
         self._counted = {f.name for f in self._categorical if f.name + STATISTICS in names}
+        self.standardisation = Standardisation(self._numeric)
         self.history = None
         if any(feature.is_history for feature in inputs):
             self.history = HistoryEncoder(
@@ -120,12 +109,7 @@ class StateRepresentation(keras.layers.Layer):
             self.projection_bias = self.add_weight(
                 name="numeric_bias", shape=(len(self._numeric), width), initializer="zeros"
             )
-        width = sum(feature.width for feature in self._numeric if is_statistics(feature))
-        if width:
-            self.statistics_mean, self.statistics_scale = (
-                self.add_weight(name=name, shape=(width,), initializer=start, trainable=False)
-                for name, start in (("statistics_mean", "zeros"), ("statistics_scale", "ones"))
-            )
+        self.standardisation.build(self)
         if self.history is not None:
             units = self.history.config.units
             self.query_kernel = self.add_weight(
@@ -136,28 +120,6 @@ class StateRepresentation(keras.layers.Layer):
                 ),
             )
         super().build(input_shape)
-
-    def standardise(self, batches: Iterable[Mapping[str, tf.Tensor]]) -> None:
-        """Brings the numbers of the statistics to mean 0 and deviation 1, at most, from now on.
-
-        Log odds of rare feedback differ little between values, and would be learned last. Transform
-        could do it only by reading the log once more, as the rates themselves are smoothed by what
-        it finds there.
-
-        Args:
-          batches: Features of training, at least one batch; the layer is built.
-        """
-        places = [feature for feature in self._numeric if is_statistics(feature)]
-        if not places:
-            return
-        rows = [
-            tf.concat([tf.reshape(batch[f.name], [-1, f.width]) for f in places], axis=1)
-            for batch in batches
-        ]
-        mean, variance = tf.nn.moments(tf.concat(rows, axis=0), axes=[0])
-        self.statistics_mean.assign(mean)
-        deviation = tf.sqrt(variance)
-        self.statistics_scale.assign(1.0 / tf.maximum(deviation, _LEAST_DEVIATION))
 
     def call(
         self,
@@ -239,8 +201,7 @@ class StateRepresentation(keras.layers.Layer):
             )
         if not self._counts(feature):
             return embedded
-        seen = impressions_of(inputs[feature.name + STATISTICS])
-        return embedded * tf.cast(seen / (seen + self.config.shrinkage), self.compute_dtype)
+        return shrunk(embedded, inputs[feature.name + STATISTICS], self.config.shrinkage)
 
     def _counts(self, feature: InputFeature) -> bool:
         """Whether the model knows how often the feature's value was shown."""
@@ -255,15 +216,7 @@ class StateRepresentation(keras.layers.Layer):
     def _numbers(self, feature: InputFeature, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """A numeric feature's numbers, `[batch, width]`."""
         value = tf.reshape(inputs[feature.name], [-1, feature.width])
-        if is_statistics(feature):
-            place = self._numeric.index(feature)
-            start = sum(f.width for f in self._numeric[:place] if is_statistics(f))
-            own = slice(start, start + feature.width)
-            mean, scale = (
-                tf.cast(weight, value.dtype)
-                for weight in (self.statistics_mean, self.statistics_scale)
-            )
-            value = tf.clip_by_value((value - mean[own]) * scale[own], -_FARTHEST, _FARTHEST)
+        value = self.standardisation.apply(feature.name, value)
         return tf.cast(value, self.compute_dtype)
 
     def _projected(self, place: int, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -289,18 +242,7 @@ class StateRepresentation(keras.layers.Layer):
         narrow = [f for f in self._categorical if not self._is_wide(f)]
         columns, rows, sums = [], [], []
         for feature in narrow:
-            ids, size = inputs[feature.name], feature.vocabulary_size
-            least = -1 if feature.kind == "multivalued" else 0
-            tf.debugging.Assert(
-                tf.reduce_all((ids >= least) & (ids < size)),
-                [f"{feature.name} has an id that is not in [{least}, {size})", ids],
-            )
-            # What has no id, -1, is a row of zeros.
-            ones = tf.one_hot(ids, size, dtype=self.compute_dtype)
-            if feature.kind == "multivalued":
-                held = tf.reduce_sum(ones, axis=1)
-                ones = tf.math.divide_no_nan(held, tf.reduce_sum(held, axis=1, keepdims=True))
-            columns.append(ones)
+            columns.append(ones_and_zeros(feature, inputs[feature.name], self.compute_dtype))
             table = tf.cast(self.embeddings[feature.table].embeddings, self.compute_dtype)
             rows.append(tf.matmul(table, kernels[feature.name]))
         constant = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal
 
 import tensorflow as tf
@@ -107,3 +108,45 @@ class InputFeature:
             raise ValueError(
                 f"{self.kind} feature {self.name!r} cannot have {self.max_values} values"
             )
+
+
+def unique_names(inputs: Sequence[InputFeature]) -> list[str]:
+    """The names of a model's features.
+
+    Raises:
+      ValueError: if there are no features or a name occurs twice.
+    """
+    if not inputs:
+        raise ValueError("the model has no input features")
+    names = [feature.name for feature in inputs]
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"input features named twice: {duplicates}")
+    return names
+
+
+def ones_and_zeros(feature: InputFeature, ids: tf.Tensor, dtype: tf.DType | str) -> tf.Tensor:
+    """A column for each id of a feature's vocabulary, whose rows add up to one.
+
+    Args:
+      feature: Categorical or multivalued.
+      ids: Integers `[batch]`, `[batch, max_values]` of a multivalued feature.
+      dtype: Of the result.
+
+    Returns:
+      `[batch, vocabulary_size]`: 1 in the place of the row's id, or the same share in the place of
+      each of its ids; zeros where it has none.
+
+    Raises:
+      InvalidArgumentError: on a CPU, if an id is none of the feature's.
+    """
+    size, least = feature.vocabulary_size, -1 if feature.kind == "multivalued" else 0
+    tf.debugging.Assert(
+        tf.reduce_all((ids >= least) & (ids < size)),
+        [f"{feature.name} has an id that is not in [{least}, {size})", ids],
+    )
+    # What has no id, -1, is a row of zeros.
+    ones = tf.one_hot(ids, size, dtype=dtype)
+    if feature.kind != "multivalued":
+        return ones
+    held = tf.reduce_sum(ones, axis=1)
+    return tf.math.divide_no_nan(held, tf.reduce_sum(held, axis=1, keepdims=True))

@@ -261,7 +261,7 @@ def test_statistics_are_standardised_and_embeddings_count_as_far_as_their_value_
     layer = StateRepresentation(STATISTICS, config, seed=2)
     batch = with_statistics(400)
     before = layer(batch).numpy()
-    layer.standardise([with_statistics(400, seed) for seed in (0, 1)])
+    layer.standardisation.learn([with_statistics(400, seed) for seed in (0, 1)])
     seen = np.concatenate([with_statistics(400, seed)["item_statistics"] for seed in (0, 1)])
     # Numbers that hardly differ stay small.
     scale = np.maximum(seen.std(axis=0), 0.2)

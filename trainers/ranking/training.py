@@ -167,7 +167,7 @@ def build_for_training(
         )
         features, _ = next(iter(data.take(1)))
         model(features)
-        model.state_representation.standardise(
+        model.state_representation.standardisation.learn(
             features for features, _ in data.take(_STANDARDISED_BATCHES)
         )
         model.optimizer.build(model.trainable_variables)
