@@ -1,0 +1,332 @@
+"""The state of a request: the same numbers in the simulator, in the served ranker and its log."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from mtfx.datasets import history
+from mtfx.datasets.columns import Dtype
+from mtfx.datasets.request_state import (
+    CONTEXT_BUCKETS,
+    PROFILE_BUCKETS,
+    RequestColumn,
+    RequestStateConfig,
+)
+
+#: Views are divided by this, as in xMTF.
+VIEWS_SCALE = 100.0
+#: Brings the logarithm of a count, or of another large number, to about one.
+_COUNT_SCALE = 5.0
+#: Likewise of an age in seconds.
+_AGE_SCALE = 12.0
+#: The age where there is no earlier impression: longer than a year.
+_NO_AGE = 1.5
+#: Added to the number of earlier impressions where sums over them are divided by it.
+_PRIOR = 3.0
+#: An item's share watched that counts at most, as in a log's history.
+MOST_WATCHED = 3.0
+_TIME = "timestamp_ms"
+#: More than any time in ms (of the year 2109).
+_LATEST = 1 << 42
+_DTYPES: dict[Dtype, tf.DType] = {"int64": tf.int64, "string": tf.string, "float32": tf.float32}
+
+
+class Past(NamedTuple):
+    """Earlier impressions, the newest first; places behind the last one are -1.
+
+    Attributes:
+      times_ms: Unix times in ms, int64 `[n, H]`.
+      values: By name of ``RequestStateConfig.past_names``: feedback 0 or 1, the watch share from 0
+        to 3, -1 where unknown; float32 `[n, H, V]`.
+    """
+
+    times_ms: tf.Tensor
+    values: tf.Tensor
+
+    def followed_by(self, time_ms: tf.Tensor, values: tf.Tensor) -> Past:
+        """With a newer impression in front, and the oldest dropped.
+
+        Args:
+          time_ms: int64 `[n]`.
+          values: float32 `[n, V]`.
+        """
+        return Past(
+            tf.concat([time_ms[:, tf.newaxis], self.times_ms[:, :-1]], axis=1),
+            tf.concat([values[:, tf.newaxis], self.values[:, :-1]], axis=1),
+        )
+
+
+class RequestFacts(NamedTuple):
+    """What requests say beside their candidates.
+
+    Attributes:
+      state: The request's part of the state, float32 `[n, S0]`.
+      attributes: Its first part, float32 `[n, A]`.
+      now_ms: The request's time, int64 `[n]`.
+      past: Its history, with H places.
+      left_out: Earlier impressions that were not used, as they are not before the request or older
+        than the H newest; int32 `[n]`.
+    """
+
+    state: tf.Tensor
+    attributes: tf.Tensor
+    now_ms: tf.Tensor
+    past: Past
+    left_out: tf.Tensor
+
+
+class RequestState(tf.Module):
+    """Computes the request's part of states; a pure function without any weight.
+
+    It holds, by the names of ``RequestStateConfig.names``:
+
+    - the user's counts c as log(1 + c) / 5, whose differences are log rates;
+    - the profile's numbers x as sign(x) log(1 + |x|) / 5;
+    - the profile's categories, each a vector of 1 and -1, the bits of its hash, summed: a random
+      projection (Achlioptas, "Database-friendly random projections", 2003) without a vocabulary,
+      which a retraining would number anew; the context's likewise;
+    - the local hour on a circle;
+    - log(1 + age) / 12 of the newest earlier impression, its age in seconds; 1.5 where there is
+      none;
+    - log(1 + n) / 5 for n earlier impressions of the H newest, and of each feedback and the watch
+      share the sum over those known, by their number and 3 more;
+    - of those of the present session, which go back from the request without a pause longer than
+      the gap: their number / 100 (xMTF), and the means over those known.
+
+    Attributes:
+      config: What the state is made of.
+      parsing_spec: Of a request's ``tf.Example``. Every column may be left out.
+    """
+
+    def __init__(self, config: RequestStateConfig) -> None:
+        """Prepares the parsing."""
+        super().__init__(name="request_state")
+        self.config = config
+        once: dict[str, Any] = {}
+        for name in config.counts:
+            once[name] = tf.io.FixedLenFeature([1], tf.int64, [0])
+        for column in (*config.numbers, *config.profile):
+            fill: Any = [""] if column.dtype == "string" else [0]
+            once[column.name] = tf.io.FixedLenFeature([1], _DTYPES[column.dtype], fill)
+        lists: dict[str, tf.DType] = {
+            column.name: _DTYPES[column.dtype] for column in config.context
+        }
+        lists |= {_TIME: tf.int64, history.TIME: tf.int64}
+        if config.feedback_time:
+            lists[history.PREFIX + history.FEEDBACK_MS] = tf.int64
+        for name in config.past_names:
+            kind = tf.float32 if name == history.WATCH_SHARE else tf.int64
+            lists[history.PREFIX + name] = kind
+        self.parsing_spec: dict[str, Any] = once | {
+            name: tf.io.RaggedFeature(kind, row_splits_dtype=tf.int64)
+            for name, kind in lists.items()
+        }
+
+    def of_requests(self, requests: tf.Tensor) -> RequestFacts:
+        """The states of requests as they are sent.
+
+        Args:
+          requests: Serialized ``tf.Example`` protos, string `[n]`: the user's columns with one
+            value, ``timestamp_ms``, lists ``history_*`` in any order, candidates. A request that
+            does not say its time is as late as anything that it knows of.
+
+        Raises:
+          InvalidArgumentError: if a column has another type or number of values, or lists of
+            earlier impressions differ in length; the message names the column.
+        """
+        parsed = tf.io.parse_example(requests, self.parsing_spec)
+        past_times = parsed[history.TIME]
+        own = parsed[_TIME]
+        latest = tf.maximum(tf.reduce_max(past_times, axis=1) + 1, 0)
+        now = tf.where(own.row_lengths() > 0, tf.reduce_min(own, axis=1), latest)
+        attributes = self.attributes(
+            {
+                name: _first(parsed[name])
+                for name in (
+                    *self.config.counts,
+                    *(column.name for column in self.config.numbers),
+                    *(column.name for column in self.config.profile),
+                    *(column.name for column in self.config.context),
+                )
+            }
+        )
+        past, usable = self._newest(parsed, now)
+        left_out = past_times.row_lengths() - tf.minimum(usable, self.config.length)
+        state = self.of_parts(attributes, now, past)
+        return RequestFacts(state, attributes, now, past, tf.cast(left_out, tf.int32))
+
+    def attributes(self, columns: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """What does not change while a session lasts, float32 `[n, A]`.
+
+        Args:
+          columns: Raw values by name, `[n]`.
+        """
+        config = self.config
+        parts = [
+            _log(tf.maximum(tf.cast(columns[name], tf.float32), 0.0)) for name in config.counts
+        ]
+        for column in config.numbers:
+            value = tf.cast(columns[column.name], tf.float32)
+            parts.append(tf.sign(value) * _log(tf.abs(value)))
+        stacked = [tf.stack(parts, axis=1)] if parts else []
+        for categories, buckets in (
+            (config.profile, PROFILE_BUCKETS),
+            (config.context, CONTEXT_BUCKETS),
+        ):
+            if categories:
+                stacked.append(_hashed(columns, categories, buckets))
+        if not stacked:
+            size = tf.size(next(iter(columns.values()))) if columns else 1
+            return tf.zeros([size, 0])
+        return tf.concat(stacked, axis=1)
+
+    def of_parts(self, attributes: tf.Tensor, now_ms: tf.Tensor, past: Past) -> tf.Tensor:
+        """The states of requests whose parts are known.
+
+        Args:
+          attributes: float32 `[n, A]`.
+          now_ms: Times of the requests, int64 `[n]`.
+          past: What came before, `[n, H, ...]`.
+
+        Returns:
+          float32 `[n, S0]`.
+        """
+        config = self.config
+        offset_ms = round(config.utc_offset_hours * 3_600_000)
+        of_day = tf.cast((now_ms + offset_ms) % 86_400_000, tf.float32)
+        angle = of_day * (2.0 * math.pi / 86_400_000)
+        there = past.times_ms >= 0
+        mask = tf.cast(there, tf.float32)
+        values = past.values * mask[:, :, tf.newaxis]
+        known = mask[:, :, tf.newaxis] * tf.cast(past.values >= 0.0, tf.float32)
+        count = tf.reduce_sum(mask, axis=1, keepdims=True)
+        newest_s = tf.cast(tf.maximum(now_ms - past.times_ms[:, 0], 0), tf.float32) / 1_000.0
+        age = tf.minimum(tf.math.log1p(newest_s) / _AGE_SCALE, _NO_AGE)
+        age = tf.where(there[:, 0], age, _NO_AGE)
+        later = tf.concat([now_ms[:, tf.newaxis], past.times_ms[:, :-1]], axis=1)
+        close = there & (later - past.times_ms <= round(config.gap_minutes * 60_000))
+        in_session = tf.math.cumprod(tf.cast(close, tf.float32), axis=1)[:, :, tf.newaxis]
+        session_known = known * in_session
+        session_sum = tf.reduce_sum(values * session_known, axis=1)
+        parts = [
+            attributes,
+            tf.stack([tf.sin(angle), tf.cos(angle), age], axis=1),
+            _log(count),
+            tf.reduce_sum(values * known, axis=1) / (tf.reduce_sum(known, axis=1) + _PRIOR),
+            tf.reduce_sum(in_session, axis=1) / VIEWS_SCALE,
+            session_sum / tf.maximum(tf.reduce_sum(session_known, axis=1), 1.0),
+        ]
+        return tf.ensure_shape(tf.concat(parts, axis=1), [None, len(config.names)])
+
+    def _newest(self, parsed: Mapping[str, Any], now: tf.Tensor) -> tuple[Past, tf.Tensor]:
+        """The H newest earlier impressions of each request, and how many came before it."""
+        config, times = self.config, parsed[history.TIME]
+        names = [history.PREFIX + name for name in config.past_names]
+        came = history.PREFIX + history.FEEDBACK_MS
+        checks = [
+            _same_length(parsed[name], times, name)
+            for name in (*names, *([came] if config.feedback_time else []))
+        ]
+        if config.watch_share:
+            share = history.PREFIX + history.WATCH_SHARE
+            checks.append(
+                tf.debugging.Assert(
+                    tf.reduce_all(tf.math.is_finite(parsed[share].flat_values)),
+                    [f"{share} holds what is no finite number"],
+                )
+            )
+        with tf.control_dependencies(checks):
+            flat = tf.clip_by_value(times.flat_values, 0, _LATEST - 1)
+        request = times.value_rowids()
+        usable = flat < tf.gather(now, request)
+        # Request by request, the newest first, those that are too late at the end.
+        age = tf.where(usable, _LATEST - 1 - flat, _LATEST)
+        order = tf.argsort(request * (2 * _LATEST) + age, stable=True)
+        count = tf.math.unsorted_segment_sum(
+            tf.cast(usable, tf.int64), request, tf.size(now, tf.int64)
+        )
+        place = tf.range(config.length, dtype=tf.int64)
+        known = place < count[:, tf.newaxis]
+        # What is not there reads a row of -1 behind the others.
+        nothing = tf.size(flat, tf.int64)
+        place = tf.where(known, times.row_starts()[:, tf.newaxis] + place, nothing)
+        rows = tf.gather(tf.concat([tf.cast(order, tf.int64), [nothing]], axis=0), place)
+        columns = [
+            tf.cast(_or_unknown(parsed[name], times).flat_values, tf.float32) for name in names
+        ]
+        if config.feedback_time:
+            pending = _or_unknown(parsed[came], times).flat_values >= tf.gather(now, request)
+            columns = [
+                # Feedback that has not come counts as none, where that is a value.
+                tf.where(pending, -1.0 if name == history.WATCH_SHARE else 0.0, column)
+                for name, column in zip(config.past_names, columns, strict=True)
+            ]
+        stacked = tf.stack(columns, axis=1) if columns else tf.zeros([tf.size(flat), 0])
+        if config.watch_share:
+            stacked = tf.minimum(stacked, MOST_WATCHED)
+        padded = tf.pad(stacked, [[0, 1], [0, 0]], constant_values=-1.0)
+        times_ms = tf.gather(tf.concat([flat, [-1]], axis=0), rows)
+        shape = [None, config.length, len(names)]
+        return Past(times_ms, tf.ensure_shape(tf.gather(padded, rows), shape)), count
+
+
+def mean_predictions(predictions: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Means over the candidates, the second part of a state; 0 where there is none.
+
+    Args:
+      predictions: float32 `[n, C, K]`, finite.
+      mask: False where there is no candidate, bool `[n, C]`.
+
+    Returns:
+      float32 `[n, K]`.
+    """
+    weights = tf.cast(mask, tf.float32)
+    count = tf.maximum(tf.reduce_sum(weights, axis=1, keepdims=True), 1.0)
+    return tf.squeeze(tf.matmul((weights / count)[:, tf.newaxis], predictions), 1)
+
+
+def _log(value: tf.Tensor) -> tf.Tensor:
+    return tf.math.log1p(value) / _COUNT_SCALE
+
+
+def _hashed(
+    columns: Mapping[str, tf.Tensor], categories: Sequence[RequestColumn], buckets: int
+) -> tf.Tensor:
+    """A random projection of the categories, float32 `[n, buckets]`; about 1 in size."""
+    total: Any = 0.0
+    for column in categories:
+        value = columns[column.name]
+        text = value if column.dtype == "string" else tf.strings.as_string(value)
+        text = tf.strings.join([f"{column.name}=", text])
+        bits = tf.strings.to_hash_bucket_fast(text, 1 << buckets)[:, tf.newaxis]
+        bits = tf.bitwise.right_shift(bits, tf.range(buckets, dtype=tf.int64)) & 1
+        total += tf.cast(bits, tf.float32) * 2.0 - 1.0
+    return total / math.sqrt(len(categories))
+
+
+def _first(column: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:
+    """The first value of each row, `[n]`; the type's zero where there is none."""
+    if not isinstance(column, tf.RaggedTensor):
+        return column[:, 0]
+    return column.to_tensor(shape=[None, 1])[:, 0]
+
+
+def _or_unknown(column: tf.RaggedTensor, times: tf.RaggedTensor) -> tf.RaggedTensor:
+    """A list of earlier impressions; of -1 in the rows that lack it."""
+    missing = (column.row_lengths() == 0) & (times.row_lengths() > 0)
+    size = tf.where(missing, times.row_lengths(), 0)
+    filler = tf.RaggedTensor.from_row_lengths(
+        tf.fill([tf.reduce_sum(size)], tf.cast(-1, column.dtype)), size, validate=False
+    )
+    return tf.concat([column, filler], axis=1)
+
+
+def _same_length(column: tf.RaggedTensor, times: tf.RaggedTensor, name: str) -> tf.Operation:
+    found, wanted = column.row_lengths(), times.row_lengths()
+    fits = tf.reduce_all((found == wanted) | (found == 0))
+    rule = f"features {name} and {history.TIME} need the same number of values in each request"
+    return tf.debugging.Assert(fits, [rule])
