@@ -87,7 +87,6 @@ class BcqAgent(tf_agent.TFAgent):
             critics=self.critics,
             sampled_actions=config.sampled_actions,
             latent_clip=config.latent_clip,
-            seed=self._seed,
         )
         super().__init__(
             time_step_spec,
@@ -189,8 +188,8 @@ class BcqAgent(tf_agent.TFAgent):
         """min_j Q_j(s, a), float32 `[batch]`."""
         return tf.reduce_min(self.critics(states, actions), axis=0)
 
-    def greedy_actions(self, states: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """π(s) (4), float32 `[batch, A]`, its candidates drawn from the seed, int32 `[2]`."""
+    def greedy_actions(self, states: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """π(s) (4), float32 `[batch, A]`, as it is served, or drawn from a seed int32 `[2]`."""
         return self.policy.sampled_best_actions(states, seed)
 
     def latents(self, purpose: int, shape: Sequence[int | tf.Tensor]) -> tf.Tensor:

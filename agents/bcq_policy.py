@@ -10,12 +10,13 @@ from tf_agents.policies import tf_policy
 from tf_agents.trajectories import policy_step
 
 from mtfx.models.fusion_networks import ActionVae, Perturbation, TwinCritics
+from mtfx.models.state_noise import state_normals
 
 
 class BcqPolicy(tf_policy.TFPolicy):
     """The best of n perturbed actions that the generator samples, by the first critic.
 
-    Greedy, but not deterministic: each call samples anew, from ``seed`` if ``action`` gets one.
+    A function of the state: the samples come from a hash of it, unless ``action`` gets a seed.
 
     Attributes:
       vae: G.
@@ -33,7 +34,6 @@ class BcqPolicy(tf_policy.TFPolicy):
         critics: TwinCritics,
         sampled_actions: int,
         latent_clip: float | None,
-        seed: int,
     ) -> None:
         """Takes an agent's networks, which it shares.
 
@@ -45,13 +45,11 @@ class BcqPolicy(tf_policy.TFPolicy):
           critics: Q_1 and Q_2.
           sampled_actions: n.
           latent_clip: See :class:`mtfx.agents.config.BcqConfig`.
-          seed: Of actions that are asked for without a seed.
         """
         super().__init__(time_step_spec, action_spec, automatic_state_reset=False)
         self.vae, self.perturbation, self.critics = vae, perturbation, critics
         self._sampled_actions = sampled_actions
         self._latent_clip = latent_clip
-        self._seed = seed
 
     def candidates(self, states: tf.Tensor, latents: tf.Tensor) -> tf.Tensor:
         """â_i + ξ_i, `[batch, n, A]`, of states `[batch, S]` and latents `[batch, n, Z]`."""
@@ -80,22 +78,22 @@ class BcqPolicy(tf_policy.TFPolicy):
             *self.critics.variables,
         ]
 
-    def sampled_best_actions(self, states: tf.Tensor, seed: Any) -> tf.Tensor:
-        """(4) with candidates drawn anew.
+    def sampled_best_actions(self, states: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """(4) with candidates of noise that follows from the states, or from a seed.
 
         Args:
           states: float32 `[batch, S]`.
-          seed: int32 `[2]`, of which the result is then a function, or what ``tf.random.normal``
-            takes.
+          seed: int32 `[2]`, or None for what each state gives by itself, in any batch; see
+            ``mtfx.models.state_noise``.
 
         Returns:
           float32 `[batch, A]`.
         """
-        shape = [tf.shape(states)[0], self._sampled_actions, self.vae.latent_dim]
-        if tf.is_tensor(seed):
-            latents = tf.random.stateless_normal(shape, seed)
+        shape = (self._sampled_actions, self.vae.latent_dim)
+        if seed is None:
+            latents = state_normals(states, shape)
         else:
-            latents = tf.random.normal(shape, seed=self._seed if seed is None else seed)
+            latents = tf.random.stateless_normal([tf.shape(states)[0], *shape], seed)
         if self._latent_clip is not None:
             latents = tf.clip_by_value(latents, -self._latent_clip, self._latent_clip)
         return self.best_actions(states, latents)

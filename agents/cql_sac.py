@@ -96,7 +96,7 @@ class CqlSacAgent(cql_sac_agent.CqlSacAgent):
         second, _ = self._critic_network_2((states, actions))
         return first[..., tf.newaxis], second[..., tf.newaxis]
 
-    def greedy_actions(self, states: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def greedy_actions(self, states: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         """The mode of π(s), float32 `[batch, A]`; nothing is drawn from the seed."""
         distribution, _ = self._actor_network(states)
         return distribution.mode()

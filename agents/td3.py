@@ -84,7 +84,7 @@ class Td3Agent(td3_agent.Td3Agent):
         second, _ = self._critic_network_2((states, actions))
         return tf.minimum(first, second)
 
-    def greedy_actions(self, states: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def greedy_actions(self, states: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         """π(s), float32 `[batch, A]`; nothing is drawn from the seed."""
         actions, _ = self._actor_network(states)
         return actions

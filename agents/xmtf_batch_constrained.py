@@ -71,7 +71,7 @@ class BatchConstrainedXmtfPolicy(tf_policy.TFPolicy):
         """States `[batch, S]` as networks and cells see them, float32 within [-5, 5]."""
         return self.normalizer.normalize(states, clip_value=5.0)
 
-    def greedy_actions(self, states: tf.Tensor, seed: Any = None) -> tf.Tensor:
+    def greedy_actions(self, states: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Actions of states `[batch, S]`, float32 `[batch, K]`; see ``mtfx.agents.bcq_policy``."""
         return self.outer.sampled_best_actions(self.normalized(states), seed)
 
@@ -143,8 +143,8 @@ class BatchConstrainedXmtfAgent(tf_agent.TFAgent):
         """States `[batch, S]` as networks and cells see them, float32 within [-5, 5]."""
         return self.policy.normalized(states)
 
-    def greedy_actions(self, states: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Actions of states `[batch, S]`, float32 `[batch, K]`, a function of the seed."""
+    def greedy_actions(self, states: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """Actions of states `[batch, S]`, float32 `[batch, K]`; with a seed they follow from it."""
         return self.policy.greedy_actions(states, seed)
 
     def q_values(self, states: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:

@@ -1,10 +1,8 @@
 """Random numbers that depend on nothing but a session's seed and what they are for.
 
-TensorFlow's stateless ops draw a whole batch from one seed, so that a session's numbers would
-depend on its place in the batch. Here each session has a seed of its own. Two policies that are
-compared on the same sessions then meet the same moods and the same luck (common random numbers),
-however the sessions are batched. The generator is SplitMix64 (Steele, Lea and Flood, 2014), as a
-function of a counter.
+Each session has a seed of its own. Two policies that are compared on the same sessions then meet
+the same moods and the same luck (common random numbers), however the sessions are batched. The
+generator is that of ``mtfx.models.splitmix``.
 """
 
 from __future__ import annotations
@@ -13,8 +11,8 @@ import enum
 
 import tensorflow as tf
 
-_GOLDEN = 0x9E3779B97F4A7C15
-_FIRST, _SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+from mtfx.models import splitmix
+from mtfx.models.splitmix import uint64
 
 
 class Stream(enum.IntEnum):
@@ -55,44 +53,11 @@ def fold_in(seeds: tf.Tensor, stream: Stream, number: tf.Tensor | int) -> tf.Ten
     Returns:
       int32 `[batch, 2]`.
     """
-    counter = _uint64(tf.cast(number, tf.uint64) * _uint64(len(Stream)) + _uint64(int(stream) + 1))
-    mixed = _mix(_mix(_key(seeds)) + counter * _uint64(_GOLDEN))
-    high = tf.bitwise.right_shift(mixed, _uint64(32))
-    low = tf.bitwise.bitwise_and(mixed, _uint64(0xFFFFFFFF))
-    return tf.stack([_int32(high), _int32(low)], axis=-1)
+    counter = tf.cast(number, tf.uint64) * uint64(len(Stream)) + uint64(int(stream) + 1)
+    mixed = splitmix.mix(splitmix.keys_of(seeds))
+    return splitmix.seeds_of(splitmix.mix(mixed + counter * uint64(splitmix.GOLDEN)))
 
 
 def uniforms(seeds: tf.Tensor, columns: int) -> tf.Tensor:
     """Uniform numbers in [0, 1), float32 `[batch, columns]` from int32 `[batch, 2]`."""
-    counter = tf.cast(tf.range(1, columns + 1), tf.uint64) * _uint64(_GOLDEN)
-    mixed = _mix(_mix(_key(seeds))[:, tf.newaxis] + counter)
-    # 24 bits are what a float32 in [0, 1) holds without rounding up to 1.
-    bits = tf.cast(tf.bitwise.right_shift(mixed, _uint64(40)), tf.int32)
-    return tf.cast(bits, tf.float32) * tf.constant(2.0**-24)
-
-
-def normals(uniform: tf.Tensor) -> tf.Tensor:
-    """Standard normal numbers of uniform ones in [0, 1), float32 of the same shape."""
-    # Half a unit of the 24 bits instead of 0, whose quantile is infinite.
-    return tf.math.ndtri(tf.maximum(uniform, 2.0**-25))
-
-
-def _uint64(value: tf.Tensor | int) -> tf.Tensor:
-    return tf.constant(value, tf.uint64) if isinstance(value, int) else value
-
-
-def _int32(bits: tf.Tensor) -> tf.Tensor:
-    return tf.bitcast(tf.cast(bits, tf.uint32), tf.int32)
-
-
-def _key(seeds: tf.Tensor) -> tf.Tensor:
-    words = tf.cast(tf.bitcast(seeds, tf.uint32), tf.uint64)
-    return tf.bitwise.left_shift(words[..., 0], _uint64(32)) + words[..., 1]
-
-
-def _mix(value: tf.Tensor) -> tf.Tensor:
-    """SplitMix64's output function."""
-    for shift, factor in ((30, _FIRST), (27, _SECOND)):
-        shifted = tf.bitwise.right_shift(value, _uint64(shift))
-        value = tf.bitwise.bitwise_xor(value, shifted) * _uint64(factor)
-    return tf.bitwise.bitwise_xor(value, tf.bitwise.right_shift(value, _uint64(31)))
+    return splitmix.uniforms(splitmix.keys_of(seeds), columns)

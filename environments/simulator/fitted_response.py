@@ -12,6 +12,7 @@ import tensorflow as tf
 from mtfx.environments.simulator import draws
 from mtfx.environments.simulator.response import Response, ResponseModel, checked_table
 from mtfx.environments.simulator.watch_time import expected_watch_s, sampled_watch_s
+from mtfx.models.splitmix import normals
 
 _SHAPES = {
     "logits": 3,
@@ -128,7 +129,7 @@ class FittedResponse(ResponseModel):
     def initial_satisfaction(self, users: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """See base class: the user's mood, with a normal spread."""
         seeds = draws.as_session_seeds(seed, tf.size(users))
-        spread = self.config.mood_sd * draws.normals(draws.uniforms(seeds, 1)[:, 0])
+        spread = self.config.mood_sd * normals(draws.uniforms(seeds, 1)[:, 0])
         return tf.clip_by_value(
             tf.gather(self._mood, users) + spread, _LEAST_SATISFACTION, _MOST_SATISFACTION
         )

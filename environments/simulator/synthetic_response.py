@@ -23,6 +23,7 @@ from mtfx.datasets.synthetic.video import CLICKED, MAX_LOOPS, SKIP_SPREAD, UNCLI
 from mtfx.environments.simulator import draws
 from mtfx.environments.simulator.response import Response, ResponseModel, checked_table
 from mtfx.environments.simulator.synthetic_tables import VideoTables
+from mtfx.models.splitmix import normals
 
 _CLICK, _LONG_VIEW, _LIKE, _HATE = (
     VIDEO_MODEL.tasks.index(name) for name in ("click", "long_view", "like", "hate")
@@ -78,7 +79,7 @@ class SyntheticResponse(ResponseModel):
     def initial_satisfaction(self, users: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """See base class."""
         seeds = draws.as_session_seeds(seed, tf.size(users))
-        spread = VIDEO_MODEL.mood_sd * draws.normals(draws.uniforms(seeds, 1)[:, 0])
+        spread = VIDEO_MODEL.mood_sd * normals(draws.uniforms(seeds, 1)[:, 0])
         low, high = STARTING_SATISFACTION
         return tf.clip_by_value(tf.gather(self._mood, users) + spread, low, high)
 

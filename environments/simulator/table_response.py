@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from mtfx.environments.simulator import draws
 from mtfx.environments.simulator.response import Response, ResponseModel, checked_table
+from mtfx.models.splitmix import normals
 
 #: A session's first satisfaction is kept in this range; those below 0.1 would leave at once.
 _LEAST_SATISFACTION, _MOST_SATISFACTION = 0.12, 0.8
@@ -108,7 +109,7 @@ class TableResponse(ResponseModel):
     def initial_satisfaction(self, users: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """See base class."""
         seeds = draws.as_session_seeds(seed, tf.size(users))
-        spread = self._settings["mood_sd"] * draws.normals(draws.uniforms(seeds, 1)[:, 0])
+        spread = self._settings["mood_sd"] * normals(draws.uniforms(seeds, 1)[:, 0])
         return tf.clip_by_value(
             tf.gather(self._mood, users) + spread, _LEAST_SATISFACTION, _MOST_SATISFACTION
         )

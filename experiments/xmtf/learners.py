@@ -39,7 +39,7 @@ class Learner(abc.ABC):
     prepares: bool = False
 
     @abc.abstractmethod
-    def greedy_actions(self, states: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def greedy_actions(self, states: tf.Tensor) -> tf.Tensor:
         """Actions float32 `[batch, A]` of states that are not normalised."""
 
     @abc.abstractmethod
@@ -53,9 +53,9 @@ class Learner(abc.ABC):
 
     def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
         """See :class:`mtfx.models.action_policy.ActionPolicy`."""
-        del users
+        del users, seed
         unknown = tf.fill([tf.shape(states)[0]], float("nan"))
-        return ActionSample(tf.clip_by_value(self.greedy_actions(states, seed), -1, 1), unknown)
+        return ActionSample(tf.clip_by_value(self.greedy_actions(states), -1, 1), unknown)
 
 
 class FormulaLearner(Learner):
@@ -71,9 +71,9 @@ class FormulaLearner(Learner):
             tf.TensorSpec([state_dim], tf.float32, "state")
         )
 
-    def greedy_actions(self, states: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def greedy_actions(self, states: tf.Tensor) -> tf.Tensor:
         """See :class:`Learner`."""
-        return self.agent.greedy_actions(self._normalized(states), seed)
+        return self.agent.greedy_actions(self._normalized(states))
 
     def train(self, experience: trajectory.Trajectory) -> tf_agent.LossInfo:
         """See :class:`Learner`."""
@@ -111,9 +111,9 @@ class XmtfLearner(Learner):
         self.prepares = trial.spec.has_cells
         self.fusion = RawStateFusion(self.agent.fusion, self.agent.normalized)
 
-    def greedy_actions(self, states: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def greedy_actions(self, states: tf.Tensor) -> tf.Tensor:
         """See :class:`Learner`."""
-        return self.agent.greedy_actions(states, seed)
+        return self.agent.greedy_actions(states)
 
     def train(self, experience: trajectory.Trajectory) -> tf_agent.LossInfo:
         """See :class:`Learner`."""

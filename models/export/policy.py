@@ -197,7 +197,7 @@ class SavedPolicy:
     def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
         """Actions of states; see ``mtfx.models.action_policy.ActionPolicy``.
 
-        The density is unknown: what the policy samples inside, it does not tell.
+        The action is a function of the state, so it has no density.
         """
         del users, seed
         return ActionSample(self.act(states), tf.fill([tf.shape(states)[0]], float("nan")))

@@ -77,7 +77,6 @@ def bcq():
         critics=TwinCritics(3, 2, (6,), seed=3),
         sampled_actions=5,
         latent_clip=0.5,
-        seed=4,
     )
 
 

@@ -269,7 +269,18 @@ def test_the_policy_is_a_function_of_its_seed(agent, data):
     assert not np.allclose(first, other)
     step = ts.restart(data.states, ROWS)
     np.testing.assert_array_equal(agent.policy.action(step, seed=tf.constant([1, 2])).action, first)
-    assert agent.policy.action(step).action.shape == (ROWS, ACTIONS)
+
+
+def test_without_a_seed_an_action_is_a_function_of_its_state(agent, data):
+    together = agent.policy.action(ts.restart(data.states, ROWS)).action.numpy()
+    assert together.shape == (ROWS, ACTIONS)
+    agent.greedy_actions(data.next_states)
+    np.testing.assert_array_equal(agent.greedy_actions(data.states), together)
+    for row, state in enumerate(data.states):
+        alone = agent.policy.action(ts.restart(state[tf.newaxis], 1)).action[0]
+        np.testing.assert_allclose(alone, together[row], atol=1e-6)
+    seeded = agent.greedy_actions(data.states, tf.constant([1, 2]))
+    assert not np.allclose(seeded, together)
 
 
 def test_the_kl_term_as_printed_would_make_the_generator_ignore_z():

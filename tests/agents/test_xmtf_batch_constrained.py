@@ -157,6 +157,14 @@ def test_the_cells_begin_as_the_identity(outer):
     assert distance() < 0.05 < 0.15 < first
 
 
+def test_an_action_is_a_function_of_its_state():
+    agent, states = build(), tf.constant(table().states[:50])
+    first, again = agent.policy.greedy_actions(states), agent.policy.greedy_actions(states)
+    np.testing.assert_array_equal(first, again)
+    alone = tf.concat([agent.policy.greedy_actions(state[tf.newaxis]) for state in states], axis=0)
+    np.testing.assert_allclose(alone, first, atol=1e-6)
+
+
 def test_experience_holds_the_present_candidates():
     agent, data = build(), table()
     found = candidate_tensors(agent, data)

@@ -24,12 +24,6 @@ def key(seed):
     return ((seed[0] & 0xFFFFFFFF) << 32) + (seed[1] & 0xFFFFFFFF)
 
 
-def test_the_mixer_is_splitmix64():
-    # The first outputs of the published generator for seed 0: counter times the golden gamma.
-    counter = tf.constant([0x9E3779B97F4A7C15, 0x3C6EF372FE94F82A], tf.uint64)
-    assert draws._mix(counter).numpy().tolist() == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4]
-
-
 @settings(max_examples=30)
 @given(seed=st.tuples(INT32, INT32), stream=st.sampled_from(Stream), number=st.integers(0, 10**6))
 def test_numbers_are_those_of_plain_integers(seed, stream, number):
@@ -68,14 +62,6 @@ def test_a_sessions_seed_does_not_depend_on_how_many_there_are():
     assert len(np.unique(many, axis=0)) == 50
     other = draws.session_seeds(tf.constant([1, 3]), 3).numpy()
     assert not (few == other).all(axis=1).any()
-
-
-def test_normals_are_normal_and_finite_at_the_ends():
-    uniform = draws.uniforms(draws.session_seeds(tf.constant([0, 0]), 20_000), 1)
-    assert stats.kstest(draws.normals(uniform).numpy()[:, 0], "norm").pvalue > 1e-4
-    ends = draws.normals(tf.constant([0.0, 1 - 2**-24])).numpy()
-    assert np.isfinite(ends).all()
-    assert ends[0] < -5
 
 
 def test_one_seed_or_one_for_each_session():

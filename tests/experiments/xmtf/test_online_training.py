@@ -45,7 +45,7 @@ class Recorder(Learner):
         self.seen = []
         self.loss = tf.Variable(1.0, trainable=False)
 
-    def greedy_actions(self, states, seed):
+    def greedy_actions(self, states):
         return tf.fill([tf.shape(states)[0], 3], 0.5)
 
     def train(self, experience):

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from mtfx.agents.building import build_agent
-from mtfx.agents.config import Td3Config
+from mtfx.agents.config import BcqConfig, Td3Config
 from mtfx.errors import DataError
 from mtfx.models.export.policy import (
     PolicyMetadata,
@@ -60,22 +60,31 @@ def test_actions_are_clipped_to_their_bounds(tmp_path):
     assert np.isnan(sample.log_density.numpy()).all()
 
 
-def test_an_agents_policy_answers_the_same_without_our_code(tmp_path):
-    agent = build_agent("td3", STATE_DIM, ACTION_DIM, Td3Config(hidden_units=(8,)), seed=1)
+@pytest.mark.parametrize("config", [Td3Config(hidden_units=(8,)), BcqConfig(hidden_units=(8,))])
+def test_an_agents_policy_answers_the_same_without_our_code(tmp_path, config):
+    """BCQ's too, which chooses among sampled actions: the answer is a function of the state."""
+    method = "bcq" if isinstance(config, BcqConfig) else "td3"
+    agent = build_agent(method, STATE_DIM, ACTION_DIM, config, seed=1)
     function = agent_function(agent.policy)
     module = PolicyModule(function, agent.policy.variables(), STATE_DIM)
-    export_policy(module, str(tmp_path), metadata(method="td3"))
+    export_policy(module, str(tmp_path), metadata(method=method))
     states = np.random.default_rng(0).normal(size=(7, STATE_DIM)).astype(np.float32)
     np.save(tmp_path / "states.npy", states)
     code = (
         "import numpy as np, tensorflow as tf\n"
         f"model = tf.saved_model.load({str(tmp_path)!r})\n"
         f"states = tf.constant(np.load({str(tmp_path / 'states.npy')!r}))\n"
-        "action = model.signatures['actions'](state=states)['action']\n"
-        f"np.save({str(tmp_path / 'action.npy')!r}, action)\n"
+        "act = model.signatures['actions']\n"
+        "together = act(state=states)['action']\n"
+        # In another order, and each by itself.
+        "alone = [act(state=states[row : row + 1])['action'][0] for row in reversed(range(7))]\n"
+        f"np.save({str(tmp_path / 'together.npy')!r}, together)\n"
+        f"np.save({str(tmp_path / 'alone.npy')!r}, alone[::-1])\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
-    np.testing.assert_allclose(np.load(tmp_path / "action.npy"), function(states), atol=1e-6)
+    for name in ("together", "alone"):
+        found = np.load(tmp_path / f"{name}.npy")
+        np.testing.assert_allclose(found, function(states), atol=1e-6)
 
 
 def test_a_state_that_is_not_finite_is_refused(tmp_path):

@@ -79,8 +79,7 @@ def test_the_exported_policy_is_the_agent_with_its_normaliser(outer, tmp_path):
     states = tf.constant(TABLE.states)
     predictions = tf.cast(TABLE.predictions, tf.float32)
     actions = saved.act(states)
-    if outer == "actor_critic":
-        np.testing.assert_allclose(actions, agent.greedy_actions(states), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(actions, agent.greedy_actions(states), rtol=1e-5, atol=1e-6)
     normalised = (TABLE.states - TABLE.states.mean(0)) / TABLE.states.std(0)
     np.testing.assert_allclose(agent.normalized(states), normalised, atol=0.02)
     wanted = agent.fusion.scores(predictions, actions, agent.normalized(states))
