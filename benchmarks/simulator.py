@@ -22,6 +22,7 @@ from mtfx.environments.simulator.environment import FusionEnvironment
 from mtfx.environments.simulator.fitted_response import FittedResponse, FittedSettings
 from mtfx.environments.simulator.policies import ConstantPolicy
 from mtfx.environments.simulator.runner import SessionRunner
+from mtfx.environments.simulator.user_requests import UserRequests
 from mtfx.environments.simulator.world import World
 from mtfx.models.fusion.config import FORMULAS, FusionConfig, build_fusion
 
@@ -31,7 +32,7 @@ PREDICTIONS = ("click", "long_view", "like", "follow", "comment", "forward")
 FEEDBACKS = (*PREDICTIONS, "hate")
 #: Rates like a short-video platform's, as logits.
 _LEVELS = (-0.5, -1.0, -4.0, -6.0, -6.0, -6.5, -6.5)
-_EMBEDDING = 64
+_ATTRIBUTES = 64
 _WATCH_BINS, _WATCH_LEVELS = 32, 65
 
 
@@ -110,7 +111,7 @@ def random_world(users: int, pool: int, seed: int = 0) -> World:
         ),
     )
     return World(
-        user_embedding=normal(users, _EMBEDDING),
+        requests=UserRequests.of_strangers(normal(users, _ATTRIBUTES), FEEDBACKS),
         predictions=1 / (1 + np.exp(-logits[..., : len(PREDICTIONS)])),
         prediction_names=PREDICTIONS,
         response=response,

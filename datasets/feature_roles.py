@@ -85,10 +85,10 @@ def item_catalogue(frame: pl.DataFrame, roles: FeatureRoles) -> pl.DataFrame:
 
 
 def user_requests(frame: pl.DataFrame, roles: FeatureRoles, users: int, seed: int) -> pl.DataFrame:
-    """Draws users, and of each the circumstances of one of their own impressions.
+    """Draws users, and of each the circumstances of the first impression of one of their sessions.
 
     Args:
-      frame: Impressions.
+      frame: Impressions, sessions one after the other, each in order of time.
       roles: Of the features.
       users: How many, at most.
       seed: Of the choice.
@@ -102,9 +102,9 @@ def user_requests(frame: pl.DataFrame, roles: FeatureRoles, users: int, seed: in
     chosen = known
     if len(known) > users:
         chosen = known[np.sort(rng.choice(len(known), users, replace=False))]
-    own = frame.filter(pl.col("user_id").is_in(chosen.implode())).with_columns(
-        _order=pl.Series(rng.random(frame.filter(pl.col("user_id").is_in(chosen.implode())).height))
-    )
+    own = frame.filter(pl.col("user_id").is_in(chosen.implode()))
+    own = own.unique("session_id", keep="first", maintain_order=True)
+    own = own.with_columns(_order=pl.Series(rng.random(own.height)))
     columns = dict.fromkeys(
         [*roles.with_counts("user", "context"), "user_id", "timestamp_ms", "session_id"]
     )

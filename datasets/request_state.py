@@ -122,20 +122,16 @@ def request_state_config(
         request's time, are left out.
       length: H.
     """
-    settled = spec.history
-    if settled is None:
-        settled = history.settle(history.History(), spec)
-        spec = dataclasses.replace(spec, history=settled)
-        counts: tuple[str, ...] = ()
-    else:
-        known = tuple(f"{_USER}_{task.name}_known" for task in history.binary_tasks(spec))
-        counts = tuple(name for name in history.session_statistics(spec) if name not in known)
+    has_counts = spec.history is not None
+    spec = requested(spec)
+    known = tuple(f"{_USER}_{task.name}_known" for task in history.binary_tasks(spec))
+    counts = tuple(name for name in history.session_statistics(spec) if name not in known)
     of_user = [f for f in spec.features if f.level == "session" and f.name != _USER]
     circumstances = [
         f for f in spec.features if f.name in context and f.name not in DERIVED_COLUMNS
     ]
     return RequestStateConfig(
-        counts=counts,
+        counts=counts if has_counts else (),
         numbers=tuple(RequestColumn(f.name, f.dtype) for f in of_user if f.kind == "numeric"),
         profile=tuple(RequestColumn(f.name, f.dtype) for f in of_user if f.kind != "numeric"),
         context=tuple(RequestColumn(f.name, f.dtype) for f in circumstances if f.kind != "numeric"),
@@ -146,3 +142,8 @@ def request_state_config(
         gap_minutes=spec.session_rule.gap_minutes,
         utc_offset_hours=spec.utc_offset_hours,
     )
+
+
+def requested(spec: DatasetSpec) -> DatasetSpec:
+    """The data set with the history that its requests bring, also where no model reads one."""
+    return dataclasses.replace(spec, history=spec.history or history.History())

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mtfx.environments.simulator.environment import FusionEnvironment
     from mtfx.environments.simulator.policies import ConstantPolicy
     from mtfx.environments.simulator.table_response import TableResponse
+    from mtfx.environments.simulator.user_requests import UserRequests
     from mtfx.environments.simulator.value import session_figures
     from mtfx.environments.simulator.world import World, load_world, save_world
 else:
@@ -25,6 +26,7 @@ else:
             "simulator.environment": ("FusionEnvironment",),
             "simulator.policies": ("ConstantPolicy",),
             "simulator.table_response": ("TableResponse",),
+            "simulator.user_requests": ("UserRequests",),
             "simulator.value": ("session_figures",),
             "simulator.world": ("World", "load_world", "save_world"),
         },

@@ -143,7 +143,7 @@ class RequestState(tf.Module):
         own = parsed[_TIME]
         latest = tf.maximum(tf.reduce_max(past_times, axis=1) + 1, 0)
         now = tf.where(own.row_lengths() > 0, tf.reduce_min(own, axis=1), latest)
-        attributes = self.attributes(
+        attributes = self._attributes(
             {
                 name: _first(parsed[name])
                 for name in (
@@ -152,19 +152,16 @@ class RequestState(tf.Module):
                     *(column.name for column in self.config.profile),
                     *(column.name for column in self.config.context),
                 )
-            }
+            },
+            tf.size(now),
         )
         past, usable = self._newest(parsed, now)
         left_out = past_times.row_lengths() - tf.minimum(usable, self.config.length)
         state = self.of_parts(attributes, now, past)
         return RequestFacts(state, attributes, now, past, tf.cast(left_out, tf.int32))
 
-    def attributes(self, columns: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """What does not change while a session lasts, float32 `[n, A]`.
-
-        Args:
-          columns: Raw values by name, `[n]`.
-        """
+    def _attributes(self, columns: Mapping[str, tf.Tensor], rows: tf.Tensor) -> tf.Tensor:
+        """What does not change while a session lasts, of raw values `[rows]`."""
         config = self.config
         parts = [
             _log(tf.maximum(tf.cast(columns[name], tf.float32), 0.0)) for name in config.counts
@@ -179,10 +176,7 @@ class RequestState(tf.Module):
         ):
             if categories:
                 stacked.append(_hashed(columns, categories, buckets))
-        if not stacked:
-            size = tf.size(next(iter(columns.values()))) if columns else 1
-            return tf.zeros([size, 0])
-        return tf.concat(stacked, axis=1)
+        return tf.concat([tf.zeros([rows, 0]), *stacked], axis=1)
 
     def of_parts(self, attributes: tf.Tensor, now_ms: tf.Tensor, past: Past) -> tf.Tensor:
         """The states of requests whose parts are known.

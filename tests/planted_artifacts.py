@@ -21,7 +21,6 @@ from tests.planted_log import CLICKS, GOOD_FROM, SPEC, draw_events, split_sessio
 
 #: What ``load_dataset`` takes.
 DATASET = "planted_log_of_tests:SPEC"
-_DTYPES = {"int64": tf.int64, "string": tf.string, "float32": tf.float32}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +31,7 @@ class PlantedArtifacts:
       data_dir: With the random exposures; nothing reads the log itself.
       examples: As SessionExampleGen's artifact.
       transform_graph: As Transform's.
-      model: A SavedModel with ``predict_tasks``.
+      model: A SavedModel with ``serving_default``.
     """
 
     data_dir: str
@@ -77,15 +76,19 @@ def _write_transform(made: PlantedArtifacts, directory: str) -> None:
 def _write_model(directory: str) -> None:
     """A ranking model that knows the planted probabilities; it predicts a time as well."""
     module = tf.Module()
-    signature = [tf.TensorSpec([None], _DTYPES[f.dtype], f.name) for f in SPEC.features]
+    features = {
+        "user_id": tf.io.FixedLenFeature([1], tf.int64),
+        "item_id": tf.io.RaggedFeature(tf.int64),
+    }
 
-    @tf.function(input_signature=signature)
-    def predict_tasks(user_id, item_id, duration_ms, step_bucket):
-        del duration_ms, step_bucket
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
+    def serve(examples):
+        raw = tf.io.parse_example(examples, features)
+        user_id, item_id = raw["user_id"], raw["item_id"].to_tensor()
         taste = tf.cast(tf.equal(user_id % 2, item_id % 2), tf.int32)
         quality = tf.cast(item_id >= GOOD_FROM, tf.int32)
         chances = tf.constant(CLICKS, tf.float32)
-        click = tf.gather_nd(chances, tf.stack([taste, quality], axis=1))
+        click = tf.gather_nd(chances, tf.stack([taste, quality], axis=2))
         return {"click": click, "like": 0.1 * click, "watch": 10.0 * click}
 
-    tf.saved_model.save(module, directory, signatures={"predict_tasks": predict_tasks})
+    tf.saved_model.save(module, directory, signatures={"serving_default": serve})

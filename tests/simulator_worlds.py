@@ -3,12 +3,13 @@
 import numpy as np
 
 from mtfx.environments.simulator.table_response import TableResponse
+from mtfx.environments.simulator.user_requests import UserRequests
 from mtfx.environments.simulator.world import World
 
 FEEDBACKS = ("click", "long_view", "like")
 
 
-def random_world(users=20, pool=60, tasks=3, seed=0, embedding=4, skill=1.5) -> World:
+def random_world(users=20, pool=60, tasks=3, seed=0, attributes=4, skill=1.5) -> World:
     """A world whose predictions hint at the truth.
 
     The first feedback is predicted by the first task, and so on; tasks beyond the feedbacks
@@ -19,11 +20,11 @@ def random_world(users=20, pool=60, tasks=3, seed=0, embedding=4, skill=1.5) -> 
       pool: Items of each user.
       tasks: Predictions of each item.
       seed: Of everything random.
-      embedding: Size of the user embedding.
+      attributes: Numbers that are known of a user.
       skill: How much of the true logits the predictions show, against noise of variance 1.
     """
     rng = np.random.default_rng(seed)
-    taste = rng.normal(size=(users, embedding))
+    taste = rng.normal(size=(users, attributes))
     quality = rng.normal(size=(users, pool, len(FEEDBACKS)))
     logits = quality + 0.5 * taste[:, :1, None] + np.array([-0.5, -1.0, -3.0])
     shown = rng.normal(size=(users, pool, tasks))
@@ -41,7 +42,7 @@ def random_world(users=20, pool=60, tasks=3, seed=0, embedding=4, skill=1.5) -> 
         satisfaction_weights=(0.4, 0.4, 0.2),
     )
     return World(
-        user_embedding=taste,
+        requests=UserRequests.of_strangers(taste, FEEDBACKS),
         predictions=1 / (1 + np.exp(-shown)),
         prediction_names=tuple(f"task_{i}" for i in range(tasks)),
         response=response,

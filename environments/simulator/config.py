@@ -21,8 +21,6 @@ class SimulatorConfig(Config):
         impression's satisfaction reward. 0.95 in xMTF.
       leave_below: A user whose satisfaction is below this leaves: 0.1 in xMTF.
       reward: Weights of the agent's reward, BatchRL-MTF (2).
-      include_history: Whether the state holds the means of the session's feedback and of the share
-        of the videos watched so far.
 
     Raises:
       ValueError: at construction, naming the field and the allowed values.
@@ -33,7 +31,6 @@ class SimulatorConfig(Config):
     carry_over: float = 0.95
     leave_below: float = 0.1
     reward: RewardConfig = dataclasses.field(default_factory=RewardConfig)
-    include_history: bool = True
 
     def __post_init__(self) -> None:
         for name in ("candidates", "max_views"):

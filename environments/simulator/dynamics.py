@@ -16,9 +16,10 @@ from mtfx.environments.simulator.candidate_sets import CandidateSets
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.session import Candidates, SessionState, StepOutcome
 from mtfx.environments.simulator.world import World
+from mtfx.models.request_state import MOST_WATCHED, Past, RequestState, mean_predictions
 
-#: Views are divided by this in the state, as in xMTF.
-VIEWS_SCALE = 100.0
+#: Between the end of one view and the next request.
+PAUSE_MS = 2_000
 
 
 class Simulator(tf.Module):
@@ -47,7 +48,10 @@ class Simulator(tf.Module):
         self._response = world.response
         self._reward = build_reward(config.reward, world.feedback_names)
         self._sets = CandidateSets(world.pool_size, config.candidates, config.max_views)
-        self._embedding = tf.constant(world.user_embedding)
+        self._request_state = RequestState(world.requests.config)
+        self._attributes = tf.constant(world.requests.attributes)
+        self._start_ms = tf.constant(world.requests.start_ms)
+        self._past = Past(tf.constant(world.requests.past_ms), tf.constant(world.requests.past))
         self._predictions = tf.constant(world.predictions.reshape(-1, world.num_predictions))
         self.num_candidates = self._sets.size
         self.state_dim = len(self.state_names)
@@ -55,21 +59,18 @@ class Simulator(tf.Module):
     @property
     def state_names(self) -> tuple[str, ...]:
         """What each number of a state is."""
-        world = self.world
-        names = [f"user_{i}" for i in range(world.user_embedding.shape[1])]
-        names += ["views", *(f"mean_{name}" for name in world.prediction_names)]
-        if self.config.include_history:
-            names += [f"session_{name}" for name in world.feedback_names]
-            names += ["session_watched_share"]
-        return tuple(names)
+        return self.world.requests.config.state_names(self.world.prediction_names)
 
-    def reset(self, users: tf.Tensor, seed: tf.Tensor) -> SessionState:
+    def reset(
+        self, users: tf.Tensor, seed: tf.Tensor, start_ms: tf.Tensor | None = None
+    ) -> SessionState:
         """Starts a session for each user.
 
         Args:
           users: Index of each session's user, int32 `[batch]`; a user may come more than once.
           seed: int32 `[2]`, from which session 0, 1, ... get seeds of their own; or those seeds,
             int32 `[batch, 2]`.
+          start_ms: When each session begins, int64 `[batch]`; None: when the user's own does.
 
         Returns:
           Sessions at their first request.
@@ -85,8 +86,9 @@ class Simulator(tf.Module):
                 users, draws.fold_in(seeds, draws.Stream.INITIAL, 0)
             ),
             remaining=tf.tile(tf.range(self.world.pool_size)[tf.newaxis], [batch, 1]),
-            feedback_sum=tf.zeros([batch, len(self.world.feedback_names)]),
-            watched_share_sum=tf.zeros([batch]),
+            now_ms=tf.gather(self._start_ms, users) if start_ms is None else start_ms,
+            past_ms=tf.gather(self._past.times_ms, users),
+            past=tf.gather(self._past.values, users),
         )
 
     def candidates(self, session: SessionState) -> Candidates:
@@ -108,19 +110,13 @@ class Simulator(tf.Module):
           candidates: Of this request, if the caller has them already.
         """
         candidates = self.candidates(session) if candidates is None else candidates
-        views = tf.cast(session.views, tf.float32)
-        weights = tf.cast(candidates.mask, tf.float32)
-        count = tf.maximum(tf.reduce_sum(weights, axis=1, keepdims=True), 1.0)
-        mean = tf.squeeze(tf.matmul((weights / count)[:, tf.newaxis], candidates.predictions), 1)
-        parts = [
-            tf.gather(self._embedding, session.users),
-            views[:, tf.newaxis] / VIEWS_SCALE,
-            mean,
-        ]
-        if self.config.include_history:
-            seen = tf.maximum(views, 1.0)[:, tf.newaxis]
-            parts += [session.feedback_sum / seen, session.watched_share_sum[:, tf.newaxis] / seen]
-        return tf.concat(parts, axis=1)
+        of_request = self._request_state.of_parts(
+            tf.gather(self._attributes, session.users),
+            session.now_ms,
+            Past(session.past_ms, session.past),
+        )
+        means = mean_predictions(candidates.predictions, candidates.mask)
+        return tf.concat([of_request, means], axis=1)
 
     def step(self, session: SessionState, chosen: tf.Tensor) -> tuple[SessionState, StepOutcome]:
         """Shows one candidate of each request.
@@ -147,15 +143,33 @@ class Simulator(tf.Module):
             reward=self._reward(response.feedback, response.watch_s, duration_s),
             done=self._leaves(session, satisfaction, views),
         )
+        past = Past(session.past_ms, session.past).followed_by(
+            session.now_ms, self._remembered(outcome)
+        )
+        watch_ms = tf.cast(tf.round(1_000.0 * response.watch_s), tf.int64)
         following = session._replace(
             views=views,
             satisfaction=satisfaction,
             remaining=remaining,
-            feedback_sum=session.feedback_sum + response.feedback,
-            watched_share_sum=session.watched_share_sum
-            + tf.math.divide_no_nan(response.watch_s, duration_s),
+            now_ms=session.now_ms + watch_ms + PAUSE_MS,
+            past_ms=past.times_ms,
+            past=past.values,
         )
         return following, outcome
+
+    def _remembered(self, outcome: StepOutcome) -> tf.Tensor:
+        """What a service will know of impressions, float32 `[batch, V]`."""
+        config, names = self.world.requests.config, self.world.feedback_names
+        unknown = tf.fill([tf.shape(outcome.watch_s)[0]], -1.0)
+        columns = [
+            outcome.feedback[:, names.index(name)] if name in names else unknown
+            for name in config.feedback
+        ]
+        if config.watch_share:
+            share = tf.math.divide_no_nan(outcome.watch_s, outcome.duration_s)
+            known = outcome.duration_s > 0.0
+            columns.append(tf.where(known, tf.minimum(share, MOST_WATCHED), unknown))
+        return tf.stack(columns, axis=1) if columns else tf.zeros([tf.size(unknown), 0])
 
     def _leaves(
         self, session: SessionState, satisfaction: tf.Tensor, views: tf.Tensor

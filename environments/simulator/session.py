@@ -17,8 +17,10 @@ class SessionState(NamedTuple):
       satisfaction: float32 `[batch]`.
       remaining: The slots of the pool; the first ``pool_size - views`` are those not yet watched,
         int32 `[batch, slot]`.
-      feedback_sum: Of the session so far, float32 `[batch, feedback]`.
-      watched_share_sum: Sum of watch time over duration, float32 `[batch]`.
+      now_ms: Time of the request, Unix ms, int64 `[batch]`.
+      past_ms: Times of the user's earlier impressions, those of this session among them, the newest
+        first, -1 behind the last; int64 `[batch, H]`.
+      past: What is known of each, float32 `[batch, H, V]`.
     """
 
     users: tf.Tensor
@@ -26,8 +28,9 @@ class SessionState(NamedTuple):
     views: tf.Tensor
     satisfaction: tf.Tensor
     remaining: tf.Tensor
-    feedback_sum: tf.Tensor
-    watched_share_sum: tf.Tensor
+    now_ms: tf.Tensor
+    past_ms: tf.Tensor
+    past: tf.Tensor
 
 
 class Candidates(NamedTuple):

@@ -17,12 +17,13 @@ from mtfx.environments.simulator.response import (
     ResponseModel,
     response_model_name,
 )
+from mtfx.environments.simulator.user_requests import UserRequests
 from mtfx.errors import DataError
 from mtfx.files import write_json
 
 WORLD_FILE, TABLES_FILE = "world.json", "world.npz"
-_RESPONSE_PREFIX = "response/"
-_VERSION = 1
+_RESPONSE_PREFIX, _REQUEST_PREFIX = "response/", "requests/"
+_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ class World:
     """Users and the pools from which their candidates are drawn.
 
     Attributes:
-      user_embedding: What the ranking model knows of each user, float32 `[user, embedding]`.
+      requests: What is known of each user when a session begins.
       predictions: Of the ranking model, in [0, 1], float32 `[user, slot, prediction]`.
       prediction_names: Names of the predictions, K of them.
       response: How users really respond.
@@ -41,7 +42,7 @@ class World:
       ValueError: at construction, naming what does not fit and where.
     """
 
-    user_embedding: np.ndarray
+    requests: UserRequests
     predictions: np.ndarray
     prediction_names: tuple[str, ...]
     response: ResponseModel
@@ -51,8 +52,7 @@ class World:
     def __post_init__(self) -> None:
         _check_shapes(self)
         _check_values(self)
-        for name in ("user_embedding", "predictions"):
-            object.__setattr__(self, name, np.asarray(getattr(self, name), np.float32))
+        object.__setattr__(self, "predictions", np.asarray(self.predictions, np.float32))
         object.__setattr__(self, "prediction_names", tuple(self.prediction_names))
 
     @property
@@ -95,12 +95,12 @@ def save_world(world: World, directory: str | os.PathLike[str]) -> None:
     }
     target.mkdir(parents=True, exist_ok=True)
     tables = {
-        "user_embedding": world.user_embedding,
         "predictions": world.predictions,
         "item_ids": world.item_ids,
         "user_ids": world.user_ids,
     }
     tables |= {_RESPONSE_PREFIX + name: table for name, table in world.response.arrays().items()}
+    tables |= {_REQUEST_PREFIX + name: table for name, table in world.requests.arrays().items()}
     (target / WORLD_FILE).unlink(missing_ok=True)
     with open(target / TABLES_FILE, "wb") as file:
         np.savez(file, **tables)  # type: ignore[arg-type]
@@ -128,17 +128,10 @@ def load_world(directory: str | os.PathLike[str]) -> World:
         response = (
             RESPONSE_MODELS[content["response"]]
             .load()
-            .restore(
-                {
-                    name.removeprefix(_RESPONSE_PREFIX): table
-                    for name, table in tables.items()
-                    if name.startswith(_RESPONSE_PREFIX)
-                },
-                content["response_settings"],
-            )
+            .restore(_with_prefix(tables, _RESPONSE_PREFIX), content["response_settings"])
         )
         return World(
-            user_embedding=tables["user_embedding"],
+            requests=UserRequests.restore(_with_prefix(tables, _REQUEST_PREFIX)),
             predictions=tables["predictions"],
             prediction_names=tuple(content["prediction_names"]),
             response=response,
@@ -154,6 +147,14 @@ def load_world(directory: str | os.PathLike[str]) -> World:
         tf.errors.OpError,
     ) as error:
         raise DataError(f"the world in {source} cannot be read ({error}); make it anew") from error
+
+
+def _with_prefix(tables: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {
+        name.removeprefix(prefix): table
+        for name, table in tables.items()
+        if name.startswith(prefix)
+    }
 
 
 def _read(directory: str, name: str) -> bytes:
@@ -174,13 +175,8 @@ def _check_shapes(world: World) -> None:
         raise ValueError(
             f"{predictions} predictions per item, but {len(world.prediction_names)} names"
         )
-    if np.ndim(world.user_embedding) != 2:
-        raise ValueError(
-            "user_embedding must be [user, embedding], got shape "
-            f"{list(np.shape(world.user_embedding))}"
-        )
     found = {
-        "user_embedding": (np.shape(world.user_embedding)[:1], (users,)),
+        "requests": ((world.requests.num_users,), (users,)),
         "item_ids": (np.shape(world.item_ids), (users, slots)),
         "user_ids": (np.shape(world.user_ids), (users,)),
         "the response model": (
@@ -206,10 +202,6 @@ def _check_values(world: World) -> None:
             f"{world.item_ids[user, slot]} is {predictions[user, slot, number]}, not in [0, 1] "
             f"({int(wrong.sum()):,} such values)"
         )
-    finite = np.isfinite(np.asarray(world.user_embedding, np.float32)).all(axis=1)
-    if not finite.all():
-        user = int(np.argmin(finite))
-        raise ValueError(f"the embedding of user {world.user_ids[user]} is not finite")
     ordered = np.sort(np.asarray(world.item_ids), axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
     if twice.any():

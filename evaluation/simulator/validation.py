@@ -21,6 +21,7 @@ from mtfx.environments.simulator.fitting.log_data import WorldData
 from mtfx.environments.simulator.fitting.pools import Pools, logged_pools
 from mtfx.environments.simulator.response import ResponseModel
 from mtfx.environments.simulator.synthetic_tables import MAIN_TAB
+from mtfx.environments.simulator.user_requests import UserRequests
 from mtfx.environments.simulator.watch_time import UNKNOWN_LONGEST_S
 from mtfx.environments.simulator.world import World
 from mtfx.errors import DataError
@@ -161,7 +162,7 @@ def _log_of(
 def _simulator(pools: Pools, response: ResponseModel, config: WorldConfig, cap: int) -> Simulator:
     users, slots = pools.items.shape
     world = World(
-        user_embedding=np.zeros((users, 1)),
+        requests=UserRequests.of_strangers(np.zeros((users, 1)), length=1),
         predictions=np.zeros((users, slots, 1)),
         prediction_names=("none",),
         response=response,

@@ -13,19 +13,21 @@ import numpy as np
 import polars as pl
 import tensorflow as tf
 
+from mtfx.datasets.history import WATCH_SHARE
+from mtfx.datasets.logs.logged_histories import HistoryLists
 from mtfx.datasets.logs.sessions import derive
 from mtfx.environments.simulator import draws
-from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.dynamics import PAUSE_MS, Simulator
 from mtfx.environments.simulator.fitting.raw_requests import WorldRequests
 from mtfx.environments.simulator.runner import as_seed
 from mtfx.environments.simulator.session import SessionState, StepOutcome
 from mtfx.files import atomic_path
+from mtfx.models.request_state import MOST_WATCHED
 from mtfx.serving.client import RankerClient
 from mtfx.serving.exploration import ExplorationPlan, request_seed
 from mtfx.serving.interaction_log import WATCH_S, InteractionLogger, RequestContext
 from mtfx.serving.messages import Exploration, Ranking
 
-_PAUSE_MS = 2_000
 _DAY_MS = 86_400_000
 #: Of the requests, whose features are logged for the check of skew. A rehearsal's requests are few:
 #: a smaller share of them says little of a distribution.
@@ -123,6 +125,8 @@ class SimulatedService:
         """
         self._simulator, self._requests = simulator, requests
         self._plan, self._seed = plan, seed
+        #: By user id, what the service has seen of the user, as a feature store would keep it.
+        self._histories: dict[str, HistoryLists] = {}
 
     def serve(
         self,
@@ -149,7 +153,9 @@ class SimulatedService:
         clock = _Clock(start_ms + np.sort(rng.integers(0, _DAY_MS // 2, size=sessions)))
         arms = [self._plan.arm(self._user_id(user)) for user in users.tolist()]
         session = self._simulator.reset(
-            tf.constant(users, tf.int32), draws.session_seeds(as_seed([self._seed, day]), sessions)
+            tf.constant(users, tf.int32),
+            draws.session_seeds(as_seed([self._seed, day]), sessions),
+            tf.constant(clock.of(np.arange(sessions))),
         )
         numbers, step, asked = np.arange(sessions), 0, 0
         watched = np.zeros(sessions)
@@ -178,6 +184,7 @@ class SimulatedService:
                     going, lanes, rankings, chosen, answers, strict=True
                 ):
                     clock.turn_to(number)
+                    self._remember(lane, shown, clock.now, answer)
                     rows.append(self._impression(lane, shown, clock.now, answer))
                     logger.log_request(
                         lane.context,
@@ -189,7 +196,7 @@ class SimulatedService:
                     )
                     clock.pass_ms(round(1000 * answer.watch_s))
                     logger.log_feedback(lane.context.request_id, answer.reported())
-                    clock.pass_ms(_PAUSE_MS)
+                    clock.pass_ms(PAUSE_MS)
                     watched[number] += answer.watch_s
                 asked += len(lanes)
                 left = np.flatnonzero(~outcome.done.numpy())
@@ -215,9 +222,28 @@ class SimulatedService:
         lanes = []
         for row, context in enumerate(contexts):
             user, offered = int(users[row]), slots[row][mask[row]].tolist()
-            example = self._requests.example(user, offered, derived[row])
+            example = self._requests.example(
+                user, offered, derived[row], int(times_ms[row]), self._history(user)
+            )
             lanes.append(_Lane(context, user, states[row], offered, example))
         return lanes
+
+    def _history(self, user: int) -> HistoryLists:
+        """What the service knows of a user's earlier impressions: the log's, then its own."""
+        user_id = self._user_id(user)
+        if user_id not in self._histories:
+            self._histories[user_id] = self._requests.history(user)
+        return self._histories[user_id]
+
+    def _remember(self, lane: _Lane, shown: int, time_ms: int, answer: _Answer) -> None:
+        feedback: dict[str, float] = {name: int(v) for name, v in answer.feedback.items()}
+        if answer.duration_s > 0:
+            feedback[WATCH_SHARE] = min(answer.watch_s / answer.duration_s, MOST_WATCHED)
+        row = self._requests.remembered(lane.user, lane.slots[shown], time_ms, feedback)
+        known, length = self._history(lane.user), self._requests.state.length
+        self._histories[lane.context.user_id] = {
+            name: [*values, row[name]][-length:] for name, values in known.items()
+        }
 
     def _answers(self, outcome: StepOutcome) -> list[_Answer]:
         names = self._simulator.world.feedback_names

@@ -90,10 +90,13 @@ def test_a_runs_last_ranker(ranker, world_dir, tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("user,age\nann,3\n", "lacks the columns user_0"),
-        (",".join(NAMES) + "\n" + ",".join(["x"] * len(NAMES)), "row 1, column user_0: 'x' is no"),
+        ("user,age\nann,3\n", "lacks the columns attribute_0"),
+        (
+            ",".join(NAMES) + "\n" + ",".join(["x"] * len(NAMES)),
+            "row 1, column attribute_0: 'x' is no",
+        ),
         (",".join(NAMES) + "\n" + ",".join(["nan"] * len(NAMES)), "'nan' is no finite number"),
-        (",".join(NAMES) + "\n1,2\n", "row 1, column user_2: None is no finite number"),
+        (",".join(NAMES) + "\n1,2\n", "row 1, column attribute_2: None is no finite number"),
         (",".join(NAMES) + "\n", "holds no states"),
         (",".join(NAMES) + "\n" + "1" * 200_000 + "\n", "is no CSV behind line 1"),
         (",".join(NAMES) + "\n" + "1," * len(NAMES) + "1\n", "row 1 has more fields"),
@@ -154,7 +157,7 @@ def test_other_bad_input(ranker, world_dir, tmp_path, capfd):
     (tmp_path / "broken.json").write_text("[")
     (tmp_path / "states.txt").write_text("1")
     other = tmp_path / "other"
-    save_world(random_world(users=3, pool=15, embedding=2), other)
+    save_world(random_world(users=3, pool=15, attributes=2), other)
     given = ["--ranker", ranker]
     cases = (
         ([*given, "--simulator", world_dir, "--user", "99"], "no such user"),

@@ -21,8 +21,13 @@ from mtfx.datasets.synthetic.manifest import FILE_NAME as SYNTHETIC_MANIFEST
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.fitting.config import WorldConfig
-from mtfx.environments.simulator.fitting.log_data import WorldData, load_world_data
-from mtfx.environments.simulator.fitting.pools import Pools, make_pools, pairs
+from mtfx.environments.simulator.fitting.log_data import (
+    WorldData,
+    load_world_data,
+    read_logged_histories,
+)
+from mtfx.environments.simulator.fitting.logged_requests import LoggedRequests
+from mtfx.environments.simulator.fitting.pools import Pools, make_pools
 from mtfx.environments.simulator.fitting.predictions import RankingPredictions, true_predictions
 from mtfx.environments.simulator.fitting.world_response import fit_response_model, response_tables
 from mtfx.environments.simulator.response import ResponseModel
@@ -89,15 +94,18 @@ def build_world(
     if left_out := predict.left_out:
         notes.append(f"predictions of {', '.join(left_out)} are no probabilities and not used")
     response = respond(pools)
+    requests = LoggedRequests(
+        data, pools, read_logged_histories(examples, transform_graph, pools.requests)
+    )
     if config.predictions == "true":
         notes.append(
             "predictions are the response model's own probabilities, as no ranker has them"
         )
         predictions = _true_predictions(response, predict.names, config.seed)
     else:
-        predictions = _predict_pools(predict, data, pools)
+        predictions = _predict_pools(predict, requests)
     world = World(
-        user_embedding=pools.embedding,
+        requests=requests.user_requests(),
         predictions=predictions,
         prediction_names=predict.names,
         response=response,
@@ -158,16 +166,14 @@ def uses_truth(config: WorldConfig) -> bool:
     return known and config.response != "fitted"
 
 
-def _predict_pools(predict: RankingPredictions, data: WorldData, pools: Pools) -> np.ndarray:
+def _predict_pools(predict: RankingPredictions, requests: LoggedRequests) -> np.ndarray:
     """The ranking model's predictions, float32 `[user, slot, prediction]`."""
-    users, slots = pools.items.shape
-    found = np.empty((users, slots, len(predict.names)), np.float32)
-    for first in range(0, users, _USERS_AT_ONCE):
-        last = min(first + _USERS_AT_ONCE, users)
-        part = predict(pairs(data, pools, first, last))
-        found[first:last] = part.reshape(last - first, slots, -1)
-        _report((last - first) * slots, "pairs predicted")
-    return found
+    found = []
+    for first in range(0, requests.num_users, _USERS_AT_ONCE):
+        last = min(first + _USERS_AT_ONCE, requests.num_users)
+        found.append(predict([requests.example(user) for user in range(first, last)]))
+        _report(found[-1].shape[0] * found[-1].shape[1], "pairs predicted")
+    return np.concatenate(found)
 
 
 def _true_predictions(response: ResponseModel, names: Sequence[str], seed: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from mtfx.datasets.labels import UNKNOWN, is_known
 from mtfx.datasets.logs import joins, readers
 from mtfx.datasets.logs.exposures import Exposures, read_random_exposures
 from mtfx.datasets.logs.impressions import SESSION, FeatureTransform, read_raw_impressions
+from mtfx.datasets.logs.logged_histories import HistoryLists, read_histories
 from mtfx.datasets.logs.sessions import SPLITS
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.datasets.synthetic.manifest import FILE_NAME as SYNTHETIC_MANIFEST
@@ -128,6 +129,23 @@ def load_world_data(
         catalogue=item_catalogue(pl.concat(splits.values()), roles),
         rule=satisfaction_rule(spec),
         exposures=read_random_exposures(spec, data_dir),
+    )
+
+
+def read_logged_histories(
+    examples: str, transform_graph: str, requests: pl.DataFrame
+) -> dict[str, HistoryLists]:
+    """What the log held before the sessions of some requests, by session id.
+
+    Args:
+      examples: URI of SessionExampleGen's artifact.
+      transform_graph: URI of Transform's.
+      requests: With ``session_id``, of the test split.
+    """
+    return read_histories(
+        os.path.join(literal(examples), "Split-test", "*"),
+        tft.TFTransformOutput(transform_graph),
+        set(requests["session_id"].cast(pl.String).to_list()),
     )
 
 

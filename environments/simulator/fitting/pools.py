@@ -22,7 +22,6 @@ class Pools:
 
     Attributes:
       requests: Of each user, attributes and circumstances; one row each.
-      embedding: Of the users, float32 `[user, embedding]`.
       items: Rows of the catalogue, int64 `[user, slot]`, each at most once in a pool.
       losses: Of retrieval, by epoch.
       hit_rate: Share of the users' positive impressions of the test split whose item is retrieved;
@@ -31,7 +30,6 @@ class Pools:
     """
 
     requests: pl.DataFrame
-    embedding: np.ndarray
     items: np.ndarray
     losses: tuple[float, ...]
     hit_rate: float
@@ -75,7 +73,6 @@ def make_pools(data: WorldData, config: WorldConfig, on_epoch_end) -> Pools:
     )
     return Pools(
         requests=requests,
-        embedding=users,
         items=_with_random(top[:, :retrieved], len(items), size, config.seed),
         losses=losses,
         hit_rate=hit_rate(
@@ -146,7 +143,6 @@ def logged_pools(
     chosen = dataclasses.replace(
         pools,
         requests=pools.requests.filter(pl.Series(known)),
-        embedding=pools.embedding[known],
         items=items,
     )
     return chosen, counts

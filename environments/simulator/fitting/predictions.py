@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import polars as pl
 import tensorflow as tf
 
-from mtfx.datasets.logs.impressions import served_features
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.environments.simulator.response import ResponseModel
 
-_ROWS = 32_768
+_SIGNATURE, _EXAMPLES = "serving_default", "examples"
+_REQUESTS_AT_ONCE = 64
 
 
 class RankingPredictions:
@@ -27,35 +26,42 @@ class RankingPredictions:
         """Loads the model.
 
         Args:
-          model: Directory of a SavedModel with the signature ``predict_tasks``.
+          model: Directory of a SavedModel that takes examples by ``serving_default``.
           spec: The data set.
 
         Raises:
           ValueError: if the model lacks the signature or predicts no probability.
         """
-        self._spec = spec
         # The signature is a part of the model, which must be kept.
         self._model = tf.saved_model.load(model)
-        if "predict_tasks" not in self._model.signatures:
+        found = self._model.signatures
+        if _SIGNATURE not in found or set(found[_SIGNATURE].structured_input_signature[1]) != {
+            _EXAMPLES
+        }:
             raise ValueError(
-                f"{model} has no signature 'predict_tasks'; it has: "
-                f"{', '.join(self._model.signatures)}. Train it anew with `mtfx ranking`"
+                f"{model} has no signature {_SIGNATURE!r} that takes {_EXAMPLES!r}; it has: "
+                f"{', '.join(found)}. Train it anew with `mtfx ranking`"
             )
-        self._predict = self._model.signatures["predict_tasks"]
-        # A model of sessions without a history takes no counts.
-        self._inputs = set(self._predict.structured_input_signature[1])
+        self._predict = found[_SIGNATURE]
         outputs = set(self._predict.structured_outputs)
         self.names = tuple(t.name for t in spec.tasks if t.name in outputs and t.kind == "binary")
         if not self.names:
             raise ValueError(f"the ranking model predicts no probability, only {sorted(outputs)}")
         self.left_out = tuple(sorted(outputs - set(self.names)))
 
-    def __call__(self, frame: pl.DataFrame) -> np.ndarray:
-        """Probabilities float32 `[n, K]` of the rows of a frame of raw features."""
-        parts = [np.empty((0, len(self.names)), np.float32)]
-        for part in frame.iter_slices(_ROWS):
-            given = served_features(part, self._spec)
-            values = self._predict(**{n: v for n, v in given.items() if n in self._inputs})
+    def __call__(self, requests: Sequence[bytes]) -> np.ndarray:
+        """Probabilities of the candidates of requests.
+
+        Args:
+          requests: Serialized, each of the same number of candidates.
+
+        Returns:
+          float32 `[request, candidate, K]`.
+        """
+        parts = []
+        for first in range(0, len(requests), _REQUESTS_AT_ONCE):
+            batch = tf.constant(requests[first : first + _REQUESTS_AT_ONCE])
+            values = self._predict(**{_EXAMPLES: batch})
             parts.append(np.stack([values[name].numpy() for name in self.names], axis=-1))
         return np.concatenate(parts)
 

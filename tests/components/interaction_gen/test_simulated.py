@@ -184,7 +184,7 @@ def test_actions_of_xmtf_are_coefficients_of_its_outer_stage(explore):
     ("policy", "words"),
     [
         ({"action": [0.1, 0.2]}, "action size 2 instead of 3"),
-        ({"action": [0.1, 0.2, 0.3], "state_dim": 4}, "state size 4 instead of 12"),
+        ({"action": [0.1, 0.2, 0.3], "state_dim": 4}, "state size 4 instead of 20"),
         ({"action": [0.1, 0.2, 0.3], "names": ("a", "b", "c")}, r"predictions \['a', 'b', 'c'\]"),
     ],
 )

@@ -1,5 +1,7 @@
 """The simulator step by step, against one session at a time in plain NumPy."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -41,18 +43,24 @@ class Reference:
         self.satisfaction = np.clip(
             self.tables["mood"][user] + self.facts["mood_sd"] * low, 0.12, 0.8
         )
-        self.step, self.watched, self.history, self.shares = 0, set(), [], []
+        self.step, self.watched = 0, set()
+        self.now_ms, self.past = int(world.requests.start_ms[user]), []
 
     def state(self, offered):
-        world = self.world
-        seen = max(self.step, 1)
+        world, newest = self.world, self.past[::-1][:50]
+        angle = self.now_ms % 86_400_000 / 86_400_000 * 2 * np.pi
+        sums = np.sum([*(values for _, values in newest), np.zeros(4)], axis=0)
+        age_s = (self.now_ms - newest[0][0]) / 1000 if newest else None
         return np.concatenate(
             [
-                world.user_embedding[self.user],
-                [self.step / 100],
+                world.requests.attributes[self.user],
+                [np.sin(angle), np.cos(angle)],
+                [1.5 if age_s is None else np.log1p(age_s) / 12],
+                [np.log1p(len(newest)) / 5],
+                sums / (len(newest) + 3),
+                [len(newest) / 100],
+                sums / max(len(newest), 1),
                 np.mean([world.predictions[self.user, slot] for slot in offered], axis=0),
-                np.sum([*self.history, np.zeros(3)], axis=0) / seen,
-                [np.sum(self.shares) / seen],
             ]
         )
 
@@ -76,8 +84,8 @@ class Reference:
         )
         leaves = numbers(self.seed, Stream.LEAVE, step, 1)[0] < sigmoid(leaving)
         self.watched.add(slot)
-        self.history.append(feedback)
-        self.shares.append(watch / duration)
+        self.past.append((self.now_ms, np.append(feedback, min(watch / duration, 3.0))))
+        self.now_ms += round(1000 * watch) + 2_000
         self.step += 1
         over = (
             leaves
@@ -142,15 +150,37 @@ def test_sessions_are_those_of_the_reference(pool, config):
 
 
 def test_state_names_are_the_states_columns():
-    world = random_world(users=2, pool=5, tasks=2, embedding=3)
+    world = random_world(users=2, pool=5, tasks=2, attributes=3)
     simulator = Simulator(world, SimulatorConfig(candidates=3))
     session = simulator.reset(tf.constant([1]), tf.constant([0, 0]))
     state = dict(zip(simulator.state_names, simulator.observe(session).numpy()[0], strict=True))
-    assert state["user_2"] == world.user_embedding[1, 2]
-    assert state["session_like"] == state["views"] == 0
-    short = Simulator(world, SimulatorConfig(candidates=3, include_history=False))
-    assert short.state_dim == 3 + 1 + 2
-    assert short.observe(session).shape == [1, 6]
+    assert state["attribute_2"] == world.requests.attributes[1, 2]
+    assert state["session_like"] == state["session_views"] == state["history_click"] == 0
+    assert simulator.state_names[-2:] == ("mean_task_0", "mean_task_1")
+    later = simulator.reset(
+        tf.constant([1]), tf.constant([0, 0]), tf.constant([3_600_000 * 6], tf.int64)
+    )
+    morning = dict(zip(simulator.state_names, simulator.observe(later).numpy()[0], strict=True))
+    assert morning["hour_sin"] == pytest.approx(1.0)
+
+
+def test_what_a_log_knew_before_the_session_is_in_the_state():
+    world = random_world(users=2, pool=9)
+    now = int(world.requests.start_ms[0])
+    past_ms, past = world.requests.past_ms.copy(), world.requests.past.copy()
+    past_ms[0, :2], past[0, :2] = [now - 60_000, now - 86_400_000], [[1, 0, 0, 0.5], [1, 1, 0, -1]]
+    requests = dataclasses.replace(world.requests, past_ms=past_ms, past=past)
+    simulator = Simulator(dataclasses.replace(world, requests=requests))
+    session = simulator.reset(tf.constant([0, 1]), tf.constant([0, 0]))
+    known, stranger = (
+        dict(zip(simulator.state_names, row, strict=True))
+        for row in simulator.observe(session).numpy()
+    )
+    assert known["history_click"] == pytest.approx(2 / 5)
+    assert known["history_watch_share"] == pytest.approx(0.5 / 4)
+    assert known["session_views"] == pytest.approx(0.01)
+    assert known["session_watch_share"] == pytest.approx(0.5)
+    assert stranger["history_click"] == 0
 
 
 def test_the_same_luck_whatever_is_shown_and_however_batched():

@@ -57,9 +57,9 @@ def steps(environment):
 
 def users_of(simulator, steps):
     """Users of the sessions, in the order in which they start."""
-    embedding = steps.observation[..., :4][steps.step_type == ts.StepType.FIRST]
-    known = simulator.world.user_embedding
-    return [int(np.abs(known - e).sum(axis=1).argmin()) for e in embedding]
+    attributes = steps.observation[..., :4][steps.step_type == ts.StepType.FIRST]
+    known = simulator.world.requests.attributes
+    return [int(np.abs(known - e).sum(axis=1).argmin()) for e in attributes]
 
 
 def test_sessions_end_and_start_anew(simulator, steps):
@@ -68,7 +68,7 @@ def test_sessions_end_and_start_anew(simulator, steps):
     np.testing.assert_array_equal(first[1:], last[:-1])
     np.testing.assert_array_equal(steps.discount == 0, last)
     assert not steps.reward[first].any()
-    views = steps.observation[:, :, simulator.state_names.index("views")] * 100
+    views = steps.observation[:, :, simulator.state_names.index("session_views")] * 100
     assert (views[first] == 0).all()
     np.testing.assert_allclose(views[1:][~first[1:]], views[:-1][~first[1:]] + 1, atol=1e-4)
     # Pools of nine items are watched to their end, where nothing is left to offer.

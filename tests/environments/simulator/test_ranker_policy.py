@@ -73,7 +73,7 @@ class Middle:
 
 def test_a_ranker_of_another_world_is_refused(simulator, exported, tmp_path):
     directory, _ = exported
-    other = Simulator(random_world(pool=30, embedding=5), simulator.config)
+    other = Simulator(random_world(pool=30, attributes=5), simulator.config)
     with pytest.raises(DataError, match="of another ranking model"):
         RankerPolicy(str(directory), other)
     with pytest.raises(DataError, match="holds no ranker"):

@@ -19,6 +19,7 @@ from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.synthetic_response import SyntheticResponse
 from mtfx.environments.simulator.synthetic_tables import MAIN_TAB, synthetic_tables
+from mtfx.environments.simulator.user_requests import UserRequests
 from mtfx.environments.simulator.value import session_figures
 from mtfx.environments.simulator.world import World, load_world, save_world
 from mtfx.errors import DataError
@@ -159,7 +160,7 @@ def test_sessions_are_as_long_and_as_good_as_the_numpy_simulations(
 
     simulator = Simulator(
         World(
-            user_embedding=np.zeros((60, 1)),
+            requests=UserRequests.of_strangers(np.zeros((60, 1))),
             predictions=np.zeros((60, 80, 1)),
             prediction_names=("none",),
             response=response,
@@ -188,7 +189,7 @@ def _session_of(log, users):
 
 def test_saved_and_loaded(response, tmp_path):
     world = World(
-        user_embedding=np.zeros((60, 2)),
+        requests=UserRequests.of_strangers(np.zeros((60, 2))),
         predictions=np.full((60, 80, 1), 0.5),
         prediction_names=("click",),
         response=response,

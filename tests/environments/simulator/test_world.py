@@ -24,8 +24,10 @@ def test_save_and_load(tmp_path):
     world = random_world(users=5, pool=7)
     save_world(world, tmp_path / "world")
     again = load_world(tmp_path / "world")
-    for name in ("user_embedding", "predictions", "item_ids", "user_ids"):
+    for name in ("predictions", "item_ids", "user_ids"):
         np.testing.assert_array_equal(getattr(again, name), getattr(world, name))
+    for name, table in world.requests.arrays().items():
+        np.testing.assert_array_equal(again.requests.arrays()[name], table)
     assert again.prediction_names == world.prediction_names
     arguments = (tf.constant([0, 4]), tf.constant([6, 2]), tf.constant([0.3, 0.2]))
     for name in ("probabilities", "expected_watch_s"):
@@ -58,9 +60,7 @@ def test_ids_may_be_words(tmp_path):
         ("predictions", lambda w: w.predictions[..., :2], "2 predictions per item, but 3 names"),
         ("predictions", lambda w: w.predictions[0], r"\[user, slot, prediction\]"),
         ("predictions", lambda w: w.predictions[:4], "for 4 users"),
-        ("user_embedding", lambda w: w.user_embedding[:4], "user_embedding"),
-        ("user_embedding", lambda w: w.user_embedding[:, 0], r"\[user, embedding\]"),
-        ("user_embedding", lambda w: changed(w.user_embedding, (2, 0), np.inf), "user 2"),
+        ("requests", lambda w: w.requests.of_users(np.arange(4)), "requests is for"),
         ("item_ids", lambda w: w.item_ids[:, :3], "item_ids"),
         ("item_ids", lambda w: np.zeros_like(w.item_ids), "holds an item twice"),
         ("user_ids", lambda w: w.user_ids[:2], "user_ids"),
@@ -88,7 +88,7 @@ def test_a_world_that_is_not_whole_is_refused(tmp_path):
 
 
 def test_config_round_trip_and_bounds():
-    config = SimulatorConfig(candidates=7, include_history=False)
+    config = SimulatorConfig(candidates=7, max_views=9)
     assert SimulatorConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     with pytest.raises(ValueError, match="no 'speed'"):
         SimulatorConfig.from_dict({"speed": 1})

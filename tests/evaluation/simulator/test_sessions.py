@@ -6,6 +6,7 @@ import pytest
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.table_response import TableResponse
+from mtfx.environments.simulator.user_requests import UserRequests
 from mtfx.environments.simulator.world import World
 from mtfx.evaluation.simulator.sessions import LoggedItems, simulate_sessions
 
@@ -29,7 +30,7 @@ def simulator(max_views=6, candidates=POOL, certain=True):
         leave_slope=0.0,
     )
     world = World(
-        user_embedding=np.zeros((USERS, 1)),
+        requests=UserRequests.of_strangers(np.zeros((USERS, 1))),
         predictions=np.zeros((USERS, POOL, 1)),
         prediction_names=("none",),
         response=response,

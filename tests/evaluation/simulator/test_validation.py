@@ -34,9 +34,7 @@ def data():
 @pytest.fixture(scope="module")
 def users(data):
     requests = user_requests(data.splits["test"], data.roles, users=100, seed=0)
-    return Pools(
-        requests, np.zeros((requests.height, 2)), np.zeros((requests.height, 1), int), (), 0.0, 0.0
-    )
+    return Pools(requests, np.zeros((requests.height, 1), int), (), 0.0, 0.0)
 
 
 def planted_response(data, click=1.0, leave=LEAVES):

@@ -31,7 +31,7 @@ CONFIG = XmtfSettings(
 
 @pytest.fixture(scope="module")
 def simulator():
-    rules = SimulatorConfig(candidates=6, max_views=5, include_history=False)
+    rules = SimulatorConfig(candidates=6, max_views=5)
     return Simulator(random_world(users=10, pool=12), rules)
 
 
@@ -97,16 +97,16 @@ def test_each_step_takes_a_request_of_every_lane_and_learns_from_a_batch(recorde
     assert recorded.progress.reward > 0
 
 
-def test_only_transitions_within_a_session_are_learnt_from(recorded):
+def test_only_transitions_within_a_session_are_learnt_from(recorded, simulator):
     seen = recorded.batches
     assert not seen.is_boundary()[:, 0].any()
     ends = seen.discount[:, 0] == 0
     assert 0 < ends.mean() < 1
     np.testing.assert_array_equal(seen.is_last()[:, 0], ends)
-    # Four numbers of the user come first in a state, then the views so far.
-    states = seen.observation[STATE]
+    # Four numbers of the user come first in a state.
+    states, views = seen.observation[STATE], simulator.state_names.index("session_views")
     np.testing.assert_array_equal(states[:, 0, :4], states[:, 1, :4])
-    np.testing.assert_allclose(states[:, 1, 4] - states[:, 0, 4], 0.01, atol=1e-6)
+    np.testing.assert_allclose(states[:, 1, views] - states[:, 0, views], 0.01, atol=1e-6)
     assert (seen.reward[:, 0] > 0).any()
     assert seen.observation[PREDICTIONS].shape[2:] == (3, 3)
     assert seen.observation[MASK].dtype == bool

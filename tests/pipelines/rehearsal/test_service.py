@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from mtfx.datasets.registry import load_dataset
+from mtfx.datasets.request_state import RequestStateConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.pipelines.rehearsal.service import SimulatedService
 from mtfx.serving.exploration import ExplorationPlan
@@ -19,11 +20,24 @@ class Requests:
     """Knows of an item its place in the user's pool, as ``duration_ms``."""
 
     spec = load_dataset("synthetic-video")
+    state = RequestStateConfig(length=3)
 
-    def example(self, user, slots, derived):
+    def __init__(self):
+        self.known = {}
+
+    def example(self, user, slots, derived, time_ms, history):
+        self.known.setdefault(user, []).append(history["history_timestamp_ms"])
         example = tf.train.Example()
         example.features.feature["duration_ms"].float_list.value.extend(slots)
         return example.SerializeToString()
+
+    def history(self, user):
+        return {"history_timestamp_ms": [], "history_click": [], "history_watch_share": []}
+
+    def remembered(self, user, slot, time_ms, feedback):
+        assert {"click", "watch_share"} <= set(feedback)
+        values = {f"history_{name}": value for name, value in feedback.items()}
+        return values | {"history_timestamp_ms": time_ms}
 
     def columns(self, user):
         return {"duration_ms": np.arange(60.0)}
@@ -53,12 +67,13 @@ class LastFirst:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     folder, client = tmp_path_factory.mktemp("service"), LastFirst()
-    service = SimulatedService(Simulator(random_world()), Requests(), ExplorationPlan(0.5), seed=3)
-    return service.serve(1, 12, START_MS, client, folder), client, folder
+    requests = Requests()
+    service = SimulatedService(Simulator(random_world()), requests, ExplorationPlan(0.5), seed=3)
+    return service.serve(1, 12, START_MS, client, folder), client, folder, requests
 
 
 def test_what_was_shown_is_logged_as_it_was_sent(served):
-    day, _, folder = served
+    day, _, folder, _ = served
     [path] = (folder / "shown").glob("*.gz")
     shown = [
         tf.train.Example.FromString(record.numpy()).features.feature["duration_ms"]
@@ -72,7 +87,7 @@ def test_what_was_shown_is_logged_as_it_was_sent(served):
 
 
 def test_every_request_is_logged_once_and_explored_with_by_arm(served):
-    day, client, folder = served
+    day, client, folder, _ = served
     requests = pl.read_parquet(folder / "requests" / "*.parquet")
     assert requests.height == day.requests == day.impressions.height
     explored = requests.filter(pl.col("behaviour_policy") != "policy")
@@ -82,8 +97,18 @@ def test_every_request_is_logged_once_and_explored_with_by_arm(served):
 
 
 def test_feedback_says_what_the_log_says(served):
-    day, _, folder = served
+    day, _, folder, _ = served
     feedback = pl.read_parquet(folder / "feedback" / "*.parquet")
     watched = feedback.filter(pl.col("name") == "watch_s")["value"].sum()
     assert watched == pytest.approx(day.watch_s.sum(), rel=1e-5)
     assert day.end_ms >= START_MS + 2_000
+
+
+def test_a_history_grows_with_each_impression_and_keeps_the_newest(served):
+    day, _, _, requests = served
+    longest = max(requests.known.values(), key=len)
+    assert longest[0] == []
+    assert [len(times) for times in longest[:4]] == [0, 1, 2, 3]
+    assert all(len(times) == 3 for times in longest[4:])
+    assert all(times == sorted(times) and times[0] >= START_MS for times in longest[1:])
+    assert sum(map(len, requests.known.values())) == day.requests

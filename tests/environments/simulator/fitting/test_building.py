@@ -21,11 +21,10 @@ from mtfx.environments.simulator.fitting.config import (
 from mtfx.environments.simulator.fitting.predictions import RankingPredictions, true_predictions
 from mtfx.environments.simulator.saved_simulator import DIRECTORY, RESET
 from mtfx.environments.simulator.world import load_world
-from mtfx.errors import DataError
 from mtfx.evaluation.simulator.session_sample import SessionSample
 from mtfx.models.config import ResponseNetworkConfig, TwoTowerConfig
 from tests.planted_artifacts import DATASET, write_artifacts
-from tests.planted_log import SPEC, click_probability, split_sessions
+from tests.planted_log import SPEC, click_probability
 from tests.simulator_worlds import random_world
 
 
@@ -40,40 +39,34 @@ def test_the_truth_is_known_of_synthetic_videos_alone(tmp_path):
         uses_truth(WorldConfig("kuairand_pure", str(tmp_path), response="truth"))
 
 
-def _save(directory, **signatures):
-    """Saves a model whose signatures take the data set's features and give these outputs."""
-    types = {"int64": tf.int64, "string": tf.string, "float32": tf.float32}
-    specs = [tf.TensorSpec([None], types[f.dtype], f.name) for f in SPEC.features]
+def _save(directory, signature="serving_default", **outputs):
+    """Saves a model that gives any candidate these predictions."""
+    items = {"item_id": tf.io.RaggedFeature(tf.int64)}
 
-    def function(outputs):
-        def predict(user_id, item_id, duration_ms, step_bucket):
-            del item_id, duration_ms, step_bucket
-            return {name: tf.fill(tf.shape(user_id), value) for name, value in outputs.items()}
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
+    def predict(examples):
+        shown = tf.io.parse_example(examples, items)["item_id"].to_tensor()
+        return {name: tf.fill(tf.shape(shown), value) for name, value in outputs.items()}
 
-        return tf.function(predict, input_signature=specs)
-
-    functions = {name: function(outputs) for name, outputs in signatures.items()}
-    tf.saved_model.save(tf.Module(), str(directory), signatures=functions)
+    tf.saved_model.save(tf.Module(), str(directory), signatures={signature: predict})
     return str(directory)
 
 
 def test_probabilities_come_in_the_data_sets_order(tmp_path):
-    model = _save(tmp_path, predict_tasks={"watch": 7.0, "like": 0.2, "click": 0.6})
-    predict = RankingPredictions(model, SPEC)
+    predict = RankingPredictions(_save(tmp_path, watch=7.0, like=0.2, click=0.6), SPEC)
     assert predict.names == ("click", "like")
     assert predict.left_out == ("watch",)
-    frame = split_sessions(40)["train"].head(5)
-    np.testing.assert_allclose(predict(frame), [[0.6, 0.2]] * 5, rtol=1e-6)
-    assert predict(frame.head(0)).shape == (0, 2)
-    with pytest.raises(DataError, match=r"log\.csv.*no column 'duration_ms'.*mtfx ranking"):
-        predict(frame.drop("duration_ms"))
+    request = tf.train.Example()
+    request.features.feature["item_id"].int64_list.value.extend([3, 1, 4])
+    found = predict([request.SerializeToString()] * 70)
+    np.testing.assert_allclose(found, [[[0.6, 0.2]] * 3] * 70, rtol=1e-6)
 
 
 def test_a_model_that_predicts_nothing_of_use_is_refused(tmp_path):
-    other = _save(tmp_path / "other", serving_default={"click": 0.5})
-    with pytest.raises(ValueError, match="no signature 'predict_tasks'"):
+    other = _save(tmp_path / "other", "predict_tasks", click=0.5)
+    with pytest.raises(ValueError, match="no signature 'serving_default'"):
         RankingPredictions(other, SPEC)
-    times = _save(tmp_path / "times", predict_tasks={"watch": 7.0})
+    times = _save(tmp_path / "times", watch=7.0)
     with pytest.raises(ValueError, match=r"no probability, only \['watch'\]"):
         RankingPredictions(times, SPEC)
 
