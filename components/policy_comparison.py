@@ -8,7 +8,6 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.types import artifact_utils, channel, standard_artifacts
@@ -19,6 +18,7 @@ from mtfx.agents.search.registry import CONSTANT
 from mtfx.components.artifacts import Simulator as SimulatorArtifact
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.user_groups import judged_sessions
 from mtfx.environments.simulator.value import session_figures
 from mtfx.environments.simulator.world import load_world
 from mtfx.evaluation.policies.comparison import FIGURES, compare_policies, rows_to_json
@@ -80,20 +80,29 @@ class Executor(base_executor.BaseExecutor):
         ]
         policies.sort(key=lambda policy: _rank(policy.metadata.method))
         sessions, seed = exec_properties["sessions"], exec_properties["seed"]
-        users = np.random.default_rng(seed).integers(world.num_users, size=sessions)
+        judged = judged_sessions(world.user_ids, sessions, seed)
         figures: dict[str, dict[str, list[float]]] = {}
+        training: dict[str, dict[str, list[float]]] = {}
         for policy in policies:
             method = policy.metadata.method
             logging.getLogger("mtfx.progress").info("%s: %d sessions", method, sessions)
             # Each with its own: actions of two fusions do not mean the same.
             fusion = policy.fusion(world.num_predictions)
-            sessions_of = session_figures(
-                simulator, fusion, policy, users, seed, exec_properties["gamma"]
+            found = session_figures(
+                simulator, fusion, policy, judged.users, seed, exec_properties["gamma"]
             )
-            figures[method] = {name: getattr(sessions_of, name).tolist() for name in FIGURES}
+            values = {name: getattr(found, name) for name in FIGURES}
+            figures[method], training[method] = (
+                {name: of(value).tolist() for name, value in values.items()}
+                for of in (judged.evaluation, judged.training)
+            )
         output = artifact_utils.get_single_uri(output_dict["comparison"])
         tf.io.gfile.makedirs(output)
-        content = {"sessions": sessions, "policies": rows_to_json(compare_policies(figures))}
+        content = {
+            "sessions": sessions,
+            "policies": rows_to_json(compare_policies(figures)),
+            "training_users": rows_to_json(compare_policies(training)),
+        }
         with tf.io.gfile.GFile(os.path.join(output, COMPARISON_FILE), "w") as file:
             file.write(json.dumps(content, indent=1))
 
@@ -104,6 +113,9 @@ def _rank(method: str) -> tuple[int, str]:
 
 class PolicyComparison(base_component.BaseComponent):
     """Runs all policies on the same simulated sessions and writes ``comparison.json``.
+
+    ``policies`` are the figures of sessions of users that no policy learnt from, which count, and
+    ``training_users`` those of as many sessions of the others.
 
     Every policy has an input of its own: a union of channels is compiled for TFX's own runners
     only, Kubeflow's refuses it.
@@ -128,7 +140,8 @@ class PolicyComparison(base_component.BaseComponent):
           simulator: Its sessions are those of other seeds than any policy was trained on.
           policies: A channel for each policy, at most ``MOST_POLICIES``.
           simulator_config: The rules of the sessions.
-          sessions: How many.
+          sessions: How many of each group of users, see
+            ``mtfx.environments.simulator.user_groups``.
           gamma: Discount of the return.
           seed: Of the sessions.
           code_version: Part of the cache key.

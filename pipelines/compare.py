@@ -115,7 +115,10 @@ def _simulated(options: CompareOptions, progress: Callable[[str, int], None]) ->
     policies = (control, treatment)
     arms = simulated_arms(run, policies, plan, options.days, options.seed, progress)
     days = tuple(f"day {number}" for number in range(1, options.days + 1))
-    where = f"Users of the simulator of {os.path.abspath(options.run_dir or '')}, a session a day."
+    where = (
+        f"Users of the simulator of {os.path.abspath(options.run_dir or '')} that no policy learnt "
+        "from, a session a day."
+    )
     notes = tuple(f"{named.name} is {named.source}." for named in policies)
     result = judge_trial(*arms, days, options.settings)
     return TrialReport(result, where, notes, dataclasses.asdict(options))

@@ -43,6 +43,7 @@ def summarise_run(config: FusionPipelineConfig, result: RunResult, command: str)
         seed=config.seed,
         ranking_model=result.output("LatestBlessedRanking", "model").uri,
         comparison=rows_from_json(comparison["policies"]),
+        training_users=rows_from_json(comparison["training_users"]),
         sessions=comparison["sessions"],
         evaluation=evaluation,
         estimates=found["estimates"],

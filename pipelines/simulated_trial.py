@@ -8,6 +8,7 @@ import numpy as np
 
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.runner import SessionRunner
+from mtfx.environments.simulator.user_groups import user_groups
 from mtfx.environments.simulator.value import figures_of
 from mtfx.errors import require
 from mtfx.evaluation.ab_test.user_totals import ArmLog
@@ -26,7 +27,7 @@ def simulated_arms(
     seed: int,
     progress: Progress,
 ) -> tuple[ArmLog, ArmLog]:
-    """Serves two policies to two groups of the simulator's users.
+    """Serves two policies to two groups of the simulator's users that no policy learnt from.
 
     Args:
       run: Whose users.
@@ -42,12 +43,15 @@ def simulated_arms(
     Raises:
       UserError: if a group has fewer than 2 users.
     """
-    arm_of = np.asarray([plan.arm(str(user)) for user in run.simulator.world.user_ids])
-    groups = [np.flatnonzero(arm_of == arm) for arm in ("control", "treatment")]
+    ids = run.simulator.world.user_ids
+    judged = user_groups(ids).evaluation
+    arm_of = np.asarray([plan.arm(str(user)) for user in ids[judged]])
+    groups = [judged[arm_of == arm] for arm in ("control", "treatment")]
     sizes = [len(group) for group in groups]
     require(
         min(sizes) >= 2,
-        f"the simulator's {sum(sizes)} users make groups of {sizes[0]} and {sizes[1]}; "
+        f"the simulator's {sum(sizes)} users that no policy learnt from make groups of {sizes[0]} "
+        f"and {sizes[1]}; "
         "differences between users take 2 at least",
         "fit a simulator of more users with `mtfx fusion --users`, or change --treatment-share",
     )

@@ -31,10 +31,10 @@ class SimulatedInteractionGen(base_beam_component.BaseBeamComponent):
     """Explores the simulator and writes the transitions.
 
     The output ``examples`` is a standard Examples artifact with the splits ``train`` and ``eval``
-    (the last sessions by time): gzipped TFRecords of ``tf.Example``, one per request, as
-    ``mtfx.datasets.transitions.codec`` has them; beside them ``transitions.json``, the manifest,
-    and ``interactions.json``, all counts. The transitions follow from the configuration alone, on
-    any Beam runner with any number of workers.
+    (the last sessions by time, of users that ``train`` has none of): gzipped TFRecords of
+    ``tf.Example``, one per request, as ``mtfx.datasets.transitions.codec`` has them; beside them
+    ``transitions.json``, the manifest, and ``interactions.json``, all counts. The transitions
+    follow from the configuration alone, on any Beam runner with any number of workers.
     """
 
     SPEC_CLASS = SimulatedInteractionGenSpec

@@ -36,7 +36,8 @@ class SimulatedInteractionConfig(Config):
         own fusion does, trained cells included, and must be of this kind.
       simulator: Rules of a session; has the reward.
       eval_fraction: Share of the sessions, the last ones, in the split ``eval`` (BatchRL-MTF
-        section 4.1: the last 10%).
+        section 4.1: the last 10%). They are of users that no other session is of, see
+        ``mtfx.environments.simulator.user_groups``.
       seed: Of everything random.
       start_ms: Unix time of the first session. Simulated sessions start evenly over the days.
       days: How many days they cover: BatchRL-MTF trains on the last three.

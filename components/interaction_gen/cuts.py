@@ -97,6 +97,31 @@ def cuts_from(counts: np.ndarray, eval_fraction: float, shards: int) -> Cuts:
     Raises:
       DataError: if there are no sessions, or all start in the same second.
     """
+    first = _first_evaluated(counts, eval_fraction)
+    parts = {"train": counts[:first], "eval": counts[first:]}
+    return Cuts({name: _file_starts(part, shards) for name, part in parts.items()})
+
+
+def evaluated_sessions(starts_ms: np.ndarray, eval_fraction: float) -> np.ndarray:
+    """Which sessions :func:`cuts_from` puts into ``eval``, told by their starts.
+
+    Args:
+      starts_ms: Of all sessions, int64 `[session]`.
+      eval_fraction: See :func:`cuts_from`.
+
+    Returns:
+      bool `[session]`.
+
+    Raises:
+      DataError: as :func:`cuts_from`.
+    """
+    seconds, sessions = np.unique(starts_ms // 1000, return_counts=True)
+    counts = np.stack([seconds, sessions], axis=1)
+    return starts_ms // 1000 >= seconds[_first_evaluated(counts, eval_fraction)]
+
+
+def _first_evaluated(counts: np.ndarray, eval_fraction: float) -> int:
+    """The row of the first second in ``eval``, of seconds and their sessions `[seconds, 2+]`."""
     if not len(counts):
         raise DataError("there is no transition: no session has a request that can be used")
     if len(counts) < 2:
@@ -107,9 +132,7 @@ def cuts_from(counts: np.ndarray, eval_fraction: float, shards: int) -> Cuts:
     before = np.append(0, np.cumsum(counts[:, 1])[:-1])
     wanted = (1 - eval_fraction) * counts[:, 1].sum()
     # Neither split may be empty, however few the sessions.
-    first = int(np.clip(np.searchsorted(before, wanted - 1e-9), 1, len(counts) - 1))
-    parts = {"train": counts[:first], "eval": counts[first:]}
-    return Cuts({name: _file_starts(part, shards) for name, part in parts.items()})
+    return int(np.clip(np.searchsorted(before, wanted - 1e-9), 1, len(counts) - 1))
 
 
 def _file_starts(counts: np.ndarray, shards: int) -> np.ndarray:

@@ -11,11 +11,13 @@ import tensorflow as tf
 
 from mtfx.agents.exploration import ExplorationPolicy, build_exploration
 from mtfx.components.interaction_gen.config import DAY_MS, SimulatedInteractionConfig
+from mtfx.components.interaction_gen.cuts import evaluated_sessions
 from mtfx.datasets.transitions.codec import TransitionBatch
 from mtfx.datasets.transitions.spec import TransitionSpec
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.policies import ConstantPolicy
 from mtfx.environments.simulator.rollout import Interactions, rollout
+from mtfx.environments.simulator.user_groups import drawn_users, user_groups
 from mtfx.environments.simulator.world import load_world
 from mtfx.errors import DataError, fenced
 from mtfx.models.action_policy import ActionPolicy
@@ -43,6 +45,9 @@ class SimulationPlan:
 class Scene:
     """The simulator with everything that acts in it; made once per worker.
 
+    Sessions that policies learn from are of users whom none is judged on, and the last sessions, on
+    which they are judged, are of the others (``mtfx.environments.simulator.user_groups``).
+
     Attributes:
       spec: Of the transitions it gives.
     """
@@ -68,10 +73,13 @@ class Scene:
         self._exploration = self._build_exploration(setting, current)
         # The same users whatever the chunks, so that a chunk need not know the others.
         random = np.random.default_rng([config.seed, 1])
-        self._users = random.integers(self._world.num_users, size=config.sessions)
         spacing = config.days * DAY_MS / config.sessions
         places = np.arange(config.sessions) + random.random(config.sessions)
         self._starts = config.start_ms + (places * spacing).astype(np.int64)
+        groups = user_groups(self._world.user_ids)
+        learnt, judged = (drawn_users(group, config.sessions, random) for group in groups)
+        evaluated = evaluated_sessions(self._starts, config.eval_fraction)
+        self._users = np.where(evaluated, judged, learnt)
 
     def chunk(self, number: int) -> TransitionBatch:
         """The transitions of one chunk of sessions, in order of session and step."""

@@ -102,10 +102,11 @@ class PolicyEvaluator(base_component.BaseComponent):
     """Values a fusion policy from interactions that it did not learn from, and blesses it.
 
     ``evaluation`` holds ``summary.json``, ``index.html`` and their figures as PNG: the estimates
-    with intervals, the simulator's true value where a simulator is given, and the policy's actions
-    against the logged ones. ``blessing`` is a standard ModelBlessing with the properties that TFX's
-    Evaluator sets, so that Pusher and resolvers take it as they take that one's. What is blessed
-    says ``mtfx.evaluation.policies.blessing``; a policy that is refused does not fail the pipeline.
+    with intervals, the simulator's true value where a simulator is given, for users that no policy
+    learnt from beside the others, and the policy's actions against the logged ones. ``blessing`` is
+    a standard ModelBlessing with the properties that TFX's Evaluator sets, so that Pusher and
+    resolvers take it as they take that one's. What is blessed says
+    ``mtfx.evaluation.policies.blessing``; a policy that is refused does not fail the pipeline.
 
     The log's actions must be of the policy's fusion, see ``TransitionManifest.fusion``. Of a policy
     with trained cells, xMTF's, the off-policy estimates are approximations: they value its actions

@@ -53,7 +53,8 @@ class PolicyEvaluatorConfig(Config):
       split: Split of the interactions: the sessions that the policy did not learn from.
       max_transitions: The latest so many are read; 100,000 is BatchRL-MTF's buffer.
       simulator: Rules of the simulator's sessions, with the reward and its discount.
-      simulated_sessions: Sessions of each policy in the simulator.
+      simulated_sessions: Sessions of each policy in the simulator, of users that no policy learnt
+        from, and as many of the others.
       seed: Of everything random.
       code_version: Part of the cache key.
     """

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
-from mtfx.environments.simulator.value import session_figures
+from mtfx.environments.simulator.user_groups import judged_sessions
+from mtfx.environments.simulator.value import SessionFigures, session_figures
 from mtfx.evaluation.ope.base import Estimate
 from mtfx.evaluation.ope.bootstrap import mean_interval
 from mtfx.evaluation.ope.data import OfflineData
@@ -98,6 +100,7 @@ def evaluate_policy(
         failures.get(config.deciding, ""),
     )
     verdict.notes.extend(notes)
+    simulated = _simulated(simulator, policies if usable else {}, config)
     evaluation = PolicyEvaluation(
         method=policy.metadata.method,
         deciding=config.deciding,
@@ -107,7 +110,8 @@ def evaluate_policy(
         not_estimated=failures,
         logged=logged,
         gamma=config.gamma,
-        simulated=_simulated(simulator, policies if usable else {}, config),
+        simulated={name: one.evaluation for name, one in simulated.items()},
+        simulated_training={name: one.training for name, one in simulated.items()},
         actions=report,
         action_names=_action_names(policy, data.action_dim),
         config=config.to_dict(),
@@ -115,31 +119,48 @@ def evaluate_policy(
     return Evaluated(evaluation, actions)
 
 
+class _Simulated(NamedTuple):
+    """A policy's figures in the simulator, by group of users."""
+
+    evaluation: dict[str, float]
+    training: dict[str, float]
+
+
 def _simulated(
     simulator: Simulator | None, policies: Mapping[str, SavedPolicy], config: PolicyEvaluatorConfig
-) -> dict[str, dict[str, float]]:
+) -> dict[str, _Simulated]:
     if simulator is None:
         return {}
-    users = np.random.default_rng(config.seed).integers(
-        simulator.world.num_users, size=config.simulated_sessions
-    )
-    results: dict[str, dict[str, float]] = {}
+    world = simulator.world
+    sessions = judged_sessions(world.user_ids, config.simulated_sessions, config.seed)
+    results: dict[str, _Simulated] = {}
     for name, policy in policies.items():
-        fusion = policy.fusion(simulator.world.num_predictions)
+        fusion = policy.fusion(world.num_predictions)
         # The same users and seed, so that differences are due to the policies.
-        found = session_figures(simulator, fusion, policy, users, config.seed, config.gamma)
-        returns = found.discounted_return
-        low, high = mean_interval(returns, config.bootstrap, config.seed)
-        results[name] = {
-            "value": float(returns.mean()),
-            "low": low,
-            "high": high,
-            "watch_s": float(found.watch_s.mean()),
-            # Of all plays together, as BatchRL-MTF's UPIRate is.
-            "positive_rate": float((found.positive_rate * found.views).sum() / found.views.sum()),
-            "views": float(found.views.mean()),
-        }
+        found = session_figures(
+            simulator, fusion, policy, sessions.users, config.seed, config.gamma
+        )
+        results[name] = _Simulated(
+            *(_figures(found, of, config) for of in (sessions.evaluation, sessions.training))
+        )
     return results
+
+
+def _figures(
+    found: SessionFigures, of: Callable[[np.ndarray], np.ndarray], config: PolicyEvaluatorConfig
+) -> dict[str, float]:
+    """Means over the sessions that ``of`` takes."""
+    returns, views = of(found.discounted_return), of(found.views)
+    low, high = mean_interval(returns, config.bootstrap, config.seed)
+    return {
+        "value": float(returns.mean()),
+        "low": low,
+        "high": high,
+        "watch_s": float(of(found.watch_s).mean()),
+        # Of all plays together, as BatchRL-MTF's UPIRate is.
+        "positive_rate": float((of(found.positive_rate) * views).sum() / views.sum()),
+        "views": float(views.mean()),
+    }
 
 
 def _action_names(policy: SavedPolicy, action_dim: int) -> list[str]:

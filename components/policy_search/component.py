@@ -71,7 +71,7 @@ def PolicySearch(  # noqa: N802 (TFX names a component by its function)
         found["value"] = result.value
         log.info(
             "%s: the policy found returned %.4g where it was chosen, and %.4g ± %.2g in %d "
-            "sessions that the search has not seen",
+            "sessions of users that the search has not seen",
             config.method,
             result.value,
             held_out.value,

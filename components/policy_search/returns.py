@@ -20,6 +20,7 @@ from mtfx.environments.simulator.runner import (
     as_seed,
     assertions_as_value_errors,
 )
+from mtfx.environments.simulator.user_groups import drawn_users, user_groups
 from mtfx.models.fusion.base import FusionFunction
 
 
@@ -40,6 +41,7 @@ class PopulationReturns:
         sessions: int,
         gamma: float,
         seed: tuple[int, int],
+        users: np.ndarray | None = None,
     ) -> None:
         """Prepares the simulation.
 
@@ -50,6 +52,8 @@ class PopulationReturns:
           sessions: Of each member in a call.
           gamma: Discount per request.
           seed: Of users and sessions.
+          users: Those that may have sessions, indices `[n]`; those of the world that policies may
+            learn from when None, see ``mtfx.environments.simulator.user_groups``.
 
         Raises:
           ValueError: if the fusion function is for another number of predictions.
@@ -59,7 +63,9 @@ class PopulationReturns:
         self._sessions = sessions
         weights = [gamma**step for step in range(simulator.config.max_views)]
         self._weights = np.array(weights, np.float32)
-        self._fresh = FreshSessions(simulator.world.num_users, sessions, seed)
+        if users is None:
+            users = user_groups(simulator.world.user_ids).training
+        self._fresh = FreshSessions(users, sessions, seed)
         self._run = tf.function(
             self._returns,
             input_signature=[
@@ -133,11 +139,11 @@ class FreshSessions:
     and the next comparison has others.
     """
 
-    def __init__(self, num_users: int, sessions: int, seed: tuple[int, int]) -> None:
+    def __init__(self, users: np.ndarray, sessions: int, seed: tuple[int, int]) -> None:
         """Starts a stream of draws.
 
         Args:
-          num_users: U, of the simulator's world.
+          users: Those that may have sessions, indices `[n]`.
           sessions: Of each draw.
           seed: Of the stream. Streams of different seeds have no session in common: keep one for
             what the search must not have seen.
@@ -145,12 +151,12 @@ class FreshSessions:
         Raises:
           ValueError: if a number is not positive.
         """
-        if num_users < 1 or sessions < 1:
-            raise ValueError(f"sessions need users and a number, got {num_users} and {sessions}")
-        self._num_users, self._sessions = num_users, sessions
+        if len(users) < 1 or sessions < 1:
+            raise ValueError(f"sessions need users and a number, got {len(users)} and {sessions}")
+        self._users, self._sessions = users, sessions
         self._generator = np.random.default_rng(seed)
 
     def draw(self) -> DrawnSessions:
         """The next sessions."""
-        users = self._generator.integers(self._num_users, size=self._sessions)
+        users = drawn_users(self._users, self._sessions, self._generator)
         return DrawnSessions(users, self._generator.integers(2**31, size=2))

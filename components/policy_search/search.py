@@ -19,9 +19,11 @@ from mtfx.agents.search.registry import SEARCHES
 from mtfx.components.policy_search.returns import PopulationReturns
 from mtfx.config import Config
 from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.user_groups import user_groups
 from mtfx.models.fusion.base import FusionFunction
 
-#: Second numbers of the seeds: sessions that points are tried on, and those that none may see.
+#: Second numbers of the seeds: sessions that points are tried on, and those that none may see,
+#: which are of users that no policy learns from.
 _SEARCHED, _HELD_OUT = 0, 1
 
 
@@ -54,7 +56,7 @@ class PolicySearchConfig(Config):
 
 
 class HeldOut(NamedTuple):
-    """What a policy earns in sessions that no point of its search was tried on.
+    """What a policy earns in sessions that no point of its search was tried on, of other users.
 
     Attributes:
       value: Mean return.
@@ -137,4 +139,6 @@ def _returns(
     purpose: int,
 ) -> PopulationReturns:
     seed = (config.seed, purpose)
-    return PopulationReturns(simulator, fusion, policy, config.sessions, config.gamma, seed)
+    groups = user_groups(simulator.world.user_ids)
+    users = groups.evaluation if purpose == _HELD_OUT else groups.training
+    return PopulationReturns(simulator, fusion, policy, config.sessions, config.gamma, seed, users)

@@ -50,8 +50,10 @@ class FusionSummary:
       method: How the policy was learned.
       seed: Seed of the run.
       ranking_model: Directory of the ranking model that it was learned for.
-      comparison: The policy and its baselines on the same simulated sessions.
-      sessions: How many these were.
+      comparison: The policy and its baselines on the same simulated sessions, of users that no
+        policy learnt from.
+      training_users: The same on as many sessions of the users that they learnt from.
+      sessions: How many these were, of either group.
       evaluation: Directory of the evaluation's own report.
       estimates: By estimator, ``value``, ``low`` and ``high`` from the held-out interactions.
       current: The same for the current policy, which the new one must not fall below.
@@ -79,6 +81,7 @@ class FusionSummary:
     seed: int
     ranking_model: str
     comparison: Sequence[PolicyRow]
+    training_users: Sequence[PolicyRow]
     sessions: int
     evaluation: str
     estimates: Mapping[str, Mapping[str, Any]]
@@ -112,7 +115,8 @@ class FusionSummary:
     def to_json(self) -> dict[str, Any]:
         """The content of ``summary.json``; undefined figures are null, never NaN."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return jsonable({**values, "comparison": rows_to_json(self.comparison)})
+        rows = {name: rows_to_json(values[name]) for name in ("comparison", "training_users")}
+        return jsonable({**values, **rows})
 
 
 def write_fusion_report(directory: Path, summary: FusionSummary) -> Path:
@@ -203,11 +207,24 @@ def render_fusion_summary(summary: FusionSummary) -> RenderableType:
 
 
 def _policies(summary: FusionSummary) -> Table:
-    title = f"Policies on the same {summary.sessions:,} simulated sessions: mean ± 95% interval"
-    table = new_table(title, ["policy"], f"* p < {_SIGNIFICANT}, paired by session")
-    add_figures(table, [*FIGURES.values(), f"watch time against {summary.comparison[0].policy}"])
-    for row in summary.comparison:
-        table.add_row(row.policy, *(_figure(key, row.figures[key]) for key in FIGURES), _gain(row))
+    title = (
+        f"Policies on the same {summary.sessions:,} simulated sessions of users that none learnt "
+        "from: mean ± 95% interval"
+    )
+    caption = f"* p < {_SIGNIFICANT}, paired by session; the last column decides nothing"
+    table = new_table(title, ["policy"], caption)
+    first = summary.comparison[0].policy
+    add_figures(
+        table,
+        [*FIGURES.values(), f"watch time against {first}", "watch time, s, of users learnt from"],
+    )
+    for row, learnt in zip(summary.comparison, summary.training_users, strict=True):
+        table.add_row(
+            row.policy,
+            *(_figure(key, row.figures[key]) for key in FIGURES),
+            _gain(row),
+            f"{format_mean(learnt.figures['watch_s'])} {_gain(learnt)}".strip(),
+        )
     return table
 
 

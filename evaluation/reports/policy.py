@@ -44,7 +44,9 @@ class PolicyEvaluation:
       logged: The logged policy's own value: mean discounted reward of the sessions.
       gamma: Discount per request of every value here: the reward's.
       simulated: Figures in the simulator by ``policy`` and ``current``: ``value`` with ``low`` and
-        ``high``, ``watch_s``, ``positive_rate``, ``views``; empty without a simulator.
+        ``high``, ``watch_s``, ``positive_rate``, ``views``, of users that no policy learnt from;
+        empty without a simulator.
+      simulated_training: The same of users that policies may have learnt from.
       actions: The policy's actions against the log.
       action_names: Of the coordinates.
       config: Settings of the evaluation, JSON-like.
@@ -59,6 +61,7 @@ class PolicyEvaluation:
     logged: Estimate
     gamma: float
     simulated: Mapping[str, Mapping[str, float]]
+    simulated_training: Mapping[str, Mapping[str, float]]
     actions: ActionReport
     action_names: Sequence[str]
     config: Mapping[str, Any]

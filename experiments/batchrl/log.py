@@ -30,6 +30,8 @@ class FusionLog:
       discount: 0 at a session's last request, else 1, float32 `[n]`.
       session: From 0 without gaps, int64 `[n]`.
       step: From 0 in each session, int64 `[n]`.
+      held_out: Whether its session is one of those kept for OPE, the last ones, bool `[n]`. They
+        are of users that no policy learns from.
     """
 
     state: np.ndarray
@@ -42,13 +44,19 @@ class FusionLog:
     discount: np.ndarray
     session: np.ndarray
     step: np.ndarray
+    held_out: np.ndarray
 
     @classmethod
-    def of(cls, interactions: Interactions) -> FusionLog:
-        """The log of a rollout."""
-        return cls(
-            **{field.name: getattr(interactions, field.name) for field in dataclasses.fields(cls)}
-        )
+    def of(cls, learnt: Interactions, held_out: Interactions) -> FusionLog:
+        """The log of two rollouts, the second of which is kept for OPE."""
+        columns = {
+            field.name: np.concatenate([getattr(part, field.name) for part in (learnt, held_out)])
+            for field in dataclasses.fields(cls)
+            if field.name != "held_out"
+        }
+        kept = np.arange(len(columns["step"])) >= learnt.num_requests
+        columns["session"][kept] += int(learnt.session[-1]) + 1
+        return cls(**columns, held_out=kept)
 
     @property
     def num_requests(self) -> int:
@@ -60,22 +68,9 @@ class FusionLog:
         """Number of sessions."""
         return int(self.session[-1]) + 1
 
-    def split(self, held_out: float) -> tuple[FusionLog, FusionLog]:
-        """The first sessions, and the last ones (BatchRL-MTF, section 4.1: 90% and 10%).
-
-        Args:
-          held_out: Share of the sessions in the second part.
-
-        Raises:
-          ValueError: if that leaves fewer than two sessions in a part.
-        """
-        first = self.num_sessions - round(held_out * self.num_sessions)
-        if first < 2 or self.num_sessions - first < 2:
-            raise ValueError(
-                f"{self.num_sessions} sessions of which a share of {held_out:g} is held out leave "
-                "fewer than two in a part: raise the setting requests"
-            )
-        return self._take(self.session < first), self._take(self.session >= first)
+    def split(self) -> tuple[FusionLog, FusionLog]:
+        """The first sessions, and those kept for OPE (BatchRL-MTF, section 4.1: 90% and 10%)."""
+        return self._take(~self.held_out), self._take(self.held_out)
 
     def transitions(self, reward: str, feedback_names: tuple[str, ...]) -> OfflineData:
         """The log as agents and estimators take it.

@@ -19,8 +19,9 @@ from mtfx.datasets.rewards import RewardConfig, reward_preset
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.policies import ConstantPolicy
-from mtfx.environments.simulator.rollout import rollout
+from mtfx.environments.simulator.rollout import Interactions, rollout
 from mtfx.environments.simulator.runner import SessionRunner
+from mtfx.environments.simulator.user_groups import drawn_users, user_groups
 from mtfx.environments.simulator.world import load_world
 from mtfx.experiments.batchrl.log import FusionLog
 from mtfx.experiments.batchrl.measures import (
@@ -44,6 +45,8 @@ from mtfx.models.keras import keras
 
 #: Second number of the seeds of users and sessions, so that no two purposes share sessions.
 _LOG_SEEDS = {"random": 1, "mixed": 2}
+#: What is added to that for a log's held-out sessions.
+_HELD_OUT_SEED = 100
 
 
 def run_trial(
@@ -91,14 +94,7 @@ class _Trial:
 
     def _log(self) -> dict[str, Any]:
         trial = self._trial
-        requests = trial.config.requests
-        seed = (trial.seed, _LOG_SEEDS[trial.subject])
-        # Enough sessions even if each has one request only; those too many are not simulated.
-        users = np.random.default_rng(seed).integers(self._world.num_users, size=requests)
-        interactions = rollout(
-            self._simulator, self._fusion, self._exploration(), users, seed, requests
-        )
-        log = FusionLog.of(interactions)
+        log = FusionLog.of(*self._explored())
         log.save(self._directory)
         figures = logged_figures(log, self._simulator, trial.config.gamma)
         return {
@@ -109,6 +105,27 @@ class _Trial:
             "curves": {"actions": action_histograms(log.action, self._world.prediction_names)},
             "notes": {"requests": log.num_requests, "sessions": log.num_sessions},
         }
+
+    def _explored(self) -> tuple[Interactions, Interactions]:
+        """Requests to learn from, and those of other users that OPE is given."""
+        trial, policy = self._trial, self._exploration()
+        kept = round(trial.config.held_out * trial.config.requests)
+        groups = user_groups(self._world.user_ids)
+        parts = []
+        for place, (group, requests) in enumerate(
+            ((groups.training, trial.config.requests - kept), (groups.evaluation, kept))
+        ):
+            if requests < 2 * trial.config.max_views:
+                raise ValueError(
+                    f"{trial.config.requests} requests of which a share of "
+                    f"{trial.config.held_out:g} is held out may leave fewer than two sessions of "
+                    f"{trial.config.max_views} in a part: raise the setting requests"
+                )
+            seed = (trial.seed, _LOG_SEEDS[trial.subject] + place * _HELD_OUT_SEED)
+            # Enough sessions even if each has one request only; those too many are not simulated.
+            users = drawn_users(group, requests, np.random.default_rng(seed))
+            parts.append(rollout(self._simulator, self._fusion, policy, users, seed, requests))
+        return parts[0], parts[1]
 
     def _exploration(self) -> ExplorationPolicy:
         trial = self._trial
@@ -126,7 +143,7 @@ class _Trial:
             # The default reward in the simulator, as for the log's agents.
             found = search(trial, self._simulator, self._fusion, log.num_sessions, self._directory)
             return {"metrics": {}, **found}
-        train, _ = log.split(trial.config.held_out)
+        train, _ = log.split()
         curve = train_policy(
             trial,
             train.transitions(trial.policy.reward, self._world.feedback_names),
@@ -186,7 +203,7 @@ class _Trial:
         return accuracy(trial, results)
 
     def _held_out(self) -> Any:
-        _, held_out = self._load_log().split(self._trial.config.held_out)
+        _, held_out = self._load_log().split()
         return held_out.transitions("default", self._world.feedback_names)
 
     def _load_log(self) -> FusionLog:

@@ -59,7 +59,7 @@ class FusionSettings(TrialConfig):
       requests: Requests of an exploration's log, at most.
       random_deviation: Deviation of random exploration.
       noise_deviation: Deviation of action noise.
-      held_out: Share of the log's last sessions kept for OPE.
+      held_out: Share of the log's requests, of users of their own, kept for OPE.
       hidden_units: Units of each of the two layers of a network.
       steps: Training steps.
       batch_size: Transitions per step.

@@ -1,6 +1,8 @@
 """Simulated figures of a policy: its final ones, and the sessions of a training's curve.
 
-The sessions of a seed are distinguished by its second number, so that no two purposes share them.
+The final ones are of users that no policy learns from, a curve is of those that it learns from, to
+be compared with what it expects of them (``mtfx.environments.simulator.user_groups``). The sessions
+of a seed are distinguished by its second number, so that no two purposes share them.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import numpy as np
 
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.runner import SessionRunner
+from mtfx.environments.simulator.user_groups import drawn_users, user_groups
 from mtfx.environments.simulator.value import figures_of
 
 #: Second number of the seeds of users and sessions; no log and no training has it.
@@ -20,7 +23,7 @@ def measured_figures(
 ) -> dict[str, float]:
     """The truth: means over simulated sessions, the same ones for all policies of a seed.
 
-    No log, training or search of the seed has met the moods, candidates and luck of these sessions.
+    No log, training or search has met the users of these sessions.
 
     Args:
       runner: Of the policy, in a simulator with the reward that counts, whatever was learnt from.
@@ -28,7 +31,8 @@ def measured_figures(
       sessions: How many.
       gamma: Discount per request.
     """
-    users, seeds = _sessions(runner.simulator, (seed, _EVALUATION_SEED), sessions)
+    groups, seeds = user_groups(runner.simulator.world.user_ids), (seed, _EVALUATION_SEED)
+    users = drawn_users(groups.evaluation, sessions, np.random.default_rng(seeds))
     figures = figures_of(runner, users, seeds, gamma)
     return {
         "true_return": float(figures.discounted_return.mean()),
@@ -43,11 +47,6 @@ def curve_sessions(
     simulator: Simulator, seed: int, sessions: int
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """Users, and the seed of their sessions: the same at every point of a training's curve."""
-    return _sessions(simulator, (seed, _CURVE_SEED), sessions)
-
-
-def _sessions(
-    simulator: Simulator, seed: tuple[int, int], count: int
-) -> tuple[np.ndarray, tuple[int, int]]:
-    users = np.random.default_rng(seed).integers(simulator.world.num_users, size=count)
-    return users, seed
+    seeds = (seed, _CURVE_SEED)
+    learnt = user_groups(simulator.world.user_ids).training
+    return drawn_users(learnt, sessions, np.random.default_rng(seeds)), seeds

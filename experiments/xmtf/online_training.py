@@ -18,6 +18,7 @@ from tf_agents.trajectories import time_step as ts
 from mtfx.agents.exploration import ActionNoise, ExplorationPolicy, RandomExploration
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.environment import FusionEnvironment
+from mtfx.environments.simulator.user_groups import user_groups
 from mtfx.experiments.xmtf.learners import Learner
 from mtfx.experiments.xmtf.trial import XmtfSettings
 from mtfx.models.action_policy import STATE
@@ -53,7 +54,7 @@ class OnlineTraining:
 
         Args:
           learner: Is trained, and acts.
-          simulator: With the reward that is learnt from.
+          simulator: With the reward that is learnt from, and users that none is judged on.
           config: How much is collected, and how: its lanes, warm-up, preparation, steps, batch,
             buffer and deviations. A learner's preparation uses requests of its own, explored as in
             the warm-up, but nothing of what users did.
@@ -64,6 +65,7 @@ class OnlineTraining:
             simulator,
             learner.fusion,
             config.lanes,
+            users=user_groups(simulator.world.user_ids).training,
             seed=seed,
             observed_candidates=learner.observed_candidates,
         )

@@ -19,6 +19,7 @@ from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.policies import ConstantPolicy
 from mtfx.environments.simulator.runner import SessionRunner
+from mtfx.environments.simulator.user_groups import user_groups
 from mtfx.environments.simulator.value import figures_of
 from mtfx.environments.simulator.world import load_world
 from mtfx.experiments.engine.data import SimulatedWorld
@@ -186,7 +187,7 @@ def cell_figures(agent: XmtfAgent, simulator: Simulator, seed: int) -> dict[str,
 
     Args:
       agent: With an inner stage.
-      simulator: Whose users' first requests are looked at.
+      simulator: Whose evaluation users' first requests are looked at.
       seed: Of users and requests.
 
     Returns:
@@ -232,9 +233,8 @@ def _first_requests(
     agent: XmtfAgent, simulator: Simulator, seed: int, count: int
 ) -> tuple[Any, tf.Tensor, tf.Tensor]:
     """Candidates, normalised states and the agent's actions of sessions' first requests."""
-    users = np.random.default_rng((seed, _CELLS_SEED)).permutation(simulator.world.num_users)[
-        :count
-    ]
+    judged = user_groups(simulator.world.user_ids).evaluation
+    users = np.random.default_rng((seed, _CELLS_SEED)).permutation(judged)[:count]
     session = simulator.reset(
         tf.constant(users, tf.int32),
         draws.session_seeds(tf.constant([seed, _CELLS_SEED]), len(users)),

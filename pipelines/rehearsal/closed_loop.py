@@ -27,6 +27,7 @@ from mtfx.components.feedback_join.pipeline import join_feedback
 from mtfx.datasets.synthetic import SyntheticConfig, synthesize
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.fitting.raw_requests import WorldRequests
+from mtfx.environments.simulator.user_groups import user_groups
 from mtfx.environments.simulator.value import session_figures
 from mtfx.errors import StageError
 from mtfx.evaluation.reports.closed_loop import LoopDay, loop_day
@@ -141,13 +142,15 @@ class _Loop:
     def values(self, day: Day) -> np.ndarray:
         """True watch time of a day's ranker in s, float64 `[session]`.
 
-        The sessions are the same for every ranker.
+        The sessions are the same for every ranker, of users that were never served: no policy has
+        learnt from them.
         """
         predictions = self._requests.predictions(day.ranker)
         world = dataclasses.replace(self._requests.world, predictions=predictions)
         simulator = Simulator(world, self._daily.fusion.simulator)
         policy = SavedPolicy(os.path.join(day.ranker_policy, "Format-Serving"))
-        users = np.arange(self._config.value_sessions) % world.num_users
+        judged = user_groups(world.user_ids).evaluation
+        users = np.resize(judged, self._config.value_sessions)
         fusion = policy.fusion(world.num_predictions)
         return session_figures(simulator, fusion, policy, users, _VALUE_SEED, 1.0).watch_s
 

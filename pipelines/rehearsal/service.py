@@ -21,6 +21,7 @@ from mtfx.environments.simulator.dynamics import PAUSE_MS, Simulator
 from mtfx.environments.simulator.fitting.raw_requests import WorldRequests
 from mtfx.environments.simulator.runner import as_seed
 from mtfx.environments.simulator.session import SessionState, StepOutcome
+from mtfx.environments.simulator.user_groups import drawn_users, user_groups
 from mtfx.files import atomic_path
 from mtfx.models.request_state import MOST_WATCHED
 from mtfx.serving.client import RankerClient
@@ -140,7 +141,8 @@ class SimulatedService:
 
         Args:
           day: Its number, part of the seed.
-          sessions: How many come; of users at random, at times of the day at random.
+          sessions: How many come; at times of the day at random, of users at random. No user of
+            the group that policies are judged on comes, as what is served is learnt from.
           start_ms: Unix time of the day's begin.
           client: Of the ranker.
           log_dir: Gets ``requests/``, ``feedback/`` and ``shown/``.
@@ -149,7 +151,8 @@ class SimulatedService:
           RankingError: if a request is not answered.
         """
         rng = np.random.default_rng([self._seed, day])
-        users = rng.integers(self._simulator.world.num_users, size=sessions)
+        learnt = user_groups(self._simulator.world.user_ids).training
+        users = drawn_users(learnt, sessions, rng)
         clock = _Clock(start_ms + np.sort(rng.integers(0, _DAY_MS // 2, size=sessions)))
         arms = [self._plan.arm(self._user_id(user)) for user in users.tolist()]
         session = self._simulator.reset(

@@ -11,6 +11,7 @@ import tensorflow as tf
 from mtfx.cli.__main__ import main
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.user_groups import user_groups
 from mtfx.environments.simulator.world import save_world
 from mtfx.models.export.policy import PolicyMetadata, PolicyModule, export_policy
 from mtfx.models.fusion.config import FusionConfig
@@ -18,7 +19,7 @@ from mtfx.serving.exploration import TrialPlan
 from tests.simulator_worlds import random_world
 from tests.small_rankers import export_small_ranker
 
-USERS = 160
+USERS = 450
 FEEDBACK = ("click", "long_view", "like")
 DAY_MS = 86_400_000
 BEGIN = 20_000 * DAY_MS + 3_600_000
@@ -65,10 +66,10 @@ def test_policies_of_a_run_are_compared_in_its_simulator(run, tmp_path, capfd):
     assert len(watch) == 3
     assert watch[-1]["difference"] > 0.1
     assert watch[-1]["interval"][0] > 0
-    assert sum(found["users"]) == USERS
+    judged = user_groups(np.arange(USERS)).evaluation
     plan = TrialPlan(0.5, "simulated 0")
-    treated = sum(plan.arm(str(user)) == "treatment" for user in range(USERS))
-    assert found["users"] == [USERS - treated, treated]
+    treated = sum(plan.arm(str(user)) == "treatment" for user in judged)
+    assert found["users"] == [len(judged) - treated, treated]
     shown = "".join(capfd.readouterr())
     assert "watch time per user" in shown
     assert "model/10/Format-Serving" in shown

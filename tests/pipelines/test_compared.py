@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from mtfx.environments.simulator.user_groups import user_groups
 from mtfx.environments.simulator.world import save_world
 from mtfx.errors import DataError, UserError
 from mtfx.evaluation.ab_test.trial import TrialSettings
@@ -19,7 +20,7 @@ from tests.simulator_worlds import random_world
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     directory = tmp_path_factory.mktemp("run")
-    save_world(random_world(users=12, pool=20), directory / "world")
+    save_world(random_world(users=30, pool=20), directory / "world")
     (directory / "fusion" / "report").mkdir(parents=True)
     config = {"candidates": 5, "reward": "default", "formula": FusionConfig().formula}
     summary = {"config": config, "simulator": str(directory / "world")}
@@ -58,12 +59,13 @@ def test_every_user_has_a_session_a_day_in_one_arm(run):
     constant, told = run.policy("--control", CONSTANT), []
     both = (constant, constant._replace(name="again"))
     arms = simulated_arms(run, both, TrialPlan(0.5), 3, 1, lambda *what: told.append(what))
-    assert sum(arm.users for arm in arms) == 12
+    judged = len(user_groups(np.arange(30)).evaluation)
+    assert sum(arm.users for arm in arms) == judged
     assert told == [(arm.name, 3 * arm.users) for arm in arms]
     for arm in arms:
         assert np.bincount(arm.user).tolist() == [3] * arm.users
         assert (arm.values[:, 1] >= 1).all()
-    with pytest.raises(UserError, match="groups of 12 and 0") as caught:
+    with pytest.raises(UserError, match=f"groups of {judged} and 0") as caught:
         simulated_arms(run, both, TrialPlan(0.0), 3, 1, lambda *what: None)
     assert "--treatment-share" in caught.value.hint
 

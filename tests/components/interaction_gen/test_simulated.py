@@ -15,6 +15,7 @@ from mtfx.datasets.rewards import REWARD_PRESETS, build_reward
 from mtfx.datasets.transitions.codec import concatenate
 from mtfx.datasets.transitions.table import load_transitions
 from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.user_groups import user_groups
 from mtfx.errors import DataError
 from mtfx.models.export.policy import PolicyMetadata, PolicyModule, export_policy
 from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig
@@ -72,6 +73,16 @@ def test_the_last_tenth_of_the_sessions_is_for_evaluation(explore):
     assert (len(starts["train"]), len(starts["eval"])) == (54, 6)
     assert starts["train"].max() < starts["eval"].min()
     assert generated.artifact.split_names == '["train", "eval"]'
+
+
+def test_policies_are_judged_on_users_that_they_do_not_learn_from(explore):
+    groups = user_groups(np.arange(12))
+    for config in (small_config(), small_config(sessions=40, days=1e-4, eval_fraction=0.3)):
+        generated = explore(config)
+        for split, group in zip(SPLITS, groups, strict=True):
+            batch = generated.batch(split)
+            assert set(batch.user_id.astype(int)) <= set(group.tolist())
+            assert len(set(batch.user_id)) > 1
 
 
 def test_users_are_divided_between_the_explorations(explore):

@@ -146,7 +146,11 @@ def test_a_policy_is_valued_against_the_current_one(interactions, tmp_path):
     # A fifth of the random log has no density: said, and no failure.
     assert "transitions have none" in run.summary["not_estimated"]["importance_sampling"]
     assert set(run.summary["simulated"]) == {"policy", "current"}
-    assert 1 <= run.summary["simulated"]["policy"]["views"] <= 5
+    figures = {
+        kind: run.summary[kind]["policy"]["views"] for kind in ("simulated", "simulated_training")
+    }
+    assert all(1 <= views <= 5 for views in figures.values())
+    assert figures["simulated"] != figures["simulated_training"]
     assert run.summary["action_names"] == list(WORLD.prediction_names)
     returns = [0.0] * 60
     batch = random_batch(60, SPEC)

@@ -16,6 +16,7 @@ from mtfx.components.policy_search.search import PolicySearchConfig, search_poli
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.policies import ConstantPolicy
+from mtfx.environments.simulator.user_groups import drawn_users, user_groups
 from mtfx.environments.simulator.value import session_figures
 from mtfx.environments.simulator.world import save_world
 from mtfx.models.export.policy import SavedPolicy
@@ -60,7 +61,8 @@ def test_bayesian_optimisation_beats_equal_weights_on_other_sessions(seed):
     assert nothing is None
     assert result.history[-1].evaluations == 14
     best = ConstantPolicy(np.array([1.0, -1.0, -1.0]))
-    users = np.random.default_rng(5).integers(simulator.world.num_users, size=600)
+    judged = user_groups(simulator.world.user_ids).evaluation
+    users = drawn_users(judged, 600, np.random.default_rng(5))
     of_found, of_best, of_equal = (
         session_figures(simulator, fusion, policy, users, 99, 0.95).discounted_return
         for policy in (found, best, constant)
@@ -101,7 +103,7 @@ class Sessions:
 
 
 def fake_world():
-    world = types.SimpleNamespace(num_users=1000, num_predictions=1)
+    world = types.SimpleNamespace(user_ids=np.arange(1000), num_predictions=1)
     return types.SimpleNamespace(world=world, state_dim=4, config=RULES)
 
 
@@ -131,6 +133,9 @@ def test_what_is_compared_meets_the_same_sessions_and_nothing_else_does(
     assert len({group[0] for group in groups}) == len(groups)
     # The choice is judged where no point was, and is what was judged there.
     assert last not in searched
+    groups_of_users = user_groups(np.arange(1000))
+    assert {user for users, _ in searched for user in users} <= set(groups_of_users.training)
+    assert set(last[0]) <= set(groups_of_users.evaluation)
     np.testing.assert_allclose(sessions.tried[-1][2], found.parameters.numpy()[0])
     assert held_out.value == pytest.approx(luck_of(np.array(sessions.tried[-1][2]), last[1]))
     if method != "bo":

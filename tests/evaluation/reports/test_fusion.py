@@ -32,6 +32,7 @@ def summary():
         seed=3,
         ranking_model="run/pipeline/Trainer/model/8",
         comparison=compare_policies({"constant": _figures(20.0), "<bcq>": _figures(25.0, 0.1)}),
+        training_users=compare_policies({"constant": _figures(19.0), "<bcq>": _figures(31.0)}),
         sessions=30,
         evaluation="run/fusion/pipeline/PolicyEvaluator/evaluation/1",
         estimates={"conservative": {"value": 3.5, "low": 3.1, "high": 4.0}},
@@ -88,6 +89,8 @@ def test_the_page_stands_alone_and_shows_every_figure(summary):
         "The bar: 3.000, what the log's own policy earned",
         "discounted by 0.9 per request",
         "3.400",
+        f"{np.mean(_figures(31.0)['watch_s']):.2f}",
+        "Of users that no policy learnt from",
     ):
         assert shown in page.text
 
@@ -103,6 +106,7 @@ def test_undefined_figures_are_null(summary, tmp_path):
     assert sorted(file.name for file in page.parent.iterdir()) == ["index.html", "summary.json"]
     found = json.loads((page.parent / "summary.json").read_text())
     assert found["history"][1]["policy_q"] is None
+    assert found["training_users"][0]["figures"]["watch_s"]["n"] == 30
     assert found["comparison"][1]["differences"]["watch_s"]["p"] < 1e-6
 
 
@@ -117,6 +121,8 @@ def test_the_console_says_how_it_ended(summary, blessed):
     assert ("not blessed" not in text) == blessed
     gain = np.subtract(_figures(25.0, 0.1)["watch_s"], _figures(20.0)["watch_s"]).mean()
     assert f"{gain:+.2f} s*" in text
+    assert "of users that none learnt from" in text
+    assert f"{np.mean(_figures(31.0)['watch_s']):.2f}" in text
     assert summary.reasons[0] in text
     assert "the bar: 3.000, what the log's own policy earned" in text
     assert "discount 0.9 per request" in text

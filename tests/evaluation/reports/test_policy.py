@@ -32,6 +32,9 @@ def test_the_report_is_written(tmp_path, finite):
         gamma=0.95,
         simulated={"policy": dict.fromkeys(("value", "low", "high", "watch_s", "views"), 1.5)
                    | {"positive_rate": 0.25}} if finite else {},
+        simulated_training={"policy": dict.fromkeys(
+            ("value", "low", "high", "watch_s", "views"), 7.25
+        ) | {"positive_rate": 0.5}} if finite else {},
         actions=report_actions(actions, LOGGED),
         action_names=["like", "watch"],
         config={"seed": 1},
@@ -51,6 +54,7 @@ def test_the_report_is_written(tmp_path, finite):
     page = (tmp_path / "out" / "index.html").read_text()
     assert "it is &lt;worse&gt;" in page
     assert "Not blessed" in page
+    assert ("7.25" in page and "not learnt from" in page) == finite
     assert page == render_policy_page(
         evaluation,
         {name: (tmp_path / "out" / f"{name}.png").read_bytes() for name in ("actions", "values")},

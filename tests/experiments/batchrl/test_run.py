@@ -73,7 +73,7 @@ def test_the_log_holds_whole_sessions_of_at_most_so_many_requests(trained):
     trial, results, directory = trained
     log = FusionLog.load(str(directory / trial.log.key))
     notes = results[trial.log.key]["notes"]
-    assert 200 < notes["requests"] == log.num_requests <= 240
+    assert 240 - 12 < notes["requests"] == log.num_requests <= 240
     assert notes["sessions"] == log.num_sessions
     assert log.discount[np.append(np.diff(log.session) > 0, True)].max() == 0
     assert np.isfinite(log.log_density).all()
@@ -86,16 +86,16 @@ def test_the_log_holds_whole_sessions_of_at_most_so_many_requests(trained):
     assert figures["true_return"] == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_the_last_sessions_are_held_out(trained):
+def test_the_last_sessions_are_held_out(trained, world, tmp_path):
     trial, _, directory = trained
     log = FusionLog.load(str(directory / trial.log.key))
-    first, last = log.split(0.1)
-    assert last.num_sessions == round(0.1 * log.num_sessions)
+    first, last = log.split()
+    assert 24 - 6 < last.num_requests <= 24
     assert first.num_requests + last.num_requests == log.num_requests
     assert (last.state == log.state[first.num_requests :]).all()
     assert last.session[0] == last.step[0] == 0
     with pytest.raises(ValueError, match="raise the setting requests"):
-        log.split(0.001)
+        run(world, tmp_path, FusionTrial("log", "random", 0, (*SETTINGS, ("held_out", 0.01))))
 
 
 def test_presets_value_the_same_log_differently(trained):
