@@ -60,7 +60,7 @@ def loop_day(
       day: What became of the day's log.
       ranker_of: The day whose ranker served.
       served: Watch times of sessions that were served without exploration, s.
-      values: True watch times under the ranker that served, s.
+      values: True watch times under the ranker that served, s, of users that were never served.
       earlier: The days before.
     """
     same = not earlier or ranker_of == earlier[0].ranker_of
@@ -78,7 +78,8 @@ def loop_day(
 
 def render_loop(days: Sequence[LoopDay]) -> Table:
     """The days as a table for the terminal."""
-    table = new_table("Watch time of a session, s")
+    title = "Watch time of a session, s; the true value is of users that were never served"
+    table = new_table(title)
     for name in ("day", "log", "ranker of day"):
         table.add_column(name)
     add_figures(table, ("served", "true value", "against the first", "p"))
