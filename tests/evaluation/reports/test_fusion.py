@@ -91,6 +91,7 @@ def test_the_page_stands_alone_and_shows_every_figure(summary):
         "3.400",
         f"{np.mean(_figures(31.0)['watch_s']):.2f}",
         "Of users that no policy learnt from",
+        "12.00\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}",
     ):
         assert shown in page.text
 
