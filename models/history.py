@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
 from mtfx.models.config import HistoryConfig
+from mtfx.models.history_blocks import HistoryBlocks, occupied_blocks, whole_histories
 from mtfx.models.input_features import InputFeature
 from mtfx.models.keras import glorot_uniform, keras, seed_for
 
@@ -18,20 +19,6 @@ _PRIOR = 3.0
 _AGE_SCALE = 12.0
 #: Tables of more rows than this get sparse gradients.
 _DENSE_ROWS = 50_000
-
-
-class _Pairs(NamedTuple):
-    """Pairs of an impression and an earlier one.
-
-    Attributes:
-      ids: Of the earlier impressions, int32 `[..., ids]`, -1 where there is none.
-      values: Of them, float32 `[..., values]`, the age first.
-      same: 1 where the two have the same id, float32 `[..., ids' features]`.
-    """
-
-    ids: tf.Tensor
-    values: tf.Tensor
-    same: tf.Tensor
 
 
 class HistoryEncoder(keras.layers.Layer):
@@ -50,8 +37,9 @@ class HistoryEncoder(keras.layers.Layer):
     impressions and 3 more of 0, the newest impression's numbers, and for each id that recurs how
     often it did, and with which feedback.
 
-    In training each impression has its own history; a served request has one for all candidates,
-    whose part of the computation is then done once. Both give the same numbers.
+    In training each impression has its own history; a served request has one for all candidates.
+    Both give the same numbers. What the embeddings of an earlier impression add to W₁ x_i and V x_i
+    is computed once for all histories that share it: see ``mtfx.models.history_blocks``.
 
     Attributes:
       inputs: The histories among the model's inputs.
@@ -118,11 +106,14 @@ class HistoryEncoder(keras.layers.Layer):
         )
 
     def build(self, input_shape: Any) -> None:
-        """Creates the embeddings, which are read as tables and not by calling their layers."""
-        for layer in self.embeddings.values():
+        """Creates the weights of the layers that are read and not called."""
+        width = len(self._ids) * (self.config.embedding_dim + 1) + len(self._values)
+        shapes = dict.fromkeys(self.embeddings.values())
+        shapes |= {layer: [None, width] for layer in (self.compared, self.valued)}
+        for layer, shape in shapes.items():
             # A warm start finds tables by their layers' names.
             with tf.name_scope(layer.name):
-                layer.build(None)
+                layer.build(shape)
         super().build(input_shape)
 
     @property
@@ -152,122 +143,114 @@ class HistoryEncoder(keras.layers.Layer):
         Returns:
           `[batch, output_width]` in the compute dtype.
         """
+        ids, values = (self._history(kind, inputs) for kind in ("history_ids", "history_values"))
         if session is None and not self.padded:
-            pooled, counted = self._of_known(inputs, query, training)
+            blocks, newest = occupied_blocks(ids, values), values[:, 0]
         else:
-            place = tf.range(tf.shape(query)[0]) if session is None else session
-            pooled, counted = self._of_all(inputs, query, place, training)
-        return tf.concat([self.dropout(pooled, training=training), counted], axis=-1)
-
-    def _of_known(
-        self, inputs: Mapping[str, tf.Tensor], query: tf.Tensor, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """As :meth:`_of_all`, but of the places where there is an earlier impression alone."""
-        values = self._history("history_values", inputs)
-        known = tf.where(values[:, :, 0] >= 0.0)
-        row, count = known[:, 0], tf.shape(query, tf.int64)[0]
-        ids = self._history("history_ids", inputs)
-        # Of no columns TensorFlow gathers none, but refuses.
-        of_known = tf.gather_nd(ids, known) if self._ids else tf.zeros([tf.size(row), 0], tf.int32)
-        found = _Pairs(of_known, tf.gather_nd(values, known), tf.zeros([0]))
-        own = self._own_ids(inputs)
-        same = [
-            _agree(past, tf.gather(ids_of, row))
-            for past, ids_of in zip(self._columns(found.ids), own, strict=True)
-        ]
-        pairs = found._replace(same=_stacked(same, found.values))
-
-        scores, value = self._scores(pairs, tf.gather(query, row), training)
-        highest = tf.math.unsorted_segment_max(scores[:, 1:], row, count)
-        weight = tf.exp(scores[:, 1:] - tf.stop_gradient(tf.gather(highest, row)))
-        numbers, newest = self._numbers(pairs), tf.cast(known[:, 1:] == 0, self.compute_dtype)
-        parts = [
-            tf.ones_like(weight),
-            weight,
-            tf.sigmoid(scores[:, :1]) * value,
-            weight * value,
-            numbers,
-            newest * numbers,
-            _outer(pairs.same, self._recurring(numbers)),
-        ]
-        sums = tf.math.unsorted_segment_sum(tf.concat(parts, axis=1), row, count)
-        number, total, summed, soft, numbers, newest, recurring = tf.split(
-            sums, [part.shape[1] for part in parts], axis=1
+            blocks = whole_histories(ids, values, session)
+            newest = blocks.values[:, 0]
+        known = tf.cast(blocks.values[:, :, :1] >= 0.0, self.compute_dtype)
+        numbers = self._numbers(blocks.values) * known
+        same = self._same(blocks, inputs) * known
+        pooled = self._pooled(
+            blocks, known, tf.concat([numbers, same, known], axis=2), query, training
         )
-        pooled = [summed / (number + _PRIOR), tf.math.divide_no_nan(soft, total)]
-        return tf.concat(pooled, axis=-1), self._counted(number, numbers, newest, recurring)
-
-    def _of_all(
-        self,
-        inputs: Mapping[str, tf.Tensor],
-        query: tf.Tensor,
-        session: tf.Tensor,
-        training: bool,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """What is learned and what is counted, `[batch, ...]` each, of every place."""
-        values = self._history("history_values", inputs)
-        known = tf.cast(values[:, :, :1] >= 0.0, self.compute_dtype)
-        ids, own = self._history("history_ids", inputs), self._own_ids(inputs)
-        mask = tf.gather(known, session)
-        past_ids, past_values = tf.gather(ids, session), tf.gather(values, session)
-        same = [
-            _agree(past, ids_of[:, None])
-            for past, ids_of in zip(self._columns(past_ids), own, strict=True)
-        ]
-        pairs = _Pairs(past_ids, past_values, _stacked(same, past_values) * mask)
-        scores, value = self._scores(pairs, query[:, None], training)
-        number = tf.reduce_sum(mask, axis=1)
-        weight = tf.nn.softmax(scores[:, :, 1:] - 1e9 * (1 - mask), axis=1) * mask
-        numbers = self._numbers(pairs) * mask
-        recurring = tf.reduce_sum(_outer(pairs.same, self._recurring(numbers)), axis=1)
-        pooled = [
-            tf.reduce_sum(tf.sigmoid(scores[:, :, :1]) * mask * value, axis=1) / (number + _PRIOR),
-            tf.reduce_sum(weight * value, axis=1),
-        ]
-        counted = [number, tf.reduce_sum(numbers, axis=1), numbers[:, 0], recurring]
-        return tf.concat(pooled, axis=-1), self._counted(*counted)
+        newest = self._numbers(newest) * tf.cast(newest[:, :1] >= 0.0, self.compute_dtype)
+        number, mean, recurring = self._counted(blocks, known, numbers, same)
+        pooled = self.dropout(pooled, training=training)
+        return tf.concat([pooled, number, mean, newest, recurring], axis=-1)
 
     def _history(self, kind: str, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         feature = next((feature for feature in self.inputs if feature.kind == kind), None)
         if feature is None:
             shape = tf.shape(inputs[self.inputs[-1].name])[:2]
             return tf.zeros([*tf.unstack(shape, num=2), 0], tf.int32)
-        value = inputs[feature.name]
-        return tf.cast(value, self.compute_dtype) if feature.dtype == tf.float32 else value
-
-    def _own_ids(self, inputs: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
-        """Of the present impressions, int32 `[batch, max_values]` by feature of the histories."""
-        return [tf.reshape(tf.cast(inputs[c.name], tf.int32), [-1, c.width]) for c in self._ids]
+        return inputs[feature.name]
 
     def _columns(self, ids: tf.Tensor) -> list[tf.Tensor]:
         """Ids by feature, `[..., max_values]`."""
         return tf.split(ids, [c.width for c in self._ids], axis=-1) if self._ids else []
 
-    def _numbers(self, pairs: _Pairs) -> tf.Tensor:
-        """The earlier impressions' numbers, with an age that is no longer than the others."""
-        age, others = pairs.values[..., :1], pairs.values[..., 1:]
-        return tf.concat([tf.math.log1p(tf.nn.relu(age)) / _AGE_SCALE, others], axis=-1)
+    def _same(self, blocks: HistoryBlocks, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Which ids the present impression has too, 0 or 1, `[block, size, ids' features]`."""
+        if not self._ids:
+            return tf.zeros_like(blocks.values[..., :0])
+        own = [tf.reshape(tf.cast(inputs[c.name], tf.int32), [-1, c.width]) for c in self._ids]
+        own = blocks.repeat(tf.concat(own, axis=-1))
+        equal = blocks.ids == own
+        if equal.shape[2] > len(self._ids):
+            columns = map(self._columns, (equal, blocks.ids, own))
+            equal = [
+                alike if alike.shape[2] == 1 else _overlap(past, present)
+                for alike, past, present in zip(*columns, strict=True)
+            ]
+            equal = tf.concat(equal, axis=2)
+        return tf.cast(equal, self.compute_dtype)
 
-    def _recurring(self, numbers: tf.Tensor) -> tf.Tensor:
-        """What is added up over recurring ids: one, and every number but the age, if known."""
-        return tf.concat([tf.ones_like(numbers[..., :1]), tf.nn.relu(numbers[..., 1:])], axis=-1)
+    def _numbers(self, values: tf.Tensor) -> tf.Tensor:
+        """Earlier impressions' numbers, with an age that is no longer than the others."""
+        age, others = values[..., :1], values[..., 1:]
+        numbers = tf.concat([tf.math.log1p(tf.nn.relu(age)) / _AGE_SCALE, others], axis=-1)
+        return tf.cast(numbers, self.compute_dtype)
 
-    def _scores(
-        self, pairs: _Pairs, query: tf.Tensor, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The two scores of each pair, and its value."""
+    def _pooled(
+        self,
+        blocks: HistoryBlocks,
+        known: tf.Tensor,
+        pairs: tf.Tensor,
+        query: tf.Tensor,
+        training: bool,
+    ) -> tf.Tensor:
+        """Both poolings, `[batch, 2 * value_units]`.
+
+        Args:
+          blocks: Earlier impressions.
+          known: 1 where there is one, else 0, `[block, size, 1]`.
+          pairs: What is not an embedding, and ``known``, `[block, size, n]`.
+          query: Of :meth:`call`.
+          training: Likewise.
+        """
+        size, units, width = known.shape[1], self.config.units, self.config.value_units
+        past = tf.concat(self._embedded(blocks.past_ids, training), axis=1) if self._ids else None
+        of_pairs = tf.reshape(pairs, [-1, pairs.shape[2]])
+        sums = []
+        for layer in (self.compared, self.valued):
+            kernel, bias = (tf.cast(w, of_pairs.dtype) for w in (layer.kernel, layer.bias))
+            embedded = len(self._ids) * self.config.embedding_dim
+            others = tf.concat([kernel[embedded:], bias[None]], axis=0)
+            total = tf.reshape(tf.matmul(of_pairs, others), [-1, size, layer.units])
+            if past is not None:
+                total += blocks.each(tf.matmul(past, kernel[:embedded]))
+            sums.append(total)
+        hidden = tf.nn.relu(sums[0] + blocks.spread(query))
+        scores = tf.reshape(self.scored(tf.reshape(hidden, [-1, units])), [-1, size, 2])
+        summed, chosen = scores[:, :, :1], scores[:, :, 1:] - 1e9 * (1 - known)
+        highest = blocks.highest(tf.reduce_max(tf.stop_gradient(chosen), axis=1))
+        weights = [tf.sigmoid(summed) * known, tf.exp(chosen - blocks.spread(highest)) * known]
+        # A product per block: the values weighted one by one would be written twice, and read.
+        sums = tf.matmul(tf.concat(weights, axis=2), tf.nn.relu(sums[1]), transpose_a=True)
+        parts = [
+            tf.reshape(sums, [-1, 2 * width]),
+            tf.reduce_sum(weights[1], axis=1),
+            tf.reduce_sum(known, axis=1),
+        ]
+        sums = blocks.add_up(tf.concat(parts, axis=1))
+        summed, soft, total, number = tf.split(sums, [width, width, 1, 1], axis=1)
+        pooled = [summed / (number + _PRIOR), tf.math.divide_no_nan(soft, total)]
+        return tf.concat(pooled, axis=-1)
+
+    def _embedded(self, ids: tf.Tensor, training: bool) -> list[tf.Tensor]:
+        """Embeddings by feature, `[past, embedding]`, of ids `[past, ids]`."""
         parts = []
-        for column, ids in zip(self._ids, self._columns(pairs.ids), strict=True):
-            embedded = self._embedding(column, ids)
+        for column, of_column in zip(self._ids, self._columns(ids), strict=True):
+            embedded = self._embedding(column, of_column)
             if column.vocabulary_size > self.config.small_vocabulary:
                 embedded = self.id_dropout(embedded, training=training)
             parts.append(embedded)
-        known = tf.concat([*parts, self._numbers(pairs), pairs.same], axis=-1)
-        hidden = tf.nn.relu(self.compared(known) + query)
-        return self.scored(hidden), self.valued(known)
+        return parts
 
     def _embedding(self, column: InputFeature, ids: tf.Tensor) -> tf.Tensor:
-        """The mean of the embeddings of the ids that are there, `[..., embedding]`."""
+        """The mean of the embeddings of the ids that are there, `[past, embedding]`."""
         layer = self.embeddings[column.table]
         table = tf.convert_to_tensor(layer.embeddings)
         if column.vocabulary_size <= _DENSE_ROWS:
@@ -284,35 +267,24 @@ class HistoryEncoder(keras.layers.Layer):
         return tf.math.divide_no_nan(total, tf.reduce_sum(known, axis=-2))
 
     def _counted(
-        self, number: tf.Tensor, numbers: tf.Tensor, newest: tf.Tensor, recurring: tf.Tensor
-    ) -> tf.Tensor:
-        """What has no weight to learn, of sums over each history."""
-        parts = [
-            tf.math.log1p(number) / 2,
-            numbers / (number + _PRIOR),
-            newest,
-            tf.math.log1p(recurring),
-        ]
-        return tf.concat(parts, axis=-1)
+        self, blocks: HistoryBlocks, known: tf.Tensor, numbers: tf.Tensor, same: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """What has no weight to learn, of sums over each history, `[batch, ...]` each."""
+        # Over recurring ids one is added up, and every number but the age, if known.
+        added = tf.concat([numbers, known, tf.nn.relu(numbers[..., 1:])], axis=-1)
+        over = tf.concat([known, same], axis=-1)
+        width, columns = added.shape[2], over.shape[2]
+        sums = tf.reshape(tf.matmul(over, added, transpose_a=True), [-1, columns * width])
+        sums = tf.reshape(blocks.add_up(sums), [-1, columns, width])
+        total, number, _ = tf.split(sums[:, 0], [width // 2, 1, width // 2 - 1], axis=1)
+        # A size of -1 says nothing where there are no columns.
+        recurring = tf.reshape(
+            sums[:, 1:, width // 2 :], [tf.shape(sums)[0], (columns - 1) * (width // 2)]
+        )
+        return tf.math.log1p(number) / 2, total / (number + _PRIOR), tf.math.log1p(recurring)
 
 
-def _agree(past: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
-    """Whether two rows of ids have one in common, bool `[...]`; -1 is none."""
-    if past.shape[-1] == 1:
-        return (past[..., 0] == own[..., 0]) & (past[..., 0] >= 0)
+def _overlap(past: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
+    """Whether two rows of ids have one in common, bool `[..., 1]`; -1 is none."""
     equal = (past[..., :, None] == own[..., None, :]) & (past[..., :, None] >= 0)
-    return tf.reduce_any(equal, axis=[-2, -1])
-
-
-def _stacked(same: list[tf.Tensor], like: tf.Tensor) -> tf.Tensor:
-    if not same:
-        return like[..., :0]
-    return tf.cast(tf.stack(same, axis=-1), like.dtype)
-
-
-def _outer(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """Products of all columns of two tensors, `[..., left * right]`."""
-    product = left[..., :, None] * right[..., None, :]
-    width = left.shape[-1] * right.shape[-1]
-    shape = tf.concat([tf.shape(left)[:-1], [width]], axis=0)
-    return tf.ensure_shape(tf.reshape(product, shape), [*left.shape[:-1], width])
+    return tf.reduce_any(equal, axis=[-2, -1])[..., None]
