@@ -70,6 +70,7 @@ _FUSION = Flags(
         "settings",
         "estimator",
         "max_return_drop",
+        "keep_simulator",
         "candidate_buckets",
     ),
     FLAGS,

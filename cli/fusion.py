@@ -83,6 +83,7 @@ _FLAGS = Flags(
         "estimator",
         "max_return_drop",
         "ope_penalty",
+        "keep_simulator",
         "base_policy",
         "candidate_buckets",
     ),

@@ -89,6 +89,8 @@ class FusionPipelineConfig(Config):
         reward; larger is more careful. By default the estimator's, 0.05.
       served: A log of served requests to learn from, in place of the simulator's; it needs an
         earlier run, whose ranker served it.
+      keep_simulator: Whether a policy that is learned from a served log is judged in the earlier
+        run's simulator; otherwise one is fitted anew, of the latest ranking model and its log.
       base_policy: Artifact of an earlier policy of the same method, whose networks training begins
         with: warm start.
       candidate_buckets: Numbers of candidates, such as 128,512, that XLA compiles the served ranker
@@ -119,6 +121,7 @@ class FusionPipelineConfig(Config):
     max_return_drop: float = 0.0
     ope_penalty: float | None = None
     served: ServedLog | None = None
+    keep_simulator: bool = False
     base_policy: str = ""
     candidate_buckets: tuple[int, ...] = ()
     infra_validation: InfraValidation = dataclasses.field(default_factory=InfraValidation)
@@ -244,10 +247,7 @@ class FusionPipelineConfig(Config):
 
     @property
     def served_simulator(self) -> str:
-        """Simulator of the run's first fusion, in whose states it was served; empty without one.
-
-        It stays the same from day to day: the users' embeddings are its own, and states of two
-        simulators would not mean the same.
+        """Simulator of the run's last fusion, which says what served states hold; empty without.
 
         Raises:
           UserError: if there is a report that does not tell.

@@ -68,7 +68,7 @@ def summarise_run(config: FusionPipelineConfig, result: RunResult, command: str)
 
 
 def _simulator(config: FusionPipelineConfig, result: RunResult) -> str:
-    if config.served is not None:
+    if config.served is not None and config.keep_simulator:
         return config.served_simulator
     return result.output("SimulatorGen", "simulator").uri
 

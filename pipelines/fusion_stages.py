@@ -53,9 +53,12 @@ EVALUATION_SEED = 1_000_003
 
 
 def ranking_and_simulator(config: FusionPipelineConfig) -> tuple[Any, Any]:
-    """The ranking model, and the simulator: of it, or of the ranker that a log was served by."""
+    """The ranking model, and the simulator: fitted to its log, or that of the run before.
+
+    The states of both hold the same, whatever ranking model they are of.
+    """
     ranking, simulator_gen = simulator_stages(config)
-    if config.served is None:
+    if config.served is None or not config.keep_simulator:
         return ranking, simulator_gen
     return ranking, earlier_simulator(config.served_simulator)
 

@@ -15,10 +15,9 @@ import polars as pl
 from mtfx.datasets.logs.history import with_feedback_time
 from mtfx.datasets.spec import DatasetSpec, SessionRule
 from mtfx.errors import DataError
+from mtfx.serving.derived_columns import LAST_STEP_BUCKET, STEP_BUCKETS
 
 SPLITS = ("train", "eval", "test")
-_STEP_BUCKETS = ((1, "1"), (3, "2-3"), (7, "4-7"), (15, "8-15"), (31, "16-31"))
-_LAST_STEP_BUCKET = "32+"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,7 +186,7 @@ def derive(frame: pl.DataFrame, utc_offset_hours: float) -> pl.DataFrame:
 
 
 def _step_bucket(step: pl.Expr) -> pl.Expr:
-    label = pl.lit(_LAST_STEP_BUCKET)
-    for last, name in reversed(_STEP_BUCKETS):
+    label = pl.lit(LAST_STEP_BUCKET)
+    for last, name in reversed(STEP_BUCKETS):
         label = pl.when(step < last).then(pl.lit(name)).otherwise(label)
     return label
