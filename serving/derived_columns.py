@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+#: Names of the columns.
+DERIVED = ("hour", "day_of_week", "step", "step_bucket")
 #: Each bucket of steps: the first step that is beyond it, and its name.
 STEP_BUCKETS = ((1, "1"), (3, "2-3"), (7, "4-7"), (15, "8-15"), (31, "16-31"))
 LAST_STEP_BUCKET = "32+"

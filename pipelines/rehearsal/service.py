@@ -240,6 +240,8 @@ class SimulatedService:
 
     def _remember(self, lane: _Lane, shown: int, time_ms: int, answer: _Answer) -> None:
         feedback: dict[str, float] = {name: int(v) for name, v in answer.feedback.items()}
+        for column in self._requests.spec.columns_of("watch_time"):
+            feedback[column.name] = 1000 * answer.watch_s
         if answer.duration_s > 0:
             feedback[WATCH_SHARE] = min(answer.watch_s / answer.duration_s, MOST_WATCHED)
         row = self._requests.remembered(lane.user, lane.slots[shown], time_ms, feedback)
