@@ -154,7 +154,7 @@ def test_a_reward_preset_changes_the_reward_alone(explore):
     np.testing.assert_allclose(batch.reward[~liked], default.reward[~liked], rtol=1e-5)
 
 
-def saved_policy(directory, action, state_dim=12, names=("task_0", "task_1", "task_2")):
+def saved_policy(directory, action, state_dim=20, names=("task_0", "task_1", "task_2")):
     """A policy artifact whose policy always gives ``action``."""
     module = PolicyModule(
         lambda state: tf.tile(tf.constant([action]), [tf.shape(state)[0], 1]), [], state_dim

@@ -13,6 +13,7 @@ from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.policies import ConstantPolicy
 from mtfx.environments.simulator.runner import SessionRunner
+from mtfx.environments.simulator.user_groups import drawn_users, user_groups
 from mtfx.environments.simulator.world import save_world
 from mtfx.experiments.batchrl.log import FusionLog
 from mtfx.experiments.batchrl.run import constant_action, run_trial
@@ -146,7 +147,7 @@ def test_members_earn_what_each_earns_alone(world):
     policy.assign(points)
     together = PopulationReturns(simulator, fusion, policy, 7, 0.9, (3, 0))(policy)
     generator = np.random.default_rng((3, 0))
-    users = generator.integers(simulator.world.num_users, size=7)
+    users = drawn_users(user_groups(simulator.world.user_ids).training, 7, generator)
     seed = generator.integers(2**31, size=2)
     for point, value in zip(points, together, strict=True):
         returns = np.zeros(7)
