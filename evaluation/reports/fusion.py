@@ -112,6 +112,16 @@ class FusionSummary:
             return "The policy was blessed, but not pushed."
         return "The policy was not blessed, so it was not pushed."
 
+    @property
+    def judged_users(self) -> str:
+        """Whose sessions ``comparison`` is of, in words.
+
+        The simulator keeps a group of users from what policies learn in it; a service need not.
+        """
+        if self.config.get("served") is None:
+            return "users that no policy learnt from"
+        return "users that no policy learnt from but as the served log holds them"
+
     def to_json(self) -> dict[str, Any]:
         """The content of ``summary.json``; undefined figures are null, never NaN."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -208,8 +218,8 @@ def render_fusion_summary(summary: FusionSummary) -> RenderableType:
 
 def _policies(summary: FusionSummary) -> Table:
     title = (
-        f"Policies on the same {summary.sessions:,} simulated sessions of users that none learnt "
-        "from: mean ± 95% interval"
+        f"Policies on the same {summary.sessions:,} simulated sessions of {summary.judged_users}: "
+        "mean ± 95% interval"
     )
     caption = f"* p < {_SIGNIFICANT}, paired by session; the last column decides nothing"
     table = new_table(title, ["policy"], caption)

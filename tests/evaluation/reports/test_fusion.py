@@ -90,10 +90,17 @@ def test_the_page_stands_alone_and_shows_every_figure(summary):
         "discounted by 0.9 per request",
         "3.400",
         f"{np.mean(_figures(31.0)['watch_s']):.2f}",
-        "Of users that no policy learnt from",
+        "Of users that no policy learnt from.",
         "12.00\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}",
     ):
         assert shown in page.text
+
+
+def test_of_a_served_log_the_page_claims_no_more_than_it_knows(summary):
+    served = dataclasses.replace(summary, config={"served": {"data_dir": "served"}})
+    assert "users that no policy learnt from but as the served log holds them" in (
+        render_fusion_page(served)
+    )
 
 
 def test_a_short_training_has_no_curve(summary):
@@ -122,7 +129,7 @@ def test_the_console_says_how_it_ended(summary, blessed):
     assert ("not blessed" not in text) == blessed
     gain = np.subtract(_figures(25.0, 0.1)["watch_s"], _figures(20.0)["watch_s"]).mean()
     assert f"{gain:+.2f} s*" in text
-    assert "of users that none learnt from" in text
+    assert "of users that no policy learnt from: mean" in " ".join(text.split())
     assert f"{np.mean(_figures(31.0)['watch_s']):.2f}" in text
     assert summary.reasons[0] in text
     assert "the bar: 3.000, what the log's own policy earned" in text
