@@ -35,7 +35,8 @@ class TrainingConfig(Config):
       deterministic: Repeat every sum in the same order, at a cost in speed. Seeds are set in any
         case.
       steps_per_execution: Steps run between two returns to Python.
-      shuffle_sessions: Sessions in the shuffle buffer.
+      shuffle_sessions: Sessions in the shuffle buffer, some kilobytes each. Files hold sessions by
+        time, so that fewer than the log has make each epoch end with its last days.
     """
 
     batch_size: int = 2048
@@ -49,7 +50,7 @@ class TrainingConfig(Config):
     jit_compile: bool = False
     deterministic: bool = False
     steps_per_execution: int = 1
-    shuffle_sessions: int = 20_000
+    shuffle_sessions: int = 100_000
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "epochs", "patience", "steps_per_execution", "shuffle_sessions"):

@@ -42,7 +42,7 @@ def impression_batches(
     shuffle: bool,
     seed: int,
     drop_remainder: bool = False,
-    shuffle_sessions: int = 20_000,
+    shuffle_sessions: int = 100_000,
     history: HistoryColumns | None = None,
 ) -> tf.data.Dataset:
     """Batches of impressions.
