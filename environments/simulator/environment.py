@@ -197,7 +197,7 @@ class TfAgentsPolicy:
     A policy that only describes a distribution is sampled with the given seed, and its log density
     is returned; a deterministic one has none. A policy that draws actions in a way of its own (that
     is, in ``_action``, as BCQ's) gets the seed as an int32 tensor `[2]`, so it must use stateless
-    ops.
+    ops. What is served draws from no seed: see ``mtfx.models.export.policy.agent_function``.
     """
 
     def __init__(self, policy: tf_policy.TFPolicy) -> None:

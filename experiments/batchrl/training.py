@@ -17,12 +17,13 @@ from mtfx.agents.offline_training import OfflineLog, train_offline
 from mtfx.agents.registry import AGENTS
 from mtfx.datasets.file_names import pattern_free
 from mtfx.environments.simulator.dynamics import Simulator
-from mtfx.environments.simulator.environment import TfAgentsPolicy
 from mtfx.environments.simulator.runner import SessionRunner
 from mtfx.environments.simulator.value import figures_of
 from mtfx.evaluation.ope.data import OfflineData
 from mtfx.experiments.batchrl.trial import FusionTrial
 from mtfx.experiments.engine.simulation import curve_sessions
+from mtfx.models.action_policy import ActionSample
+from mtfx.models.export.policy import agent_function
 from mtfx.models.fusion.base import FusionFunction
 
 _CHECKPOINTS, _CURVE = "checkpoints", "curve.jsonl"
@@ -85,9 +86,21 @@ def train_policy(
     return curve.points()
 
 
-def load_agent(
-    trial: FusionTrial, state_dim: int, action_dim: int, directory: str
-) -> TfAgentsPolicy:
+class ServedAgent:
+    """An agent's policy as it would be served: the actions are functions of the states."""
+
+    def __init__(self, agent: Any) -> None:
+        """Keeps the policy of an agent of ``mtfx.agents.building.build_agent``."""
+        self._function = agent_function(agent.policy)
+
+    def actions(self, states: tf.Tensor, users: tf.Tensor, seed: tf.Tensor) -> ActionSample:
+        """See :class:`mtfx.models.action_policy.ActionPolicy`; nothing is drawn."""
+        del users, seed
+        action = tf.clip_by_value(self._function(states), -1.0, 1.0)
+        return ActionSample(action, tf.fill([tf.shape(states)[0]], float("nan")))
+
+
+def load_agent(trial: FusionTrial, state_dim: int, action_dim: int, directory: str) -> ServedAgent:
     """The policy that :func:`train_policy` trained.
 
     Raises:
@@ -101,7 +114,7 @@ def load_agent(
     status.assert_existing_objects_matched()
     # Optimizers, which only training needs.
     status.expect_partial()
-    return TfAgentsPolicy(agent.policy)
+    return ServedAgent(agent)
 
 
 def agent_config(trial: FusionTrial) -> FusionAgentConfig:
@@ -142,7 +155,7 @@ class _Curve:
         fusion: FusionFunction,
         directory: str,
     ) -> None:
-        policy = TfAgentsPolicy(agent.policy)
+        policy = ServedAgent(agent)
         self._file = Path(directory, _CURVE)
         self._gamma = trial.config.gamma
         # Traced once; the agent's variables change beneath it.

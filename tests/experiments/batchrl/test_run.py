@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mtfx.agents.search.policies import ConstantVectorPolicy
 from mtfx.components.policy_search.returns import PopulationReturns, sessions_per_point
@@ -17,6 +18,7 @@ from mtfx.environments.simulator.user_groups import drawn_users, user_groups
 from mtfx.environments.simulator.world import save_world
 from mtfx.experiments.batchrl.log import FusionLog
 from mtfx.experiments.batchrl.run import constant_action, run_trial
+from mtfx.experiments.batchrl.training import load_agent
 from mtfx.experiments.batchrl.trial import FusionTrial
 from mtfx.experiments.engine.data import describe_world
 from mtfx.experiments.engine.results import TrialRecord
@@ -167,6 +169,21 @@ def test_each_call_of_a_search_meets_new_sessions(world):
     assert first[0] != second[0]
     again = PopulationReturns(simulator, fusion, policy, 4, 0.9, (0, 0))
     assert again(policy) == pytest.approx(first)
+
+
+def test_a_trained_agent_acts_as_it_would_be_served(trained):
+    trial, _, directory = trained
+    policy = load_agent(trial, *sizes_of(trial, directory), str(directory / trial.key))
+    states = tf.constant(FusionLog.load(str(directory / trial.log.key)).state[:20])
+    users = tf.zeros([20], tf.int32)
+    first, again = (policy.actions(states, users, tf.constant(seed)) for seed in ([0, 1], [2, 3]))
+    np.testing.assert_array_equal(first.action, again.action)
+    assert np.isnan(first.log_density.numpy()).all()
+
+
+def sizes_of(trial, directory):
+    log = FusionLog.load(str(directory / trial.log.key))
+    return log.state.shape[1], log.action.shape[1]
 
 
 def test_points_share_out_the_sessions():
