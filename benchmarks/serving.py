@@ -3,7 +3,7 @@
 Run as ``python -m benchmarks.serving --ranker run/serving/ranker/VERSION``. A server in a process
 of its own, TF Serving where ``tensorflow_model_server`` is on the PATH and the stand-in otherwise,
 gets requests of some sizes as a Poisson process; a latency counts from when its request was due.
-Client and server share the machine's cores. Each size is sent as an example (``examples``), and as
+Client and server share the machine's cores. Each size is sent as a request (``request``), and as
 features that were looked up ahead (``looked up``).
 
 The bare call is the same signature of the same model in this process, one request after the other.
@@ -34,13 +34,13 @@ from benchmarks.offline_rl import PEAK_SIZE, matmul_peak
 from mtfx.serving.client import GrpcRankerClient
 from mtfx.serving.load import LoadConfig, run_load
 from mtfx.serving.messages import (
-    EXAMPLES,
     FEATURES,
     RANK_TRANSFORMED,
+    REQUEST,
     SIGNATURE,
-    STATE,
     RankingError,
 )
+from mtfx.serving.request_fields import HISTORY_PREFIX
 from mtfx.serving.warmup import num_candidates, read_warmup
 
 SIZES = (100, 500, 1000)
@@ -67,13 +67,10 @@ def main(ranker: str | None, rate: float, seconds: float, small: bool) -> None:
     path = Path(ranker)
     try:
         load = LoadConfig(rate, seconds)
-        state, example = max(
-            ((state, examples) for state, examples in read_warmup(path) if len(examples) == 1),
-            key=lambda request: num_candidates(request[1]),
-        )
+        largest = max(read_warmup(path), key=num_candidates)
     except (FileNotFoundError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    requests = {size: (state, [resized(example[0], size)]) for size in SIZES}
+    requests = {size: resized(largest, size) for size in SIZES}
     model = tf.saved_model.load(ranker)
     weights = dense_weights(model)
     peak = _peak_flops()
@@ -87,16 +84,16 @@ def main(ranker: str | None, rate: float, seconds: float, small: bool) -> None:
             f"{'most/s':>7}"
         )
         client = GrpcRankerClient(f"localhost:{port}", timeout_s=5.0)
-        for size, (state, examples) in requests.items():
+        for size, request in requests.items():
             for features, inputs in (
-                ("examples", {EXAMPLES: tf.constant(examples)}),
-                ("looked up", _looked_up(client, examples)),
+                ("request", {REQUEST: request}),
+                ("looked up", _looked_up(client, request)),
             ):
-                send = _sender(client, state, features, inputs, examples)
+                send = _sender(client, features, inputs)
                 for _ in range(5):
                     send(60.0)
                 result = run_load(lambda _, send=send: send(None), load)
-                bare = _bare_ms(model, features, {STATE: tf.constant(state), **inputs})
+                bare = _bare_ms(model, features, inputs)
                 p50, p99 = result.percentile_ms(50.0), result.percentile_ms(99.0)
                 click.echo(
                     f"{size:>10} {features:>10} {p50:>8.1f} {p99:>8.1f} {result.throughput:>11.1f} "
@@ -106,13 +103,13 @@ def main(ranker: str | None, rate: float, seconds: float, small: bool) -> None:
         client.close()
 
 
-def resized(example: bytes, size: int) -> bytes:
-    """A request's merged example with ``size`` candidates: its own, again and again."""
-    parsed: Any = tf.train.Example.FromString(example)
-    count = num_candidates([example])
-    for feature in parsed.features.feature.values():
+def resized(request: bytes, size: int) -> bytes:
+    """A request with ``size`` candidates: its own, again and again."""
+    parsed: Any = tf.train.Example.FromString(request)
+    count = num_candidates(request)
+    for name, feature in parsed.features.feature.items():
         values = getattr(feature, feature.WhichOneof("kind")).value
-        if len(values) == count:
+        if len(values) == count and not name.startswith(HISTORY_PREFIX):
             kept = [values[i % count] for i in range(size)]
             del values[:]
             values.extend(kept)
@@ -140,27 +137,23 @@ def _timed(call: Any) -> float:
     return time.perf_counter() - begun
 
 
-def _looked_up(client: GrpcRankerClient, examples: list[bytes]) -> dict[str, Any]:
-    stored, _ = client.transform(examples, timeout_s=60.0)
+def _looked_up(client: GrpcRankerClient, request: bytes) -> dict[str, Any]:
+    stored, _ = client.transform([request], timeout_s=60.0)
     return {name: stored[name][0] if FEATURES[name][1] == 1 else stored[name] for name in FEATURES}
 
 
 def _sender(
-    client: GrpcRankerClient,
-    state: np.ndarray,
-    features: str,
-    inputs: dict[str, Any],
-    examples: list[bytes],
+    client: GrpcRankerClient, features: str, inputs: dict[str, Any]
 ) -> Callable[[float | None], object]:
     """What sends a request, given the seconds to wait for its answer."""
-    if features == "examples":
-        return lambda timeout_s: client.rank(state, examples, timeout_s)
-    return lambda timeout_s: client.rank_transformed(state, inputs, timeout_s)
+    if features == "request":
+        return lambda timeout_s: client.rank(inputs[REQUEST], timeout_s)
+    return lambda timeout_s: client.rank_transformed(inputs, timeout_s)
 
 
 def _bare_ms(model: Any, features: str, inputs: dict[str, Any]) -> float:
     """Median of the signature's own time, ms."""
-    serve = model.signatures[SIGNATURE if features == "examples" else RANK_TRANSFORMED]
+    serve = model.signatures[SIGNATURE if features == "request" else RANK_TRANSFORMED]
     given = {name: tf.constant(value) for name, value in inputs.items()}
 
     def call() -> None:

@@ -19,10 +19,11 @@ from mtfx.errors import UserError, require
 @click.option(
     "--requests",
     type=click.Path(path_type=Path),
-    help="CSV or JSON file of users' states, in place of simulated users.",
+    help="CSV or JSON file of users' states, or directory of a request log, in place of simulated "
+    "users.",
 )
 @click.option("--simulator", help="Directory of a simulator whose users' states are taken.")
-@click.option("--user", "users", type=Names(), default=(), help="Users of the simulator.")
+@click.option("--user", "users", type=Names(), default=(), help="Users of simulator or log.")
 @click.option("--points", type=int, default=201, show_default=True, help="Points of a curve.")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Of what simulated users are offered."
@@ -55,12 +56,13 @@ def explain_command(
     require((run_dir is None) != (ranker is None), "give either --run-dir or --ranker")
     require(requests is None or simulator is None, "--requests and --simulator exclude each other")
     require(
-        requests is None or not users, "--user is for simulated users; --requests names its own"
+        requests is None or requests.is_dir() or not users,
+        "--user is for users of a simulator or a log; a file of --requests names its own",
     )
     require(
         ranker is None or requests is not None or simulator is not None,
         "--ranker needs states to draw curves at",
-        "give --requests FILE, or --simulator DIR of the world that the policy was trained in",
+        "give --requests FILE or LOG, or --simulator DIR, the policy's world",
     )
     require(points >= 2, f"--points must be at least 2, got {points}")
     try:
@@ -86,7 +88,7 @@ def explain_command(
             assert ranker is not None
             source = CurveSource(ranker)
             if requests is not None:
-                states = read_requests(requests, source.state_names)
+                states = read_requests(requests, source.state_names, users)
             else:
                 assert simulator is not None
                 states = simulated_states(simulator, source.state_names, users, candidates, seed)

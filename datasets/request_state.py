@@ -16,6 +16,7 @@ from mtfx.config import Config
 from mtfx.datasets import history
 from mtfx.datasets.columns import DERIVED_COLUMNS, Dtype
 from mtfx.datasets.spec import DatasetSpec
+from mtfx.serving.request_fields import TIMESTAMP_MS, Level, RequestField
 
 _USER = "user_id"
 #: Numbers onto which the categories of the profile, and of the context, are projected.
@@ -104,9 +105,30 @@ class RequestStateConfig(Config):
             *(f"session_{name}" for name in self.past_names),
         )
 
+    @property
+    def fields(self) -> tuple[RequestField, ...]:
+        """What of a request is read; all of it may be left out."""
+        past: dict[str, Dtype] = {history.TIME: "int64"}
+        if self.feedback_time:
+            past[history.PREFIX + history.FEEDBACK_MS] = "int64"
+        for name in self.past_names:
+            past[history.PREFIX + name] = "float32" if name == history.WATCH_SHARE else "int64"
+        return (
+            *(RequestField(name, "int64", "user", default=0) for name in self.counts),
+            *(_field(column, "user") for column in (*self.numbers, *self.profile)),
+            RequestField(TIMESTAMP_MS, "int64", "context"),
+            *(_field(column, "context") for column in self.context),
+            *(RequestField(name, dtype, "history") for name, dtype in past.items()),
+        )
+
     def state_names(self, prediction_names: Sequence[str]) -> tuple[str, ...]:
         """Names of a whole state's numbers, S of them."""
         return (*self.names, *(f"mean_{name}" for name in prediction_names))
+
+
+def _field(column: RequestColumn, level: Level) -> RequestField:
+    default = "" if column.dtype == "string" else 0
+    return RequestField(column.name, column.dtype, level, default=default)
 
 
 def request_state_config(

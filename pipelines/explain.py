@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 import tensorflow as tf
 
 from mtfx.environments.simulator.config import SimulatorConfig
@@ -24,7 +25,7 @@ from mtfx.pipelines.run_folder import in_run, report_error
 
 #: Column, or key, of a user's name.
 USER = "user"
-#: Users that are drawn where none is named.
+#: Users that are drawn where none is named and there are many.
 _DEFAULT_USERS = 4
 
 
@@ -78,19 +79,23 @@ def ranker_of_run(run_dir: str) -> RankerOfRun:
     return RankerOfRun(ranker, simulator, candidates)
 
 
-def read_requests(path: Path, state_names: Sequence[str]) -> UserStates:
-    """States from a file.
+def read_requests(path: Path, state_names: Sequence[str], users: Sequence[str] = ()) -> UserStates:
+    """States from a file, or from a log of served requests.
 
     A CSV file has a column for each of ``state_names``. A JSON file has a list of objects with
-    ``state``, the numbers in order. Both may have ``user``, a name; else the row's number is it.
+    ``state``, the numbers in order. Both may have ``user``, a name; else the row's number is it. Of
+    a log, the state of each user's last request is taken, as the ranker computed it.
 
     Args:
-      path: ``.csv`` or ``.json``.
+      path: ``.csv`` or ``.json``, or a directory of ``mtfx.serving.interaction_log``'s requests.
       state_names: What a state consists of.
+      users: Of a log; some that are spread over it where none is named.
 
     Raises:
       UserError: naming file, row and column of what is wrong.
     """
+    if path.is_dir():
+        return _logged_states(path, state_names, users)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -133,17 +138,48 @@ def simulated_states(
             f"the ranker's of size {len(state_names)}: it is of another ranking model"
         )
     known = [str(user) for user in world.user_ids]
+    named = _named(users, known, "the simulator")
+    index = tf.constant([known.index(user) for user in named], tf.int32)
+    session = simulator.reset(index, tf.constant([seed, 0]))
+    return UserStates(named, simulator.observe(session).numpy())
+
+
+def _named(users: Sequence[str], known: list[str], where: str) -> tuple[str, ...]:
+    """The users that were asked for, or some that are spread over those that are known."""
     spread = np.linspace(0, len(known) - 1, min(_DEFAULT_USERS, len(known))).astype(int)
     named = tuple(users) or tuple(known[index] for index in spread)
     missing = [user for user in named if user not in known]
     require(
         not missing,
-        f"--user {', '.join(missing)}: the simulator has no such user",
+        f"--user {', '.join(missing)}: {where} has no such user",
         f"its {len(known)} users are {', '.join(known[:5])}, …",
     )
-    index = tf.constant([known.index(user) for user in named], tf.int32)
-    session = simulator.reset(index, tf.constant([seed, 0]))
-    return UserStates(named, simulator.observe(session).numpy())
+    return named
+
+
+def _logged_states(path: Path, names: Sequence[str], users: Sequence[str]) -> UserStates:
+    files = sorted(path.glob("*.parquet"))
+    require(bool(files), f"--requests {path} holds no Parquet file of served requests")
+    columns = ["user_id", "timestamp_ms", "state"]
+    try:
+        rows = pl.concat(pl.read_parquet(file, columns=columns, glob=False) for file in files)
+        last = rows.sort("timestamp_ms").unique("user_id", keep="last").sort("user_id")
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise UserError(f"--requests {path} is no log of served requests: {error}") from error
+    last = last.drop_nulls()
+    named = _named(users, last["user_id"].to_list(), f"the log {path}")
+    require(bool(named), f"--requests {path} holds no states")
+    states = dict(zip(last["user_id"], last["state"].to_list(), strict=True))
+    found = []
+    for number, user in enumerate(named, start=1):
+        require(
+            len(states[user]) == len(names),
+            f"--requests {path}: the last state of user {user} has {len(states[user])} numbers, "
+            f"the ranker's have {len(names)}",
+            "give the log of the requests that this ranker served",
+        )
+        found.append(_numbers(path, number, states[user], names))
+    return UserStates(named, np.asarray(found, np.float32))
 
 
 def _json_rows(path: Path, text: str, names: Sequence[str]) -> list[tuple[Any, list[Any]]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from mtfx.datasets.request_state import RequestStateConfig
 from mtfx.datasets.transitions.spec import TransitionManifest
 from mtfx.errors import TrainingDivergedError, UserError, require, why_unreadable
 from mtfx.files import UNREADABLE, read_json
@@ -19,6 +20,7 @@ from mtfx.models.export.transformed import build_ranker
 from mtfx.models.fusion.config import fusion_config
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.fusion_settings import agent_config
+from mtfx.serving.request_fields import RequestField
 from mtfx.trainers.fusion.streaming import StreamingConfig, StreamingTrainer
 
 _RANKERS = "rankers"
@@ -103,7 +105,7 @@ def run_stream(
 
     Raises:
       DataError: if the directory does not hold what the method learns from.
-      UserError: if a setting is wrong, the run has no ranker to take the state's names from, or a
+      UserError: if a setting is wrong, the run has no ranker to take the states from, or a
         loss is not finite.
     """
     join = _Joiner(options) if options.run_dir is not None else None
@@ -188,13 +190,14 @@ class _Joiner:
         self._ranking = tf.saved_model.load(str(ranking))
         served, trained = _metadata(ranker), _metadata(ranking)
         require(
-            "columns" in trained,
-            f"{ranking} was trained by an earlier release, without what a ranker needs of it",
+            "request" in trained and "request_state" in served,
+            f"{ranking} and {ranker} were made by an earlier release, without what a ranker needs",
             "run `mtfx ranking` and `mtfx fusion` anew, or leave --run-dir out to export policies",
         )
-        self._state_names: list[str] = served["state_names"]
+        self._request_state = RequestStateConfig.from_dict(served["request_state"])
         self._buckets: list[int] = served.get("candidate_buckets", [])
         self._columns: dict[str, list[str]] = trained["columns"]
+        self._request = [RequestField.from_dict(field) for field in trained["request"]]
         self._directory = os.path.join(options.output_dir, _RANKERS)
 
     def __call__(self, policy_dir: str, version: int) -> None:
@@ -202,10 +205,11 @@ class _Joiner:
         if os.path.exists(target):
             return
         policy = SavedPolicy(policy_dir)
-        state_dim, names = policy.metadata.state_dim, self._state_names
+        state_dim = policy.metadata.state_dim
+        wanted = len(self._request_state.state_names(policy.metadata.prediction_names))
         require(
-            state_dim == len(names),
-            f"the sessions have states of size {state_dim}, the run's ranker of {len(names)}",
+            state_dim == wanted,
+            f"the sessions have states of size {state_dim}, the run's ranker of {wanted}",
             "give the run that the sessions were served or simulated with",
         )
         partial = os.path.join(os.path.dirname(self._directory), f"partial-ranker-{version}")
@@ -213,8 +217,9 @@ class _Joiner:
             self._ranking,
             policy,
             partial,
-            state_names=names,
+            request_state=self._request_state,
             columns=self._columns,
+            request=self._request,
             candidate_buckets=self._buckets,
             code_version=code_version(),
         )

@@ -19,9 +19,9 @@ from mtfx.serving.messages import (
     EXPLORE,
     EXPLORE_TRANSFORMED,
     RANK_TRANSFORMED,
+    REQUEST,
     SEED,
     SIGNATURE,
-    STATE,
     TRANSFORM,
     Exploration,
     Ranking,
@@ -29,7 +29,6 @@ from mtfx.serving.messages import (
     checked,
     checked_examples,
     checked_features,
-    checked_state,
     rest_body,
 )
 
@@ -48,16 +47,16 @@ class RankerClient(Protocol):
 
     def rank(
         self,
-        state: Any,
-        examples: Sequence[bytes],
+        request: bytes,
         timeout_s: float | None = None,
         exploration: Exploration | None = None,
     ) -> Ranking:
         """Ranks a request.
 
         Args:
-          state: float `[S]`.
-          examples: Serialized ``tf.Example`` protos.
+          request: A serialized ``tf.Example``: the user's features, ``timestamp_ms``, the user's
+            earlier impressions and the candidates' features as lists; the ranker's ``mtfx.json``
+            lists them as ``request``.
           timeout_s: Seconds to wait, in place of the client's own.
           exploration: To try an action out, and learn what comes of it; None for the policy's own.
 
@@ -129,14 +128,12 @@ class GrpcRankerClient:
 
     def rank(
         self,
-        state: Any,
-        examples: Sequence[bytes],
+        request: bytes,
         timeout_s: float | None = None,
         exploration: Exploration | None = None,
     ) -> Ranking:
         """See :meth:`RankerClient.rank`."""
-        vector, listed = checked(state, examples)
-        inputs = {STATE: tf.make_tensor_proto(vector), EXAMPLES: _strings(listed)}
+        inputs = {REQUEST: tf.make_tensor_proto(checked(request), tf.string, shape=[])}
         signature = SIGNATURE if exploration is None else EXPLORE
         inputs |= _explored(exploration)
         return Ranking.from_outputs(*self._predict(signature, inputs, timeout_s))
@@ -147,14 +144,17 @@ class GrpcRankerClient:
         """Looks features up ahead of the requests that they are part of.
 
         Args:
-          examples: Serialized ``tf.Example`` protos, each of one user and any number of items.
+          examples: Serialized ``tf.Example`` protos, each of one user and any number of items, or
+            of either alone.
           timeout_s: Seconds to wait, in place of the client's own.
 
         Returns:
           ``session_ids`` int64 `[example, categorical]` and ``session_values`` float32 `[example,
           numeric]` of the users, ``impression_ids`` and ``impression_values`` `[item, ...]` of the
-          items, ``row_lengths`` int64 `[example]`, how many items each example has; and the
-          version that looked them up, which alone can rank by them.
+          items, ``row_lengths`` int64 `[example]`, how many items each example has,
+          ``request_state`` float32 `[example, S0]`, what user, history and circumstances give of a
+          state, ``history_left_out`` int32 `[example]`; and the version that looked them up, which
+          alone can rank by them.
 
         Raises:
           RankingError: if there is no answer.
@@ -163,7 +163,6 @@ class GrpcRankerClient:
 
     def rank_transformed(
         self,
-        state: Any,
         features: Mapping[str, Any],
         timeout_s: float | None = None,
         exploration: Exploration | None = None,
@@ -171,10 +170,9 @@ class GrpcRankerClient:
         """Ranks a request by features that :meth:`transform` has looked up.
 
         Args:
-          state: float `[S]`.
-          features: ``session_ids`` `[categorical]` and ``session_values`` `[numeric]` of the user,
-            ``impression_ids`` `[candidate, categorical]` and ``impression_values`` `[candidate,
-            numeric]` of the candidates.
+          features: ``request_state`` `[S0]`, ``session_ids`` `[categorical]` and
+            ``session_values`` `[numeric]` of the request, ``impression_ids`` `[candidate,
+            categorical]` and ``impression_values`` `[candidate, numeric]` of the candidates.
           timeout_s: Seconds to wait, in place of the client's own.
           exploration: As for :meth:`rank`.
 
@@ -182,7 +180,7 @@ class GrpcRankerClient:
           RankingError: if there is no answer; ``not_found`` if the version that looked them up, and
             that ``ServedModel`` should name, is served no longer.
         """
-        inputs = {STATE: checked_state(state), **checked_features(features)}
+        inputs = checked_features(features)
         protos = {name: tf.make_tensor_proto(value) for name, value in inputs.items()}
         signature = RANK_TRANSFORMED if exploration is None else EXPLORE_TRANSFORMED
         protos |= _explored(exploration)
@@ -254,13 +252,12 @@ class RestRankerClient:
 
     def rank(
         self,
-        state: Any,
-        examples: Sequence[bytes],
+        request: bytes,
         timeout_s: float | None = None,
         exploration: Exploration | None = None,
     ) -> Ranking:
         """See :meth:`RankerClient.rank`."""
-        body = rest_body(*checked(state, examples), exploration)
+        body = rest_body(checked(request), exploration)
         timeout = self._timeout_s if timeout_s is None else timeout_s
         try:
             answer = self._session.post(self._url, json=body, timeout=timeout)

@@ -56,9 +56,9 @@ def main(
         config = LoadConfig(rate, seconds, in_flight, seed)
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    sizes = sorted({num_candidates(examples) for _, examples in requests})
+    sizes = sorted({num_candidates(request) for request in requests})
     if candidates is not None:
-        requests = [one for one in requests if num_candidates(one[1]) == candidates]
+        requests = [one for one in requests if num_candidates(one) == candidates]
     if not requests:
         raise click.ClickException(
             f"--candidates {candidates}: the warm-up requests have {', '.join(map(str, sizes))}"
@@ -70,7 +70,7 @@ def main(
     with Progress(console=console) as progress:
         task = progress.add_task("requests", total=round(rate * seconds))
         result = run_load(
-            lambda number: client.rank(*requests[number % len(requests)]),
+            lambda number: client.rank(requests[number % len(requests)]),
             config,
             lambda arrived: progress.update(task, completed=arrived),
         )

@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from mtfx.serving.messages import EXAMPLES, SIGNATURE, STATE
+from mtfx.serving.messages import REQUEST, SIGNATURE
 from mtfx.serving.signature_calls import call
 from mtfx.serving.warmup import FILE, read_warmup
 
@@ -149,5 +149,5 @@ def _warm_up(model: Any, path: Path) -> None:
     """Answers the exported warm-up requests, as TF Serving does before a version takes traffic."""
     if not (path / "assets.extra" / FILE).exists():
         return
-    for state, examples in read_warmup(path):
-        call(model.signatures[SIGNATURE], {STATE: state, EXAMPLES: examples})
+    for request in read_warmup(path):
+        call(model.signatures[SIGNATURE], {REQUEST: request})

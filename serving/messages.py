@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mtfx.serving.request_fields import HISTORY_PREFIX
+
 SIGNATURE, EXPLORE = "serving_default", "explore"
 TRANSFORM, RANK_TRANSFORMED = "transform", "rank_transformed"
 EXPLORE_TRANSFORMED = "explore_transformed"
-STATE, EXAMPLES = "state", "examples"
+REQUEST, EXAMPLES, HISTORY_LEFT_OUT = "request", "examples", "history_left_out"
 SEED, AT_RANDOM, LOG_DENSITY = "seed", "at_random", "log_density"
 #: Outputs of the ranker's ``serving_default`` by name, with their dtypes.
 OUTPUTS: dict[str, type] = {
@@ -25,8 +27,9 @@ OUTPUTS: dict[str, type] = {
 }
 
 
-#: Inputs of ``rank_transformed`` beside the state, with dtypes and numbers of axes.
+#: Inputs of ``rank_transformed``, with dtypes and numbers of axes.
 FEATURES: dict[str, tuple[type, int]] = {
+    "request_state": (np.float32, 1),
     "session_ids": (np.int64, 1),
     "session_values": (np.float32, 1),
     "impression_ids": (np.int64, 2),
@@ -74,6 +77,9 @@ class Ranking:
       state: float32 `[S]`, as the policy saw it.
       version: Of the model that answered; None where the protocol does not tell (REST).
       log_density: Log of the density with which the action was drawn; NaN without exploration.
+      history_left_out: Earlier impressions of the request that its state does not count: not before
+        the request, or older than the newest ones that count. None where features were looked up
+        ahead: ``transform`` has said it then.
     """
 
     ranked_indices: np.ndarray
@@ -83,6 +89,7 @@ class Ranking:
     state: np.ndarray
     version: int | None = None
     log_density: float = float("nan")
+    history_left_out: int | None = None
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, np.ndarray], version: int | None) -> Ranking:
@@ -97,58 +104,31 @@ class Ranking:
                 f"the served model answers without {', '.join(missing)}; it is no ranker that "
                 "`mtfx fusion` exported",
             )
+        left_out = outputs.get(HISTORY_LEFT_OUT)
         return cls(
             **{name: np.asarray(outputs[name], dtype) for name, dtype in OUTPUTS.items()},
             version=version,
             log_density=float(outputs.get(LOG_DENSITY, float("nan"))),
+            history_left_out=None if left_out is None else int(left_out),
         )
 
 
-def checked(state: Any, examples: Sequence[bytes]) -> tuple[np.ndarray, list[bytes]]:
-    """A request as it is sent.
-
-    Args:
-      state: float `[S]`; the means over the candidates may be anything, the ranker fills them in.
-      examples: Serialized ``tf.Example`` protos: one per candidate, or one with all candidates.
-
-    Returns:
-      float32 `[S]` and a list.
+def checked(request: bytes) -> bytes:
+    """A request as it is sent: a serialized ``tf.Example``.
 
     Raises:
-      RankingError: of kind ``invalid``, if the state is no vector of numbers or an example no
-        bytes.
+      RankingError: of kind ``invalid``, if it is no bytes.
     """
-    return checked_state(state), checked_examples(examples)
-
-
-def checked_state(state: Any) -> np.ndarray:
-    """The state of :func:`checked`."""
-    try:
-        given = np.asarray(state)
-    except ValueError as error:
-        raise RankingError("invalid", f"the state is no vector of numbers: {error}") from error
-    if given.dtype.kind not in "iuf":
-        # NumPy would read "0.5" and True as numbers.
-        raise RankingError("invalid", f"the state is no vector of numbers, but of {given.dtype}")
-    with np.errstate(over="ignore"):
-        vector = given.astype(np.float32)
-    if vector.ndim != 1 or not np.isfinite(vector).all():
+    if not isinstance(request, bytes):
         raise RankingError(
-            "invalid", f"the state must be one vector of finite numbers, got shape {vector.shape}"
+            "invalid", f"the request is a {type(request).__name__}, not a serialized tf.Example"
         )
-    return vector
+    return request
 
 
 def checked_examples(examples: Sequence[bytes]) -> list[bytes]:
-    """The examples of :func:`checked`."""
-    listed = list(examples)
-    for number, example in enumerate(listed):
-        if not isinstance(example, bytes):
-            raise RankingError(
-                "invalid",
-                f"example {number} is a {type(example).__name__}, not a serialized tf.Example",
-            )
-    return listed
+    """Examples to be looked up, each checked as a request is."""
+    return [checked(example) for example in examples]
 
 
 def checked_features(features: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -183,36 +163,31 @@ def checked_features(features: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return found
 
 
-def shown_example(examples: Sequence[bytes], shown: int, count: int) -> bytes:
+def shown_example(request: bytes, shown: int, count: int) -> bytes:
     """The features of one candidate of a request.
 
     Args:
-      examples: As they were sent: one per candidate, or one with all candidates.
+      request: As it was sent.
       shown: Place of the candidate.
       count: Candidates of the request.
 
     Returns:
-      A serialized ``tf.Example``. Of one with all candidates, features with a value for each of
-      them keep the shown one's.
+      A serialized ``tf.Example``: features with a value for each candidate keep the shown one's;
+      lists of earlier impressions stay as they are.
     """
-    if len(examples) == count:
-        return examples[shown]
-    example: Any = tf.train.Example.FromString(examples[0])
-    for feature in example.features.feature.values():
+    example: Any = tf.train.Example.FromString(request)
+    for name, feature in example.features.feature.items():
         values = getattr(feature, feature.WhichOneof("kind") or "int64_list").value
-        if len(values) == count:
+        if len(values) == count and not name.startswith(HISTORY_PREFIX):
             kept = values[shown]
             del values[:]
             values.append(kept)
     return example.SerializeToString()
 
 
-def rest_body(
-    state: np.ndarray, examples: Sequence[bytes], exploration: Exploration | None = None
-) -> dict[str, Any]:
+def rest_body(request: bytes, exploration: Exploration | None = None) -> dict[str, Any]:
     """The JSON that TF Serving's REST API takes, by column."""
-    encoded = [{"b64": base64.b64encode(example).decode()} for example in examples]
-    inputs: dict[str, Any] = {STATE: state.tolist(), EXAMPLES: encoded}
+    inputs: dict[str, Any] = {REQUEST: {"b64": base64.b64encode(request).decode()}}
     if exploration is None:
         return {"signature_name": SIGNATURE, "inputs": inputs}
     inputs |= {SEED: exploration.seed.tolist(), AT_RANDOM: exploration.at_random}

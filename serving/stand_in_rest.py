@@ -1,7 +1,8 @@
 """REST as TF Serving speaks it, for its stand-in: prediction by column, status and metadata.
 
-What TF Serving does beyond that (rows of ``instances``, ``:classify``, ``:regress``, compressed
-bodies) is answered with 501, so that nobody takes the stand-in's limits for a fault of the model.
+What TF Serving does beyond that (rows of ``instances``, an input without its name, ``:classify``,
+``:regress``, compressed bodies) is answered with 501, so that nobody takes the stand-in's limits
+for a fault of the model.
 """
 
 from __future__ import annotations
@@ -192,11 +193,16 @@ def _request(body: bytes) -> tuple[str, dict[str, Any]]:
     try:
         content = json.loads(body)
         rows = "instances" in content
-        inputs = {} if rows else {key: _decoded(value) for key, value in content["inputs"].items()}
+        named = {} if rows else content["inputs"]
+        # TF Serving takes the only input of a signature without its name.
+        alone = not isinstance(named, dict) or set(named) == {"b64"}
+        inputs = {} if alone else {key: _decoded(value) for key, value in named.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise invalid(f"the body is no request by column: {error!r}") from error
     if rows:
         raise unsupported("the stand-in reads requests by column ('inputs'), not by 'instances'")
+    if alone:
+        raise unsupported("the stand-in reads inputs by name: {'inputs': {'request': ...}}")
     signature = content.get("signature_name", "serving_default")
     if not isinstance(signature, str):
         raise invalid(f"signature_name is {str(signature)[:40]!r}, which is no text")
@@ -214,7 +220,7 @@ def _decoded(value: Any) -> Any:
     return value
 
 
-def _encoded(value: np.ndarray) -> Any:
+def _encoded(value: np.ndarray | bytes) -> Any:
     """An output for JSON; text that is no UTF-8 goes as base64, as from TF Serving."""
 
     def text(item: Any) -> Any:
@@ -225,6 +231,9 @@ def _encoded(value: np.ndarray) -> Any:
         except UnicodeDecodeError:
             return {"b64": base64.b64encode(item).decode()}
 
+    if isinstance(value, bytes):
+        # NumPy's own strings would lose zeros at its end.
+        return text(value)
     listed = np.asarray(value).tolist()
     return text(listed) if np.asarray(value).dtype.kind in "OSU" else listed
 

@@ -10,27 +10,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
 from mtfx.files import atomic_path
-from mtfx.serving.messages import EXAMPLES, SIGNATURE, STATE
+from mtfx.serving.messages import REQUEST, SIGNATURE
+from mtfx.serving.request_fields import HISTORY_PREFIX
 
 FILE = "tf_serving_warmup_requests"
 #: TF Serving's own limit; a version with more requests does not load.
 MAX_REQUESTS = 1000
 
 
-def write_warmup(
-    ranker: Path, requests: Sequence[tuple[np.ndarray, Sequence[bytes]]], model: str = "ranker"
-) -> Path:
+def write_warmup(ranker: Path, requests: Sequence[bytes], model: str = "ranker") -> Path:
     """Writes warm-up requests into an exported ranker, whole or not at all.
 
     Args:
       ranker: The SavedModel's directory.
-      requests: States float32 `[S]` and serialized examples.
+      requests: Serialized examples.
       model: Name that the ranker is served under.
 
     Returns:
@@ -43,19 +41,16 @@ def write_warmup(
         raise ValueError(f"1 to {MAX_REQUESTS:,} warm-up requests are needed, not {len(requests)}")
     path = ranker / "assets.extra" / FILE
     with atomic_path(path) as partial, tf.io.TFRecordWriter(str(partial)) as writer:
-        for state, examples in requests:
+        for request in requests:
             log: Any = prediction_log_pb2.PredictionLog()
-            request = log.predict_log.request
-            request.model_spec.name, request.model_spec.signature_name = model, SIGNATURE
-            request.inputs[STATE].CopyFrom(tf.make_tensor_proto(np.asarray(state, np.float32)))
-            request.inputs[EXAMPLES].CopyFrom(
-                tf.make_tensor_proto(list(examples), tf.string, shape=[len(examples)])
-            )
+            message = log.predict_log.request
+            message.model_spec.name, message.model_spec.signature_name = model, SIGNATURE
+            message.inputs[REQUEST].CopyFrom(tf.make_tensor_proto(request, tf.string, shape=[]))
             writer.write(log.SerializeToString())
     return path
 
 
-def read_warmup(ranker: Path) -> list[tuple[np.ndarray, list[bytes]]]:
+def read_warmup(ranker: Path) -> list[bytes]:
     """The warm-up requests of an exported ranker; the inverse of :func:`write_warmup`.
 
     Raises:
@@ -70,8 +65,7 @@ def read_warmup(ranker: Path) -> list[tuple[np.ndarray, list[bytes]]]:
         for record in tf.data.TFRecordDataset(str(path)):
             log: Any = prediction_log_pb2.PredictionLog.FromString(record.numpy())
             inputs = log.predict_log.request.inputs
-            examples = tf.make_ndarray(inputs[EXAMPLES]).tolist()
-            requests.append((tf.make_ndarray(inputs[STATE]), examples))
+            requests.append(tf.make_ndarray(inputs[REQUEST]).item())
     except (tf.errors.DataLossError, ValueError, TypeError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     if not requests:
@@ -79,15 +73,15 @@ def read_warmup(ranker: Path) -> list[tuple[np.ndarray, list[bytes]]]:
     return requests
 
 
-def num_candidates(examples: Sequence[bytes]) -> int:
-    """Candidates of a request: its examples, or the longest list of the one that holds all."""
-    if len(examples) != 1:
-        return len(examples)
+def num_candidates(request: bytes) -> int:
+    """Candidates of a request: the longest list that is not of earlier impressions."""
     try:
-        features: Any = tf.train.Example.FromString(examples[0]).features.feature
+        features: Any = tf.train.Example.FromString(request).features.feature
     except DecodeError:
         return 1
     lists = (
-        getattr(one, one.WhichOneof("kind") or "int64_list").value for one in features.values()
+        getattr(one, one.WhichOneof("kind") or "int64_list").value
+        for name, one in features.items()
+        if not name.startswith(HISTORY_PREFIX)
     )
-    return max(map(len, lists), default=1)
+    return max(map(len, lists), default=0)

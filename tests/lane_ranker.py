@@ -9,28 +9,37 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-STATE = np.asarray([0.3, -0.2, 0.0, 1.0], np.float32)
-EXAMPLES = [f"candidate {number}".encode() for number in range(7)]
+from tests.request_examples import candidates
+
+REQUEST = candidates(
+    7,
+    timestamp_ms=1_700_000_000_000,
+    town="Ulm",
+    history_timestamp_ms=[1_699_999_000_000, 1_699_999_900_000],
+    history_click=[1, 0],
+)
 
 
 def export(directory):
     from mtfx.models.export.ranker import Ranker, export_ranker
     from mtfx.models.fusion.config import FusionConfig, build_fusion
-    from tests.hashed_ranking import NAMES, save_ranking
+    from mtfx.models.request_state import RequestState
+    from tests.hashed_ranking import NAMES, STATE_CONFIG, STATE_DIM, save_ranking
 
     ranker = Ranker(
         tf.saved_model.load(save_ranking(f"{directory}-ranking")),
         NAMES,
         build_fusion(FusionConfig("formula2"), len(NAMES)),
-        lambda states: tf.tanh(states[:, : len(NAMES)]),
-        len(STATE),
+        lambda states: tf.tanh(states[:, -len(NAMES) :]),
+        STATE_DIM,
+        request_state=RequestState(STATE_CONFIG),
     )
     export_ranker(ranker, directory, {})
 
 
 def answer(directory, output):
     serve = tf.saved_model.load(directory).signatures["serving_default"]
-    answers = serve(state=tf.constant(STATE), examples=tf.constant(EXAMPLES))
+    answers = serve(request=tf.constant(REQUEST))
     np.savez(output, **{name: value.numpy() for name, value in answers.items()})
 
 

@@ -25,6 +25,11 @@ class ParsedRanking(tf.Module):
                 "price": tf.io.RaggedFeature(tf.float32, row_splits_dtype=tf.int64),
             },
         )
+        lengths = raw["item"].row_lengths()
+        same = tf.reduce_all(lengths == raw["price"].row_lengths())
+        rule = "features item and price need the same number of values in each example"
+        with tf.control_dependencies([tf.debugging.Assert(same, [rule])]):
+            lengths = tf.identity(lengths)
         click = tf.ragged.map_flat_values(
             lambda items: tf.gather(self.click, self.places.lookup(items)), raw["item"]
         )
@@ -41,15 +46,3 @@ def save_parsed_ranking(directory):
     signatures = {"serving_default": ranking.serve, "predict_tasks": ranking.predict_tasks}
     tf.saved_model.save(ranking, str(directory), signatures=signatures)
     return str(directory)
-
-
-def example(items, prices):
-    """One example with all candidates, serialized."""
-    feature = {
-        "item": tf.train.Feature(
-            bytes_list=tf.train.BytesList(value=[item.encode() for item in items])
-        ),
-        "price": tf.train.Feature(float_list=tf.train.FloatList(value=prices)),
-    }
-    message = tf.train.Example(features=tf.train.Features(feature=feature))
-    return message.SerializeToString()

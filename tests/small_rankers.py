@@ -3,13 +3,17 @@
 import numpy as np
 import tensorflow as tf
 
+from mtfx.datasets.request_state import RequestStateConfig
 from mtfx.models.export.policy import PolicyMetadata, PolicyModule, SavedPolicy, export_policy
 from mtfx.models.export.ranker import Ranker, export_ranker
 from mtfx.models.fusion.config import CellsConfig, FormulaFreeConfig, FusionConfig
 from mtfx.models.fusion.formula_free import FormulaFreeFusion, RawStateFusion
 from mtfx.models.fusion.monotonic_cells import build_cells
+from mtfx.models.request_state import RequestState
 
 CELLS = CellsConfig(hidden_units=(5,))
+#: The fewest numbers that a request gives.
+STATE = RequestStateConfig()
 FREE = FormulaFreeConfig(CELLS.low, CELLS.high, saved_cells=True)
 
 
@@ -76,12 +80,20 @@ def save_ranking(names, directory):
     return tf.saved_model.load(str(directory))
 
 
-def export_small_ranker(directory, names, state_names, fusion=FREE, cells=CELLS):
+def export_small_ranker(directory, names, state, fusion=FREE, cells=CELLS):
     """Writes a ranker below a directory.
+
+    Args:
+      directory: Gets it.
+      names: Of the predictions.
+      state: A ``RequestStateConfig``.
+      fusion: Of the policy.
+      cells: Its own.
 
     Returns:
       Its path, and the policy in it as it was in memory.
     """
+    state_names = state.state_names(names)
     policy = SmallPolicy(names, len(state_names), cells)
     free = isinstance(fusion, FormulaFreeConfig)
     export_policy(policy.module(free), str(directory / "policy"), policy.metadata(fusion))
@@ -92,6 +104,7 @@ def export_small_ranker(directory, names, state_names, fusion=FREE, cells=CELLS)
         loaded.fusion(len(names)),
         loaded.act,
         len(state_names),
+        request_state=RequestState(state),
         policy_model=loaded.model,
     )
     about = {

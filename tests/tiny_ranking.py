@@ -5,12 +5,21 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from mtfx.datasets.request_state import RequestColumn, RequestStateConfig
 from mtfx.models.export.transformed_features import FeatureColumns, TransformedFeatures
 from mtfx.models.input_features import InputFeature
+from mtfx.models.request_state import RequestState
+from tests.request_examples import example
 
 ITEMS = ("a", "b", "c", "d")
 NAMES = ("click", "like")
-STATE_DIM = 3
+STATE_CONFIG = RequestStateConfig(
+    counts=("user_impressions",),
+    numbers=(RequestColumn("age", "float32"), RequestColumn("balance", "float32")),
+    feedback=("click",),
+    length=3,
+)
+STATE_DIM = len(STATE_CONFIG.state_names(NAMES))
 # Prediction of an item for a user of age 0: click, like, and a watch time that is not fused.
 CLICK = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
 LIKE = np.array([0.04, 0.03, 0.02, 0.01], np.float32)
@@ -79,20 +88,12 @@ class TinyPolicy(tf.Module):
     def __init__(self, actions: int = 2) -> None:
         super().__init__()
         self.kernel = tf.Variable(
-            np.linspace(-1, 1, STATE_DIM * actions).reshape(STATE_DIM, actions), dtype=tf.float32
+            np.linspace(-0.4, 0.4, STATE_DIM * actions).reshape(STATE_DIM, actions),
+            dtype=tf.float32,
         )
 
     def __call__(self, state):
         return tf.matmul(state, self.kernel)
-
-
-def example(items, age=None) -> bytes:
-    features = {
-        "item": tf.train.Feature(bytes_list=tf.train.BytesList(value=[*map(str.encode, items)]))
-    }
-    if age is not None:
-        features["age"] = tf.train.Feature(float_list=tf.train.FloatList(value=[age]))
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
 COLUMNS = FeatureColumns(
@@ -129,16 +130,32 @@ class TransformedTinyRankingModel(TinyRankingModel):
         return self._predict_rows(features["item"], tf.gather(features["age"], inputs[4]))
 
 
-STATE = [0.3, -0.8, 0.4]
-REQUEST = [example(["c"], 2.0), example(["a"]), example(["d"], -1.0), example(["b"])]
+NOW = 1_700_000_000_000
+#: A user with a history, one of whose impressions is not before the request.
+REQUEST = example(
+    item=list("cadb"),
+    age=2.0,
+    user_impressions=9,
+    timestamp_ms=NOW,
+    history_timestamp_ms=[NOW - 50_000, NOW - 20_000, NOW],
+    history_click=[1, 0, 1],
+)
 
 
-def by_hand(state=STATE):
-    """Action, predictions and scores of REQUEST, in NumPy."""
-    action = np.clip(np.array(state) @ np.linspace(-1, 1, 6).reshape(3, 2), -1, 1)
-    rows, ages = [2, 0, 3, 1], np.array([2.0, 0.0, -1.0, 0.0])
-    predictions = np.stack([CLICK[rows] + AGE * ages, LIKE[rows]], axis=1)
-    return action, predictions, np.log(predictions + 0.01) @ ((action + 1) / 2)
+def state_by_hand(request, predictions):
+    """A request's state, computed outside of any SavedModel."""
+    own = RequestState(STATE_CONFIG).of_requests(tf.constant([request])).state[0].numpy()
+    return np.concatenate([own, np.mean(predictions, axis=0, dtype=np.float64)])
+
+
+def by_hand():
+    """State, action, predictions and scores of REQUEST; all but the state in NumPy."""
+    rows = [2, 0, 3, 1]
+    predictions = np.stack([CLICK[rows] + AGE * 2.0, LIKE[rows]], axis=1)
+    state = state_by_hand(REQUEST, predictions)
+    kernel = np.linspace(-0.4, 0.4, 2 * STATE_DIM).reshape(STATE_DIM, 2)
+    action = np.clip(state @ kernel, -1, 1)
+    return state, action, predictions, np.log(predictions + 0.01) @ ((action + 1) / 2)
 
 
 def save_tiny(module, directory):

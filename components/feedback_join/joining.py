@@ -7,13 +7,8 @@ from typing import NamedTuple
 import polars as pl
 
 from mtfx.components.feedback_join.config import FeedbackJoinConfig
-from mtfx.serving.interaction_log import (
-    FEEDBACK,
-    FEEDBACK_SCHEMA,
-    REQUEST_SCHEMA,
-    REQUESTS,
-    WATCH_S,
-)
+from mtfx.components.feedback_join.log_files import SCHEMAS
+from mtfx.serving.interaction_log import FEEDBACK, REQUESTS, WATCH_S
 from mtfx.serving.plausible_time import time_faults
 
 #: For so long after it was joined, a request that is repeated and feedback that is late are known.
@@ -24,8 +19,8 @@ class Waiting(NamedTuple):
     """What a join hands to the join of the next log.
 
     Attributes:
-      requests: That may still get feedback; columns of ``REQUEST_SCHEMA``.
-      feedback: Of these, or of requests that are in no log yet; columns of ``FEEDBACK_SCHEMA``.
+      requests: That may still get feedback; columns of ``SCHEMAS``.
+      feedback: Of these, or of requests that are in no log yet; likewise.
       settled: ``request_id`` and ``timestamp_ms`` of requests that are joined or given up.
     """
 
@@ -58,7 +53,7 @@ def nothing_waiting() -> Waiting:
     """Of a first log."""
     requests, feedback = (
         pl.DataFrame(pl.from_arrow(schema.empty_table()))
-        for schema in (REQUEST_SCHEMA, FEEDBACK_SCHEMA)
+        for schema in (SCHEMAS[REQUESTS], SCHEMAS[FEEDBACK])
     )
     return Waiting(requests, feedback, requests.select("request_id", "timestamp_ms"))
 
@@ -77,8 +72,8 @@ def join(
     report how far they are, so the largest value counts.
 
     Args:
-      requests: Columns of ``mtfx.serving.interaction_log.REQUEST_SCHEMA``, in any order.
-      feedback: Of ``FEEDBACK_SCHEMA``, of these requests.
+      requests: Columns of ``mtfx.components.feedback_join.log_files.SCHEMAS``, in any order.
+      feedback: Likewise, of these requests.
       config: Settings.
       log_end_ms: Time of the last row of both logs; later ones are of wrong clocks.
       earlier: What the join of the log before left, of these requests' ids.

@@ -14,7 +14,8 @@ from mtfx.errors import DataError
 from mtfx.serving.interaction_log import FEEDBACK, FEEDBACK_SCHEMA, REQUEST_SCHEMA, REQUESTS
 from mtfx.serving.plausible_time import main_span
 
-SCHEMAS = {REQUESTS: REQUEST_SCHEMA, FEEDBACK: FEEDBACK_SCHEMA}
+_RAW = REQUEST_SCHEMA.get_field_index("request")
+SCHEMAS = {REQUESTS: REQUEST_SCHEMA.remove(_RAW), FEEDBACK: FEEDBACK_SCHEMA}
 _BATCH_ROWS = 10_000
 
 

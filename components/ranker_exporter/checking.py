@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mtfx.datasets.request_state import RequestStateConfig
 from mtfx.models.export.policy import SavedPolicy
-from mtfx.models.export.transformed import RANK_TRANSFORMED, TRANSFORM
+from mtfx.models.export.ranker import HISTORY_LEFT_OUT
+from mtfx.models.export.transformed import RANK_TRANSFORMED, REQUEST_STATE, TRANSFORM
 from mtfx.models.export.transformed_features import ROW_LENGTHS, SESSION_IDS, SESSION_VALUES
+from mtfx.models.request_state import RequestState
 
 #: Largest difference, relative to the largest score; float32 sums in another order stay below.
 TOLERANCE = 1e-4
@@ -18,35 +21,38 @@ TOLERANCE = 1e-4
 
 def check_answers(
     ranker_dir: str,
-    requests: Sequence[tuple[np.ndarray, Sequence[bytes]]],
+    requests: Sequence[bytes],
     policy: SavedPolicy,
     ranking: Any,
+    request_state: RequestStateConfig,
 ) -> None:
     """Asks an exported ranker, and the ranking model, the policy and its fusion one by one.
 
     Args:
       ranker_dir: The exported ranker.
-      requests: States float32 `[S]` and serialized examples.
+      requests: Serialized examples.
       policy: The policy that was joined.
       ranking: The ranking model that was joined, as ``tf.saved_model.load`` gives it.
+      request_state: Of the requests.
 
     Raises:
-      ValueError: if predictions, action, scores or the order differ.
+      ValueError: if state, predictions, action, scores or the order differ.
     """
     serve = tf.saved_model.load(ranker_dir).signatures["serving_default"]
     predict = ranking.signatures["serving_default"]
     names = policy.metadata.prediction_names
     fusion = policy.fusion(len(names))
-    for number, (state, examples) in enumerate(requests):
-        given = tf.constant(list(examples), tf.string)
-        answer = serve(state=tf.constant(state), examples=given)
-        outputs = predict(examples=given)
-        predictions = tf.concat([tf.reshape(outputs[name], [-1, 1]) for name in names], axis=1)
-        # The means over the candidates are the ranker's to fill in; all else is the request's.
+    own_state = RequestState(request_state)
+    for number, request in enumerate(requests):
+        answer = serve(request=tf.constant(request))
+        outputs = predict(examples=tf.constant([request]))
+        predictions = tf.stack([outputs[name][0] for name in names], axis=1)
+        own = own_state.of_requests(tf.constant([request])).state[0]
         seen = answer["state"][tf.newaxis]
         action = policy.act(seen)
         scores = fusion.scores(predictions[tf.newaxis], action, seen)[0]
         for what, found, wanted in (
+            ("state", seen[0], tf.concat([own, tf.reduce_mean(predictions, axis=0)], axis=0)),
             ("predictions", answer["predictions"], predictions),
             ("action", answer["action"], action[0]),
             ("scores", answer["scores"], scores),
@@ -61,29 +67,27 @@ def check_answers(
             raise ValueError(f"the ranker does not rank warm-up request {number} by its scores")
 
 
-def check_transformed(
-    ranker_dir: str, requests: Sequence[tuple[np.ndarray, Sequence[bytes]]]
-) -> None:
+def check_transformed(ranker_dir: str, requests: Sequence[bytes]) -> None:
     """Asks an exported ranker with examples, and with what its ``transform`` makes of them.
 
     Args:
       ranker_dir: The exported ranker.
-      requests: States float32 `[S]` and one serialized example each.
+      requests: Serialized examples.
 
     Raises:
       ValueError: if an output differs.
     """
     signatures = tf.saved_model.load(ranker_dir).signatures
-    for number, (state, examples) in enumerate(requests):
-        given = tf.constant(list(examples), tf.string)
-        answer = signatures["serving_default"](state=tf.constant(state), examples=given)
-        features = signatures[TRANSFORM](examples=given)
-        del features[ROW_LENGTHS]
-        for name in (SESSION_IDS, SESSION_VALUES):
+    for number, request in enumerate(requests):
+        answer = signatures["serving_default"](request=tf.constant(request))
+        features = signatures[TRANSFORM](examples=tf.constant([request]))
+        for name in (ROW_LENGTHS, HISTORY_LEFT_OUT):
+            del features[name]
+        for name in (SESSION_IDS, SESSION_VALUES, REQUEST_STATE):
             features[name] = features[name][0]
-        other = signatures[RANK_TRANSFORMED](state=tf.constant(state), **features)
-        for name, value in answer.items():
-            if not _close(other[name].numpy(), value.numpy()):
+        other = signatures[RANK_TRANSFORMED](**features)
+        for name, found in other.items():
+            if not _close(found.numpy(), answer[name].numpy()):
                 raise ValueError(
                     f"{RANK_TRANSFORMED} and serving_default of the exported ranker give other "
                     f"{name} for warm-up request {number}: it cannot be served"

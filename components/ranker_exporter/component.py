@@ -6,6 +6,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -17,15 +18,12 @@ from mtfx.components.artifacts import Simulator as SimulatorArtifact
 from mtfx.components.ranker_exporter.checking import check_answers, check_transformed
 from mtfx.components.ranker_exporter.warmup_requests import SIZES, read_sessions, warmup_requests
 from mtfx.datasets.file_names import literal
-from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.world import load_world
 from mtfx.models.export.policy import SavedPolicy
 from mtfx.models.export.ranker import METADATA_FILE
 from mtfx.models.export.transformed import build_ranker
+from mtfx.serving.request_fields import RequestField
 from mtfx.serving.warmup import write_warmup
-
-#: Users whose first states the warm-up requests have.
-_STATES = 8
 
 
 @component
@@ -43,8 +41,7 @@ def RankerExporter(  # noqa: N802 (TFX names a component by its function)
     Args:
       ranking_model: Predicts the feedbacks.
       policy: Chooses the weights that fuse them.
-      simulator: In whose states the policy was trained; says where the means of the predictions
-        are in a state.
+      simulator: In whose states the policy was trained; says what they are made of.
       examples: The log's sessions, raw: the ranker is warmed up and checked with requests made of
         them.
       model: The ranker, as a Trainer writes a model.
@@ -57,36 +54,33 @@ def RankerExporter(  # noqa: N802 (TFX names a component by its function)
       ValueError: if the models do not fit together.
     """
     ranking_dir = path_utils.serving_model_path(ranking_model.uri)
-    simulated = Simulator(load_world(simulator.uri))
+    request_state = load_world(simulator.uri).requests.config
     saved = SavedPolicy(path_utils.serving_model_path(policy.uri))
     ranking = tf.saved_model.load(ranking_dir)
     buckets: list[int] = json.loads(candidate_buckets)
     directory = path_utils.serving_model_dir(model.uri)
+    about = _about(ranking_dir)
     build_ranker(
         ranking,
         saved,
         directory,
-        state_names=simulated.state_names,
-        columns=_columns(ranking_dir),
+        request_state=request_state,
+        columns=about["columns"],
+        request=[RequestField.from_dict(field) for field in about["request"]],
         candidate_buckets=buckets,
         code_version=code_version,
     )
-    session = simulated.reset(tf.range(min(_STATES, simulated.world.num_users)), [0, 0])
     # What is compiled for a bucket is compiled before the version takes traffic.
-    requests = warmup_requests(
-        read_sessions(_patterns(examples)),
-        simulated.observe(session).numpy(),
-        sorted({*SIZES, *buckets}),
-    )
-    check_answers(directory, requests, saved, ranking)
+    requests = warmup_requests(read_sessions(_patterns(examples)), sorted({*SIZES, *buckets}))
+    check_answers(directory, requests, saved, ranking, request_state)
     check_transformed(directory, requests)
     write_warmup(Path(directory), requests)
 
 
-def _columns(ranking_dir: str) -> dict[str, list[str]]:
-    """By tensor of the signature ``transform``, the features in its columns."""
+def _about(ranking_dir: str) -> dict[str, Any]:
+    """What a ranking model's metadata say of it."""
     with tf.io.gfile.GFile(os.path.join(ranking_dir, "assets.extra", METADATA_FILE)) as file:
-        return json.loads(file.read())["columns"]
+        return json.loads(file.read())
 
 
 def _patterns(examples: Artifact) -> list[str]:

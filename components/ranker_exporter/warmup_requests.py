@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from mtfx.datasets.history import PREFIX
 from mtfx.errors import DataError
+from mtfx.serving.request_fields import TIMESTAMP_MS
 
 #: Candidates of the requests: one, the default number, and a large set. TensorFlow plans memory
 #: and kernels by shape, so the first request of a new size is slow.
@@ -38,7 +38,7 @@ def merged_request(sessions: Iterable[bytes], candidates: int, item: str = "item
 
     A feature whose list is as long as the items' in every session with two items or more belongs to
     the item, any other, and each list of earlier impressions, to the user and is given once, so
-    that the ranker looks at the user once.
+    that the ranker looks at the user once. The request's time is the first session's.
 
     Args:
       sessions: Serialized session examples.
@@ -67,9 +67,11 @@ def merged_request(sessions: Iterable[bytes], candidates: int, item: str = "item
     for number, columns in enumerate(itertools.cycle(parsed)):
         taken = min(len(columns[item][1]), room)
         for name, (kind, values) in columns.items():
-            if name in of_user and number:
+            if number and (name in of_user or name == TIMESTAMP_MS):
                 continue
             kept = values if name in of_user else values[:taken]
+            if name == TIMESTAMP_MS:
+                kept = [min(values)] if values else []
             getattr(merged.features.feature[name], kind).value.extend(kept)
         room -= taken
         if not room:
@@ -77,21 +79,18 @@ def merged_request(sessions: Iterable[bytes], candidates: int, item: str = "item
     return merged.SerializeToString()
 
 
-def warmup_requests(
-    sessions: Sequence[bytes], states: np.ndarray, sizes: Sequence[int] = SIZES
-) -> list[tuple[np.ndarray, list[bytes]]]:
+def warmup_requests(sessions: Sequence[bytes], sizes: Sequence[int] = SIZES) -> list[bytes]:
     """Requests of several sizes.
 
     Args:
       sessions: Serialized session examples; each request begins with another one.
-      states: float32 `[n, S]`, taken in turn.
       sizes: Numbers of candidates.
 
     Returns:
-      States and examples, as ``mtfx.serving.warmup`` takes them.
+      Serialized examples, as ``mtfx.serving.warmup`` takes them.
     """
     return [
-        (states[number % len(states)], [merged_request(sessions[number % len(sessions) :], size)])
+        merged_request(sessions[number % len(sessions) :], size)
         for number, size in enumerate(sizes)
     ]
 

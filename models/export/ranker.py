@@ -13,12 +13,13 @@ from mtfx.models.action_policy import draw_around
 from mtfx.models.config import NOISE_DEVIATION, RANDOM_DEVIATION
 from mtfx.models.fusion.base import (
     AdditiveFusion,
-    check_candidates,
     check_finite,
     check_predictions,
 )
+from mtfx.models.request_state import RequestFacts, RequestState, mean_predictions
 
-EXAMPLES, STATE, PREDICTIONS, MASK = "examples", "state", "predictions", "mask"
+REQUEST, EXAMPLES, HISTORY_LEFT_OUT = "request", "examples", "history_left_out"
+STATE, PREDICTIONS, MASK = "state", "predictions", "mask"
 ACTION, SCORES, RANKED_INDICES = "action", "scores", "ranked_indices"
 SEED, AT_RANDOM, LOG_DENSITY = "seed", "at_random", "log_density"
 GRID, INNER, CONTRIBUTION = "grid", "inner", "contribution"
@@ -35,11 +36,15 @@ class Ranker(tf.Module):
     """Ranks a request's candidates; needs nothing but TensorFlow to load once saved.
 
     The ranking model predicts every candidate's feedbacks, the policy chooses an action in the
-    user's state, and the fusion function makes one score of both.
+    request's state, and the fusion function makes one score of both. A request is one serialized
+    ``tf.Example``: the user's features with one value, ``timestamp_ms``, lists ``history_*`` of the
+    user's earlier impressions, and the candidates' features as lists of one length. Its state is
+    what ``mtfx.models.request_state`` computes of it, and the means of the predictions after that.
 
     Attributes:
       prediction_names: The K predictions that are fused, in order.
-      state_dim: S.
+      request_state: Computes the first S0 numbers of a state.
+      state_dim: S = S0 + K.
     """
 
     def __init__(
@@ -50,8 +55,8 @@ class Ranker(tf.Module):
         policy: Callable[[tf.Tensor], tf.Tensor],
         state_dim: int,
         *,
+        request_state: RequestState,
         policy_model: Any = None,
-        means_at: int | None = None,
     ) -> None:
         """Joins the parts.
 
@@ -62,11 +67,10 @@ class Ranker(tf.Module):
           prediction_names: Those of its outputs that are fused, in the fusion function's order.
           fusion: The fusion function.
           policy: States float32 `[batch, state]` to actions float32 `[batch, action]`.
-          state_dim: S.
+          state_dim: S, of the states that the policy takes.
+          request_state: Of the requests; S0 numbers.
           policy_model: What holds the policy's variables, if the policy itself is no ``tf.Module``:
             a loaded SavedModel, or a list of variables.
-          means_at: Where in the state the K means of the candidates' predictions begin. They follow
-            from the request, so ``serving_default`` fills them in. None if the state has none.
 
         Raises:
           ValueError: if the ranking model lacks a signature or a prediction, or sizes do not fit.
@@ -74,18 +78,19 @@ class Ranker(tf.Module):
         super().__init__(name="ranker")
         self.prediction_names = tuple(prediction_names)
         self.state_dim = state_dim
-        self._means_at = means_at
         self._check(ranking)
         if fusion.num_predictions != len(self.prediction_names):
             raise ValueError(
                 f"the fusion function takes {fusion.num_predictions} predictions, but the ranker "
                 f"has {len(self.prediction_names)}: {', '.join(self.prediction_names)}"
             )
-        if means_at is not None and not 0 <= means_at <= state_dim - fusion.num_predictions:
+        own = len(request_state.config.names)
+        if state_dim != own + fusion.num_predictions:
             raise ValueError(
-                f"{fusion.num_predictions} means from {means_at} on do not fit into a state of "
-                f"size {state_dim}"
+                f"the policy takes states of size {state_dim}, but a request has {own} numbers and "
+                f"{fusion.num_predictions} mean predictions: train it in states of such requests"
             )
+        self.request_state = request_state
         # What is an attribute is saved.
         self.ranking, self.fusion, self.policy = ranking, fusion, policy
         self.policy_model = policy_model
@@ -99,13 +104,9 @@ class Ranker(tf.Module):
         candidates = [None, None]
         raw = self.ranking.signatures[_PREDICT_TASKS].structured_input_signature[1]
         return {
-            _SERVING: self.serve.get_concrete_function(
-                tf.TensorSpec([self.state_dim], tf.float32, name=STATE),
-                tf.TensorSpec([None], tf.string, name=EXAMPLES),
-            ),
+            _SERVING: self.serve.get_concrete_function(tf.TensorSpec([], tf.string, name=REQUEST)),
             "explore": self.explore.get_concrete_function(
-                tf.TensorSpec([self.state_dim], tf.float32, name=STATE),
-                tf.TensorSpec([None], tf.string, name=EXAMPLES),
+                tf.TensorSpec([], tf.string, name=REQUEST),
                 tf.TensorSpec([2], tf.int32, name=SEED),
                 tf.TensorSpec([], tf.bool, name=AT_RANDOM),
             ),
@@ -122,31 +123,32 @@ class Ranker(tf.Module):
         }
 
     @tf.function(autograph=False)
-    def serve(self, state: tf.Tensor, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+    def serve(self, request: tf.Tensor) -> dict[str, tf.Tensor]:
         """Ranks the candidates of one request.
 
         Args:
-          state: float32 `[state]`.
-          examples: Serialized ``tf.Example`` protos, string `[candidate]`: one impression each,
-            with the features of user and item; or a single one with all candidates, its user's
-            features once and those of the items as lists. None at all ranks nothing.
+          request: A serialized ``tf.Example``, string `[]`.
 
         Returns:
           ``action`` float32 `[action]`; ``predictions`` float32 `[candidate, prediction]`;
           ``scores`` float32 `[candidate]`; ``ranked_indices`` int32 `[candidate]`, the best
-          candidate first, among equals the one that was named first; and ``state`` float32
-          `[state]` as the policy saw it.
+          candidate first, among equals the one that was named first; ``state`` float32 `[state]` as
+          the policy saw it; and ``history_left_out`` int32 `[]`, how many earlier impressions were
+          not looked at for it, as they are not before the request or older than the newest ones
+          that count.
 
         Raises:
-          InvalidArgumentError: if the state or a prediction is NaN, a prediction is no probability,
-            or an example has no candidate or too many; the message names the input.
+          InvalidArgumentError: if the request is no ``tf.Example`` or has no candidate, lists
+            differ in length, a column has another type, or the state or a prediction is NaN or a
+            prediction no probability; the message names the column or the input.
         """
-        state, predictions = self._request(state, examples)
-        return self._ranked(state, predictions, self._action(state[tf.newaxis]))
+        facts, state, predictions = self._request(request)
+        answer = self._ranked(state, predictions, self._action(state[tf.newaxis]))
+        return {**answer, HISTORY_LEFT_OUT: facts.left_out[0]}
 
     @tf.function(autograph=False)
     def explore(
-        self, state: tf.Tensor, examples: tf.Tensor, seed: tf.Tensor, at_random: tf.Tensor
+        self, request: tf.Tensor, seed: tf.Tensor, at_random: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Ranks the candidates of one request by an action that is tried out.
 
@@ -154,8 +156,7 @@ class Ranker(tf.Module):
         whoever logs the request decides for each user, and has to keep to it.
 
         Args:
-          state: As of :meth:`serve`.
-          examples: Likewise.
+          request: As of :meth:`serve`.
           seed: int32 `[2]`, of which the action is a function; a request's own, such as a hash of
             its id.
           at_random: Whether the user is one of those for whom actions are drawn around the middle
@@ -168,7 +169,9 @@ class Ranker(tf.Module):
         Raises:
           InvalidArgumentError: as :meth:`serve`.
         """
-        return self._explored(*self._request(state, examples), seed, at_random)
+        facts, state, predictions = self._request(request)
+        answer = self._explored(state, predictions, seed, at_random)
+        return {**answer, HISTORY_LEFT_OUT: facts.left_out[0]}
 
     def _explored(
         self, state: tf.Tensor, predictions: tf.Tensor, seed: tf.Tensor, at_random: tf.Tensor
@@ -192,7 +195,7 @@ class Ranker(tf.Module):
         """Ranks candidates whose predictions are known, many requests at once.
 
         Args:
-          state: float32 `[batch, state]`, complete.
+          state: float32 `[batch, state]`.
           predictions: float32 `[batch, candidate, prediction]` in [0, 1].
           mask: bool `[batch, candidate]`: False where there is no candidate, whose predictions may
             then be anything.
@@ -227,16 +230,28 @@ class Ranker(tf.Module):
             RANKED_INDICES: tf.where(places < count, order, NO_CANDIDATE),
         }
 
-    def _request(self, state: tf.Tensor, examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The complete state `[state]` and the predictions `[candidate, prediction]`, checked."""
-        return self._completed(state, self._predict(examples))
+    def _request(self, request: tf.Tensor) -> tuple[RequestFacts, tf.Tensor, tf.Tensor]:
+        """What a request says, its state `[state]` and its predictions, checked."""
+        requests = request[tf.newaxis]
+        facts = self.request_state.of_requests(requests)
+        return facts, *self._completed(facts.state[0], self._predict(requests))
 
-    def _completed(self, state: tf.Tensor, predictions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """What :meth:`_request` returns, of the predictions as the ranking model gives them."""
-        predictions = check_predictions(predictions, None, PREDICTIONS)
-        if self._means_at is not None:
-            state = _with_means(state, predictions, self._means_at)
-        return check_finite(state, STATE), predictions
+    def _completed(
+        self, request_state: tf.Tensor, predictions: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The state `[state]` and the predictions `[candidate, prediction]`, checked.
+
+        Args:
+          request_state: What the request gives of the state, `[S0]`.
+          predictions: As the ranking model gives them.
+        """
+        count = tf.shape(predictions)[0]
+        some = tf.debugging.Assert(count > 0, ["the request has no candidate"])
+        with tf.control_dependencies([some]):
+            predictions = check_predictions(predictions, None, PREDICTIONS)
+        mask = tf.ones([1, count], tf.bool)
+        means = mean_predictions(predictions[tf.newaxis], mask)[0]
+        return check_finite(tf.concat([request_state, means], axis=0), STATE), predictions
 
     def _ranked(
         self, state: tf.Tensor, predictions: tf.Tensor, action: tf.Tensor
@@ -255,7 +270,7 @@ class Ranker(tf.Module):
         """What each prediction contributes to a score, over the values it may have.
 
         Args:
-          state: float32 `[batch, state]`, complete.
+          state: float32 `[batch, state]`.
           grid: Predictions, float32 `[point]` in [0, 1].
 
         Returns:
@@ -291,15 +306,11 @@ class Ranker(tf.Module):
         """
         return self.ranking.signatures[_PREDICT_TASKS](**raw)
 
-    def _predict(self, examples: tf.Tensor) -> tf.Tensor:
-        """The predictions to be fused, float32 `[candidate, prediction]`."""
-        outputs = self.ranking.signatures[_SERVING](**{EXAMPLES: examples})
-        padded = tf.stack([outputs[name] for name in self.prediction_names], axis=-1)
-        predictions = tf.reshape(padded, [-1, len(self.prediction_names)])
-        # Examples without impressions are padded with 0, or drop out where all are so.
-        complete = tf.reduce_all(tf.reduce_any(predictions != 0.0, axis=1))
-        check_candidates(tf.shape(padded)[0], tf.shape(padded)[1], complete)
-        return predictions
+    def _predict(self, requests: tf.Tensor) -> tf.Tensor:
+        """The predictions to be fused of one request `[1]`, float32 `[candidate, prediction]`."""
+        outputs = self.ranking.signatures[_SERVING](**{EXAMPLES: requests})
+        stacked = tf.stack([outputs[name][0] for name in self.prediction_names], axis=-1)
+        return tf.ensure_shape(stacked, [None, len(self.prediction_names)])
 
     def _check(self, ranking: Any) -> None:
         for signature in (_SERVING, _PREDICT_TASKS):
@@ -314,16 +325,6 @@ class Ranker(tf.Module):
                 f"the ranking model does not predict {', '.join(missing)}; it predicts: "
                 f"{', '.join(sorted(outputs))}"
             )
-
-
-def _with_means(state: tf.Tensor, predictions: tf.Tensor, first: int) -> tf.Tensor:
-    """The state, with the means over the candidates filled in from ``first`` on.
-
-    They are 0 where there is no candidate, as in the simulator.
-    """
-    count = tf.cast(tf.shape(predictions)[0], tf.float32)
-    means = tf.math.divide_no_nan(tf.reduce_sum(predictions, axis=0), count)
-    return tf.concat([state[:first], means, state[first + predictions.shape[1] :]], axis=0)
 
 
 def export_ranker(ranker: Ranker, directory: str, metadata: Mapping[str, Any]) -> None:

@@ -9,11 +9,12 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from mtfx.datasets import history
-from mtfx.datasets.columns import Dtype
+from mtfx.datasets.columns import DERIVED_COLUMNS, Dtype
 from mtfx.datasets.labels import UNKNOWN
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.models.history_columns import HistoryColumns
 from mtfx.models.input_features import InputFeature
+from mtfx.serving.request_fields import Level, RequestField
 
 _DTYPES: dict[Dtype, tf.DType] = {"int64": tf.int64, "string": tf.string, "float32": tf.float32}
 _TIME = "timestamp_ms"
@@ -78,6 +79,28 @@ class RawFeatures:
                 self._past[past] = (name, tf.constant(fill, _DTYPES[types[past]]))
             for name in (history.PREFIX + _TIME, _TIME, *self._past):
                 self.parsing_spec[name] = parsed[name]
+
+    def fields(self) -> tuple[RequestField, ...]:
+        """The columns of ``parsing_spec`` as plain data."""
+        return tuple(self._field(name, feature) for name, feature in self.parsing_spec.items())
+
+    def _field(self, name: str, feature: Any) -> RequestField:
+        own = name in self.dtypes
+        per_candidate = own and name not in self._session_level
+        level: Level = "candidate" if per_candidate else "user" if own else "history"
+        if name == _TIME or name in DERIVED_COLUMNS:
+            level = "context"
+        default = getattr(feature, "default_value", None)
+        if name in self._statistics and default is None:
+            default = [0]
+        return RequestField(
+            name,
+            tf.as_dtype(feature.dtype).name,
+            level,
+            per_candidate=per_candidate,
+            required=own and default is None,
+            default=None if default is None else default[0],
+        )
 
     def rows(self, raw: Mapping[str, tf.Tensor]) -> dict[str, Any]:
         """Columns `[batch]` as Transform takes sessions of one impression each."""

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from mtfx.datasets.request_state import RequestStateConfig
 from mtfx.models.export.policy import SavedPolicy
-from mtfx.models.export.ranker import AT_RANDOM, EXAMPLES, SEED, STATE, Ranker, export_ranker
+from mtfx.models.export.ranker import (
+    AT_RANDOM,
+    EXAMPLES,
+    HISTORY_LEFT_OUT,
+    SEED,
+    Ranker,
+    export_ranker,
+)
 from mtfx.models.export.transformed_features import ROW_LENGTHS, TransformedFeatures
-from mtfx.models.fusion.base import check_candidates
+from mtfx.models.request_state import RequestState
+from mtfx.serving.request_fields import RequestField, merged
 
 TRANSFORM, RANK_TRANSFORMED = "transform", "rank_transformed"
-EXPLORE_TRANSFORMED = "explore_transformed"
+EXPLORE_TRANSFORMED, REQUEST_STATE = "explore_transformed", "request_state"
 _FUNCTIONS = (TRANSFORM, "checked", "predict_transformed")
 
 
@@ -27,8 +36,8 @@ class TransformedRanker(Ranker):
 
     After :meth:`compile_for`, XLA compiles the ranking model, once for each of some numbers of
     candidates: a request is padded to the next larger one. What is some hundred small operations,
-    each of which a GPU has to be asked for, is then a few. Requests of more candidates, and those
-    of one example per candidate, are ranked without XLA.
+    each of which a GPU has to be asked for, is then a few. Requests of more candidates are ranked
+    without XLA.
 
     Attributes:
       buckets: The numbers of candidates that XLA compiles for, in ascending order.
@@ -55,7 +64,7 @@ class TransformedRanker(Ranker):
         concrete = self.ranking.checked.concrete_functions[0]
         session_ids, session_values, *impressions = concrete.structured_input_signature[0]
         request = (
-            tf.TensorSpec([self.state_dim], tf.float32, name=STATE),
+            tf.TensorSpec([len(self.request_state.config.names)], tf.float32, name=REQUEST_STATE),
             *(
                 tf.TensorSpec(spec.shape[1:], spec.dtype, name=spec.name)
                 for spec in (session_ids, session_values)
@@ -77,23 +86,30 @@ class TransformedRanker(Ranker):
 
     @tf.function(autograph=False)
     def transform(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """What the ranking model sees of examples.
+        """What the ranking model sees of examples, and what they give of a state.
 
         Args:
-          examples: As of :meth:`serve`, of as many users as there are examples.
+          examples: Requests as of :meth:`serve`, or parts of some: a user's without candidates,
+            items' without a user; string `[example]`.
 
         Returns:
           ``session_ids`` int64 `[example, categorical]` and ``session_values`` float32 `[example,
           numeric]`, of users; ``impression_ids`` int64 `[candidate, categorical]` and
           ``impression_values`` float32 `[candidate, numeric]`, of candidates, example by example;
-          ``row_lengths`` int64 `[example]`, how many each has.
+          ``row_lengths`` int64 `[example]`, how many each has; ``request_state`` float32
+          `[example, S0]`; ``history_left_out`` int32 `[example]`.
         """
-        return self.ranking.transform(examples)
+        facts = self.request_state.of_requests(examples)
+        return {
+            **self.ranking.transform(examples),
+            REQUEST_STATE: facts.state,
+            HISTORY_LEFT_OUT: facts.left_out,
+        }
 
     @tf.function(autograph=False)
     def rank_transformed(
         self,
-        state: tf.Tensor,
+        request_state: tf.Tensor,
         session_ids: tf.Tensor,
         session_values: tf.Tensor,
         impression_ids: tf.Tensor,
@@ -104,27 +120,27 @@ class TransformedRanker(Ranker):
         The same version has to have done so: ids are places in its vocabularies.
 
         Args:
-          state: As of :meth:`serve`.
+          request_state: float32 `[S0]`.
           session_ids: int64 `[categorical]`.
           session_values: float32 `[numeric]`.
           impression_ids: int64 `[candidate, categorical]`.
           impression_values: float32 `[candidate, numeric]`.
 
         Returns:
-          As :meth:`serve`.
+          As :meth:`serve`, but for ``history_left_out``, which :meth:`transform` has given.
 
         Raises:
           InvalidArgumentError: as :meth:`serve`, or if an id is none of its feature's; the message
             names it.
         """
         features = session_ids, session_values, impression_ids, impression_values
-        state, predictions = self._transformed_request(state, *features)
+        state, predictions = self._transformed_request(request_state, *features)
         return self._ranked(state, predictions, self._action(state[tf.newaxis]))
 
     @tf.function(autograph=False)
     def explore_transformed(
         self,
-        state: tf.Tensor,
+        request_state: tf.Tensor,
         session_ids: tf.Tensor,
         session_values: tf.Tensor,
         impression_ids: tf.Tensor,
@@ -135,7 +151,7 @@ class TransformedRanker(Ranker):
         """Ranks by an action that is tried out; see :meth:`rank_transformed` and :meth:`explore`.
 
         Args:
-          state: As of :meth:`rank_transformed`, as are the next four.
+          request_state: As of :meth:`rank_transformed`, as are the next four.
           session_ids: Likewise.
           session_values: Likewise.
           impression_ids: Likewise.
@@ -144,53 +160,45 @@ class TransformedRanker(Ranker):
           at_random: Likewise.
 
         Returns:
-          As :meth:`explore`.
+          As :meth:`explore`, but for ``history_left_out``.
         """
         features = session_ids, session_values, impression_ids, impression_values
-        return self._explored(*self._transformed_request(state, *features), seed, at_random)
+        return self._explored(*self._transformed_request(request_state, *features), seed, at_random)
 
     def _transformed_request(
         self,
-        state: tf.Tensor,
+        request_state: tf.Tensor,
         session_ids: tf.Tensor,
         session_values: tf.Tensor,
         *impressions: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The complete state `[state]` and the predictions `[candidate, prediction]`, checked."""
+        """The state `[state]` and the predictions `[candidate, prediction]`, checked."""
         session = session_ids[tf.newaxis], session_values[tf.newaxis]
         features = TransformedFeatures(*self.ranking.checked(*session, *impressions))
-        return self._completed(state, self._predict_transformed(features))
+        return self._completed(request_state, self._predict_transformed(features))
 
-    def _predict(self, examples: tf.Tensor) -> tf.Tensor:
-        transformed = self.ranking.transform(examples)
-        lengths = transformed.pop(ROW_LENGTHS)
-        rows, most = tf.size(lengths), tf.reduce_max(tf.concat([lengths, [0]], axis=0))
-        check_candidates(rows, most, (rows <= 1) | tf.reduce_all(lengths >= 1))
+    def _predict(self, requests: tf.Tensor) -> tf.Tensor:
+        transformed = self.ranking.transform(requests)
+        del transformed[ROW_LENGTHS]
         return self._predict_transformed(TransformedFeatures(**transformed))
 
     def _predict_transformed(self, features: TransformedFeatures) -> tf.Tensor:
-        """The predictions to be fused, `[candidate, prediction]`, of one session, or one each."""
-        rows, count = tf.shape(features.session_ids)[0], tf.shape(features.impression_ids)[0]
-
-        def plain() -> tf.Tensor:
-            return self._stacked(features, tf.minimum(tf.range(count), rows - 1))
-
+        """The predictions to be fused of one request's features, `[candidate, prediction]`."""
         if not self.buckets:
-            return plain()
+            return self._one_session(*features)
+        count = tf.shape(features.impression_ids)[0]
         buckets = tf.constant(self.buckets)
 
         def compiled() -> tf.Tensor:
             place = tf.searchsorted(buckets, count[tf.newaxis])[0]
             return self._compiled(*features.padded(buckets[place]))[:count]
 
-        return tf.cond((rows == 1) & (count <= buckets[-1]), compiled, plain)
+        return tf.cond(count <= buckets[-1], compiled, lambda: self._one_session(*features))
 
     def _one_session(self, *features: tf.Tensor) -> tf.Tensor:
         packed = TransformedFeatures(*features)
-        return self._stacked(packed, tf.zeros(tf.shape(packed.impression_ids)[:1], tf.int32))
-
-    def _stacked(self, features: TransformedFeatures, session: tf.Tensor) -> tf.Tensor:
-        outputs = self.ranking.predict_transformed(*features, tf.cast(session, tf.int64))
+        session = tf.zeros(tf.shape(packed.impression_ids)[:1], tf.int64)
+        outputs = self.ranking.predict_transformed(*packed, session)
         return tf.stack([outputs[name] for name in self.prediction_names], axis=-1)
 
     def _check(self, ranking: Any) -> None:
@@ -207,8 +215,9 @@ def build_ranker(
     policy: SavedPolicy,
     directory: str,
     *,
-    state_names: Sequence[str],
+    request_state: RequestStateConfig,
     columns: Mapping[str, Sequence[str]],
+    request: Iterable[RequestField],
     candidate_buckets: Sequence[int],
     code_version: str,
 ) -> None:
@@ -218,8 +227,9 @@ def build_ranker(
       ranking: The ranking model, as ``tf.saved_model.load`` gives it.
       policy: The policy.
       directory: Target.
-      state_names: Of the policy's states; they say where the means of the predictions are.
+      request_state: Of the requests in whose states the policy was trained.
       columns: By tensor of the signature ``transform``, the features in its columns.
+      request: What the ranking model reads of a request, as its metadata list it.
       candidate_buckets: See :meth:`TransformedRanker.compile_for`.
       code_version: Recorded.
 
@@ -228,19 +238,22 @@ def build_ranker(
     """
     metadata = policy.metadata
     names = metadata.prediction_names
+    fields = merged(request, request_state.fields)
     ranker = TransformedRanker(
         ranking,
         names,
         policy.fusion(len(names)),
         policy.act,
         metadata.state_dim,
+        request_state=RequestState(request_state),
         policy_model=policy.model,
-        means_at=list(state_names).index(f"mean_{names[0]}"),
     )
     ranker.compile_for(candidate_buckets)
     about = {
         "policy": dataclasses.asdict(metadata),
-        "state_names": list(state_names),
+        "request": [field.to_dict() for field in fields],
+        "request_state": request_state.to_dict(),
+        "state_names": list(request_state.state_names(names)),
         "columns": columns,
         "candidate_buckets": list(candidate_buckets),
         "code_version": code_version,

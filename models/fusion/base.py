@@ -176,24 +176,3 @@ def _assert(condition: tf.Tensor, message: str, values: tf.Tensor) -> tf.Tensor:
     assertion = tf.debugging.Assert(condition, [message, values], summarize=12)
     with tf.control_dependencies([] if assertion is None else [assertion]):
         return tf.identity(values)
-
-
-def check_candidates(rows: tf.Tensor, most: tf.Tensor, complete: tf.Tensor) -> None:
-    """Refuses a request whose examples do not hold one candidate each, nor a single one all.
-
-    Args:
-      rows: Number of examples, `[]`.
-      most: Candidates of the example that has most, `[]`.
-      complete: Whether no example is empty among others, bool `[]`.
-
-    Raises:
-      InvalidArgumentError: if it is such a request.
-    """
-    tf.debugging.Assert(
-        (rows <= 1) | (most <= 1),
-        ["examples must hold one candidate each, or a single one all; most have", most],
-    )
-    tf.debugging.Assert(
-        ((rows <= 1) | (most >= 1)) & complete,
-        ["examples must each hold a candidate: one has no values for the item's features"],
-    )

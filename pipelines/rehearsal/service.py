@@ -58,11 +58,10 @@ class ServedDay:
 
 @dataclasses.dataclass(frozen=True)
 class _Lane:
-    """A session's request: who asks, in what state, for which items of the user's pool."""
+    """A session's request: who asks, for which items of the user's pool."""
 
     context: RequestContext
     user: int
-    state: np.ndarray
     slots: list[int]
     example: bytes
 
@@ -191,11 +190,11 @@ class SimulatedService:
                     rows.append(self._impression(lane, shown, clock.now, answer))
                     logger.log_request(
                         lane.context,
+                        lane.example,
                         ranking,
                         shown,
                         answer.duration_s,
                         ranking.log_density,
-                        [lane.example],
                     )
                     clock.pass_ms(round(1000 * answer.watch_s))
                     logger.log_feedback(lane.context.request_id, answer.reported())
@@ -215,7 +214,6 @@ class SimulatedService:
         times_ms: np.ndarray,
     ) -> list[_Lane]:
         candidates = self._simulator.candidates(session)
-        states = self._simulator.observe(session, candidates).numpy()
         slots, mask = candidates.slots.numpy(), candidates.mask.numpy()
         steps = [context.step for context in contexts]
         derived = derive(
@@ -228,7 +226,7 @@ class SimulatedService:
             example = self._requests.example(
                 user, offered, derived[row], int(times_ms[row]), self._history(user)
             )
-            lanes.append(_Lane(context, user, states[row], offered, example))
+            lanes.append(_Lane(context, user, offered, example))
         return lanes
 
     def _history(self, user: int) -> HistoryLists:
@@ -266,7 +264,7 @@ class SimulatedService:
         context, exploration = lane.context, None
         if context.arm != "policy":
             exploration = Exploration(request_seed(context.request_id), context.arm == "random")
-        return client.rank(lane.state, [lane.example], exploration=exploration)
+        return client.rank(lane.example, exploration=exploration)
 
     def _context(self, day: int, number: int, user: int, step: int, arm: str) -> RequestContext:
         session = f"day{day}-{number}"

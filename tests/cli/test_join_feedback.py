@@ -18,9 +18,9 @@ def test_logs_are_joined_and_counted(tmp_path, capfd):
     )
     times = iter(1_700_000_000_000 + at for at in (0, 1_000, 9_000_000))
     with InteractionLogger(tmp_path / "log", now_ms=lambda: next(times)) as log:
-        log.log_request(RequestContext("a", "s", "u", 0, "policy"), answer, 0, 5.0)
+        log.log_request(RequestContext("a", "s", "u", 0, "policy"), b"", answer, 0, 5.0)
         log.log_feedback("a", {"click": 1.0})
-        log.log_request(RequestContext("b", "t", "u", 0, "policy"), answer, 0, 5.0)
+        log.log_request(RequestContext("b", "t", "u", 0, "policy"), b"", answer, 0, 5.0)
     paths = ["--log-dir", str(tmp_path / "log"), "--output-dir", str(tmp_path / "joined")]
     assert main(["join-feedback", *paths, "--feedback", "click"]) == 0
     shown = capfd.readouterr().out
@@ -75,7 +75,7 @@ def test_what_another_day_has_to_do_with_a_join_is_said(tmp_path, capfd):
             for hour in range(24):
                 clock[0] = 1_699_920_000_000 + (24 * day + hour) * 3_600_000
                 name = f"{day}-{hour}"
-                log.log_request(RequestContext(name, name, "u", 0, "policy"), answer, 0, 5.0)
+                log.log_request(RequestContext(name, name, "u", 0, "policy"), b"", answer, 0, 5.0)
                 log.log_feedback(name, {"click": 1.0})
     served = tmp_path / "served [eu]"
 

@@ -17,7 +17,7 @@ from mtfx.models.export.policy import PolicyMetadata, PolicyModule, export_polic
 from mtfx.models.fusion.config import FusionConfig
 from mtfx.serving.exploration import TrialPlan
 from tests.simulator_worlds import random_world
-from tests.small_rankers import export_small_ranker
+from tests.small_rankers import STATE, export_small_ranker
 
 USERS = 450
 FEEDBACK = ("click", "long_view", "like")
@@ -91,15 +91,14 @@ def test_a_policy_against_itself_is_not_decided(run, tmp_path):
 @pytest.mark.slow
 def test_exported_rankers_and_policies_are_named_by_directory(run, tmp_path):
     world = random_world(users=USERS, pool=30, skill=4.0)
-    states = Simulator(world, SimulatorConfig(candidates=15)).state_names
-    ranker, _ = export_small_ranker(tmp_path, list(world.prediction_names), states)
+    ranker, _ = export_small_ranker(tmp_path, list(world.prediction_names), world.requests.config)
     policy = next((run / "fusion" / "pipeline").glob("*/model/9/Format-Serving"))
     code, found = compare(
         tmp_path, "--run-dir", run, "--control", policy, "--treatment", ranker, "--days", "1"
     )
     assert code == 0
     assert (found["control"], found["treatment"]) == ("bad Format-Serving", "ranker ranker")
-    other, _ = export_small_ranker(tmp_path / "b", ["a", "b"], ["x", "mean_a", "mean_b"])
+    other, _ = export_small_ranker(tmp_path / "b", ["a", "b"], STATE)
     arms = ("--control", "constant", "--treatment", other)
     assert compare(tmp_path, "--run-dir", run, *arms)[0] == 1
 

@@ -1,6 +1,7 @@
 """``mtfx explain`` on exported rankers: where states come from, what is written, bad input."""
 
 import csv
+import dataclasses
 import json
 import shutil
 
@@ -12,6 +13,8 @@ from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.world import save_world
 from mtfx.pipelines.explain import ranker_of_run
+from mtfx.serving.interaction_log import InteractionLogger, RequestContext
+from mtfx.serving.messages import Ranking
 from tests.simulator_worlds import random_world
 from tests.small_rankers import export_small_ranker
 
@@ -22,7 +25,7 @@ NAMES = Simulator(WORLD).state_names
 @pytest.fixture(scope="module")
 def ranker(tmp_path_factory):
     directory = tmp_path_factory.mktemp("ranker")
-    return str(export_small_ranker(directory, WORLD.prediction_names, NAMES)[0])
+    return str(export_small_ranker(directory, WORLD.prediction_names, WORLD.requests.config)[0])
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,43 @@ def test_states_of_a_file(ranker, tmp_path, capfd):
     assert found[0]["contribution"] == found[1]["contribution"]
     assert len(found[0]["grid"]) == 201
     assert "task_0" in capfd.readouterr().out
+
+
+@pytest.mark.slow
+def test_states_of_a_request_log(ranker, tmp_path, capfd):
+    rng = np.random.default_rng(0)
+    states = rng.normal(size=(6, len(NAMES))).astype(np.float32)
+    answers = [
+        Ranking(*(np.zeros(1),) * 2, np.zeros([1, 3]), np.zeros(3), state) for state in states
+    ]
+    with InteractionLogger(tmp_path / "log") as log:
+        for number, answer in enumerate(answers):
+            user = "abc"[number % 3]
+            context = RequestContext(f"r{number}", "s", user, number, "policy")
+            log.log_request(context, b"", answer, 0, 1.0)
+    source = ["--ranker", ranker, "--requests", str(tmp_path / "log" / "requests")]
+    assert run(tmp_path, *source, "--points", "3") == 0
+    found = json.loads((tmp_path / "out" / "curves.json").read_text())
+    assert found["users"] == ["a", "b", "c"]
+    table = write_csv(tmp_path / "last.csv", [["b", *states[4].tolist()]])
+    assert run(tmp_path, *source, "--points", "3", "--user", "b") == 0
+    logged = json.loads((tmp_path / "out" / "curves.json").read_text())
+    assert run(tmp_path, "--ranker", ranker, "--requests", table, "--points", "3") == 0
+    assert logged == json.loads((tmp_path / "out" / "curves.json").read_text())
+    assert logged["contribution"] == found["contribution"][1:2]
+    (tmp_path / "none").mkdir()
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "a.parquet").write_bytes(b"x")
+    with InteractionLogger(tmp_path / "other") as log:
+        context = RequestContext("r", "s", "a", 0, "policy")
+        log.log_request(context, b"", dataclasses.replace(answers[0], state=np.zeros(2)), 0, 1.0)
+    cases = (
+        ([*source, "--user", "z"], "has no such user"),
+        ([*source[:3], str(tmp_path / "none")], "holds no Parquet file"),
+        ([*source[:3], str(tmp_path / "damaged")], "is no log of served requests"),
+        ([*source[:3], str(tmp_path / "other" / "requests")], "user a has 2 numbers"),
+    )
+    assert_all_named(tmp_path, capfd, cases)
 
 
 def run(tmp_path, *arguments):

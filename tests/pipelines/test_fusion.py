@@ -109,9 +109,22 @@ def test_nothing_is_done_twice(first, config):
     assert done == resolved
 
 
+def of_nobody(ranker):
+    """A request of the ranker's own features of candidates, with neither user nor history."""
+    fields = json.loads(Path(ranker, "assets.extra", "mtfx.json").read_text())["request"]
+    about = {field["name"] for field in fields if field["level"] in ("user", "history")}
+    assert {"user_id", "history_timestamp_ms", "history_click"} < about
+    request = tf.train.Example.FromString(read_warmup(Path(ranker))[0])
+    assert len(request.features.feature["timestamp_ms"].int64_list.value) == 1
+    for name in about & set(request.features.feature):
+        del request.features.feature[name]
+    return request.SerializeToString()
+
+
 def test_the_ranker_needs_only_tensorflow(first, tmp_path):
     _, stages = first
     ranker = f"{stages['RankerExporter'].outputs['model'][0].uri}/Format-Serving"
+    (tmp_path / "nobody").write_bytes(of_nobody(ranker))
     rng = np.random.default_rng(0)
     state_dim = (
         tf.saved_model.load(ranker)
@@ -133,6 +146,10 @@ def test_the_ranker_needs_only_tensorflow(first, tmp_path):
         "ranked = model.signatures['fuse'](**given)['ranked_indices'].numpy()\n"
         "assert sorted(ranked[0]) == list(range(7)), ranked\n"
         "assert sorted(ranked[1][:4]) == list(range(4)) and (ranked[1][4:] == -1).all(), ranked\n"
+        f"request = tf.constant(open({str(tmp_path / 'nobody')!r}, 'rb').read())\n"
+        "answer = model.signatures['serving_default'](request=request)\n"
+        "assert sorted(answer['ranked_indices'].numpy()) == list(range(len(answer['scores'])))\n"
+        "assert answer['history_left_out'] == 0 and np.isfinite(answer['state']).all()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
 
@@ -144,16 +161,15 @@ def test_a_ranker_that_xla_compiles_answers_as_the_other(first, config):
     run_fusion(dataclasses.replace(config, candidate_buckets=(64, 16)), recorder)
     path = f"{recorder.stages['RankerExporter'].outputs['model'][0].uri}/Format-Serving"
     requests = read_warmup(Path(path))
-    assert [num_candidates(examples) for _, examples in requests] == [1, 16, 64, 100, 500]
+    assert [num_candidates(request) for request in requests] == [1, 16, 64, 100, 500]
     metadata = json.loads(Path(path, "assets.extra", "mtfx.json").read_text())
     assert metadata["candidate_buckets"] == [64, 16]
     # A feature of several values has a column for each.
     features = {name.split("[")[0] for names in metadata["columns"].values() for name in names}
-    assert features == {f.name for f in load_dataset("synthetic-video").features}
+    assert features > {f.name for f in load_dataset("synthetic-video").features}
     compiled, other = (tf.saved_model.load(p).signatures["serving_default"] for p in (path, plain))
-    for state, examples in requests:
-        request = {"state": tf.constant(state), "examples": tf.constant(examples)}
-        answer, expected = compiled(**request), other(**request)
+    for request in map(tf.constant, requests):
+        answer, expected = compiled(request=request), other(request=request)
         for name in ("predictions", "scores"):
             np.testing.assert_allclose(answer[name], expected[name], rtol=1e-4, atol=1e-5)
 

@@ -10,12 +10,14 @@ import tensorflow_transform as tft
 
 from mtfx.components.ranker_exporter.warmup_requests import merged_request
 from mtfx.datasets.logs.impressions import FeatureTransform, raw_features, read_raw_impressions
+from mtfx.datasets.request_state import RequestStateConfig
 from mtfx.evaluation.config import Thresholds
 from mtfx.models.config import ModelConfig
 from mtfx.models.export.transformed import TransformedRanker
 from mtfx.models.export.transformed_features import FeatureColumns
 from mtfx.models.fusion.config import FusionConfig, build_fusion
 from mtfx.models.model_inputs import model_inputs
+from mtfx.models.request_state import RequestState
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.options import DataOptions
@@ -180,20 +182,25 @@ def test_raw_tensors_and_frames_give_the_same(parquet, model, records):
 
 
 def test_a_ranker_takes_them_raw_transformed_and_compiled(model, records):
+    state = RequestStateConfig()
     ranker = TransformedRanker(
-        model, ("click",), build_fusion(FusionConfig(), 1), lambda states: states[:, :1], 1
+        model,
+        ("click",),
+        build_fusion(FusionConfig(), 1),
+        lambda states: states[:, -1:],
+        len(state.names) + 1,
+        request_state=RequestState(state),
     )
     ranker.compile_for((8, 64))
     request = merged_request(records, 20)
-    state = tf.zeros([1])
     expected = model.signatures["serving_default"](tf.constant([request]))["click"][0]
-    served = ranker.serve(state, tf.constant([request]))
+    served = ranker.serve(tf.constant(request))
     np.testing.assert_allclose(served["predictions"][:, 0], expected, rtol=1e-4)
     stored = ranker.transform(tf.constant([request]))
     assert stored["session_ids"].shape == (1, 3)
     assert stored["impression_ids"].shape == (20, 4)
     ranked = ranker.rank_transformed(
-        state,
+        stored["request_state"][0],
         stored["session_ids"][0],
         stored["session_values"][0],
         stored["impression_ids"],

@@ -19,6 +19,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from mtfx.components.session_example_gen.summary import IngestionSummary
 from mtfx.datasets.history import statistic_columns
+from mtfx.datasets.request_state import RequestStateConfig
 from mtfx.datasets.synthetic import SyntheticConfig, synthesize
 from mtfx.evaluation.config import Thresholds
 from mtfx.evaluation.ranking.paired_comparison import TreesBeside
@@ -28,6 +29,7 @@ from mtfx.models.export.transformed_features import FeatureColumns
 from mtfx.models.fusion.config import FusionConfig, build_fusion
 from mtfx.models.history_columns import HistoryColumns
 from mtfx.models.model_inputs import ranking_inputs
+from mtfx.models.request_state import RequestState
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.config import RankingPipelineConfig
 from mtfx.pipelines.judging import judge
@@ -342,13 +344,14 @@ def test_what_a_request_leaves_out_of_the_user_takes_its_default(run, model):
 
 
 def test_xla_compiles_what_was_exported(run, model):
-    names = ("click", "long_view")
+    names, state = ("click", "long_view"), RequestStateConfig()
     ranker = TransformedRanker(
         model,
         names,
         build_fusion(FusionConfig(), len(names)),
-        lambda states: tf.tanh(states[:, : len(names)]),
-        3,
+        lambda states: tf.tanh(states[:, -len(names) :]),
+        len(state.state_names(names)),
+        request_state=RequestState(state),
     )
     ranker.compile_for((4, 32))
     files = tf.io.gfile.glob(
@@ -359,7 +362,7 @@ def test_xla_compiles_what_was_exported(run, model):
     for record in records:
         plain = model.signatures["serving_default"](tf.constant([record]))
         expected = np.stack([plain[name][0] for name in names], axis=1)
-        answer = ranker.serve(tf.zeros([3]), tf.constant([record]))
+        answer = ranker.serve(tf.constant(record))
         np.testing.assert_allclose(answer["predictions"], expected, rtol=1e-4, atol=1e-6)
         lengths.add(len(expected))
     assert min(lengths) <= 4 < max(lengths)

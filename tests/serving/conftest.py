@@ -1,20 +1,21 @@
-"""A ranker whose ranking model turns any bytes into predictions, and a server in front of it."""
+"""A ranker whose ranking model turns any item into predictions, and a server in front of it."""
 
 import contextlib
 import dataclasses
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
 from mtfx.models.export.ranker import Ranker, export_ranker
 from mtfx.models.fusion.config import FusionConfig, build_fusion
+from mtfx.models.request_state import RequestState
 from mtfx.serving.stand_in_server import StandInServer
-from tests.hashed_ranking import NAMES, save_ranking
+from tests.hashed_ranking import NAMES, STATE_CONFIG, STATE_DIM, save_ranking
+from tests.request_examples import candidates
 
-STATE_DIM = 4
+NOW = 1_700_000_000_000
 
 
 def export(directory, version, scale):
@@ -23,8 +24,9 @@ def export(directory, version, scale):
         tf.saved_model.load(save_ranking(directory / "ranking")),
         NAMES,
         build_fusion(FusionConfig("formula1"), len(NAMES)),
-        lambda states: tf.tanh(scale * states[:, : len(NAMES)]),
+        lambda states: tf.tanh(scale * states[:, -len(NAMES) :]),
         STATE_DIM,
+        request_state=RequestState(STATE_CONFIG),
     )
     export_ranker(ranker, str(directory / "ranker" / str(version)), {})
 
@@ -76,8 +78,17 @@ def own_server(exported, tmp_path):
         yield one
 
 
-@pytest.fixture
-def request_parts():
-    """A state and five candidates."""
-    state = np.asarray([0.3, -0.2, 0.0, 1.0], np.float32)
-    return state, [f"candidate {number}".encode() for number in range(5)]
+@pytest.fixture(scope="session")
+def ranking_request():
+    """A user with a history and five candidates."""
+    return candidates(
+        5,
+        age=31.0,
+        town="Ulm",
+        user_id_impressions=40,
+        timestamp_ms=NOW,
+        tab=[2, 2, 2, 2, 2],
+        history_timestamp_ms=[NOW - 900_000, NOW - 60_000],
+        history_click=[1, 0],
+        history_watch_share=[0.5, 1.5],
+    )

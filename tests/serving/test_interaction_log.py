@@ -18,6 +18,7 @@ from mtfx.serving.interaction_log import (
     read_log,
 )
 from mtfx.serving.messages import Ranking, shown_example
+from tests.request_examples import candidates, example
 
 
 def ranking(candidates=3):
@@ -31,6 +32,7 @@ def ranking(candidates=3):
     )
 
 
+REQUEST = candidates(3)
 CONTEXT = RequestContext("r1", "s1", "ann", 0, "noise")
 
 
@@ -81,14 +83,15 @@ def test_groups_of_a_trial_are_stable_and_independent_of_each_other():
         TrialPlan(-0.1)
 
 
-def test_what_is_written_is_what_was_served(served, request_parts, tmp_path):
+def test_what_is_written_is_what_was_served(served, ranking_request, tmp_path):
     client = GrpcRankerClient(served.target, timeout_s=30.0)
-    answer = client.rank(*request_parts)
+    answer = client.rank(ranking_request)
     with InteractionLogger(tmp_path, now_ms=lambda: 1_700_000_000_000) as log:
-        log.log_request(CONTEXT, answer, int(answer.ranked_indices[0]), 12.5, -0.7)
+        log.log_request(CONTEXT, ranking_request, answer, int(answer.ranked_indices[0]), 12.5, -0.7)
         log.log_feedback("r1", {"click": 1.0, "watch_s": 3.5})
     [row] = read_log(tmp_path / REQUESTS).to_pylist()
     assert row["candidate_count"] == 5
+    assert row["request"] == ranking_request
     assert row["chosen"] == answer.ranked_indices[0]
     assert row["policy_version"] == 2
     np.testing.assert_allclose(np.reshape(row["predictions"], (5, 2)), answer.predictions)
@@ -104,7 +107,7 @@ def test_many_threads_lose_and_repeat_nothing(tmp_path):
         def write(worker):
             for number in range(50):
                 context = RequestContext(f"{worker}-{number}", "s", "u", number, "policy")
-                log.log_request(context, ranking(), 0, 1.0)
+                log.log_request(context, REQUEST, ranking(), 0, 1.0)
 
         threads = [threading.Thread(target=write, args=(worker,)) for worker in range(4)]
         for thread in threads:
@@ -118,14 +121,16 @@ def test_many_threads_lose_and_repeat_nothing(tmp_path):
 
 def test_an_old_row_is_written_when_another_comes(tmp_path):
     log = InteractionLogger(tmp_path, seconds_per_file=1e-9)
-    log.log_request(CONTEXT, ranking(), 0, 1.0)
+    log.log_request(CONTEXT, REQUEST, ranking(), 0, 1.0)
     assert list((tmp_path / REQUESTS).iterdir())
 
 
 def test_a_service_that_dies_leaves_whole_files(tmp_path):
     log = InteractionLogger(tmp_path, rows_per_file=2)
     for number in range(5):
-        log.log_request(RequestContext(f"r{number}", "s", "u", number, "policy"), ranking(), 0, 1.0)
+        log.log_request(
+            RequestContext(f"r{number}", "s", "u", number, "policy"), REQUEST, ranking(), 0, 1.0
+        )
     # It dies here, with one row in memory and another process's file half written.
     [written, *_] = (tmp_path / REQUESTS).glob("*.parquet")
     half = written.read_bytes()[:100]
@@ -137,9 +142,9 @@ def test_a_service_that_dies_leaves_whole_files(tmp_path):
 def test_wrong_values_are_refused(tmp_path):
     log = InteractionLogger(tmp_path)
     with pytest.raises(ValueError, match="not among the request's 3"):
-        log.log_request(CONTEXT, ranking(), 3, 1.0)
+        log.log_request(CONTEXT, REQUEST, ranking(), 3, 1.0)
     with pytest.raises(ValueError, match="count from 0"):
-        log.log_request(RequestContext("r", "s", "u", -1, "policy"), ranking(), 0, 1.0)
+        log.log_request(RequestContext("r", "s", "u", -1, "policy"), REQUEST, ranking(), 0, 1.0)
     for value in (-1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="watch_s of request r1"):
             log.log_feedback("r1", {"click": 1.0, "watch_s": value})
@@ -149,18 +154,14 @@ def test_wrong_values_are_refused(tmp_path):
         InteractionLogger(tmp_path, rows_per_file=0)
 
 
-def _features(**values):
-    example = tf.train.Example()
-    for name, items in values.items():
-        example.features.feature[name].int64_list.value.extend(items)
-    return example.SerializeToString()
-
-
 def test_the_shown_candidates_features_are_kept():
-    merged = _features(user=[7], item=[1, 2, 3], tag=[4, 5, 6])
-    assert _read(shown_example([merged], 1, 3)) == {"user": [7], "item": [2], "tag": [5]}
-    each = [_features(user=[7], item=[number]) for number in (1, 2, 3)]
-    assert _read(shown_example(each, 2, 3)) == {"user": [7], "item": [3]}
+    merged = example(user=[7], item=[1, 2, 3], tag=[4, 5, 6], history_item=[7, 8, 9])
+    assert _read(shown_example(merged, 1, 3)) == {
+        "user": [7],
+        "item": [2],
+        "tag": [5],
+        "history_item": [7, 8, 9],
+    }
 
 
 def _read(record):
@@ -173,8 +174,8 @@ def test_features_are_logged_for_their_share_of_the_requests(tmp_path, share, le
     with InteractionLogger(tmp_path, example_share=share) as logger:
         for number in range(300):
             context = RequestContext(f"r{number}", "s", "u", number, "policy")
-            examples = [_features(user=[7], item=[1, 2, number])]
-            logger.log_request(context, ranking(), 2, 1.0, examples=examples)
+            request = example(user=7, item=[1, 2, number])
+            logger.log_request(context, request, ranking(), 2, 1.0)
     files = [str(path) for path in (tmp_path / "shown").glob("*.gz")]
     records = list(tf.data.TFRecordDataset(files, "GZIP")) if files else []
     assert least <= len(records) <= most
@@ -190,7 +191,7 @@ def test_a_clock_that_was_never_set_is_warned_of_once_and_costs_no_request(tmp_p
     with InteractionLogger(tmp_path, now_ms=lambda: 5) as log:
         for name in ("r1", "r2"):
             log.log_request(
-                RequestContext(name, "s1", "ann", 0, "noise"), ranking(), 0, duration_s=1.0
+                RequestContext(name, "s1", "ann", 0, "noise"), REQUEST, ranking(), 0, duration_s=1.0
             )
             log.log_feedback(name, {"click": 1.0})
     assert read_log(tmp_path / REQUESTS)["timestamp_ms"].to_pylist() == [5, 5]

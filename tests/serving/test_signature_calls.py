@@ -16,21 +16,30 @@ SPECS = {
     "ints": tf.TensorSpec([None], tf.int32),
     "flag": tf.TensorSpec([], tf.bool),
     "text": tf.TensorSpec([None], tf.string),
+    "one": tf.TensorSpec([], tf.string),
 }
-GOOD = {"floats": [0.5, 1], "longs": [7], "ints": [-3], "flag": True, "text": ["a", b"\xff"]}
+GOOD = {
+    "floats": [0.5, 1],
+    "longs": [7],
+    "ints": [-3],
+    "flag": True,
+    "text": ["a", b"\xff"],
+    "one": b"a\0",
+}
 
 
 class Echo(tf.Module):
     """Answers what it was asked, in the types that it understood."""
 
     @tf.function(input_signature=list(SPECS.values()))
-    def echo(self, floats, longs, ints, flag, text):
+    def echo(self, floats, longs, ints, flag, text, one):
         return {
             "floats": tf.identity(floats),
             "longs": tf.identity(longs),
             "ints": tf.identity(ints),
             "flag": tf.identity(flag),
             "text": tf.identity(text),
+            "one": tf.identity(one),
         }
 
 
@@ -60,7 +69,7 @@ def test_an_array_of_another_type_is_refused_by_name(echo, name, dtype):
     wanted = SPECS[name].dtype
     if wanted.name == dtype:
         return
-    value = np.ones([] if name == "flag" else [1], dtype)
+    value = np.ones([] if name in ("flag", "one") else [1], dtype)
     with pytest.raises(
         TypeError, match=f"{name} is {dtype}, and the signature takes {wanted.name}"
     ):
@@ -86,6 +95,7 @@ def test_an_array_of_another_type_is_refused_by_name(echo, name, dtype):
         ("flag", "true"),
         ("text", [5]),
         ("text", [[True]]),
+        ("one", 5),
     ],
 )
 def test_a_value_of_another_type_is_refused_by_name(echo, name, value):

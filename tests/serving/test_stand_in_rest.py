@@ -27,6 +27,10 @@ class Model(tf.Module):
     def two(self, state):
         return {"scores": state + 1.0, "name": tf.constant([b"\xff", b"a"])}
 
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string, name="request")])
+    def text(self, request):
+        return {"length": tf.strings.length(request), "request": request}
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
@@ -34,7 +38,9 @@ def server(tmp_path_factory):
     model = Model()
     for version in ("3", "4"):
         tf.saved_model.save(
-            model, str(base / version), {"serving_default": model.add, "two": model.two}
+            model,
+            str(base / version),
+            {"serving_default": model.add, "two": model.two, "text": model.text},
         )
     (base / "5").mkdir()
     (base / "5" / "saved_model.pb").write_bytes(b"damaged")
@@ -157,6 +163,8 @@ def test_metadata_names_every_input_and_output_with_its_type(server):
         ("POST", "/v1/models/ranker:classify", b"{}", 501),
         ("POST", "/v1/models/ranker:regress", b"{}", 501),
         ("POST", PATH, b'{"instances": [{"state": 1.0}]}', 501),
+        ("POST", PATH, b'{"inputs": [1.0, 2.0]}', 501),
+        ("POST", PATH, b'{"inputs": {"b64": "YQ=="}}', 501),
         ("POST", PATH, b'{"inputs": {"state": [7], "more": 1}}', 400),
         ("POST", PATH, b'{"inputs": {"state": {"b64": "YQ==", "c": 1}}}', 400),
         ("POST", PATH, b'{"inputs": {"state": ["1"]}}', 400),
@@ -175,3 +183,22 @@ def test_outputs_are_named_where_there_are_several_and_bytes_are_base64(server):
     _, content = ask(server, "POST", PATH, body)
     np.testing.assert_allclose(content["outputs"]["scores"], [1.5])
     assert content["outputs"]["name"] == [{"b64": "/w=="}, "a"]
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "outputs"),
+    [
+        ({"b64": "AGEA"}, 200, {"length": 3, "request": "\0a\0"}),
+        ({"b64": "/w=="}, 200, {"length": 1, "request": {"b64": "/w=="}}),
+        ({"b64": ""}, 200, {"length": 0, "request": ""}),
+        ("a", 200, {"length": 1, "request": "a"}),
+        ([{"b64": "YQ=="}], 400, None),
+        ([], 400, None),
+        (7, 400, None),
+        ({"b64": ["YQ=="]}, 400, None),
+    ],
+)
+def test_one_text_is_a_value_and_not_a_list(server, value, status, outputs):
+    body = json.dumps({"signature_name": "text", "inputs": {"request": value}})
+    found, content = ask(server, "POST", PATH, body)
+    assert (found, content.get("outputs")) == (status, outputs)

@@ -11,7 +11,9 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-STATE = [0.3, -0.2, 0.0, 1.0]
+from tests.request_examples import candidates
+
+REQUEST = candidates(2)
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +34,7 @@ def request(**inputs):
 
 
 def good():
-    return {
-        "state": tf.make_tensor_proto(STATE, tf.float32),
-        "examples": tf.make_tensor_proto([b"x", b"y"]),
-    }
+    return {"request": tf.make_tensor_proto(REQUEST)}
 
 
 def code(call, message):
@@ -54,12 +53,13 @@ def test_an_output_filter_is_heeded(stubs):
 
 @pytest.mark.parametrize("dtype", [tf.float64, tf.float16, tf.int32])
 def test_a_tensor_of_another_type_is_refused(stubs, dtype):
-    message = request(**{**good(), "state": tf.make_tensor_proto([0, 0, 0, 1], dtype)})
+    message = request(request=tf.make_tensor_proto(1, dtype))
     assert code(stubs[0].Predict, message) == grpc.StatusCode.INVALID_ARGUMENT
 
 
 def broken(change):
-    proto = tf.make_tensor_proto(STATE, tf.float32)
+    proto = tf.make_tensor_proto(REQUEST)
+    proto.tensor_shape.dim.add().size = 1
     change(proto)
     return proto
 
@@ -76,7 +76,7 @@ def broken(change):
     ],
 )
 def test_a_tensor_that_is_none_is_refused(stubs, change):
-    message = request(**{**good(), "state": broken(change)})
+    message = request(request=broken(change))
     assert code(stubs[0].Predict, message) == grpc.StatusCode.INVALID_ARGUMENT
 
 
@@ -99,6 +99,6 @@ def test_status_and_metadata_are_of_the_model_that_was_named(stubs):
     answer = predictions.GetModelMetadata(metadata, timeout=30.0)
     signatures = get_model_metadata_pb2.SignatureDefMap()
     assert answer.metadata["signature_def"].Unpack(signatures)
-    assert set(signatures.signature_def["serving_default"].inputs) == {"state", "examples"}
+    assert set(signatures.signature_def["serving_default"].inputs) == {"request"}
     metadata.model_spec.version.value = 7
     assert code(predictions.GetModelMetadata, metadata) == grpc.StatusCode.NOT_FOUND

@@ -138,6 +138,7 @@ def train_and_export(fn_args: FnArgs, worker: Worker) -> None:
         {
             "config": config.to_dict(),
             "columns": module.columns.names,
+            "request": [field.to_dict() for field in module.raw.fields()],
             "best_epoch": result.best_epoch,
             "calibration": result.model.calibration.to_json(),
             "warm_start": [

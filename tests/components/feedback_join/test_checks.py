@@ -7,7 +7,7 @@ from mtfx.components.feedback_join.pipeline import join_feedback
 from mtfx.errors import DataError
 from mtfx.serving.interaction_log import InteractionLogger, RequestContext
 from tests.components.feedback_join.test_days import HOURS, START, write_day
-from tests.components.feedback_join.test_join import MINUTE, NAMES, ranking
+from tests.components.feedback_join.test_join import MINUTE, NAMES, RAW, ranking
 
 
 def config(**changes):
@@ -67,7 +67,7 @@ def only_requests(root):
         for number in range(48):
             clock[0] = START + number * 30 * MINUTE
             context = RequestContext(f"r{number}", f"s{number}", "ann", 0, "policy")
-            log.log_request(context, ranking(), 0, 9.0)
+            log.log_request(context, RAW, ranking(), 0, 9.0)
 
 
 def test_a_log_without_any_feedback_is_an_outage_unless_a_quiet_day_is_allowed(tmp_path):

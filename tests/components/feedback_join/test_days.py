@@ -18,6 +18,7 @@ from tests.components.feedback_join.test_join import (
     CONFIG,
     MINUTE,
     NAMES,
+    RAW,
     came,
     frames,
     ranking,
@@ -90,7 +91,7 @@ def write_day(logs, day, minutes=30, prefix="r", liked_after=20, with_watch_time
                 context = RequestContext(
                     f"r{number}", f"s{number // 10}", "ann", number % 10, "policy"
                 )
-                log.log_request(context, ranking(), 0, 9.0)
+                log.log_request(context, RAW, ranking(), 0, 9.0)
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_a_missing_day_is_said_and_mended_by_running_it(days):
 def test_repeats_and_late_feedback_of_yesterday_are_known(days):
     clock = START + DAY + 5 * MINUTE
     with InteractionLogger(days / "logs" / "day-2", now_ms=lambda: clock) as log:
-        log.log_request(RequestContext("r40", "s4", "ann", 0, "policy"), ranking(), 0, 9.0)
+        log.log_request(RequestContext("r40", "s4", "ann", 0, "policy"), RAW, ranking(), 0, 9.0)
         log.log_feedback("r40", {"click": 1.0})
         log.log_feedback("r47", {"click": 1.0})
     run(days, 1)
@@ -199,7 +200,7 @@ def test_what_waits_and_is_damaged_is_named_and_nothing_written(days):
 def test_a_wrong_clock_neither_ends_the_log_nor_is_joined(days, time_ms):
     clean = run(days, 1)
     with InteractionLogger(days / "logs" / "day-1", now_ms=lambda: time_ms) as log:
-        log.log_request(RequestContext("odd", "odd", "ann", 0, "policy"), ranking(), 0, 9.0)
+        log.log_request(RequestContext("odd", "odd", "ann", 0, "policy"), RAW, ranking(), 0, 9.0)
     loose = FeedbackJoinConfig(NAMES, max_bad_share=0.05, files=3)
     found = run(days, 1, loose)
     assert (found.joined, found.waiting) == (clean.joined, clean.waiting)

@@ -12,22 +12,23 @@ from hypothesis import strategies as st
 
 from mtfx.components.feedback_join.config import FeedbackJoinConfig
 from mtfx.components.feedback_join.joining import join
+from mtfx.components.feedback_join.log_files import SCHEMAS
 from mtfx.components.feedback_join.pipeline import join_feedback
 from mtfx.datasets.transitions.reader import read_blocks
 from mtfx.datasets.transitions.spec import TransitionSpec
 from mtfx.errors import DataError
 from mtfx.serving.interaction_log import (
-    FEEDBACK_SCHEMA,
-    REQUEST_SCHEMA,
     InteractionLogger,
     RequestContext,
 )
 from mtfx.serving.messages import Ranking
 from tests.beam_runners import RUNNERS, beam_args
+from tests.request_examples import example
 
 NAMES = ("click", "like")
 CONFIG = FeedbackJoinConfig(NAMES, wait_minutes=1.0, files=3)
 MINUTE = 60_000
+RAW = example(item=["a", "b"])
 #: Times of the small logs count from here.
 BEGIN = 1_700_000_000_000
 
@@ -58,7 +59,7 @@ def came(name, at, what, value=1.0):
 def frames(requests, feedback):
     tables = (
         pyarrow.Table.from_pylist(rows, schema=schema)
-        for rows, schema in ((requests, REQUEST_SCHEMA), (feedback, FEEDBACK_SCHEMA))
+        for rows, schema in ((requests, SCHEMAS["requests"]), (feedback, SCHEMAS["feedback"]))
     )
     return [pl.DataFrame(pl.from_arrow(table)) for table in tables]
 
@@ -170,12 +171,12 @@ def logs(tmp_path):
             for step in range(3):
                 name = f"{session}-{step}"
                 context = RequestContext(name, f"s{session}", f"u{session}", step, "noise")
-                log.log_request(context, ranking(1 + step), 0, 10.0, -0.5)
+                log.log_request(context, RAW, ranking(1 + step), 0, 10.0, -0.5)
                 clock.now += 1000
                 if step == 1:
                     log.log_feedback(name, {"click": 1.0, "watch_s": 4.0})
             clock.now += 60 * MINUTE
-        log.log_request(RequestContext("last", "s", "u", 0, "policy"), ranking(), 0, 10.0)
+        log.log_request(RequestContext("last", "s", "u", 0, "policy"), RAW, ranking(), 0, 10.0)
     return directory
 
 
@@ -185,6 +186,9 @@ def test_beam_writes_what_interaction_gen_reads(logs):
     assert (summary.requests, summary.joined, summary.with_feedback) == (91, 90, 30)
     assert (summary.waiting, summary.bad) == (1, {})
     assert json.loads((output / "join.json").read_text())["joined"] == 90
+    # Raw requests stay in their log: what learns needs the state as it was computed.
+    for path in output.glob("*.parquet"):
+        assert "request" not in pyarrow.parquet.read_schema(path).names
     spec = TransitionSpec(3, ("a", "b"), NAMES, 2)
     blocks = [
         block
@@ -250,7 +254,7 @@ def test_logs_with_timestamps_of_another_unit_are_joined_alike(logs, unit):
 def test_a_log_whose_times_are_none_is_refused_by_name(logs, kind):
     path = logs / "log" / "feedback" / "feedback-0.parquet"
     columns = [("request_id", pyarrow.string()), ("timestamp_ms", kind)]
-    schema = pyarrow.schema([*columns, *list(FEEDBACK_SCHEMA)[2:]])
+    schema = pyarrow.schema([*columns, *list(SCHEMAS["feedback"])[2:]])
     rows = [dict.fromkeys(schema.names)]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), path)
     with pytest.raises(DataError, match=r"feedback-0\.parquet .*(date32|list)"):

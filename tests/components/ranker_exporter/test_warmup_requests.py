@@ -1,6 +1,7 @@
 """Requests made of sessions, and a ranker that is not its parts."""
 
-import numpy as np
+import dataclasses
+
 import pytest
 import tensorflow as tf
 
@@ -14,7 +15,9 @@ from mtfx.errors import DataError
 from mtfx.models.export.policy import PolicyMetadata, PolicyModule, SavedPolicy, export_policy
 from mtfx.models.export.ranker import Ranker, export_ranker
 from mtfx.models.fusion.config import FusionConfig
-from tests.hashed_ranking import NAMES, save_ranking
+from mtfx.models.request_state import RequestState
+from tests.hashed_ranking import NAMES, STATE_CONFIG, STATE_DIM, save_ranking
+from tests.request_examples import candidates, example
 
 
 def session(user, items, tags=None):
@@ -53,11 +56,22 @@ def test_a_request_has_one_user_and_the_items_of_many_sessions():
         merged_request([session(1, [])], 3)
 
 
-def test_sizes_and_states_are_taken_in_turn():
-    states = np.arange(6, dtype=np.float32).reshape(2, 3)
-    requests = warmup_requests(SESSIONS, states, sizes=(1, 2, 4))
-    assert [len(lists(examples[0])["item_id"]) for _, examples in requests] == [1, 2, 4]
-    assert [state.tolist() for state, _ in requests] == [[0, 1, 2], [3, 4, 5], [0, 1, 2]]
+def test_a_request_has_one_time_and_the_first_users_history():
+    past = {"history_timestamp_ms": [5, 6], "history_click": [1, 0]}
+    first = example(user_id=1, item_id=[10, 11], timestamp_ms=[80, 90], **past)
+    second = example(user_id=2, item_id=[20], timestamp_ms=[70], history_timestamp_ms=[9])
+    merged = tf.train.Example.FromString(merged_request([first, second], 3)).features.feature
+    found = {name: list(feature.int64_list.value) for name, feature in merged.items()}
+    assert found == {"user_id": [1], "item_id": [10, 11, 20], "timestamp_ms": [80], **past}
+    # A request of the first session alone has its first impression's time too.
+    alone = tf.train.Example.FromString(merged_request([first], 1)).features.feature
+    assert list(alone["timestamp_ms"].int64_list.value) == [80]
+
+
+def test_sizes_are_taken_in_turn():
+    requests = warmup_requests(SESSIONS, sizes=(1, 2, 4))
+    assert [len(lists(request)["item_id"]) for request in requests] == [1, 2, 4]
+    assert [lists(request)["user_id"] for request in requests] == [[1], [2], [3]]
 
 
 def test_files_without_sessions_are_an_error(tmp_path):
@@ -71,9 +85,9 @@ def test_files_without_sessions_are_an_error(tmp_path):
 def policy(directory, scale):
     config = FusionConfig("formula1")
     export_policy(
-        PolicyModule(lambda states: tf.tanh(scale * states[:, :2]), [], 3),
+        PolicyModule(lambda states: tf.tanh(scale * states[:, -2:]), [], STATE_DIM),
         str(directory),
-        PolicyMetadata("fixed", 3, 2, NAMES, config.to_dict()),
+        PolicyMetadata("fixed", STATE_DIM, 2, NAMES, config.to_dict()),
     )
     return SavedPolicy(str(directory))
 
@@ -86,12 +100,17 @@ def test_a_ranker_that_is_not_its_parts_is_not_served(tmp_path):
         NAMES,
         joined.fusion(2),
         joined.act,
-        3,
+        STATE_DIM,
+        request_state=RequestState(STATE_CONFIG),
         policy_model=joined.model,
-        means_at=1,
     )
     export_ranker(ranker, str(tmp_path / "ranker"), {})
-    requests = [(np.asarray([0.3, 0.0, 0.0], np.float32), [b"a", b"b", b"c"])]
-    check_answers(str(tmp_path / "ranker"), requests, joined, ranking)
+    requests = [candidates(3, age=7.0, town="Ulm")]
+    parts = joined, ranking, STATE_CONFIG
+    check_answers(str(tmp_path / "ranker"), requests, *parts)
+    other = policy(tmp_path / "o", -1.0), ranking, STATE_CONFIG
     with pytest.raises(ValueError, match="other action for warm-up request 0"):
-        check_answers(str(tmp_path / "ranker"), requests, policy(tmp_path / "o", -1.0), ranking)
+        check_answers(str(tmp_path / "ranker"), requests, *other)
+    without = dataclasses.replace(STATE_CONFIG, utc_offset_hours=7.0)
+    with pytest.raises(ValueError, match="other state for warm-up request 0"):
+        check_answers(str(tmp_path / "ranker"), requests, joined, ranking, without)

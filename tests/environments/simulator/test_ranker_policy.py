@@ -33,7 +33,7 @@ def simulator():
 def exported(simulator, tmp_path_factory):
     names = list(simulator.world.prediction_names)
     directory = tmp_path_factory.mktemp("ranker")
-    return export_small_ranker(directory, names, simulator.state_names)
+    return export_small_ranker(directory, names, simulator.world.requests.config)
 
 
 def test_its_actions_and_scores_are_those_of_its_parts(simulator, exported):

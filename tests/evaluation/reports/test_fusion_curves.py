@@ -14,21 +14,22 @@ from mtfx.evaluation.reports.fusion_curves import (
     write_curves,
 )
 from mtfx.models.fusion.config import CellsConfig, FusionConfig
-from tests.small_rankers import export_small_ranker
+from tests.small_rankers import STATE, export_small_ranker
 
-NAMES, STATE_NAMES = ("click", "like"), ("age", "views", "mean")
-STATES = np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
+NAMES = ("click", "like")
+STATE_NAMES = STATE.state_names(NAMES)
+STATES = np.random.default_rng(0).normal(size=(3, len(STATE_NAMES))).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory):
-    return export_small_ranker(tmp_path_factory.mktemp("cells"), NAMES, STATE_NAMES)
+    return export_small_ranker(tmp_path_factory.mktemp("cells"), NAMES, STATE)
 
 
 @pytest.fixture(scope="module")
 def formula(tmp_path_factory):
     directory = tmp_path_factory.mktemp("formula")
-    return export_small_ranker(directory, NAMES, STATE_NAMES, FusionConfig("formula1"))
+    return export_small_ranker(directory, NAMES, STATE, FusionConfig("formula1"))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_falls_are_counted_by_pairs():
 @pytest.mark.slow
 def test_cells_that_are_monotone_by_construction_never_fall(tmp_path):
     basis = CellsConfig("basis", hidden_units=(6,))
-    ranker, _ = export_small_ranker(tmp_path, NAMES, STATE_NAMES, cells=basis)
+    ranker, _ = export_small_ranker(tmp_path, NAMES, STATE, cells=basis)
     found = CurveSource(str(ranker)).curves(("a", "b", "c"), 10 * STATES, 201)
     assert not falling_share(found.inner).any()
     assert not falling_share(found.contribution).any()
@@ -101,12 +102,12 @@ def test_what_cannot_be_drawn_is_named(cells, drawn, tmp_path):
     with pytest.raises(DataError, match="holds no ranker of MTFX"):
         CurveSource(str(tmp_path))
     source = CurveSource(str(cells[0]))
-    with pytest.raises(ValueError, match="states of size 3, one for each of 1 users"):
+    with pytest.raises(ValueError, match="states of size 7, one for each of 1 users"):
         source.curves(("a",), STATES, 5)
     with pytest.raises(ValueError, match="at least 2 points"):
         source.curves(("a", "b", "c"), STATES, 1)
     with pytest.raises(ValueError, match="state of user b is not finite"):
-        source.curves(("a", "b"), np.array([[0, 0, 0], [0, np.nan, 0]]), 5)
+        source.curves(("a", "b"), np.array([[0] * 7, [np.nan] * 7]), 5)
 
 
 def test_a_ranker_without_curves_says_what_to_do(cells, tmp_path):

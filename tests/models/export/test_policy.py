@@ -20,7 +20,7 @@ from mtfx.models.export.policy import (
     read_policy_metadata,
 )
 from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig, build_fusion, fusion_config
-from tests.small_rankers import CELLS, FREE, SmallPolicy, export_small_ranker
+from tests.small_rankers import CELLS, FREE, STATE, SmallPolicy, export_small_ranker
 
 STATE_DIM, ACTION_DIM = 5, 2
 
@@ -113,7 +113,8 @@ def test_a_directory_without_a_policy_is_named(tmp_path):
         SavedPolicy(str(tmp_path))
 
 
-NAMES, STATES = ("click", "like"), 3
+NAMES = ("click", "like")
+STATES = len(STATE.state_names(NAMES))
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +185,7 @@ json.dump({n: v.numpy().tolist() for n, v in {**fused, **drawn}.items()}, sys.st
 
 @pytest.mark.slow  # two processes load TensorFlow
 def test_a_ranker_scores_as_policy_and_cells_do(request_, tmp_path):
-    ranker, policy = export_small_ranker(tmp_path, NAMES, ("a", "b", "c"))
+    ranker, policy = export_small_ranker(tmp_path, NAMES, STATE)
     fusion = policy.fusion
     np.savez(tmp_path / "request.npz", **request_)
     command = [sys.executable, "-c", ALONE, str(ranker), str(tmp_path / "request.npz")]

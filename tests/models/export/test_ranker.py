@@ -16,18 +16,24 @@ from scipy import stats
 
 from mtfx.models.export.ranker import MASKED_SCORE, Ranker, export_ranker
 from mtfx.models.fusion.config import FusionConfig, build_fusion
+from mtfx.models.request_state import RequestState
+from tests.request_examples import example
 from tests.tiny_ranking import (
     NAMES,
+    NOW,
     REQUEST,
-    STATE,
+    STATE_CONFIG,
     STATE_DIM,
     TinyPolicy,
     TinyRankingModel,
     by_hand,
-    example,
     save_tiny,
+    state_by_hand,
     write_vocabulary,
 )
+
+#: Of nobody who is known, with an empty history.
+STRANGER = example(item=list("ba"), timestamp_ms=NOW)
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +50,14 @@ def parts():
     return build_fusion(FusionConfig(beta=0.01), 2), TinyPolicy()
 
 
-def exported(ranking, parts, directory, **settings):
-    fusion, policy = parts
-    export_ranker(
-        Ranker(ranking, NAMES, fusion, policy, STATE_DIM, **settings), str(directory), {"seed": 3}
-    )
+def made(ranking, parts, state_dim=STATE_DIM, names=NAMES, policy_model=None):
+    state = RequestState(STATE_CONFIG)
+    return Ranker(ranking, names, *parts, state_dim, request_state=state, policy_model=policy_model)
+
+
+def exported(ranking, parts, directory, policy_model=None):
+    ranker = made(ranking, parts, policy_model=policy_model)
+    export_ranker(ranker, str(directory), {"seed": 3})
     return tf.saved_model.load(str(directory)).signatures
 
 
@@ -62,10 +71,8 @@ def signatures(ranking, parts, directory):
     return exported(ranking, parts, directory)
 
 
-def serve(signatures, state, examples):
-    answer = signatures["serving_default"](
-        state=tf.constant(state, tf.float32), examples=tf.constant(examples, tf.string)
-    )
+def serve(signatures, request):
+    answer = signatures["serving_default"](request=tf.constant(request))
     return {name: value.numpy() for name, value in answer.items()}
 
 
@@ -84,33 +91,44 @@ import base64
 import tensorflow as tf
 
 model = tf.saved_model.load(sys.argv[1])
-request = json.load(sys.stdin)
-answer = model.signatures["serving_default"](
-    state=tf.constant(request["state"]),
-    examples=tf.constant([base64.b64decode(e) for e in request["examples"]]),
-)
+request = tf.constant(base64.b64decode(sys.stdin.read()))
+answer = model.signatures["serving_default"](request=request)
 json.dump({name: value.numpy().tolist() for name, value in answer.items()}, sys.stdout)
 """
 
 
-@pytest.mark.usefixtures("signatures")
-def test_a_process_that_has_only_tensorflow_gets_what_the_parts_give(directory):
-    request = {"state": STATE, "examples": [base64.b64encode(e).decode() for e in REQUEST]}
+def answer_with_tensorflow_alone(directory, request):
     done = subprocess.run(
         [sys.executable, "-c", ONLY_TENSORFLOW, str(directory)],
-        input=json.dumps(request),
+        input=base64.b64encode(request).decode(),
         capture_output=True,
         text=True,
         check=True,
         cwd=directory,
     )
-    answer = json.loads(done.stdout)
-    action, predictions, scores = by_hand()
+    return json.loads(done.stdout)
+
+
+@pytest.mark.usefixtures("signatures")
+def test_a_process_that_has_only_tensorflow_gets_what_the_parts_give(directory):
+    answer = answer_with_tensorflow_alone(directory, REQUEST)
+    state, action, predictions, scores = by_hand()
+    np.testing.assert_allclose(answer["state"], state, atol=1e-6)
     np.testing.assert_allclose(answer["action"], action, rtol=1e-5)
     np.testing.assert_allclose(answer["predictions"], predictions, rtol=1e-5)
     np.testing.assert_allclose(answer["scores"], scores, rtol=1e-5)
     assert answer["ranked_indices"] == np.argsort(-scores).tolist()
-    np.testing.assert_allclose(answer["state"], STATE)
+    assert answer["history_left_out"] == 1
+
+
+@pytest.mark.usefixtures("signatures")
+def test_it_ranks_for_an_unknown_user_whose_history_is_empty(directory):
+    answer = answer_with_tensorflow_alone(directory, STRANGER)
+    assert sorted(answer["ranked_indices"]) == [0, 1]
+    np.testing.assert_allclose(
+        answer["state"], state_by_hand(STRANGER, answer["predictions"]), atol=1e-6
+    )
+    assert answer["history_left_out"] == 0
 
 
 def test_names_types_and_shapes_are_fixed(signatures):
@@ -124,10 +142,11 @@ def test_names_types_and_shapes_are_fixed(signatures):
     assert found == {
         "serving_default": {
             "action": ("float32", [2]),
+            "history_left_out": ("int32", []),
             "predictions": ("float32", [None, 2]),
             "ranked_indices": ("int32", [None]),
             "scores": ("float32", [None]),
-            "state": ("float32", [3]),
+            "state": ("float32", [STATE_DIM]),
         },
         "fuse": {
             "action": ("float32", [None, 2]),
@@ -137,10 +156,9 @@ def test_names_types_and_shapes_are_fixed(signatures):
     }
 
 
-def explore(signatures, seed, at_random, state=STATE):
+def explore(signatures, seed, at_random, request=REQUEST):
     answer = signatures["explore"](
-        state=tf.constant(state, tf.float32),
-        examples=tf.constant(REQUEST),
+        request=tf.constant(request),
         seed=tf.constant(seed, tf.int32),
         at_random=tf.constant(at_random),
     )
@@ -149,7 +167,7 @@ def explore(signatures, seed, at_random, state=STATE):
 
 @pytest.mark.parametrize(("at_random", "deviation"), [(True, 0.5), (False, 0.1)])
 def test_an_explored_request_tells_its_action_and_its_density(signatures, at_random, deviation):
-    own, predictions, _ = by_hand()
+    state, own, predictions, _ = by_hand()
     centre = np.zeros(2) if at_random else own
     drawn = []
     for number in range(30):
@@ -162,44 +180,41 @@ def test_an_explored_request_tells_its_action_and_its_density(signatures, at_ran
         scores = np.log(predictions + 0.01) @ ((action + 1) / 2)
         np.testing.assert_allclose(answer["scores"], scores, rtol=1e-5)
         assert answer["ranked_indices"].tolist() == np.argsort(-scores).tolist()
+        np.testing.assert_allclose(answer["state"], state, atol=1e-6)
+        assert answer["history_left_out"] == 1
     assert np.abs(drawn).max() <= 1
     assert 0.3 < np.std(drawn, axis=0).mean() / deviation < 1.3
     again = explore(signatures, [7, 3], at_random)["action"]
     np.testing.assert_array_equal(again, drawn[3])
     with pytest.raises(tf.errors.InvalidArgumentError, match="state"):
-        explore(signatures, [7, 0], at_random, [math.nan, 0.0, 0.0])
+        explore(signatures, [7, 0], at_random, example(item="a", balance=math.nan))
 
 
-def test_one_example_may_hold_all_candidates(signatures):
-    one = serve(signatures, STATE, [example(["c", "a", "b"], 5.0)])
-    many = serve(signatures, STATE, [example([item], 5.0) for item in "cab"])
-    for name in one:
-        np.testing.assert_array_equal(one[name], many[name])
-
-
-@pytest.mark.parametrize("examples", [[], [example([])]], ids=["no example", "no item"])
-def test_a_request_without_candidates_ranks_nothing(signatures, examples):
-    answer = serve(signatures, STATE, examples)
-    assert answer["predictions"].shape == (0, 2)
-    assert answer["scores"].shape == answer["ranked_indices"].shape == (0,)
-    np.testing.assert_allclose(answer["action"], by_hand()[0], rtol=1e-5)
+@pytest.mark.parametrize("count", [1, 10_000])
+def test_few_and_many_candidates_are_ranked(signatures, count):
+    answer = serve(signatures, example(item=["abcd"[k % 4] for k in range(count)], age=1.0))
+    assert answer["predictions"].shape == (count, 2)
+    assert sorted(answer["ranked_indices"]) == list(range(count))
+    assert np.all(np.diff(answer["scores"][answer["ranked_indices"]]) <= 0)
 
 
 @pytest.mark.parametrize(
-    ("state", "examples", "message"),
+    ("request_", "message"),
     [
-        ([0.0, math.nan, 0.0], REQUEST, "state must not hold NaN"),
-        (STATE, [*REQUEST, example(["unknown"])], r"predictions must lie in \[0, 1\]"),
-        (STATE, [example(["d"], 700.0)], r"predictions must lie in \[0, 1\]"),
-        (STATE, [*REQUEST, example([])], "examples must each hold a candidate"),
-        (STATE, [example([]), example([])], "examples must each hold a candidate"),
-        (STATE, [*REQUEST, example(["a", "b"])], "examples must hold one candidate each"),
-        (STATE, [b"no proto"], "Could not parse example"),
+        (b"", "the request has no candidate"),
+        (example(age=3.0, timestamp_ms=NOW), "the request has no candidate"),
+        (example(item="a", balance=math.nan), "state must not hold NaN"),
+        (example(item=["a", "unknown"]), r"predictions must lie in \[0, 1\]"),
+        (example(item=["d"], age=700.0), r"predictions must lie in \[0, 1\]"),
+        (example(item=["a"], user_impressions=0.5), "user_impressions"),
+        (example(item=["a"], history_timestamp_ms=[1, 2], history_click=1), "history_click"),
+        (b"no proto", "Could not parse example"),
     ],
+    ids=["empty", "no candidate", "state", "unknown", "share", "type", "lengths", "no proto"],
 )
-def test_a_bad_request_is_answered_by_the_name_of_its_input(signatures, state, examples, message):
+def test_a_bad_request_is_answered_by_the_name_of_its_input(signatures, request_, message):
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        serve(signatures, state, examples)
+        serve(signatures, request_)
 
 
 def fuse(signatures, state, predictions, mask):
@@ -215,7 +230,7 @@ def test_requests_of_different_sizes_are_fused_side_by_side(signatures, parts):
     fusion, policy = parts
     rng = np.random.default_rng(0)
     predictions = rng.uniform(0, 1, (3, 5, 2)).astype(np.float32)
-    state = rng.normal(size=(3, 3)).astype(np.float32)
+    state = rng.normal(size=(3, STATE_DIM)).astype(np.float32)
     sizes = [5, 2, 0]
     mask = np.arange(5) < np.array(sizes)[:, np.newaxis]
     padded = np.where(mask[..., np.newaxis], predictions, np.nan)
@@ -231,13 +246,15 @@ def test_requests_of_different_sizes_are_fused_side_by_side(signatures, parts):
 
 
 def test_equal_candidates_keep_their_order(signatures):
-    answer = fuse(signatures, [STATE], np.full((1, 6, 2), 0.25), np.ones((1, 6), bool))
+    answer = fuse(
+        signatures, np.zeros((1, STATE_DIM)), np.full((1, 6, 2), 0.25), np.ones((1, 6), bool)
+    )
     assert answer["ranked_indices"].tolist() == [[0, 1, 2, 3, 4, 5]]
 
 
 def test_no_request_and_no_candidate_are_fused_to_nothing(signatures):
     for shape in ((0, 4), (2, 0)):
-        state, mask = np.zeros((shape[0], 3)), np.ones(shape, bool)
+        state, mask = np.zeros((shape[0], STATE_DIM)), np.ones(shape, bool)
         answer = fuse(signatures, state, np.zeros((*shape, 2)), mask)
         assert answer["scores"].shape == answer["ranked_indices"].shape == shape
 
@@ -248,16 +265,6 @@ def test_predictions_from_raw_tensors_are_the_ranking_models(signatures, ranking
     assert set(answer) == set(own) == {"click", "like", "watch_s"}
     for name, value in own.items():
         np.testing.assert_array_equal(answer[name], value)
-
-
-def test_means_of_the_predictions_are_filled_into_the_state(ranking, parts):
-    ranker = Ranker(ranking, NAMES, *parts, STATE_DIM, means_at=1)
-    signatures = {"serving_default": ranker.serve}
-    answer = serve(signatures, [0.3, math.nan, math.nan], REQUEST)
-    state = [0.3, *by_hand()[1].mean(axis=0)]
-    np.testing.assert_allclose(answer["state"], state, rtol=1e-6)
-    np.testing.assert_allclose(answer["scores"], by_hand(state)[2], rtol=1e-5)
-    np.testing.assert_allclose(serve(signatures, [0.3, 9, 9], [])["state"], [0.3, 0, 0])
 
 
 @pytest.mark.slow
@@ -273,28 +280,29 @@ def test_a_policy_that_was_saved_is_joined_too(ranking, parts, tmp_path):
         return loaded.signatures["actions"](state=state)["action"]
 
     signatures = exported(ranking, (fusion, act), tmp_path / "1", policy_model=loaded)
-    np.testing.assert_allclose(serve(signatures, STATE, REQUEST)["scores"], by_hand()[2], rtol=1e-5)
+    np.testing.assert_allclose(serve(signatures, REQUEST)["scores"], by_hand()[3], rtol=1e-5)
     assert json.loads((tmp_path / "1" / "assets.extra" / "mtfx.json").read_text()) == {"seed": 3}
 
 
 def test_a_policy_that_gives_nan_is_named(ranking, parts):
-    ranker = Ranker(ranking, NAMES, parts[0], lambda s: s[:, :2] / 0.0, STATE_DIM)
+    ranker = made(ranking, (parts[0], lambda s: s[:, :2] / 0.0))
     with pytest.raises(tf.errors.InvalidArgumentError, match="action must not hold NaN"):
-        serve({"serving_default": ranker.serve}, [0.0, 1.0, 1.0], REQUEST)
+        serve({"serving_default": ranker.serve}, REQUEST)
 
 
 def test_parts_that_do_not_fit_are_refused(ranking, parts, tmp_path):
-    fusion, policy = parts
     with pytest.raises(ValueError, match="does not predict share; it predicts: click, like, watch"):
-        Ranker(ranking, ("click", "share"), fusion, policy, STATE_DIM)
+        made(ranking, parts, names=("click", "share"))
     with pytest.raises(ValueError, match=r"takes 2 predictions, .* has 3: click, like, watch_s"):
-        Ranker(ranking, (*NAMES, "watch_s"), fusion, policy, STATE_DIM)
-    with pytest.raises(ValueError, match="2 means from 2 on do not fit into a state of size 3"):
-        Ranker(ranking, NAMES, fusion, policy, STATE_DIM, means_at=2)
+        made(ranking, parts, names=(*NAMES, "watch_s"))
+    own = STATE_DIM - len(NAMES)
+    for size in (3, own):
+        with pytest.raises(ValueError, match=f"size {size}, but a request has {own} numbers and 2"):
+            made(ranking, parts, size)
     with pytest.raises(ValueError, match=r"action must have 2 axes, the last of size 2"):
-        exported(ranking, (fusion, TinyPolicy(actions=4)), tmp_path / "1")
+        exported(ranking, (parts[0], TinyPolicy(actions=4)), tmp_path / "1")
     assert not (tmp_path / "1").exists()
     module = tf.Module()
     tf.saved_model.save(module, str(tmp_path / "empty"))
     with pytest.raises(ValueError, match="ranking model has no signature 'serving_default'"):
-        Ranker(tf.saved_model.load(str(tmp_path / "empty")), NAMES, fusion, policy, STATE_DIM)
+        made(tf.saved_model.load(str(tmp_path / "empty")), parts)

@@ -10,6 +10,7 @@ from mtfx.datasets.history import History, history_columns, statistic_columns
 from mtfx.datasets.spec import Column, DatasetSpec, Feature, Task
 from mtfx.models.export.raw_features import RawFeatures
 from mtfx.models.model_inputs import ranking_inputs
+from mtfx.serving.request_fields import RequestField
 
 SPEC = DatasetSpec(
     name="requests",
@@ -144,3 +145,19 @@ def test_rows_of_plain_columns_are_sessions_of_one_impression():
     rows = raw.rows(given)
     assert rows["user_id"].shape == rows["user_id_impressions"].shape == (2, 1)
     assert rows["item_id"].row_lengths().numpy().tolist() == [1, 1]
+
+
+def test_a_requests_columns_say_what_may_be_left_out():
+    found = {field.name: field for field in raw_features().fields()}
+    assert set(found) == set(raw_features().parsing_spec)
+    assert found["country"] == RequestField("country", "string", "user", default="xx")
+    assert found["item_id"] == RequestField(
+        "item_id", "int64", "candidate", per_candidate=True, required=True
+    )
+    assert found["user_id_impressions"] == RequestField(
+        "user_id_impressions", "int64", "user", default=0
+    )
+    counted = found["item_id_impressions"]
+    assert (counted.level, counted.required, counted.default) == ("candidate", False, 0)
+    assert found["timestamp_ms"] == RequestField("timestamp_ms", "int64", "context")
+    assert found["history_click"] == RequestField("history_click", "int64", "history")

@@ -14,19 +14,24 @@ from tensorflow.core.protobuf import saved_model_pb2
 from mtfx.models.export.ranker import export_ranker
 from mtfx.models.export.transformed import TransformedRanker
 from mtfx.models.fusion.config import FusionConfig, build_fusion
+from mtfx.models.request_state import RequestState
+from tests.request_examples import example
 from tests.tiny_ranking import (
     NAMES,
+    NOW,
     REQUEST,
-    STATE,
+    STATE_CONFIG,
     STATE_DIM,
     TinyPolicy,
     TinyRankingModel,
     TransformedTinyRankingModel,
     by_hand,
-    example,
     save_tiny,
+    state_by_hand,
     write_vocabulary,
 )
+
+OWN_DIM = STATE_DIM - len(NAMES)
 
 BUCKETS = (8, 3)
 
@@ -42,7 +47,8 @@ def ranking(tmp_path_factory):
 
 def make(ranking, buckets=()):
     fusion = build_fusion(FusionConfig(beta=0.01), 2)
-    ranker = TransformedRanker(ranking, NAMES, fusion, TinyPolicy(), STATE_DIM)
+    state = RequestState(STATE_CONFIG)
+    ranker = TransformedRanker(ranking, NAMES, fusion, TinyPolicy(), STATE_DIM, request_state=state)
     ranker.compile_for(buckets)
     return ranker
 
@@ -71,16 +77,15 @@ def signatures(directory):
     return tf.saved_model.load(str(directory)).signatures
 
 
-def serve(signatures, examples, state=STATE):
-    answer = signatures["serving_default"](
-        state=tf.constant(state, tf.float32), examples=tf.constant(examples, tf.string)
-    )
+def serve(signatures, request):
+    answer = signatures["serving_default"](request=tf.constant(request))
     return {name: value.numpy() for name, value in answer.items()}
 
 
-def rank_transformed(signatures, items, age=0.0, state=STATE):
+def rank_transformed(signatures, items, age=0.0, request_state=None):
+    own = np.zeros(OWN_DIM) if request_state is None else request_state
     answer = signatures["rank_transformed"](
-        state=tf.constant(state, tf.float32),
+        request_state=tf.constant(own, tf.float32),
         session_ids=tf.zeros([0], tf.int64),
         session_values=tf.constant([age]),
         impression_ids=tf.reshape(tf.constant(items, tf.int64), [-1, 1]),
@@ -89,67 +94,79 @@ def rank_transformed(signatures, items, age=0.0, state=STATE):
     return {name: value.numpy() for name, value in answer.items()}
 
 
-def test_requests_in_all_forms_get_what_numpy_gives(signatures):
-    action, predictions, scores = by_hand()
+def test_a_request_gets_what_numpy_gives(signatures):
+    state, action, predictions, scores = by_hand()
     answer = serve(signatures, REQUEST)
+    np.testing.assert_allclose(answer["state"], state, atol=1e-6)
     np.testing.assert_allclose(answer["action"], action, rtol=1e-5)
     np.testing.assert_allclose(answer["predictions"], predictions, rtol=1e-5)
     np.testing.assert_allclose(answer["scores"], scores, rtol=1e-5)
     assert answer["ranked_indices"].tolist() == np.argsort(-scores).tolist()
+    assert answer["history_left_out"] == 1
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 8, 9, 40])
-def test_every_size_ranks_as_one_example_per_candidate_does(signatures, count):
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 8, 9, 40, 10_000])
+def test_every_size_is_ranked_and_looked_up_ahead_likewise(signatures, count):
     items = [k % 4 for k in range(count)]
-    names = ["abcd"[item] for item in items]
-    many = serve(signatures, [example([name], 5.0) for name in names])
-    one = serve(signatures, [example(names, 5.0)])
-    transformed = rank_transformed(signatures, items, 5.0)
-    assert many["predictions"].shape == (count, 2)
-    for name, value in many.items():
-        np.testing.assert_allclose(one[name], value, rtol=1e-6)
-        np.testing.assert_array_equal(transformed[name], one[name])
+    request = example(item=["abcd"[item] for item in items], age=5.0, timestamp_ms=NOW)
+    one = serve(signatures, request)
+    assert one["predictions"].shape == (count, 2)
+    assert sorted(one["ranked_indices"]) == list(range(count))
+    np.testing.assert_allclose(one["state"], state_by_hand(request, one["predictions"]), atol=1e-6)
+    transformed = rank_transformed(signatures, items, 5.0, one["state"][:OWN_DIM])
+    assert set(transformed) == set(one) - {"history_left_out"}
+    for name, value in transformed.items():
+        np.testing.assert_array_equal(value, one[name])
 
 
 def test_transform_gives_what_rank_transformed_takes(signatures):
-    examples = tf.constant([example(["c", "a"], 5.0), example(["unknown"])])
-    found = {k: v.numpy().tolist() for k, v in signatures["transform"](examples=examples).items()}
-    assert found == {
-        "session_ids": [[], []],
-        "session_values": [[5.0], [0.0]],
-        "impression_ids": [[2], [0], [4]],
-        "impression_values": [[], [], []],
-        "row_lengths": [2, 1],
+    examples = [
+        REQUEST,
+        example(item="unknown"),
+        example(age=5.0, timestamp_ms=NOW),  # a user's part alone
+    ]
+    found = {k: v.numpy() for k, v in signatures["transform"](examples=examples).items()}
+    own = RequestState(STATE_CONFIG).of_requests(tf.constant(examples)).state
+    np.testing.assert_allclose(found.pop("request_state"), own, atol=1e-6)
+    assert {name: value.tolist() for name, value in found.items()} == {
+        "session_ids": [[], [], []],
+        "session_values": [[2.0], [0.0], [5.0]],
+        "impression_ids": [[2], [0], [3], [1], [4]],
+        "impression_values": [[], [], [], [], []],
+        "row_lengths": [4, 1, 0],
+        "history_left_out": [1, 0, 0],
     }
 
 
 @pytest.mark.parametrize(
-    ("examples", "message"),
+    ("request_", "message"),
     [
-        ([example(["unknown"])], r"predictions must lie in \[0, 1\]"),
-        ([example(["d"], 700.0)], r"predictions must lie in \[0, 1\]"),
-        ([*REQUEST, example([])], "examples must each hold a candidate"),
-        ([example([]), example([])], "examples must each hold a candidate"),
-        ([*REQUEST, example(["a", "b"])], "examples must hold one candidate each"),
+        (example(item="unknown"), r"predictions must lie in \[0, 1\]"),
+        (example(item="d", age=700.0), r"predictions must lie in \[0, 1\]"),
+        (example(age=1.0), "the request has no candidate"),
+        (b"", "the request has no candidate"),
+        (b"no proto", "Could not parse example"),
     ],
+    ids=["unknown", "share", "no candidate", "empty", "no proto"],
 )
-def test_a_bad_request_is_answered_by_the_name_of_its_input(signatures, examples, message):
+def test_a_bad_request_is_answered_by_the_name_of_its_input(signatures, request_, message):
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        serve(signatures, examples)
+        serve(signatures, request_)
 
 
 @pytest.mark.parametrize(
-    ("items", "age", "state", "message"),
+    ("items", "age", "request_state", "message"),
     [
-        ([0, 5], 0.0, STATE, r"impression_ids must lie in item \[0, 5\)"),
-        ([0, -1], 0.0, STATE, r"impression_ids must lie in item \[0, 5\)"),
-        ([0, 1], math.nan, STATE, r"predictions must lie in \[0, 1\]"),
-        ([0, 1], 0.0, [math.nan, 0.0, 0.0], "state must not hold NaN"),
+        ([0, 5], 0.0, None, r"impression_ids must lie in item \[0, 5\)"),
+        ([0, -1], 0.0, None, r"impression_ids must lie in item \[0, 5\)"),
+        ([0, 1], math.nan, None, r"predictions must lie in \[0, 1\]"),
+        ([0, 1], 0.0, [math.nan] * OWN_DIM, "state must not hold NaN"),
+        ([], 0.0, None, "the request has no candidate"),
     ],
 )
-def test_bad_transformed_features_are_named(signatures, items, age, state, message):
+def test_bad_transformed_features_are_named(signatures, items, age, request_state, message):
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        rank_transformed(signatures, items, age, state)
+        rank_transformed(signatures, items, age, request_state)
 
 
 def operations(directory, function):
@@ -181,7 +198,8 @@ def test_strings_end_where_the_features_are_looked_up(directory):
         assert not {op for op in found if strings.search(op)}
 
 
-COUNT_PROGRAMS = """
+COUNT_PROGRAMS = f"""
+OWN_DIM = {OWN_DIM}
 import pathlib, sys
 import tensorflow as tf
 
@@ -192,21 +210,21 @@ example.features.feature["item"].bytes_list.value.append(b"a")
 for sizes in sys.argv[3:]:
     for count in map(int, sizes.split(",")):
         rank(
-            state=tf.constant([0.3, -0.8, 0.4]),
+            request_state=tf.zeros([OWN_DIM]),
             session_ids=tf.zeros([0], tf.int64),
             session_values=tf.constant([1.0]),
             impression_ids=tf.zeros([count, 1], tf.int64),
             impression_values=tf.zeros([count, 0]),
         )
         # Warm-up requests are of serving_default alone: its programs have to be the others' too.
-        serve(state=tf.zeros([3]), examples=tf.constant([example.SerializeToString()]))
+        serve(request=tf.constant(example.SerializeToString()))
     print(len(list(pathlib.Path(sys.argv[2]).glob("*before_optimizations.txt"))))
 """
 
 
 @pytest.mark.slow
 def test_xla_makes_one_program_per_bucket_and_none_for_larger_requests(compiled, tmp_path):
-    sizes = ["1,2,3,0", "9,10,11", "4,8,7,5"]
+    sizes = ["1,2,3", "9,10,11", "4,8,7,5"]
     done = subprocess.run(
         [sys.executable, "-c", COUNT_PROGRAMS, compiled, tmp_path / "dump", *sizes],
         env={

@@ -48,9 +48,8 @@ class LastFirst:
 
     explored = 0
 
-    def rank(self, state, examples, *, exploration=None):
-        [example] = examples
-        feature = tf.train.Example.FromString(example).features.feature["duration_ms"]
+    def rank(self, request, *, exploration=None):
+        feature = tf.train.Example.FromString(request).features.feature["duration_ms"]
         count = len(feature.float_list.value)
         self.explored += exploration is not None
         return Ranking(
@@ -58,7 +57,7 @@ class LastFirst:
             scores=np.arange(count, dtype=np.float32),
             predictions=np.zeros((count, 3), np.float32),
             action=np.zeros(3, np.float32),
-            state=state,
+            state=np.zeros(5, np.float32),
             version=7,
             log_density=float("nan") if exploration is None else -1.0,
         )
