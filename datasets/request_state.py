@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from mtfx.config import Config
 from mtfx.datasets import history
 from mtfx.datasets.columns import DERIVED_COLUMNS, Dtype
+from mtfx.datasets.labels import UNKNOWN
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.serving.request_fields import TIMESTAMP_MS, Level, RequestField
 
@@ -118,7 +119,12 @@ class RequestStateConfig(Config):
             *(_field(column, "user") for column in (*self.numbers, *self.profile)),
             RequestField(TIMESTAMP_MS, "int64", "context"),
             *(_field(column, "context") for column in self.context),
-            *(RequestField(name, dtype, "history") for name, dtype in past.items()),
+            *(
+                RequestField(
+                    name, dtype, "history", default=None if name == history.TIME else UNKNOWN
+                )
+                for name, dtype in past.items()
+            ),
         )
 
     def state_names(self, prediction_names: Sequence[str]) -> tuple[str, ...]:

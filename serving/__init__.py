@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mtfx.serving.exploration import ExplorationPlan, TrialPlan, request_seed
     from mtfx.serving.interaction_log import InteractionLogger, RequestContext
     from mtfx.serving.messages import Ranking, RankingError
+    from mtfx.serving.request import RequestBuilder, RequestError
 else:
     __getattr__, __dir__, __all__ = exports(
         __name__,
@@ -17,5 +18,6 @@ else:
             "exploration": ("ExplorationPlan", "TrialPlan", "request_seed"),
             "interaction_log": ("InteractionLogger", "RequestContext"),
             "messages": ("Ranking", "RankingError"),
+            "request": ("RequestBuilder", "RequestError"),
         },
     )

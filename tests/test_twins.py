@@ -26,7 +26,6 @@ WITHOUT = {
     "datasets.synthetic.video_tables": "the profile's files are checked whole: test_video.py",
     "environments.simulator.fitting.raw_requests": "needs a run: tests/pipelines/test_fusion.py",
     "experiments.batchrl.search": "a trial's function: tests/experiments/batchrl/test_run.py",
-    "experiments.batchrl.training": "a trial's function: tests/experiments/batchrl/test_run.py",
     "models.export.ranking": "needs a trained model: tests/trainers/ranking/test_run.py",
     "models.mtl.mmoe": f"{_BY_NAME}: tests/models/mtl/test_backbones.py",
     "models.mtl.ple": f"{_BY_NAME}: tests/models/mtl/test_backbones.py",

@@ -14,8 +14,10 @@ from mtfx.errors import DataError
 from mtfx.serving.interaction_log import FEEDBACK, FEEDBACK_SCHEMA, REQUEST_SCHEMA, REQUESTS
 from mtfx.serving.plausible_time import main_span
 
-_RAW = REQUEST_SCHEMA.get_field_index("request")
-SCHEMAS = {REQUESTS: REQUEST_SCHEMA.remove(_RAW), FEEDBACK: FEEDBACK_SCHEMA}
+#: What a policy does not learn from; it stays in the log.
+_NOT_JOINED = ("request", "scores")
+_JOINED = pa.schema([field for field in REQUEST_SCHEMA if field.name not in _NOT_JOINED])
+SCHEMAS = {REQUESTS: _JOINED, FEEDBACK: FEEDBACK_SCHEMA}
 _BATCH_ROWS = 10_000
 
 

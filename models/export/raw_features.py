@@ -17,7 +17,7 @@ from mtfx.models.input_features import InputFeature
 from mtfx.serving.request_fields import Level, RequestField
 
 _DTYPES: dict[Dtype, tf.DType] = {"int64": tf.int64, "string": tf.string, "float32": tf.float32}
-_TIME = "timestamp_ms"
+_TIME, _USER = "timestamp_ms", "user_id"
 
 
 class RawFeatures:
@@ -64,7 +64,7 @@ class RawFeatures:
         for name, dtype in self.dtypes.items():
             self.parsing_spec[name] = parsed[name]
             if name in self._session_level and (name in fills or name in statistics):
-                default = [fills.get(name, 0)]
+                default = [self._nobody(dtype) if name == _USER else fills.get(name, 0)]
                 self.parsing_spec[name] = tf.io.FixedLenFeature([1], dtype, default)
         self._past: dict[str, tuple[str, Any]] = {}
         self._came = False
@@ -91,6 +91,9 @@ class RawFeatures:
         if name == _TIME or name in DERIVED_COLUMNS:
             level = "context"
         default = getattr(feature, "default_value", None)
+        if name in self._past:
+            default = [self._past[name][1].numpy()]
+            default = [default[0].decode() if isinstance(default[0], bytes) else default[0].item()]
         if name in self._statistics and default is None:
             default = [0]
         return RequestField(
@@ -101,6 +104,11 @@ class RawFeatures:
             required=own and default is None,
             default=None if default is None else default[0],
         )
+
+    @staticmethod
+    def _nobody(dtype: tf.DType) -> int | str:
+        """An id that no user has, for a request that does not say who asks."""
+        return "" if dtype == tf.string else -1
 
     def rows(self, raw: Mapping[str, tf.Tensor]) -> dict[str, Any]:
         """Columns `[batch]` as Transform takes sessions of one impression each."""

@@ -80,15 +80,5 @@ class WorldRequests(LoggedRequests):
         """
         model = tf.saved_model.load(ranker)
         serve = model.signatures["serving_default"]
-        takes = serve.structured_input_signature[1]
-        found = []
-        for user in range(self.num_users):
-            request = self.example(user)
-            if "request" in takes:
-                answer = serve(request=tf.constant(request))
-            else:
-                answer = serve(
-                    state=tf.zeros(takes["state"].shape), examples=tf.constant([request])
-                )
-            found.append(answer["predictions"].numpy())
-        return np.stack(found)
+        answers = (serve(request=tf.constant(self.example(u))) for u in range(self.num_users))
+        return np.stack([answer["predictions"].numpy() for answer in answers])

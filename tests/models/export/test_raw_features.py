@@ -160,4 +160,5 @@ def test_a_requests_columns_say_what_may_be_left_out():
     counted = found["item_id_impressions"]
     assert (counted.level, counted.required, counted.default) == ("candidate", False, 0)
     assert found["timestamp_ms"] == RequestField("timestamp_ms", "int64", "context")
-    assert found["history_click"] == RequestField("history_click", "int64", "history")
+    assert found["history_click"] == RequestField("history_click", "int64", "history", default=-1)
+    assert found["user_id"].default == -1

@@ -1,16 +1,22 @@
 """Serve, log, retrain, bless, push, serve: the real pipelines and a real server."""
 
+import json
 import shutil
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import tensorflow as tf
 
+from mtfx.datasets.request_state import RequestStateConfig
+from mtfx.models.request_state import RequestState
 from mtfx.pipelines.daily import run_days
 from mtfx.pipelines.daily_state import DailyState
 from mtfx.pipelines.local_runner import SilentObserver
 from mtfx.pipelines.rehearsal.closed_loop import run_closed_loop
 from mtfx.pipelines.rehearsal.config import ClosedLoopConfig
+from mtfx.serving.exploration import request_seed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -96,3 +102,45 @@ def test_the_true_value_of_each_days_ranker_is_known(config, days):
         assert day.value.n == config.value_sessions
         assert day.value.mean > 0
         assert day.served.mean > 0
+
+
+def test_every_answer_can_be_computed_again_from_the_log(config, days):
+    """By the ranker that gave it; and the request's part of the state by any later one too."""
+    log = pl.concat(
+        pl.read_parquet(path) for path in config.output_dir.glob("raw/day-*/requests/*.parquet")
+    )
+    assert log.height >= 1000
+    rankers = Path(config.daily.output_dir, "serving", "ranker")
+    newest = max(int(path.name) for path in rankers.iterdir())
+    assert newest > log["policy_version"].max() or log["policy_version"].n_unique() > 1
+    models = {
+        version: tf.saved_model.load(str(rankers / str(version)))
+        for version in {*log["policy_version"].to_list(), newest}
+    }
+    about = json.loads((rankers / str(newest) / "assets.extra" / "mtfx.json").read_text())
+    own = RequestState(RequestStateConfig.from_dict(about["request_state"]))
+    part = len(own.config.names)
+    states = np.asarray(log["state"].to_list(), np.float32)
+    again = own.of_requests(tf.constant(log["request"].to_list())).state
+    np.testing.assert_allclose(again, states[:, :part], atol=1e-6)
+    for number, row in enumerate(log.iter_rows(named=True)):
+        request = tf.constant(row["request"])
+        model = models[row["policy_version"]].signatures
+        if row["behaviour_policy"] == "policy":
+            answer = model["serving_default"](request=request)
+        else:
+            answer = model["explore"](
+                request=request,
+                seed=tf.constant(request_seed(row["request_id"])),
+                at_random=tf.constant(row["behaviour_policy"] == "random"),
+            )
+            assert float(answer["log_density"]) == pytest.approx(row["log_density"], abs=1e-5)
+        np.testing.assert_allclose(answer["state"], row["state"], atol=1e-6)
+        np.testing.assert_allclose(answer["action"], row["action"], atol=1e-6)
+        np.testing.assert_allclose(answer["scores"], row["scores"], atol=1e-6, rtol=1e-6)
+        assert int(answer["ranked_indices"][0]) == row["chosen"]
+        order = np.argsort(-np.asarray(row["scores"], np.float32), kind="stable")
+        np.testing.assert_array_equal(answer["ranked_indices"], order)
+        if number % 20 == 0:
+            later = models[newest].signatures["serving_default"](request=request)
+            np.testing.assert_allclose(later["state"][:part], row["state"][:part], atol=1e-6)
