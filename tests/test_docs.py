@@ -40,7 +40,7 @@ _SLOW = (
     "mtfx closed-loop",
     "build_estimator",
 )
-OTHER = ("text", "mermaid", "json", "yaml", "csv", "proto", "")
+OTHER = ("text", "mermaid", "json", "yaml", "csv", "proto", "java", "")
 
 _FENCE = re.compile(
     r"(?P<comments>(?:^<!--[^\n]*-->\n+)*)^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$",
