@@ -31,7 +31,7 @@ COLUMNS = (
     RequestField("day_of_week", "int64", "context", required=True),
     RequestField("step", "int64", "context", required=True),
     RequestField("step_bucket", "string", "context", per_candidate=True, required=True),
-    RequestField("history_item", "string", "history"),
+    RequestField("history_item", "string", "history", default=""),
     RequestField("item", "string", "candidate", per_candidate=True, required=True),
     RequestField("price", "float32", "candidate", per_candidate=True, default=0.1),
 )
@@ -220,7 +220,7 @@ def test_the_program_of_the_guide_ranks(classpath, exported, tmp_path):
     (tmp_path / "Rank.java").write_text(program)
     columns = (
         RequestField("user_id", "int64", "user", default=-1),
-        RequestField("history_item_id", "int64", "history"),
+        RequestField("history_item_id", "int64", "history", default=-1),
         RequestField("item_id", "int64", "candidate", per_candidate=True, required=True),
         # What the ranking model of these tests reads.
         RequestField("item", "string", "candidate", per_candidate=True, default=""),
