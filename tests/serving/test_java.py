@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from mtfx.serving.client import GrpcRankerClient
+from mtfx.serving.request import RequestBuilder, RequestError
 from mtfx.serving.request_fields import RequestField, merged
 from mtfx.serving.stand_in_server import StandInServer
 from tests.hashed_ranking import STATE_CONFIG, STATE_DIM
@@ -174,17 +175,16 @@ def test_a_request_holds_what_was_given_and_what_follows_from_it(classpath, base
 
 
 def test_requests_are_the_same_bytes(classpath, base):
-    builder = pytest.importorskip("mtfx.serving.request").RequestBuilder.load(base / "1")
+    builder = RequestBuilder.load(base / "1")
     for request, found in zip(REQUESTS, built(classpath, base), strict=True):
         assert found == builder.build(**request)
 
 
 def test_what_one_refuses_the_other_does(classpath, base):
-    twin = pytest.importorskip("mtfx.serving.request")
-    builder = twin.RequestBuilder.load(base / "1")
+    builder = RequestBuilder.load(base / "1")
     found = run(classpath, base, [request for request, _ in REFUSED], "--build-only")
     for (request, named), one in zip(REFUSED, found, strict=True):
-        with pytest.raises(twin.RequestError, match=named):
+        with pytest.raises(RequestError, match=named):
             builder.build(**request)
         assert named in one.get("error", "not refused"), request
 

@@ -45,13 +45,12 @@ record RequestField(String name, Type type, Level level, boolean perCandidate, O
   static RequestField of(JsonObject json) {
     Type type = Type.valueOf(json.get("dtype").getAsString().toUpperCase(Locale.ROOT));
     Level level = Level.valueOf(json.get("level").getAsString().toUpperCase(Locale.ROOT));
-    Object missing = plain(json.get("default"));
     return new RequestField(
         json.get("name").getAsString(),
         type,
         level,
         json.has("per_candidate") && json.get("per_candidate").getAsBoolean(),
-        missing == null && level == Level.HISTORY ? unknown(type) : missing);
+        plain(json.get("default")));
   }
 
   /** The column's name in the rows that a caller gives. */
@@ -114,14 +113,6 @@ record RequestField(String name, Type type, Level level, boolean perCandidate, O
     } catch (NumberFormatException beyondInt64) {
       return new BigDecimal(text);
     }
-  }
-
-  private static Object unknown(Type type) {
-    return switch (type) {
-      case INT64 -> -1L;
-      case FLOAT32 -> -1.0;
-      case STRING -> "";
-    };
   }
 
   private static ByteString text(Object value, String said) {
