@@ -16,7 +16,8 @@ from mtfx.environments.simulator.candidate_sets import CandidateSets
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.session import Candidates, SessionState, StepOutcome
 from mtfx.environments.simulator.world import World
-from mtfx.models.request_state import MOST_WATCHED, Past, RequestState, mean_predictions
+from mtfx.models.request_history import MOST_WATCHED, Past
+from mtfx.models.request_state import RequestState, mean_predictions
 
 #: Between the end of one view and the next request.
 PAUSE_MS = 2_000

@@ -23,7 +23,7 @@ from mtfx.environments.simulator.runner import as_seed
 from mtfx.environments.simulator.session import SessionState, StepOutcome
 from mtfx.environments.simulator.user_groups import drawn_users, user_groups
 from mtfx.files import atomic_path
-from mtfx.models.request_state import MOST_WATCHED
+from mtfx.models.request_history import MOST_WATCHED
 from mtfx.serving.client import RankerClient
 from mtfx.serving.exploration import ExplorationPlan, request_seed
 from mtfx.serving.interaction_log import WATCH_S, InteractionLogger, RequestContext

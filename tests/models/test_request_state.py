@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtfx.datasets.request_state import RequestColumn, RequestStateConfig
-from mtfx.models.request_state import Past, RequestState, mean_predictions
+from mtfx.models.request_state import RequestState, mean_predictions
 
 NOW = 1_700_000_000_000
 CONFIG = RequestStateConfig(
@@ -192,27 +192,6 @@ def test_categories_are_hashed_by_name_and_value():
 def test_malformed_requests_are_refused_by_name(columns, message):
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         STATE.of_requests(tf.constant([request(**columns)]))
-
-
-def test_past_that_grows_gives_the_state_of_a_request_that_says_so():
-    sent = STATE.of_requests(
-        tf.constant(
-            [
-                request(
-                    timestamp_ms=[NOW],
-                    history_timestamp_ms=[NOW - 40_000, NOW - 10_000],
-                    history_click=[1, 0],
-                    history_like=[0, 1],
-                    history_watch_share=[0.5, 2.0],
-                )
-            ]
-        )
-    )
-    empty = Past(tf.fill([1, 4], tf.constant(-1, tf.int64)), tf.fill([1, 4, 3], -1.0))
-    past = empty.followed_by(tf.constant([NOW - 40_000], tf.int64), tf.constant([[1.0, 0.0, 0.5]]))
-    past = past.followed_by(tf.constant([NOW - 10_000], tf.int64), tf.constant([[0.0, 1.0, 2.0]]))
-    grown = STATE.of_parts(sent.attributes, sent.now_ms, past)
-    assert np.array_equal(grown, sent.state)
 
 
 def test_means_are_of_the_candidates_that_are_there():
