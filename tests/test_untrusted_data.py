@@ -47,6 +47,7 @@ MODEL_LOADERS = {
     "serving/loaded_versions.py",
     "trainers/ranking/warm_start.py",
     "environments/simulator/fitting/predictions.py",
+    "environments/simulator/fitting/raw_requests.py",
 }
 
 
