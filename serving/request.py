@@ -113,21 +113,22 @@ class RequestBuilder:
         if not candidates:
             raise RequestError("the request has no candidate: give at least one")
         past = self._past(history, time_ms)
+        self._check_names("context", context or {}, " of the context")
         given = dict(context or {})
         times = [row[TIMESTAMP_MS] for row in past]
         step = given.get("step", session_step(time_ms, times, self.gap_minutes))
-        if isinstance(step, int):
-            given = derived_columns(time_ms, step, self.utc_offset_hours) | given
+        if isinstance(step, bool) or not isinstance(step, int) or step < 0:
+            raise RequestError(f"step of the context is {step!r}, which is no place from 0 on")
+        given = derived_columns(time_ms, step, self.utc_offset_hours) | given
         given[TIMESTAMP_MS] = time_ms
-        self._check_names("user", user or {})
-        self._check_names("context", context or {})
+        self._check_names("user", user or {}, " of the user")
         for place, row in enumerate(candidates):
             self._check_names("candidate", row, f" of candidate {place}")
         example = example_class()()
         for field in self.fields:
             values = self._values(field, user or {}, given, past, candidates)
             if field.dtype == "string":
-                values = [value.encode() for value in values]
+                values = [_encoded(value, field.name) for value in values]
             getattr(example.features.feature[field.name], KINDS[field.dtype]).value.extend(values)
         return example.SerializeToString(deterministic=True)
 
@@ -166,7 +167,9 @@ class RequestBuilder:
         if fault := time_fault(value):
             raise RequestError(f"{name} is {value}: {fault}")
 
-    def _check_names(self, level: Level, row: Row, where: str = "") -> None:
+    def _check_names(self, level: Level, row: Row, where: str) -> None:
+        if not isinstance(row, Mapping):
+            raise RequestError(f"what is given{where} is {row!r:.60}, which is no dictionary")
         known = [*self.columns(level), *(DERIVED if level == "context" else ())]
         for name in row:
             if name not in known:
@@ -176,6 +179,13 @@ class RequestBuilder:
                     f"{name!r}{where} is no column of level {level}{hint}; there are: "
                     f"{', '.join(known) or 'none'}"
                 )
+
+
+def _encoded(text: str, name: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise RequestError(f"{name} holds {text!r:.60}, which is no text of Unicode") from error
 
 
 def _value(field: RequestField, name: str, row: Row, where: str, default: Any) -> Any:

@@ -10,7 +10,7 @@ import polars as pl
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from mtfx.datasets.history import PREFIX, TIME, statistic_columns
+from mtfx.datasets.history import PREFIX, TIME
 from mtfx.datasets.spec import DatasetSpec
 from mtfx.errors import DataError
 
@@ -134,20 +134,6 @@ class FeatureTransform:
             shape = [-1, feature.max_values] if feature.kind == "multivalued" else [-1]
             flat[feature.name] = tf.cast(tf.reshape(value, shape), kind)
         return flat
-
-
-def served_features(frame: pl.DataFrame, spec: DatasetSpec) -> dict[str, tf.Tensor]:
-    """A frame's features and statistics as tensors `[n]`, as a served model takes them.
-
-    Raises:
-      DataError: if the frame lacks the column of a feature. Statistics that it lacks are 0.
-    """
-    nothing = np.zeros(frame.height, np.int64)
-    counts = {
-        name: tf.constant(frame[name].to_numpy() if name in frame.columns else nothing, tf.int64)
-        for name in statistic_columns(spec)
-    }
-    return {**raw_features(frame, spec), **counts}
 
 
 def raw_features(frame: pl.DataFrame, spec: DatasetSpec) -> dict[str, tf.Tensor]:

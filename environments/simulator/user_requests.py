@@ -96,11 +96,6 @@ class UserRequests:
             np.full((users, length, len(config.past_names)), -1.0),
         )
 
-    def of_users(self, users: np.ndarray) -> UserRequests:
-        """Those of some users, by their index or a mask."""
-        kept = {name: getattr(self, name)[users] for name in _DTYPES}
-        return dataclasses.replace(self, **kept)
-
     def arrays(self) -> dict[str, np.ndarray]:
         """What :meth:`restore` needs, for ``np.savez``."""
         tables = {name: getattr(self, name) for name in _DTYPES}

@@ -82,6 +82,13 @@ def test_what_the_caller_knows_better_is_taken():
     ("change", "message"),
     [
         ({"candidates": []}, "no candidate"),
+        ({"candidates": ["a"]}, "given of candidate 0 is 'a', which is no dictionary"),
+        ({"candidates": ITEMS[0]}, "given of candidate 0 is 'item_id', which is no dictionary"),
+        ({"history": [3]}, "given of earlier impression 0 is 3, which is no dictionary"),
+        ({"user": [1]}, "given of the user is .1., which is no dictionary"),
+        ({"user": {"user_id": 9, "town": "\ud800"}}, "town holds .*no text of Unicode"),
+        ({"context": {"step": 1.5}}, "step of the context is 1.5, which is no place"),
+        ({"context": {"step": -3}}, "step of the context is -3, which is no place"),
         ({"user": None}, "user_id of the user is lacking"),
         ({"user": {"user_id": "9"}}, "user_id of the user is '9', which is no number"),
         ({"user": {"user_id": 9, "twon": "Rom"}}, r"no column of level user \(is it town"),

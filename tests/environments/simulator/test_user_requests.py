@@ -29,10 +29,6 @@ def test_arrays_restore_them(requests):
         np.testing.assert_array_equal(again.arrays()[name], table)
 
 
-def test_some_users_are_kept(requests):
-    assert requests.of_users(np.array([2, 0])).attributes.tolist() == [[4, 5], [0, 1]]
-
-
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [

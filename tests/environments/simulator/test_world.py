@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.table_response import TableResponse
+from mtfx.environments.simulator.user_requests import UserRequests
 from mtfx.environments.simulator.world import TABLES_FILE, WORLD_FILE, load_world, save_world
 from mtfx.errors import DataError
 from tests.simulator_worlds import random_world
@@ -60,7 +61,7 @@ def test_ids_may_be_words(tmp_path):
         ("predictions", lambda w: w.predictions[..., :2], "2 predictions per item, but 3 names"),
         ("predictions", lambda w: w.predictions[0], r"\[user, slot, prediction\]"),
         ("predictions", lambda w: w.predictions[:4], "for 4 users"),
-        ("requests", lambda w: w.requests.of_users(np.arange(4)), "requests is for"),
+        ("requests", lambda w: UserRequests.of_strangers(np.zeros((4, 1))), "requests is for"),
         ("item_ids", lambda w: w.item_ids[:, :3], "item_ids"),
         ("item_ids", lambda w: np.zeros_like(w.item_ids), "holds an item twice"),
         ("user_ids", lambda w: w.user_ids[:2], "user_ids"),
