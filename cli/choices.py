@@ -1,6 +1,7 @@
 """``mtfx datasets`` and ``mtfx backbones``: what can be chosen.
 
-``mtfx datasets`` also says whether files are the published ones.
+``mtfx datasets`` also says whether files are the published ones, and how far the feedbacks of a log
+agree.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mtfx.datasets.registry import DATASETS, load_dataset
+from mtfx.cli.agreement import LEAST_ITEM_ROWS, LEAST_USER_ROWS, print_agreement
+from mtfx.cli.shared_flags import debug_option
+from mtfx.datasets.registry import DATASETS, load_dataset, resolve_name
 from mtfx.datasets.spec import DatasetSpec, KnownFile, SessionRule
 from mtfx.errors import UserError, require
 from mtfx.models.loss_weighting.registry import LOSS_WEIGHTINGS
@@ -30,12 +33,48 @@ _BLOCK = 1 << 20
     type=click.Path(path_type=Path),
     help="Compare the files in this directory with the published sizes and digests.",
 )
-@click.option("--dataset", help="The data set to check, or the only one to list.")
-def datasets_command(data_dir: Path | None, dataset: str | None) -> None:
-    """List the data sets, or check downloaded files."""
+@click.option(
+    "--agreement",
+    "log_dir",
+    type=click.Path(path_type=Path),
+    help="Show how far the feedbacks of the log in this directory agree about items and users.",
+)
+@click.option("--dataset", help="The data set to check or measure, or the only one to list.")
+@click.option(
+    "--least-item-rows",
+    type=click.IntRange(min=2),
+    default=LEAST_ITEM_ROWS,
+    show_default=True,
+    help="--agreement leaves out items with fewer rows in either half of the log.",
+)
+@click.option(
+    "--least-user-rows",
+    type=click.IntRange(min=2),
+    default=LEAST_USER_ROWS,
+    show_default=True,
+    help="Likewise users.",
+)
+@debug_option
+def datasets_command(
+    data_dir: Path | None,
+    log_dir: Path | None,
+    dataset: str | None,
+    least_item_rows: int,
+    least_user_rows: int,
+) -> None:
+    """List the data sets, check downloaded files, or measure how far a log's feedbacks agree."""
     console = Console()
-    if data_dir is not None and dataset is None:
-        raise click.UsageError("--check needs --dataset: whose files are these?")
+    for flag, directory in (("--check", data_dir), ("--agreement", log_dir)):
+        if directory is not None and dataset is None:
+            raise click.UsageError(f"{flag} needs --dataset: whose files are these?")
+    if log_dir is not None and data_dir is not None:
+        raise click.UsageError("give either --check or --agreement")
+    if log_dir is not None and dataset is not None:
+        require(log_dir.is_dir(), f"--agreement {log_dir} is not a directory")
+        wide = Console(width=None if console.is_terminal else 160, highlight=False)
+        spec = _load(_resolved(dataset, log_dir))
+        print_agreement(wide, spec, str(log_dir), least_item_rows, least_user_rows)
+        return
     specs = [_load(name) for name in ([dataset] if dataset else DATASETS)]
     if data_dir is None:
         console.print(_listing(specs))
@@ -46,6 +85,13 @@ def datasets_command(data_dir: Path | None, dataset: str | None) -> None:
             f"files in {data_dir} differ from the published ones",
             "download them again, or go on if the change is yours: the pipeline checks every row",
         )
+
+
+def _resolved(name: str, directory: Path) -> str:
+    try:
+        return resolve_name(name, str(directory))
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def _load(name: str) -> DatasetSpec:

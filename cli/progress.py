@@ -150,13 +150,13 @@ def stage_progress(console: Console) -> LiveProgress | PlainProgress:
 
 
 class RowProgress:
-    """Progress of a single job over a known number of rows.
+    """Progress of a single job over rows, whose number may be known.
 
     Attributes:
       rows: Rows that are done.
     """
 
-    def __init__(self, console: Console, label: str, total: int):
+    def __init__(self, console: Console, label: str, total: int | None):
         self._console = console
         self._label = label
         self._begin = time.monotonic()

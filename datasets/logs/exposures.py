@@ -7,14 +7,13 @@ A response model fitted to what a recommender chose inherits its choices; on ran
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 
 import polars as pl
 
 from mtfx.datasets.labels import UNKNOWN
-from mtfx.datasets.logs import joins, readers, sessions, validation
-from mtfx.datasets.spec import Column, DatasetSpec, SideTable
-from mtfx.errors import DataError, in_words
+from mtfx.datasets.logs import joins, readers, sessions
+from mtfx.datasets.logs.in_memory import MAX_BAD_ROWS, read_rows, refuse_bad_rows
+from mtfx.datasets.spec import DatasetSpec, SideTable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +42,7 @@ def read_random_exposures(
     data_dir: str,
     *,
     max_rows: int = 2_000_000,
-    max_bad_rows: float = 0.01,
+    max_bad_rows: float = MAX_BAD_ROWS,
 ) -> Exposures | None:
     """Reads the log of random exposures of a data set.
 
@@ -63,16 +62,14 @@ def read_random_exposures(
     files = readers.match_files(data_dir, spec.random_log_files) if spec.random_log_files else []
     if not files:
         return None
-    log, reasons, complete = _read(files, spec.columns, None, max_rows, unknown=spec.unknown_labels)
+    log, reasons, complete = read_rows(
+        files, spec.columns, max_rows=max_rows, unknown=spec.unknown_labels
+    )
     rejected = sum(reasons.values())
     if not log.height and not rejected:
         return None
-    if rejected > max_bad_rows * (rejected + log.height) or not log.height:
-        raise DataError(
-            f"{', '.join(files)}: {rejected:,} of {rejected + log.height:,} rows are bad, more "
-            f"than {max_bad_rows:.1%}: {in_words(reasons)}. Mend the files, or move them away to "
-            "do without"
-        )
+    remedy = "Mend the files, or move them away to do without"
+    refuse_bad_rows(files, log.height, reasons, max_bad_rows, remedy)
     columns, notes = {column.name: column for column in spec.all_columns}, []
     for table in spec.side_tables:
         rows = _side_rows(data_dir, files, table, columns[table.on].dtype, log[table.on])
@@ -95,37 +92,5 @@ def _side_rows(
     """The table's rows of the log's keys; bad ones are left out, as if they were not there."""
     columns = joins.raw_columns(table, on_dtype)
     paths = joins.matching_files(data_dir, table, log_files)
-    rows, _, _ = _read(paths, columns, (table.on, keys.unique()), None, table)
+    rows, _, _ = read_rows(paths, columns, only=(table.on, keys.unique()), table=table)
     return joins.keep_known_properties(rows, table)
-
-
-def _read(
-    paths: list[str],
-    columns: tuple[Column, ...],
-    only: tuple[str, pl.Series] | None,
-    max_rows: int | None,
-    table: SideTable | None = None,
-    unknown: frozenset[str] = frozenset(),
-) -> tuple[pl.DataFrame, Counter[str], bool]:
-    """Good rows, numbers of bad ones by reason, and whether all was read."""
-    empty = {column.name: validation.POLARS_TYPES[column.dtype] for column in columns}
-    parts, rows = [pl.DataFrame(schema=empty)], 0
-    reasons: Counter[str] = Counter()
-    for path in paths:
-        joins.missing_columns(path, readers.read_header(path), columns)
-        readers.check_types(path, columns)
-        sources = tuple(column.source for column in columns)
-        for block in readers.read_blocks(path, wanted=sources):
-            if max_rows is not None and rows >= max_rows:
-                return pl.concat(parts), reasons, False
-            raw, invalid = readers.parse_block(block, sources)
-            good, bad = validation.canonicalise(
-                raw, columns, path, joins.properties(table), unknown
-            )
-            reasons.update([*invalid["reason"], *bad["reason"]])
-            if only is not None:
-                name, keys = only
-                good = good.filter(pl.col(name).is_in(keys.implode()))
-            parts.append(good)
-            rows += good.height
-    return pl.concat(parts), reasons, True
