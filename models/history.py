@@ -8,17 +8,14 @@ from typing import Any
 import tensorflow as tf
 
 from mtfx.models.config import HistoryConfig
-from mtfx.models.history_blocks import HistoryBlocks, occupied_blocks, whole_histories
+from mtfx.models.history_blocks import PRIOR, HistoryBlocks, occupied_blocks, whole_histories
+from mtfx.models.history_ids import mean_embedding, overlap
 from mtfx.models.input_features import InputFeature
 from mtfx.models.keras import glorot_uniform, keras, seed_for
+from mtfx.models.shared_histories import SharedHistories
 
-#: Added to the number of earlier impressions where sums over them are divided by it: the mean of
-#: two says less than that of fifty.
-_PRIOR = 3.0
 #: Brings the logarithm of an age in seconds, of a month at most 14.8, to about one.
 _AGE_SCALE = 12.0
-#: Tables of more rows than this get sparse gradients.
-_DENSE_ROWS = 50_000
 
 
 class HistoryEncoder(keras.layers.Layer):
@@ -144,11 +141,10 @@ class HistoryEncoder(keras.layers.Layer):
           `[batch, output_width]` in the compute dtype.
         """
         ids, values = (self._history(kind, inputs) for kind in ("history_ids", "history_values"))
-        if session is None and not self.padded:
-            blocks, newest = occupied_blocks(ids, values), values[:, 0]
-        else:
-            blocks = whole_histories(ids, values, session)
-            newest = blocks.values[:, 0]
+        if session is not None:
+            return self._of_sessions(ids, values, inputs, query, session)
+        blocks = (whole_histories if self.padded else occupied_blocks)(ids, values)
+        newest = values[:, 0]
         known = tf.cast(blocks.values[:, :, :1] >= 0.0, self.compute_dtype)
         numbers = self._numbers(blocks.values) * known
         same = self._same(blocks, inputs) * known
@@ -156,9 +152,55 @@ class HistoryEncoder(keras.layers.Layer):
             blocks, known, tf.concat([numbers, same, known], axis=2), query, training
         )
         newest = self._numbers(newest) * tf.cast(newest[:, :1] >= 0.0, self.compute_dtype)
-        number, mean, recurring = self._counted(blocks, known, numbers, same)
+        number, mean, recurring = blocks.counted(known, numbers, same)
         pooled = self.dropout(pooled, training=training)
         return tf.concat([pooled, number, mean, newest, recurring], axis=-1)
+
+    def _of_sessions(
+        self,
+        ids: tf.Tensor,
+        values: tf.Tensor,
+        inputs: Mapping[str, tf.Tensor],
+        query: tf.Tensor,
+        session: tf.Tensor,
+    ) -> tf.Tensor:
+        """As :meth:`call`, with less that is computed for each pair of impressions."""
+        shared = SharedHistories(session, single=values.shape[0] == 1)
+        known = tf.cast(values[:, :, :1] >= 0.0, self.compute_dtype)
+        numbers = self._numbers(values) * known
+        past = tf.where(values[:, :, :1] >= 0.0, ids, -1)
+        same = tf.zeros([tf.size(session), self._length, 0], tf.bool)
+        if self._ids:
+            same = shared.same(self._ids, self._columns(past), self._own(inputs))
+        same = tf.cast(same, self.compute_dtype)
+        parts = [*self._embedded(_flat(ids), False), _flat(numbers)]
+        compared, valued = (
+            shared.each(of_places) + of_pairs
+            for of_places, of_pairs in (
+                self._apart(layer, tf.concat(parts, axis=1), same)
+                for layer in (self.compared, self.valued)
+            )
+        )
+        scores = self._scores(tf.nn.relu(compared + query[:, None]))
+        pooled = shared.pooled(scores, tf.nn.relu(valued), known)
+        return tf.concat([pooled, shared.counted(numbers, known, same)], axis=1)
+
+    def _apart(
+        self, layer: keras.layers.Dense, of_places: tf.Tensor, same: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """What places alone, and what pairs, add to a layer, each `[..., length, units]`."""
+        kernel, bias = (tf.cast(w, same.dtype) for w in (layer.kernel, layer.bias))
+        length, columns = same.shape[1], same.shape[2]
+        first = tf.matmul(of_places, kernel[: kernel.shape[0] - columns]) + bias
+        second = tf.matmul(_flat(same), kernel[kernel.shape[0] - columns :])
+        return (
+            tf.reshape(first, [-1, length, layer.units]),
+            tf.reshape(second, [-1, length, layer.units]),
+        )
+
+    def _scores(self, hidden: tf.Tensor) -> tf.Tensor:
+        """Two scores of each pair, `[..., size, 2]`, of `[..., size, units]`."""
+        return tf.reshape(self.scored(_flat(hidden)), [-1, hidden.shape[1], 2])
 
     def _history(self, kind: str, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         feature = next((feature for feature in self.inputs if feature.kind == kind), None)
@@ -171,17 +213,20 @@ class HistoryEncoder(keras.layers.Layer):
         """Ids by feature, `[..., max_values]`."""
         return tf.split(ids, [c.width for c in self._ids], axis=-1) if self._ids else []
 
+    def _own(self, inputs: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+        """The impressions' own ids by feature, int32 `[batch, max_values]`."""
+        return [tf.reshape(tf.cast(inputs[c.name], tf.int32), [-1, c.width]) for c in self._ids]
+
     def _same(self, blocks: HistoryBlocks, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Which ids the present impression has too, 0 or 1, `[block, size, ids' features]`."""
         if not self._ids:
             return tf.zeros_like(blocks.values[..., :0])
-        own = [tf.reshape(tf.cast(inputs[c.name], tf.int32), [-1, c.width]) for c in self._ids]
-        own = blocks.repeat(tf.concat(own, axis=-1))
+        own = blocks.repeat(tf.concat(self._own(inputs), axis=-1))
         equal = blocks.ids == own
         if equal.shape[2] > len(self._ids):
             columns = map(self._columns, (equal, blocks.ids, own))
             equal = [
-                alike if alike.shape[2] == 1 else _overlap(past, present)
+                alike if alike.shape[2] == 1 else overlap(past, present)[..., None]
                 for alike, past, present in zip(*columns, strict=True)
             ]
             equal = tf.concat(equal, axis=2)
@@ -210,7 +255,7 @@ class HistoryEncoder(keras.layers.Layer):
           query: Of :meth:`call`.
           training: Likewise.
         """
-        size, units, width = known.shape[1], self.config.units, self.config.value_units
+        size, width = known.shape[1], self.config.value_units
         past = tf.concat(self._embedded(blocks.past_ids, training), axis=1) if self._ids else None
         of_pairs = tf.reshape(pairs, [-1, pairs.shape[2]])
         sums = []
@@ -223,7 +268,7 @@ class HistoryEncoder(keras.layers.Layer):
                 total += blocks.each(tf.matmul(past, kernel[:embedded]))
             sums.append(total)
         hidden = tf.nn.relu(sums[0] + blocks.spread(query))
-        scores = tf.reshape(self.scored(tf.reshape(hidden, [-1, units])), [-1, size, 2])
+        scores = self._scores(hidden)
         summed, chosen = scores[:, :, :1], scores[:, :, 1:] - 1e9 * (1 - known)
         highest = blocks.highest(tf.reduce_max(tf.stop_gradient(chosen), axis=1))
         weights = [tf.sigmoid(summed) * known, tf.exp(chosen - blocks.spread(highest)) * known]
@@ -236,55 +281,21 @@ class HistoryEncoder(keras.layers.Layer):
         ]
         sums = blocks.add_up(tf.concat(parts, axis=1))
         summed, soft, total, number = tf.split(sums, [width, width, 1, 1], axis=1)
-        pooled = [summed / (number + _PRIOR), tf.math.divide_no_nan(soft, total)]
+        pooled = [summed / (number + PRIOR), tf.math.divide_no_nan(soft, total)]
         return tf.concat(pooled, axis=-1)
 
     def _embedded(self, ids: tf.Tensor, training: bool) -> list[tf.Tensor]:
         """Embeddings by feature, `[past, embedding]`, of ids `[past, ids]`."""
         parts = []
         for column, of_column in zip(self._ids, self._columns(ids), strict=True):
-            embedded = self._embedding(column, of_column)
+            layer = self.embeddings[column.table]
+            embedded = tf.cast(mean_embedding(layer, column, of_column), self.compute_dtype)
             if column.vocabulary_size > self.config.small_vocabulary:
                 embedded = self.id_dropout(embedded, training=training)
             parts.append(embedded)
         return parts
 
-    def _embedding(self, column: InputFeature, ids: tf.Tensor) -> tf.Tensor:
-        """The mean of the embeddings of the ids that are there, `[past, embedding]`."""
-        layer = self.embeddings[column.table]
-        table = tf.convert_to_tensor(layer.embeddings)
-        if column.vocabulary_size <= _DENSE_ROWS:
-            # The product's gradient is dense: one sum, where a sparse one has to find equal rows.
-            table = table * 1.0
-            found = tf.gather(table, tf.maximum(ids, 0))
-        else:
-            found = layer(tf.maximum(ids, 0))
-        found = tf.cast(found, self.compute_dtype)
-        if column.width == 1:
-            return tf.squeeze(found, axis=-2)
-        known = tf.cast(ids >= 0, self.compute_dtype)[..., None]
-        total = tf.reduce_sum(found * known, axis=-2)
-        return tf.math.divide_no_nan(total, tf.reduce_sum(known, axis=-2))
 
-    def _counted(
-        self, blocks: HistoryBlocks, known: tf.Tensor, numbers: tf.Tensor, same: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """What has no weight to learn, of sums over each history, `[batch, ...]` each."""
-        # Over recurring ids one is added up, and every number but the age, if known.
-        added = tf.concat([numbers, known, tf.nn.relu(numbers[..., 1:])], axis=-1)
-        over = tf.concat([known, same], axis=-1)
-        width, columns = added.shape[2], over.shape[2]
-        sums = tf.reshape(tf.matmul(over, added, transpose_a=True), [-1, columns * width])
-        sums = tf.reshape(blocks.add_up(sums), [-1, columns, width])
-        total, number, _ = tf.split(sums[:, 0], [width // 2, 1, width // 2 - 1], axis=1)
-        # A size of -1 says nothing where there are no columns.
-        recurring = tf.reshape(
-            sums[:, 1:, width // 2 :], [tf.shape(sums)[0], (columns - 1) * (width // 2)]
-        )
-        return tf.math.log1p(number) / 2, total / (number + _PRIOR), tf.math.log1p(recurring)
-
-
-def _overlap(past: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
-    """Whether two rows of ids have one in common, bool `[..., 1]`; -1 is none."""
-    equal = (past[..., :, None] == own[..., None, :]) & (past[..., :, None] >= 0)
-    return tf.reduce_any(equal, axis=[-2, -1])[..., None]
+def _flat(rows: tf.Tensor) -> tf.Tensor:
+    """`[..., size, n]` to `[all, n]`."""
+    return tf.reshape(rows, [-1, rows.shape[2]])

@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+#: Added to the number of earlier impressions where sums over them are divided by it: the mean of
+#: two says less than that of fifty.
+PRIOR = 3.0
 #: Earlier impressions of a block, at most. Longer ones leave more places empty.
 _SIZE = 10
 
@@ -64,6 +67,29 @@ class HistoryBlocks(NamedTuple):
         """As :meth:`add_up`, the highest values."""
         return rows if self.row is None else self._of_all(tf.math.segment_max(rows, self.row))
 
+    def counted(
+        self, known: tf.Tensor, numbers: tf.Tensor, same: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """What has no weight to learn: the number, the means and what recurs, each `[batch, ...]`.
+
+        Args:
+          known: 1 where there is an earlier impression, else 0, `[block, size, 1]`.
+          numbers: Its numbers, the age first, 0 where there is none, `[block, size, n]`.
+          same: Which ids recur, 0 or 1, `[block, size, ids]`.
+        """
+        # Over recurring ids one is added up, and every number but the age, if known.
+        added = tf.concat([numbers, known, tf.nn.relu(numbers[..., 1:])], axis=-1)
+        over = tf.concat([known, same], axis=-1)
+        width, columns = added.shape[2], over.shape[2]
+        sums = tf.reshape(tf.matmul(over, added, transpose_a=True), [-1, columns * width])
+        sums = tf.reshape(self.add_up(sums), [-1, columns, width])
+        total, number, _ = tf.split(sums[:, 0], [width // 2, 1, width // 2 - 1], axis=1)
+        # A size of -1 says nothing where there are no columns.
+        recurring = tf.reshape(
+            sums[:, 1:, width // 2 :], [tf.shape(sums)[0], (columns - 1) * (width // 2)]
+        )
+        return tf.math.log1p(number) / 2, total / (number + PRIOR), tf.math.log1p(recurring)
+
     def _of_all(self, rows: tf.Tensor) -> tf.Tensor:
         # A segment operation knows nothing of the last impressions where they have no block.
         assert self.count is not None
@@ -71,9 +97,7 @@ class HistoryBlocks(NamedTuple):
         return tf.ensure_shape(filled, [None, rows.shape[1]])
 
 
-def whole_histories(
-    ids: tf.Tensor, values: tf.Tensor, session: tf.Tensor | None = None
-) -> HistoryBlocks:
+def whole_histories(ids: tf.Tensor, values: tf.Tensor) -> HistoryBlocks:
     """One block for each impression, as long as the history, whether it is empty or not.
 
     Its shape does not depend on values, as XLA demands.
@@ -81,15 +105,8 @@ def whole_histories(
     Args:
       ids: int32 `[batch, length, ids]`.
       values: float32 `[batch, length, values]`.
-      session: The place of each impression's history, integers `[batch]`; both are
-        `[session, length, ...]` then.
     """
-    past_ids, length = _flat(ids), values.shape[1]
-    if session is None:
-        return HistoryBlocks(ids, values, None, None, past_ids, None)
-    places = tf.cast(session, tf.int32)[:, None] * length + tf.range(length)
-    ids, values = tf.gather(ids, session), tf.gather(values, session)
-    return HistoryBlocks(ids, values, None, None, past_ids, places)
+    return HistoryBlocks(ids, values, None, None, _flat(ids), None)
 
 
 def occupied_blocks(ids: tf.Tensor, values: tf.Tensor) -> HistoryBlocks:

@@ -122,12 +122,11 @@ class TransformedTinyRankingModel(TinyRankingModel):
     def checked(self, *features):
         return list(COLUMNS.checked(TransformedFeatures(*features)))
 
-    @tf.function(
-        input_signature=[*COLUMNS.specs(), tf.TensorSpec([None], tf.int64, name="session")]
-    )
-    def predict_transformed(self, *inputs):
-        features = COLUMNS.unpack(TransformedFeatures(*inputs[:4]))
-        return self._predict_rows(features["item"], tf.gather(features["age"], inputs[4]))
+    @tf.function(input_signature=list(COLUMNS.specs()))
+    def predict_request(self, *inputs):
+        features = COLUMNS.unpack(TransformedFeatures(*inputs))
+        age = tf.repeat(features["age"], tf.shape(features["item"])[0])
+        return self._predict_rows(features["item"], age)
 
 
 NOW = 1_700_000_000_000

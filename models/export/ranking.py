@@ -28,8 +28,8 @@ class RankingModule(tf.Module):
     """A ranking model with its transform and its two signatures.
 
     Needs nothing but TensorFlow to load: the vocabularies are assets of the SavedModel. Its
-    functions ``transform``, ``checked`` and ``predict_transformed`` are saved as attributes, for
-    the ranker that is made of it.
+    functions ``transform``, ``checked`` and ``predict_request`` are saved as attributes, for the
+    ranker that is made of it.
 
     Attributes:
       columns: Which feature is in which column of what ``transform`` gives.
@@ -69,7 +69,12 @@ class RankingModule(tf.Module):
         raw = {
             name: tf.TensorSpec([None], dtype, name=name) for name, dtype in self.raw.dtypes.items()
         }
-        self.checked.get_concrete_function(*self.columns.specs())
+        specs = self.columns.specs()
+        self.checked.get_concrete_function(*specs)
+        self.predict_request.get_concrete_function(
+            *(tf.TensorSpec([1, spec.shape[1]], spec.dtype, name=spec.name) for spec in specs[:2]),
+            *specs[2:],
+        )
         return {
             "serving_default": self.serve.get_concrete_function(
                 tf.TensorSpec([None], tf.string, name=EXAMPLES)
@@ -181,6 +186,30 @@ class RankingModule(tf.Module):
             session_ids, session_values, impression_ids, impression_values
         )
         return dict(self._predict(self.columns.unpack(features), session))
+
+    @tf.function(autograph=False)
+    def predict_request(
+        self,
+        session_ids: tf.Tensor,
+        session_values: tf.Tensor,
+        impression_ids: tf.Tensor,
+        impression_values: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """As :meth:`predict_transformed`, of one session, which is faster than of one of several.
+
+        Args:
+          session_ids: Of one row, as the next.
+          session_values: Likewise.
+          impression_ids: The candidates.
+          impression_values: Likewise.
+
+        Returns:
+          By task, float32 `[impression]`.
+        """
+        session = tf.zeros(tf.shape(impression_ids)[:1], tf.int64)
+        return self.predict_transformed(
+            session_ids, session_values, impression_ids, impression_values, session
+        )
 
     def _transformed(
         self,

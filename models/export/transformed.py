@@ -24,7 +24,7 @@ from mtfx.serving.request_fields import RequestField, merged
 
 TRANSFORM, RANK_TRANSFORMED = "transform", "rank_transformed"
 EXPLORE_TRANSFORMED, REQUEST_STATE = "explore_transformed", "request_state"
-_FUNCTIONS = (TRANSFORM, "checked", "predict_transformed")
+_FUNCTIONS = (TRANSFORM, "checked", "predict_request")
 
 
 class TransformedRanker(Ranker):
@@ -195,10 +195,11 @@ class TransformedRanker(Ranker):
 
         return tf.cond(count <= buckets[-1], compiled, lambda: self._one_session(*features))
 
-    def _one_session(self, *features: tf.Tensor) -> tf.Tensor:
-        packed = TransformedFeatures(*features)
-        session = tf.zeros(tf.shape(packed.impression_ids)[:1], tf.int64)
-        outputs = self.ranking.predict_transformed(*packed, session)
+    def _one_session(
+        self, session_ids: tf.Tensor, session_values: tf.Tensor, *impressions: tf.Tensor
+    ) -> tf.Tensor:
+        session = (tf.ensure_shape(rows, [1, None]) for rows in (session_ids, session_values))
+        outputs = self.ranking.predict_request(*session, *impressions)
         return tf.stack([outputs[name] for name in self.prediction_names], axis=-1)
 
     def _check(self, ranking: Any) -> None:

@@ -115,6 +115,20 @@ def test_a_history_per_session_gives_what_one_per_impression_gives():
     np.testing.assert_allclose(together, apart, atol=1e-5)
 
 
+@pytest.mark.parametrize("ids", [True, False])
+def test_a_request_gives_what_its_candidates_give_one_by_one(ids):
+    inputs = INPUTS if ids else (InputFeature("duration", "numeric"), INPUTS[-1])
+    encoder, columns = HistoryEncoder(inputs, CONFIG, seed=3), batch(rows=1)
+    query = np.random.default_rng(1).normal(size=(6, CONFIG.units)).astype(np.float32)
+    own = {name: batch(5, 6)[name] for name in ("item", "tag", "duration")}
+    past = {n: columns[n] for n in ("history_ids", "history_values") if ids or n[-3:] != "ids"}
+    session = tf.zeros([6], tf.int64)
+    together = encoder(tensors(own | past), tf.constant(query), session)
+    apart = encoder(tensors(own | {n: v.repeat(6, 0) for n, v in past.items()}), tf.constant(query))
+    assert together.shape == (6, encoder.output_width)
+    np.testing.assert_allclose(together, apart, rtol=2e-5, atol=2e-6)
+
+
 @pytest.mark.parametrize("padded", [False, True])
 def test_nobody_knows_anything_of_a_place_that_is_empty(padded):
     encoder, columns = HistoryEncoder(INPUTS, CONFIG, seed=3), batch()

@@ -109,18 +109,15 @@ def test_sums_and_copies_are_of_the_right_impression():
     np.testing.assert_array_equal(blocks.add_up(blocks.spread(own)[:, 0] + 1)[:, 0], wanted)
 
 
-@pytest.mark.parametrize("session", [None, [0, 0, 2, 1, 2]])
-def test_whole_histories_are_one_block_each(session):
+def test_whole_histories_are_one_block_each():
     ids, values, _ = sessions((2, 1), length=4)
-    place = np.arange(3) if session is None else np.array(session)
-    blocks = whole_histories(
-        tf.constant(ids), tf.constant(values), None if session is None else tf.constant(session)
+    blocks = whole_histories(tf.constant(ids), tf.constant(values))
+    np.testing.assert_array_equal(blocks.ids, ids)
+    np.testing.assert_array_equal(blocks.values, values)
+    np.testing.assert_array_equal(blocks.each(tf.cast(blocks.past_ids, tf.float32)), ids)
+    own = tf.range(3.0)[:, None]
+    np.testing.assert_array_equal(
+        blocks.repeat(own), np.repeat(np.arange(3.0)[:, None, None], 4, axis=1)
     )
-    np.testing.assert_array_equal(blocks.ids, ids[place])
-    np.testing.assert_array_equal(blocks.values, values[place])
-    np.testing.assert_array_equal(blocks.each(tf.cast(blocks.past_ids, tf.float32)), ids[place])
-    own = tf.constant(place[:, None], tf.float32)
-    np.testing.assert_array_equal(blocks.repeat(own), np.repeat(place[:, None, None], 4, axis=1))
     assert blocks.add_up(own) is blocks.highest(own) is own
-    # Of a request's history each earlier impression is computed once.
     assert len(blocks.past_ids) == len(ids) * 4

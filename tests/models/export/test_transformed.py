@@ -244,5 +244,5 @@ def test_what_cannot_be_compiled_for_is_refused(ranking, tmp_path):
             make(ranking, buckets=buckets)
     vocabulary = write_vocabulary(tmp_path / "vocabulary.txt")
     older = save_tiny(TinyRankingModel(vocabulary), tmp_path / "older")
-    with pytest.raises(ValueError, match="exported without transform, checked, predict_trans"):
+    with pytest.raises(ValueError, match="exported without transform, checked, predict_request"):
         make(older)
