@@ -195,9 +195,9 @@ def _look_up(name: str, features: list[Feature], inputs: dict[str, Any]) -> dict
 
     All features of a level at once: each look-up is some ten operations of the serving graph.
     """
-    levels: dict[str, list[Feature]] = {}
+    levels: dict[bool, list[Feature]] = {}
     for feature in features:
-        levels.setdefault(feature.level, []).append(feature)
+        levels.setdefault(feature.level == "session", []).append(feature)
     stacked = {level: _stacked(group, inputs) for level, group in levels.items()}
     learned_from = tf.concat([tf.reshape(values, [-1]) for values in stacked.values()], axis=0)
     vocabulary = tft.vocabulary(

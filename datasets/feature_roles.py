@@ -38,17 +38,12 @@ class FeatureRoles:
         return [*names, *(name for role in roles for name in self.counts.get(role, ()))]
 
 
-def feature_roles(spec: DatasetSpec, frame: pl.DataFrame) -> FeatureRoles:
-    """Sorts the features.
+def feature_roles(spec: DatasetSpec) -> FeatureRoles:
+    """Sorts the features, by what the data set says: no log may change a role.
 
     Session-level features and the user table's are the user's; the item tables' are the item's, and
-    so are those of tables joined to an item's column. A column of the log itself is the item's if
-    at least 99% of the impressions of items seen twice or more agree with their item's most
-    frequent value (a video's length); otherwise it is context (the tab, the hour, the step).
-
-    Args:
-      spec: The data set.
-      frame: Its impressions.
+    so are those of tables joined to an item's column. A column of the log itself is context if its
+    level is ``request`` or it is a derived one (the hour, the step), and else the item's.
     """
     roles = {"user_id": "user", "item_id": "item"}
     for table in spec.side_tables:
@@ -63,7 +58,7 @@ def feature_roles(spec: DatasetSpec, frame: pl.DataFrame) -> FeatureRoles:
         elif feature.name in roles:
             role = roles[feature.name]
         else:
-            role = "item" if _agrees(frame, feature.name) else "context"
+            role = "context" if feature.level == "request" else "item"
         found[role].append(feature.name)
     counts: dict[str, tuple[str, ...]] = {}
     for key in spec.history.statistics if spec.history is not None else ():
@@ -117,10 +112,26 @@ def user_requests(frame: pl.DataFrame, roles: FeatureRoles, users: int, seed: in
     )
 
 
+def changing_features(
+    spec: DatasetSpec, roles: FeatureRoles, frame: pl.DataFrame
+) -> tuple[str, ...]:
+    """Features of the log itself that are the item's by the data set, but not by the log.
+
+    At least 99% of the impressions of items seen twice or more agree with their item's most
+    frequent value of what is the item's, such as a video's length.
+
+    Args:
+      spec: The data set.
+      roles: Its features'.
+      frame: Its impressions.
+    """
+    tables = {column.name for table in spec.side_tables for column in table.columns}
+    own = [name for name in roles.item if name != "item_id" and name not in tables]
+    return tuple(name for name in own if not _agrees(frame, name))
+
+
 def _agrees(frame: pl.DataFrame, name: str) -> bool:
     counts = frame.group_by("item_id", name).len()
     items = counts.group_by("item_id").agg(pl.col("len").sum().alias("all"), pl.col("len").max())
     repeated = items.filter(pl.col("all") > 1)
-    if not repeated.height:
-        return False
     return int(repeated["len"].sum()) >= _AGREEMENT * int(repeated["all"].sum())

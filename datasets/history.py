@@ -62,7 +62,7 @@ def settle(history: History, spec: DatasetSpec) -> History:
     Raises:
       ValueError: naming the field, if a name is unknown or of the wrong kind.
     """
-    features = [f for f in spec.features if f.level == "impression"]
+    features = [f for f in spec.features if f.level != "session"]
     kept = history.features or tuple(f.name for f in features if f.name not in DERIVED_COLUMNS)
     _check(spec, "features", kept, {f.name for f in features}, "an impression-level feature")
     labels = tuple(task.name for task in spec.tasks)

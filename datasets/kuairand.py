@@ -84,7 +84,7 @@ SPEC = DatasetSpec(
         Feature("video_type", "categorical", dtype="string", vocabulary="context"),
         Feature("upload_type", "categorical", dtype="string", vocabulary="context"),
         Feature("music_type", "categorical", dtype="string", vocabulary="context"),
-        Feature("tab", "categorical", vocabulary="context"),
+        Feature("tab", "categorical", level="request", vocabulary="context"),
         Feature("hour", "categorical", vocabulary="context"),
         Feature("step_bucket", "categorical", dtype="string", vocabulary="context"),
         Feature("duration_ms", "numeric", dtype="float32", log_scale=True),

@@ -47,7 +47,9 @@ class Feature:
         and the mean of their embeddings taken; ``numeric`` is normalised with the training split's
         mean and variance.
       level: ``session`` if the value is the same for all impressions of a session (user
-        attributes), ``impression`` otherwise.
+        attributes); ``request`` if it is the same for all candidates of a request, and may differ
+        between two requests of a session (the tab, the device); ``impression`` if it belongs to the
+        item. What sessionisation adds (``DERIVED_COLUMNS``) belongs to the request anyhow.
       dtype: ``int64`` or ``string`` for categorical, ``string`` for multivalued, ``float32`` for
         numeric features.
       max_vocabulary: The most frequent values that get an embedding of their own.
@@ -67,7 +69,7 @@ class Feature:
 
     name: str
     kind: Literal["categorical", "multivalued", "numeric"]
-    level: Literal["session", "impression"] = "impression"
+    level: Literal["session", "request", "impression"] = "impression"
     dtype: Dtype = "int64"
     max_vocabulary: int = 100_000
     min_count: int = 2

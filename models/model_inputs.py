@@ -19,15 +19,15 @@ def model_inputs(
     """The data set's features with the sizes of the vocabularies that Transform learned."""
 
     def input_of(feature: Feature) -> InputFeature:
+        # Impressions of a session are of different requests.
+        level = "session" if feature.level == "session" else "impression"
         if feature.kind == "numeric":
-            return InputFeature(feature.name, "numeric", level=feature.level)
+            return InputFeature(feature.name, "numeric", level=level)
         vocabulary = feature.vocabulary or feature.name
         first = next(f for f in spec.features if (f.vocabulary or f.name) == vocabulary)
         size = transform_output.vocabulary_size_by_name(vocabulary) + first.oov_buckets
         values = feature.max_values if feature.kind == "multivalued" else 1
-        return InputFeature(
-            feature.name, feature.kind, size, feature.vocabulary, feature.level, values
-        )
+        return InputFeature(feature.name, feature.kind, size, feature.vocabulary, level, values)
 
     return tuple(input_of(feature) for feature in spec.features)
 

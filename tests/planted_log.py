@@ -102,7 +102,7 @@ def planted_data(sessions: int = 600, exposures: int = 0) -> WorldData:
     for name, frame in split_sessions(sessions).items():
         number = frame["session_id"].rle_id().cast(pl.Int64).alias(SESSION)
         splits[name] = frame.with_columns(number)
-    roles = feature_roles(SPEC, splits["train"])
+    roles = feature_roles(SPEC)
     random_log = None
     if exposures:
         rows, _ = build_sessions(draw_events(exposures, seed=9), SPEC)

@@ -48,7 +48,7 @@ def compared_columns(spec: DatasetSpec) -> dict[str, Kind]:
 
 def shown_columns(spec: DatasetSpec) -> dict[str, Kind]:
     """Of :func:`compared_columns`, the features that a service sends for each item."""
-    sent = {feature.name for feature in spec.features if feature.level == "impression"}
+    sent = {feature.name for feature in spec.features if feature.level != "session"}
     return {name: kind for name, kind in compared_columns(spec).items() if name in sent}
 
 

@@ -54,6 +54,7 @@ class RawFeatures:
             *(feature.name for feature in spec.features if feature.level == "session"),
             *(history.session_statistics(spec) if counted else ()),
         }
+        self._request_level = {f.name for f in spec.features if f.level == "request"}
         self._impression_level = [name for name in self.dtypes if name not in self._session_level]
         self.history = (
             HistoryColumns(inputs, spec.tasks) if any(f.is_history for f in inputs) else None
@@ -88,7 +89,7 @@ class RawFeatures:
         own = name in self.dtypes
         per_candidate = own and name not in self._session_level
         level: Level = "candidate" if per_candidate else "user" if own else "history"
-        if name == _TIME or name in DERIVED_COLUMNS:
+        if name == _TIME or name in DERIVED_COLUMNS or name in self._request_level:
             level = "context"
         default = getattr(feature, "default_value", None)
         if name in self._past:

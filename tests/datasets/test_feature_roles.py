@@ -5,7 +5,12 @@ import dataclasses
 import polars as pl
 import pytest
 
-from mtfx.datasets.feature_roles import feature_roles, item_catalogue, user_requests
+from mtfx.datasets.feature_roles import (
+    changing_features,
+    feature_roles,
+    item_catalogue,
+    user_requests,
+)
 from mtfx.datasets.spec import Feature
 from tests.planted_log import ITEMS, SPEC, split_sessions
 
@@ -16,33 +21,27 @@ def frame():
 
 
 @pytest.fixture(scope="module")
-def roles(frame):
-    return feature_roles(SPEC, frame)
+def roles():
+    return feature_roles(SPEC)
 
 
-def test_a_column_that_is_the_items_is_told_from_one_that_is_not(frame):
-    spec = dataclasses.replace(SPEC, features=(*SPEC.features, Feature("play_ms", "numeric")))
-    roles = feature_roles(spec, frame)
+def test_the_data_set_says_what_a_feature_describes():
+    own = Feature("tab", "categorical", level="request")
+    roles = feature_roles(dataclasses.replace(SPEC, features=(*SPEC.features, own)))
     assert roles.user == ("user_id",)
     assert roles.item == ("item_id", "duration_ms")
-    assert roles.context == ("step_bucket", "play_ms")
+    assert roles.context == ("step_bucket", "tab")
 
 
-def test_a_column_that_is_nearly_always_the_same_is_the_items(frame):
-    def role_of(wrong):
-        rows = pl.int_range(pl.len()) < wrong * pl.len()
-        changed = frame.with_columns(
-            duration_ms=pl.when(rows).then(pl.int_range(pl.len())).otherwise(pl.col("duration_ms"))
-        )
-        return "duration_ms" in feature_roles(SPEC, changed).item
-
-    assert role_of(0.005)
-    assert not role_of(0.05)
-
-
-def test_items_seen_once_say_nothing(frame):
-    once = frame.unique("item_id", keep="first")
-    assert feature_roles(SPEC, once).item == ("item_id",)
+@pytest.mark.parametrize(("wrong", "names"), [(0.005, ()), (0.05, ("duration_ms",))])
+def test_a_column_that_changes_is_named(frame, roles, wrong, names):
+    rows = pl.int_range(pl.len()) < wrong * pl.len()
+    changed = frame.with_columns(
+        duration_ms=pl.when(rows).then(pl.int_range(pl.len())).otherwise(pl.col("duration_ms"))
+    )
+    assert changing_features(SPEC, roles, changed) == names
+    once = changed.unique("item_id", keep="first")
+    assert changing_features(SPEC, roles, once) == ()
 
 
 def test_the_catalogue_has_every_item_with_its_last_values(frame, roles):
@@ -78,8 +77,3 @@ def test_a_request_is_the_first_of_one_of_the_users_own_sessions(frame, roles):
 def test_all_users_are_taken_where_there_are_fewer(frame, roles):
     requests = user_requests(frame, roles, users=10_000, seed=0)
     assert requests["user_id"].to_list() == sorted(set(frame["user_id"].to_list()))
-
-
-def test_a_missing_feature_is_named(frame):
-    with pytest.raises(pl.exceptions.ColumnNotFoundError, match="duration_ms"):
-        feature_roles(SPEC, frame.drop("duration_ms"))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from mtfx.datasets.feature_roles import changing_features
 from mtfx.datasets.labels import UNKNOWN
 from mtfx.datasets.registry import load_dataset
 from mtfx.datasets.synthetic.manifest import FILE_NAME as SYNTHETIC_MANIFEST
@@ -210,6 +211,11 @@ def _notes(data: WorldData, pools: Pools, config: WorldConfig) -> list[str]:
     for split, frame in data.splits.items():
         if frame.height >= config.max_impressions:
             notes.append(f"{frame.height:,} impressions of the split {split} were read, not all")
+    notes += [
+        f"{name} differs between impressions of one item: if it describes the request, such as its "
+        'tab or device, say so by Feature(..., level="request")'
+        for name in changing_features(data.spec, data.roles, data.splits["train"])
+    ]
     known = data.splits["train"]["user_id"].unique()
     strangers = int((~pools.requests["user_id"].is_in(known.implode())).sum())
     if strangers:

@@ -119,7 +119,7 @@ def load_world_data(
         )
         for split in SPLITS
     }
-    roles = feature_roles(spec, splits["train"])
+    roles = feature_roles(spec)
     return WorldData(
         spec=spec,
         splits=splits,
