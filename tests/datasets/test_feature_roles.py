@@ -5,6 +5,7 @@ import dataclasses
 import polars as pl
 import pytest
 
+from mtfx.datasets.columns import Column
 from mtfx.datasets.feature_roles import (
     changing_features,
     feature_roles,
@@ -27,7 +28,10 @@ def roles():
 
 def test_the_data_set_says_what_a_feature_describes():
     own = Feature("tab", "categorical", level="request")
-    roles = feature_roles(dataclasses.replace(SPEC, features=(*SPEC.features, own)))
+    columns = (*SPEC.columns, Column("tab", "tab", "context"))
+    roles = feature_roles(
+        dataclasses.replace(SPEC, columns=columns, features=(*SPEC.features, own))
+    )
     assert roles.user == ("user_id",)
     assert roles.item == ("item_id", "duration_ms")
     assert roles.context == ("step_bucket", "tab")
