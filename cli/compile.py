@@ -85,6 +85,7 @@ _POLICY = Flags(
     (
         "method",
         "baselines",
+        "leave_out",
         "response",
         "users",
         "pool",

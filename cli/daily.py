@@ -60,6 +60,7 @@ _FUSION = Flags(
         "method",
         "baselines",
         "formula",
+        "leave_out",
         "reward",
         "users",
         "pool",

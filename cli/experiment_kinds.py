@@ -147,7 +147,7 @@ class RankingKind(Kind):
             flags["tasks"],
             gap_minutes=flags["gap_minutes"],
             max_bad_rows=flags["max_bad_rows"],
-        )
+        ).with_binary_tasks()
         options = RankingOptions(
             dataset=data.dataset,
             tasks=_binary_tasks(data),

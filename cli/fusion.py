@@ -23,22 +23,23 @@ from mtfx.cli.shared_flags import (
     started,
 )
 from mtfx.pipelines.fusion_config import FLAGS, FusionPipelineConfig, ServedLog
-from mtfx.pipelines.fusion_settings import settings_help
+from mtfx.pipelines.fusion_settings import part_settings_help, settings_help
 from mtfx.pipelines.infra_validation import InfraValidation
 
 
 def _settings_table() -> str:
     width = max(map(len, AGENTS)) + 4
+    settings = {method: settings_help(method) for method in AGENTS} | part_settings_help()
     return "\n".join(
         textwrap.fill(
-            "  ".join(settings_help(method)),
+            "  ".join(of_one),
             width=98,
-            initial_indent=f"  {method}".ljust(width),
+            initial_indent=f"  {name}".ljust(width),
             subsequent_indent=" " * width,
             break_long_words=False,
             break_on_hyphens=False,
         )
-        for method in AGENTS
+        for name, of_one in settings.items()
     )
 
 
@@ -55,6 +56,9 @@ Settings for --set are the method's hyper-parameters, for example:
   monotonicity_weight=0.4  of xmtf: λ
   cells.family=mlp         of xmtf: the paper's cells, monotone by a loss, not by construction
   outer=actor_critic       of xmtf: the paper's outer stage; offline it leaves the log
+  fusion.beta=0.01         of formula2: β; fusion.low and fusion.high bound a formula's weights
+  reward.watch_weight=2    of the reward, in place of the preset's
+  reward.feedback.like=3   of one feedback in the reward
 
 \b
 All of them, with their defaults:
@@ -69,6 +73,7 @@ _FLAGS = Flags(
         "method",
         "baselines",
         "formula",
+        "leave_out",
         "reward",
         "exploration",
         "response",

@@ -15,7 +15,7 @@ from mtfx.pipelines.fusion_config import FusionPipelineConfig
 PREDICTIONS = ("model", "true")
 
 
-_FLAGS = Flags(FusionPipelineConfig, ("run_dir", "response", "users", "pool"))
+_FLAGS = Flags(FusionPipelineConfig, ("run_dir", "leave_out", "response", "users", "pool"))
 
 
 @click.command("simulator")

@@ -4,10 +4,11 @@ Gao et al., "KuaiRand: An Unbiased Sequential Recommendation Dataset with Random
 Videos", CIKM 2022; https://kuairand.com, CC BY-SA 4.0. The same layout is published in three
 sizes (Pure, 1K, 27K).
 
-RMTL's two tasks on it are click and long view (its log-losses match their rates); xMTF uses six
-feedback signals and the watch time. ``video_features_statistic`` is left out on purpose: it
-counts feedback over the whole month, so it would tell training about the test days. The random
-exposure log is not part of the ranking log: the simulator fits its response model on it.
+RMTL's two tasks on it are click and long view (its log-losses match their rates); the watch time is
+trained with them by default, as it is fused with them. xMTF uses six feedback signals and the watch
+time. ``video_features_statistic`` is left out on purpose: it counts feedback over the whole month,
+so it would tell training about the test days. The random exposure log is not part of the ranking
+log: the simulator fits its response model on it.
 """
 
 from __future__ import annotations
@@ -100,10 +101,10 @@ SPEC = DatasetSpec(
         Task("follow"),
         Task("comment"),
         Task("forward"),
-        Task("hate"),
+        Task("hate", negative=True),
         Task("watch_time_ms", kind="regression", unit=1000.0),
     ),
-    default_tasks=("click", "long_view"),
+    default_tasks=("click", "long_view", "watch_time_ms"),
     side_tables=(USER_TABLE, VIDEO_TABLE),
     slices=("user_active_degree", "tab", "hour"),
     utc_offset_hours=8.0,

@@ -94,6 +94,8 @@ class Task:
         do. Else such a row is bad. In a :class:`DatasetSpec` it is also true of a regression whose
         column is no ``watch_time``, and of an optional column, unless the column has a ``default``:
         with that the data set says what absence means.
+      negative: Of a binary feedback: the likelier it is the worse, as of a dislike or an exit. It
+        is fused the other way round, and leaves a simulated user unsatisfied.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Task:
     parent: str | None = None
     unit: float = 1.0
     may_be_unknown: bool = False
+    negative: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,6 +240,11 @@ class DatasetSpec:
                 raise ValueError(
                     f"data set {self.name!r}: task {task.name!r} predicts a number, but its column "
                     "is text; give it dtype 'int64' or 'float32'"
+                )
+            if task.negative and task.kind != "binary":
+                raise ValueError(
+                    f"data set {self.name!r}: task {task.name!r} is a regression; only a binary "
+                    "feedback can be negative"
                 )
             unknown = task.may_be_unknown or _may_lack(task, column)
             tasks.append(dataclasses.replace(task, may_be_unknown=unknown))

@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mtfx.datasets.rewards import reward_preset
-from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.policies import ConstantPolicy
 from mtfx.environments.simulator.ranker_policy import RankerPolicy
@@ -21,7 +19,8 @@ from mtfx.models.action_policy import ActionPolicy
 from mtfx.models.export.policy import SavedPolicy
 from mtfx.models.export.ranker import METADATA_FILE
 from mtfx.models.fusion.base import FusionFunction
-from mtfx.models.fusion.config import FusionConfig, build_fusion
+from mtfx.models.fusion.config import build_fusion
+from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.run_folder import in_run, report_error
 
 #: Equal weights for everybody; there without training.
@@ -63,16 +62,13 @@ class FusionRun:
         path = Path(run_dir, "fusion", "report", SUMMARY_FILE)
         try:
             summary = read_json(path)
-            config = summary["config"]
-            rules = SimulatorConfig(
-                candidates=config["candidates"], reward=reward_preset(config["reward"])
-            )
-            self._formula = FusionConfig(formula=config["formula"])
+            config = FusionPipelineConfig.from_dict(summary["config"])
+            self._formula = config.fusion
             world = in_run(run_dir, summary["simulator"])
         except UNREADABLE as error:
             otherwise = "compare logs with --interactions"
             raise report_error(run_dir, path, "mtfx fusion", error, otherwise) from error
-        self.simulator = Simulator(load_world(world), rules)
+        self.simulator = Simulator(load_world(world), config.simulator)
         self._pipeline = Path(run_dir, "fusion", "pipeline")
 
     def methods(self) -> dict[str, str]:

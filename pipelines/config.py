@@ -29,7 +29,8 @@ class RankingPipelineConfig(Config):
     """A run of the ranking pipeline.
 
     Attributes:
-      data: The log and how it becomes sessions.
+      data: The log and how it becomes sessions. Where no task is named, RMTL's schedule, whose
+        reward is a cross-entropy, trains only the binary ones of the default tasks.
       output_dir: Where artifacts, metadata, logs and the report go.
       model: Which model; its seed is ``seed``, the length of its history the data's.
       training: How it is trained; its seed is ``seed``.
@@ -70,6 +71,8 @@ class RankingPipelineConfig(Config):
         object.__setattr__(self, "model", model)
         training = dataclasses.replace(self.training, seed=self.seed)
         object.__setattr__(self, "training", training)
+        if self.method_options.name == "rmtl":
+            object.__setattr__(self, "data", self.data.with_binary_tasks())
         for argument in self.beam_pipeline_args:
             require(
                 argument.startswith("--"),

@@ -12,13 +12,21 @@ from mtfx.agents.config import EXPLORATIONS
 from mtfx.agents.registry import AGENTS
 from mtfx.agents.search.registry import SEARCHES
 from mtfx.config import Config, OneOf, wrong_choice
-from mtfx.datasets.rewards import REWARD_PRESETS, RewardConfig, reward_preset
+from mtfx.datasets.fused_predictions import fused_predictions, without
+from mtfx.datasets.registry import load_dataset
+from mtfx.datasets.rewards import REWARD_PRESETS, RewardConfig
 from mtfx.errors import UserError, require
 from mtfx.evaluation.ope.registry import ESTIMATORS
 from mtfx.files import UNREADABLE, read_json
 from mtfx.models.fusion.config import FORMULAS, AnyFusionConfig, FormulaFreeConfig, FusionConfig
 from mtfx.pipelines.beam_args import local_beam_args
-from mtfx.pipelines.fusion_settings import agent_config
+from mtfx.pipelines.fusion_settings import (
+    agent_config,
+    agent_settings,
+    feedback_names,
+    formula_config,
+    reward_config,
+)
 from mtfx.pipelines.infra_validation import InfraValidation
 from mtfx.pipelines.run_folder import in_run, report_error, require_model
 from mtfx.pipelines.spans import at_span, check_spans
@@ -69,6 +77,9 @@ class FusionPipelineConfig(Config):
         left out.
       formula: Whose weights are learned: formula1 is Σ w·o, formula2 Σ w·log(o + β), formula3
         Π o^w. With the method xmtf, which has none, the baselines'.
+      leave_out: Predictions that are not fused, such as hate,play_integrity. By default all are:
+        the ranking model's, and play integrity where it has the watch time and requests the
+        duration.
       reward: What the reward weighs most: watch time, play integrity or interactions (BatchRL-MTF,
         equation 2).
       exploration: Policy whose interactions are learned from (BatchRL-MTF, section 3.3).
@@ -81,7 +92,8 @@ class FusionPipelineConfig(Config):
       eval_sessions: Simulated sessions to compare policies on.
       train_steps: Training steps of the policy; by default the agent's, BatchRL-MTF's 300,000.
       batch_size: Transitions per step; by default the agent's, 256, and 1024 of xmtf.
-      settings: A hyper-parameter of the agent, such as rho=0.1; see below.
+      settings: A hyper-parameter of the agent, such as rho=0.1, of the formula, such as
+        fusion.low=0.1, or of the reward, such as reward.watch_weight=2; see below.
       estimator: Off-policy estimator whose lower bound decides on the blessing.
       max_return_drop: How far that bound may fall below the current policy's, or below what the log
         earned where there is no current one; in units of reward.
@@ -106,6 +118,7 @@ class FusionPipelineConfig(Config):
     method: Annotated[str, OneOf(AGENTS)] = "bcq"
     baselines: Annotated[tuple[str, ...], OneOf((*SEARCHES, *AGENTS))] = ("constant", "bo", "td3")
     formula: Annotated[str, OneOf(FORMULAS)] = "formula2"
+    leave_out: tuple[str, ...] = ()
     reward: Annotated[str, OneOf(tuple(REWARD_PRESETS))] = "default"
     exploration: Annotated[str, OneOf(EXPLORATIONS)] = "mixed"
     response: Annotated[str, OneOf(RESPONSES)] = "auto"
@@ -172,7 +185,13 @@ class FusionPipelineConfig(Config):
         require(
             0 <= self.seed <= _MAX_SEED, f"--seed must be from 0 to {_MAX_SEED}, got {self.seed}"
         )
+        require(
+            len(set(self.leave_out)) == len(self.leave_out),
+            f"--leave-out names a prediction twice: {', '.join(self.leave_out)}",
+        )
         self.agent(self.method)
+        self.fusion  # noqa: B018 (its settings are checked)
+        self.reward_config  # noqa: B018
 
     def check(self) -> None:
         """Checks the ranking run on this machine, before anything slow starts.
@@ -189,11 +208,39 @@ class FusionPipelineConfig(Config):
                 "run `mtfx ranking --output-dir "
                 f"{self.run_dir} ...` first; this pipeline fuses the model it blessed",
             )
-        self.ranking_run()
+        self._check_feedback()
         where = "give the artifact of a Trainer, below RUN/fusion/pipeline/Trainer-METHOD/model"
         require_model("--base-policy", self.base_policy, where)
         if self.served is not None:
             self._check_served(self.served)
+
+    def _check_feedback(self) -> None:
+        """Checks the predictions and feedbacks that are named by those of the ranking run."""
+        run = self.ranking_run()
+        try:
+            spec = load_dataset(run["dataset"])
+            tasks = [task.name for task in spec.select_tasks(tuple(run.get("tasks") or ()))]
+        except ValueError as error:
+            raise UserError(f"--run-dir {self.run_dir}: {error}") from error
+        try:
+            without(fused_predictions(spec, tasks), self.leave_out)
+        except ValueError as error:
+            raise UserError(f"--leave-out: {error}") from error
+        binary = [task.name for task in spec.tasks if task.kind == "binary"]
+        for name in feedback_names(self.settings):
+            require(
+                name in binary,
+                f"--set reward.feedback.{name}: {spec.name} has no such feedback; it has: "
+                f"{', '.join(binary)}",
+            )
+        for task in spec.tasks:
+            [weight] = self.reward_config.interaction_weights([task.name])
+            require(
+                not task.negative or weight <= 0,
+                f"the reward counts {task.name} for {weight:+g}, but the data set {spec.name} says "
+                "that it is negative",
+                f"give it a weight of at most 0: --set reward.feedback.{task.name}=-1",
+            )
 
     def _check_served(self, served: ServedLog) -> None:
         require(
@@ -283,8 +330,8 @@ class FusionPipelineConfig(Config):
 
     @property
     def fusion(self) -> FusionConfig:
-        """The configuration of the formula."""
-        return FusionConfig(formula=self.formula)  # type: ignore[arg-type]
+        """The configuration of the formula, which ``--set fusion.NAME=…`` changes."""
+        return formula_config(self.formula, self.settings)
 
     def fusion_of(self, method: str) -> AnyFusionConfig:
         """The fusion function that a method's actions are for, and its log has to be of.
@@ -301,13 +348,16 @@ class FusionPipelineConfig(Config):
 
     @property
     def reward_config(self) -> RewardConfig:
-        """The reward with its discount, which ``--set gamma=…`` changes for all that use it."""
-        return dataclasses.replace(reward_preset(self.reward), gamma=self._gamma)
+        """The reward: a preset, which ``--set reward.NAME=…`` changes, and its discount.
+
+        ``--set gamma=…`` changes the discount for all that use it.
+        """
+        return dataclasses.replace(reward_config(self.reward, self.settings), gamma=self._gamma)
 
     @property
     def _gamma(self) -> float:
         given = dict(self.settings).get("gamma")
-        return reward_preset(self.reward).gamma if given is None else given
+        return reward_config(self.reward, ()).gamma if given is None else given
 
     @property
     def simulator(self) -> SimulatorConfig:
@@ -322,7 +372,7 @@ class FusionPipelineConfig(Config):
         Raises:
           UserError: if a setting is unknown or out of its range.
         """
-        values: dict[str, Any] = dict(self.settings) if method == self.method else {}
+        values = agent_settings(self.settings) if method == self.method else {}
         for name in ("train_steps", "batch_size"):
             if getattr(self, name) is not None:
                 values[name] = getattr(self, name)

@@ -9,6 +9,7 @@ from typing import Any
 from tfx.utils import path_utils
 
 from mtfx.components.policy_comparison import COMPARISON_FILE
+from mtfx.environments.simulator.world import load_predictions
 from mtfx.evaluation.policies.comparison import rows_from_json
 from mtfx.evaluation.reports.fusion import FusionSummary
 from mtfx.evaluation.reports.policy import SUMMARY_FILE
@@ -64,6 +65,10 @@ def summarise_run(config: FusionPipelineConfig, result: RunResult, command: str)
         ranker=path_utils.serving_model_path(result.output("RankerExporter", "model").uri),
         simulator=_simulator(config, result),
         policy=result.output(trainer, "model").uri,
+        predictions=[
+            {"name": one.name, "map": one.formula, "of": one.axis}
+            for one in load_predictions(_simulator(config, result))
+        ],
     )
 
 

@@ -1,14 +1,21 @@
-"""Hyper-parameters of the fusion methods as ``--set`` takes them, with a run's own defaults."""
+"""Settings of a fusion run as ``--set`` takes them.
+
+Those of the methods are their hyper-parameters, with a run's own defaults; those of the formula
+begin with ``fusion.``, those of the reward with ``reward.``.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mtfx.agents.config import FusionAgentConfig
 from mtfx.agents.registry import AGENTS
 from mtfx.config import override, read_value, settings_of
-from mtfx.datasets.rewards import RewardConfig
+from mtfx.datasets.rewards import RewardConfig, reward_preset
 from mtfx.errors import UserError, require
+from mtfx.models.fusion.config import FusionConfig
 
 #: A run of the pipeline learns offline, where xMTF's own settings are for data that are renewed. An
 #: unconstrained actor goes where the log has no actions and no estimate can be trusted (see
@@ -31,6 +38,12 @@ OFFLINE_DEFAULTS: dict[str, dict[str, Any]] = {
 _SHARED: dict[str, Any] = {"gamma": RewardConfig.gamma}
 #: Fields with flags of their own.
 _FLAGS = ("train_steps", "batch_size")
+#: What the names of settings that are no agent's begin with.
+FUSION, REWARD = "fusion.", "reward."
+#: The weight of one feedback in the reward: ``reward.feedback.like``.
+FEEDBACK = REWARD + "feedback."
+#: Fields of the formula, and of the reward, that are set elsewhere.
+_ELSEWHERE = {"formula": "--fusion", "gamma": "--set gamma", "feedback_weights": FEEDBACK + "NAME"}
 
 
 def agent_config(method: str, values: dict[str, Any], *, offline: bool = True) -> FusionAgentConfig:
@@ -64,6 +77,98 @@ def agent_config(method: str, values: dict[str, Any], *, offline: bool = True) -
         return override(config, {**defaults, **given})
     except ValueError as error:
         raise UserError(f"--set: {error}") from error
+
+
+def agent_settings(settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Of all settings those of agents, by name."""
+    return {n: value for n, value in settings if not n.startswith((FUSION, REWARD))}
+
+
+def formula_config(formula: str, settings: Iterable[tuple[str, Any]]) -> FusionConfig:
+    """A formula with its bounds and β.
+
+    Args:
+      formula: Its name.
+      settings: Of the run; those that begin with ``fusion.`` are looked at.
+
+    Raises:
+      UserError: if a name is unknown or a value is out of its range.
+    """
+    return _with_settings(FusionConfig(formula=formula), FUSION, dict(settings))
+
+
+def reward_config(preset: str, settings: Iterable[tuple[str, Any]]) -> RewardConfig:
+    """A reward preset with weights of one's own.
+
+    Args:
+      preset: Its name.
+      settings: Of the run; those that begin with ``reward.`` are looked at.
+        ``reward.feedback.NAME`` is the weight of one feedback, any other a field of the reward.
+
+    Raises:
+      UserError: if a name is unknown or a value is out of its range.
+    """
+    values, config = dict(settings), reward_preset(preset)
+    feedback = {
+        name.removeprefix(FEEDBACK): _number(name, value)
+        for name, value in values.items()
+        if name.startswith(FEEDBACK)
+    }
+    weights = {**dict(config.feedback_weights), **feedback}
+    try:
+        config = dataclasses.replace(config, feedback_weights=tuple(weights.items()))
+    except ValueError as error:
+        raise UserError(f"--set: {error}") from error
+    others = {n: value for n, value in values.items() if not n.startswith(FEEDBACK)}
+    return _with_settings(config, REWARD, others)
+
+
+def feedback_names(settings: Iterable[tuple[str, Any]]) -> tuple[str, ...]:
+    """The feedbacks whose weight in the reward is set."""
+    return tuple(name.removeprefix(FEEDBACK) for name, _ in settings if name.startswith(FEEDBACK))
+
+
+def part_settings_help() -> dict[str, list[str]]:
+    """The settings of formula and reward with their defaults, ``name=value`` each, by part."""
+    return {
+        part.removesuffix("."): [
+            f"{part}{name}={setting.default}" for name, setting in _part(config).items()
+        ]
+        for part, config in ((FUSION, FusionConfig()), (REWARD, RewardConfig()))
+    }
+
+
+def _part(config: Any) -> dict[str, Any]:
+    return {n: setting for n, setting in settings_of(config).items() if n not in _ELSEWHERE}
+
+
+def _with_settings(config: Any, part: str, values: Mapping[str, Any]) -> Any:
+    known, given = _part(config), {}
+    for full_name, value in values.items():
+        if not full_name.startswith(part):
+            continue
+        name = full_name.removeprefix(part)
+        elsewhere = f"; {_ELSEWHERE[name]} sets it" if name in _ELSEWHERE else ""
+        names = ", ".join(part + other for other in known)
+        require(
+            name in known,
+            f"--set {full_name}: there is no such setting; there are: {names}{elsewhere}",
+        )
+        try:
+            given[name] = read_value(known[name], value)
+        except ValueError as error:
+            raise UserError(f"--set {full_name}={value}: {error}") from error
+    try:
+        return override(config, given)
+    except ValueError as error:
+        raise UserError(f"--set {part.removesuffix('.')}: {error}") from error
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"--set {name}={value}: a weight is a number") from error
 
 
 def settings_help(method: str) -> list[str]:

@@ -37,7 +37,7 @@ from mtfx.datasets.transitions.spec import TransitionSpec
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.fitting.config import PredictionKind, ResponseKind, WorldConfig
 from mtfx.environments.simulator.fitting.log_data import world_fingerprint
-from mtfx.environments.simulator.world import load_world
+from mtfx.environments.simulator.world import load_predictions, load_world
 from mtfx.evaluation.config import BlessingConfig
 from mtfx.evaluation.ope.config import ConservativeConfig
 from mtfx.evaluation.ope.registry import ESTIMATORS
@@ -84,6 +84,8 @@ def simulator_stages(
     world = dataclasses.replace(
         world_config(config, dataset, log_dir),
         predictions=predictions,
+        # In the log a prediction means what it meant to the ranker that served it.
+        fused=() if config.served is None else load_predictions(config.served_simulator),
         data_fingerprint=world_fingerprint(load_dataset(dataset), log_dir),
     )
     simulator_gen = SimulatorGen(
@@ -139,6 +141,7 @@ def world_config(config: FusionPipelineConfig, dataset: str, data_dir: str) -> W
         pool=config.pool,
         max_views=config.simulator.max_views,
         response=cast(ResponseKind, config.response),
+        leave_out=config.leave_out,
         seed=config.seed,
         code_version=code_version(),
         description_version=description_version(dataset),
@@ -295,8 +298,14 @@ def trainer_stage(
 def pipeline_name(config: FusionPipelineConfig) -> str:
     """The same for runs whose policies can be compared, and for no others."""
     # The current policy is looked for among the runs of one name: only policies whose actions mean
-    # the same, and whose values are of the same reward, can be compared.
-    fusion = config.fusion_of(config.method)
-    kind = config.formula if fusion == config.fusion else fusion.action_meaning()
-    key = json.dumps([kind, config.reward])
+    # the same, of the same predictions, and whose values are of the same reward can be compared.
+    reward = config.reward_config.to_dict()
+    key = json.dumps(
+        [
+            config.fusion_of(config.method).action_meaning(),
+            {name: value for name, value in reward.items() if name != "gamma"},
+            sorted(config.leave_out),
+        ],
+        sort_keys=True,
+    )
     return f"fusion-{hashlib.sha256(key.encode()).hexdigest()[:8]}"

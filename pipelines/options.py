@@ -134,6 +134,17 @@ class DataOptions(Config):
         except ValueError as error:
             raise UserError(f"--tasks: {error}") from error
 
+    def with_binary_tasks(self) -> DataOptions:
+        """The same; where no task is named, with those of the default tasks that are binary.
+
+        Raises:
+          UserError: if there is no such data set.
+        """
+        if self.tasks:
+            return self
+        binary = tuple(task.name for task in self.selected_tasks() if task.kind == "binary")
+        return dataclasses.replace(self, tasks=binary)
+
     def check_files(self) -> None:
         """Checks that the directory holds a log of the data set.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from mtfx.datasets.fused_predictions import FusedPrediction
 from mtfx.datasets.request_state import RequestStateConfig
 from mtfx.datasets.transitions.spec import TransitionManifest
 from mtfx.errors import TrainingDivergedError, UserError, require, why_unreadable
@@ -190,11 +191,12 @@ class _Joiner:
         self._ranking = tf.saved_model.load(str(ranking))
         served, trained = _metadata(ranker), _metadata(ranking)
         require(
-            "request" in trained and "request_state" in served,
+            "request" in trained and "request_state" in served and "predictions" in served,
             f"{ranking} and {ranker} were made by an earlier release, without what a ranker needs",
             "run `mtfx ranking` and `mtfx fusion` anew, or leave --run-dir out to export policies",
         )
         self._request_state = RequestStateConfig.from_dict(served["request_state"])
+        self._predictions = tuple(map(FusedPrediction.from_dict, served["predictions"]))
         self._buckets: list[int] = served.get("candidate_buckets", [])
         self._columns: dict[str, list[str]] = trained["columns"]
         self._request = [RequestField.from_dict(field) for field in trained["request"]]
@@ -217,6 +219,7 @@ class _Joiner:
             self._ranking,
             policy,
             partial,
+            predictions=self._predictions,
             request_state=self._request_state,
             columns=self._columns,
             request=self._request,

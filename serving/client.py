@@ -153,8 +153,9 @@ class GrpcRankerClient:
           numeric]` of the users, ``impression_ids`` and ``impression_values`` `[item, ...]` of the
           items, ``row_lengths`` int64 `[example]`, how many items each example has,
           ``request_state`` float32 `[example, S0]`, what user, history and circumstances give of a
-          state, ``history_left_out`` int32 `[example]`; and the version that looked them up, which
-          alone can rank by them.
+          state, ``history_left_out`` int32 `[example]`, ``durations`` float32 `[item]` where the
+          ranker fuses play integrity; and the version that looked them up, which alone can rank by
+          them.
 
         Raises:
           RankingError: if there is no answer.
@@ -172,7 +173,8 @@ class GrpcRankerClient:
         Args:
           features: ``request_state`` `[S0]`, ``session_ids`` `[categorical]` and
             ``session_values`` `[numeric]` of the request, ``impression_ids`` `[candidate,
-            categorical]` and ``impression_values`` `[candidate, numeric]` of the candidates.
+            categorical]` and ``impression_values`` `[candidate, numeric]` of the candidates, and
+            their ``durations`` `[candidate]` if it has given those.
           timeout_s: Seconds to wait, in place of the client's own.
           exploration: As for :meth:`rank`.
 

@@ -35,6 +35,9 @@ FEATURES: dict[str, tuple[type, int]] = {
     "impression_ids": (np.int64, 2),
     "impression_values": (np.float32, 2),
 }
+#: Of a ranker that fuses play integrity, one more.
+DURATIONS = "durations"
+_MAY_BE_FEATURES: dict[str, tuple[type, int]] = {**FEATURES, DURATIONS: (np.float32, 1)}
 
 
 class RankingError(RuntimeError):
@@ -72,7 +75,7 @@ class Ranking:
     Attributes:
       ranked_indices: int32 `[C]`, the best candidate's place in the request first.
       scores: float32 `[C]`, in the request's order.
-      predictions: float32 `[C, K]`.
+      predictions: Those that are fused, the larger the better, float32 `[C, K]` in [0, 1].
       action: float32 `[A]`, the fusion's weights or coefficients that were used.
       state: float32 `[S]`, as the policy saw it.
       version: Of the model that answered; None where the protocol does not tell (REST).
@@ -135,18 +138,19 @@ def checked_features(features: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Transformed features as they are sent.
 
     Args:
-      features: The inputs that ``FEATURES`` names.
+      features: The inputs that ``FEATURES`` names, and ``durations`` where the ranker takes them.
 
     Raises:
       RankingError: of kind ``invalid``, if one is missing, unknown, or no such array.
     """
-    if set(features) != set(FEATURES):
+    if set(features) - {DURATIONS} != set(FEATURES):
         raise RankingError(
             "invalid", f"the features are {', '.join(FEATURES)}, not {', '.join(sorted(features))}"
         )
     found = {}
-    for name, (dtype, axes) in FEATURES.items():
-        given = np.asarray(features[name])
+    for name, value in features.items():
+        dtype, axes = _MAY_BE_FEATURES[name]
+        given = np.asarray(value)
         whole = dtype is not np.int64 or given.dtype.kind in "iu" or not given.size
         if given.ndim != axes or given.dtype.kind not in "iuf" or not whole:
             raise RankingError(

@@ -21,6 +21,7 @@ REQUEST = candidates(
 
 
 def export(directory):
+    from mtfx.datasets.fused_predictions import probabilities
     from mtfx.models.export.ranker import Ranker, export_ranker
     from mtfx.models.fusion.config import FusionConfig, build_fusion
     from mtfx.models.request_state import RequestState
@@ -28,7 +29,7 @@ def export(directory):
 
     ranker = Ranker(
         tf.saved_model.load(save_ranking(f"{directory}-ranking")),
-        NAMES,
+        probabilities(NAMES),
         build_fusion(FusionConfig("formula2"), len(NAMES)),
         lambda states: tf.tanh(states[:, -len(NAMES) :]),
         STATE_DIM,

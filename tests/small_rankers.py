@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from mtfx.datasets.fused_predictions import probabilities
 from mtfx.datasets.request_state import RequestStateConfig
 from mtfx.models.export.policy import PolicyMetadata, PolicyModule, SavedPolicy, export_policy
 from mtfx.models.export.ranker import Ranker, export_ranker
@@ -100,7 +101,7 @@ def export_small_ranker(directory, names, state, fusion=FREE, cells=CELLS):
     loaded = SavedPolicy(str(directory / "policy"))
     ranker = Ranker(
         save_ranking(names, directory / "ranking"),
-        names,
+        probabilities(names),
         loaded.fusion(len(names)),
         loaded.act,
         len(state_names),
@@ -109,6 +110,7 @@ def export_small_ranker(directory, names, state, fusion=FREE, cells=CELLS):
     )
     about = {
         "policy": {"method": "small", "prediction_names": names, "fusion": fusion.to_dict()},
+        "predictions": [prediction.to_dict() for prediction in probabilities(names)],
         "state_names": list(state_names),
     }
     export_ranker(ranker, str(directory / "ranker"), about)

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mtfx.datasets.fused_predictions import FusedPrediction
 from mtfx.datasets.request_state import RequestStateConfig
 from mtfx.models.export.policy import SavedPolicy
 from mtfx.models.export.ranker import HISTORY_LEFT_OUT
 from mtfx.models.export.transformed import RANK_TRANSFORMED, REQUEST_STATE, TRANSFORM
 from mtfx.models.export.transformed_features import ROW_LENGTHS, SESSION_IDS, SESSION_VALUES
+from mtfx.models.fusion.predictions import PredictionMap
 from mtfx.models.request_state import RequestState
 
 #: Largest difference, relative to the largest score; float32 sums in another order stay below.
@@ -25,6 +27,7 @@ def check_answers(
     policy: SavedPolicy,
     ranking: Any,
     request_state: RequestStateConfig,
+    fused: Sequence[FusedPrediction],
 ) -> None:
     """Asks an exported ranker, and the ranking model, the policy and its fusion one by one.
 
@@ -34,19 +37,21 @@ def check_answers(
       policy: The policy that was joined.
       ranking: The ranking model that was joined, as ``tf.saved_model.load`` gives it.
       request_state: Of the requests.
+      fused: What is fused of the ranking model's outputs.
 
     Raises:
       ValueError: if state, predictions, action, scores or the order differ.
     """
     serve = tf.saved_model.load(ranker_dir).signatures["serving_default"]
     predict = ranking.signatures["serving_default"]
-    names = policy.metadata.prediction_names
-    fusion = policy.fusion(len(names))
+    mapped = PredictionMap(fused)
+    fusion = policy.fusion(len(mapped.names))
     own_state = RequestState(request_state)
     for number, request in enumerate(requests):
         answer = serve(request=tf.constant(request))
         outputs = predict(examples=tf.constant([request]))
-        predictions = tf.stack([outputs[name][0] for name in names], axis=1)
+        durations = mapped.durations(tf.constant([request])) if mapped.needs_duration else None
+        predictions = mapped(outputs, None if durations is None else durations.to_tensor())[0]
         own = own_state.of_requests(tf.constant([request])).state[0]
         seen = answer["state"][tf.newaxis]
         action = policy.act(seen)

@@ -41,7 +41,8 @@ def RankerExporter(  # noqa: N802 (TFX names a component by its function)
     Args:
       ranking_model: Predicts the feedbacks.
       policy: Chooses the weights that fuse them.
-      simulator: In whose states the policy was trained; says what they are made of.
+      simulator: In whose states the policy was trained; says what they are made of, and what of
+        the ranking model's outputs is fused by which map.
       examples: The log's sessions, raw: the ranker is warmed up and checked with requests made of
         them.
       model: The ranker, as a Trainer writes a model.
@@ -54,7 +55,8 @@ def RankerExporter(  # noqa: N802 (TFX names a component by its function)
       ValueError: if the models do not fit together.
     """
     ranking_dir = path_utils.serving_model_path(ranking_model.uri)
-    request_state = load_world(simulator.uri).requests.config
+    world = load_world(simulator.uri)
+    request_state = world.requests.config
     saved = SavedPolicy(path_utils.serving_model_path(policy.uri))
     ranking = tf.saved_model.load(ranking_dir)
     buckets: list[int] = json.loads(candidate_buckets)
@@ -64,6 +66,7 @@ def RankerExporter(  # noqa: N802 (TFX names a component by its function)
         ranking,
         saved,
         directory,
+        predictions=world.fused,
         request_state=request_state,
         columns=about["columns"],
         request=[RequestField.from_dict(field) for field in about["request"]],
@@ -72,7 +75,7 @@ def RankerExporter(  # noqa: N802 (TFX names a component by its function)
     )
     # What is compiled for a bucket is compiled before the version takes traffic.
     requests = warmup_requests(read_sessions(_patterns(examples)), sorted({*SIZES, *buckets}))
-    check_answers(directory, requests, saved, ranking, request_state)
+    check_answers(directory, requests, saved, ranking, request_state, world.fused)
     check_transformed(directory, requests)
     write_warmup(Path(directory), requests)
 

@@ -36,7 +36,7 @@ class RankerPolicy(FusionFunction):
         """
         try:
             content = read_json(os.path.join(directory, "assets.extra", METADATA_FILE))
-            names = tuple(content["policy"]["prediction_names"])
+            names = tuple(one["name"] for one in content["predictions"])
             states = tuple(content["state_names"])
         except UNREADABLE as error:
             raise DataError(

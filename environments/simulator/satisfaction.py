@@ -14,7 +14,6 @@ import dataclasses
 import numpy as np
 
 from mtfx.datasets.labels import is_known
-from mtfx.datasets.rewards import FEEDBACK_WEIGHTS
 from mtfx.datasets.spec import DatasetSpec
 
 NEUTRAL = 0.3
@@ -67,7 +66,7 @@ def satisfaction_rule(spec: DatasetSpec) -> SatisfactionRule:
     main = [name for name in spec.default_tasks if name in binary]
     names = tuple(dict.fromkeys([*main, *binary]))
     weights = (_FIRST, _SECOND, *(_FURTHER for _ in names))[: len(names)]
-    negative = {name for name, weight in FEEDBACK_WEIGHTS if weight < 0}
+    negative = {task.name for task in spec.tasks if task.negative}
     return SatisfactionRule(
         feedback_names=names,
         weights=weights,

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from mtfx.datasets.fused_predictions import FusedPrediction, probabilities
 from mtfx.environments.simulator.response import (
     RESPONSE_MODELS,
     ResponseModel,
@@ -23,7 +24,7 @@ from mtfx.files import write_json
 
 WORLD_FILE, TABLES_FILE = "world.json", "world.npz"
 _RESPONSE_PREFIX, _REQUEST_PREFIX = "response/", "requests/"
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +33,14 @@ class World:
 
     Attributes:
       requests: What is known of each user when a session begins.
-      predictions: Of the ranking model, in [0, 1], float32 `[user, slot, prediction]`.
+      predictions: Of the ranking model, those that are fused, in [0, 1], float32 `[user, slot,
+        prediction]`.
       prediction_names: Names of the predictions, K of them.
       response: How users really respond.
       item_ids: Items of the pools, int64 or str `[user, slot]`, each at most once in a pool.
       user_ids: int64 or str `[user]`.
+      fused: The maps by which the predictions were made of raw ones; empty: they are probabilities,
+        and fused as they are.
 
     Raises:
       ValueError: at construction, naming what does not fit and where.
@@ -48,10 +52,18 @@ class World:
     response: ResponseModel
     item_ids: np.ndarray
     user_ids: np.ndarray
+    fused: tuple[FusedPrediction, ...] = ()
 
     def __post_init__(self) -> None:
         _check_shapes(self)
         _check_values(self)
+        fused = tuple(self.fused) or probabilities(self.prediction_names)
+        if (names := tuple(one.name for one in fused)) != tuple(self.prediction_names):
+            raise ValueError(
+                f"the predictions are {', '.join(self.prediction_names)}, but their maps those of "
+                f"{', '.join(names)}"
+            )
+        object.__setattr__(self, "fused", fused)
         object.__setattr__(self, "predictions", np.asarray(self.predictions, np.float32))
         object.__setattr__(self, "prediction_names", tuple(self.prediction_names))
 
@@ -89,7 +101,7 @@ def save_world(world: World, directory: str | os.PathLike[str]) -> None:
     target = Path(directory)
     content = {
         "version": _VERSION,
-        "prediction_names": list(world.prediction_names),
+        "predictions": [prediction.to_dict() for prediction in world.fused],
         "response": response_model_name(world.response),
         "response_settings": world.response.settings(),
     }
@@ -130,13 +142,15 @@ def load_world(directory: str | os.PathLike[str]) -> World:
             .load()
             .restore(_with_prefix(tables, _RESPONSE_PREFIX), content["response_settings"])
         )
+        fused = tuple(FusedPrediction.from_dict(one) for one in content["predictions"])
         return World(
             requests=UserRequests.restore(_with_prefix(tables, _REQUEST_PREFIX)),
             predictions=tables["predictions"],
-            prediction_names=tuple(content["prediction_names"]),
+            prediction_names=tuple(one.name for one in fused),
             response=response,
             item_ids=tables["item_ids"],
             user_ids=tables["user_ids"],
+            fused=fused,
         )
     except (
         OSError,
@@ -146,6 +160,20 @@ def load_world(directory: str | os.PathLike[str]) -> World:
         zipfile.BadZipFile,
         tf.errors.OpError,
     ) as error:
+        raise DataError(f"the world in {source} cannot be read ({error}); make it anew") from error
+
+
+def load_predictions(directory: str | os.PathLike[str]) -> tuple[FusedPrediction, ...]:
+    """What is fused in a saved world, and by which maps.
+
+    Raises:
+      DataError: if it cannot be read.
+    """
+    source = os.fspath(directory)
+    try:
+        content = json.loads(_read(source, WORLD_FILE))
+        return tuple(FusedPrediction.from_dict(one) for one in content["predictions"])
+    except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
         raise DataError(f"the world in {source} cannot be read ({error}); make it anew") from error
 
 

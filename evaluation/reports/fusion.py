@@ -74,6 +74,7 @@ class FusionSummary:
       ranker: Directory of the exported ranker, pushed or not.
       simulator: Directory of the simulator.
       policy: Directory of the policy's artifact.
+      predictions: What is fused: ``name``, ``map`` and ``of``, what its raw value is.
     """
 
     dataset: str
@@ -102,6 +103,7 @@ class FusionSummary:
     ranker: str = ""
     simulator: str = ""
     policy: str = ""
+    predictions: Sequence[Mapping[str, str]] = ()
 
     @property
     def verdict(self) -> str:
@@ -213,7 +215,12 @@ def render_fusion_summary(summary: FusionSummary) -> RenderableType:
       Something ``rich.console.Console.print`` can print.
     """
     parts = [_policies(summary), _estimates(summary), seconds_table(summary.seconds)]
-    return stacked([*parts, _verdict(summary)])
+    return stacked([*parts, *_fused(summary), _verdict(summary)])
+
+
+def _fused(summary: FusionSummary) -> list[Text]:
+    names = [f"{one['name']} {one['map']}" for one in summary.predictions]
+    return [Text(f"fused: {', '.join(names)}", style="dim")] if names else []
 
 
 def _policies(summary: FusionSummary) -> Table:

@@ -16,6 +16,7 @@ import tensorflow as tf
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from mtfx.datasets.fused_predictions import FusedPrediction
 from mtfx.errors import DataError, why_unreadable
 from mtfx.evaluation.reports.kit.figures import COLOURS, new_panels, save_png
 from mtfx.evaluation.reports.kit.tables import add_figures, format_percent, new_table
@@ -38,7 +39,7 @@ JSON_FILE, FIGURE_FILE = "curves.json", "curves.png"
 #: A curve falls where a later value is this much below an earlier one, relative to its largest
 #: value: float32 rounds a flat curve by less.
 _ROUNDING = 1e-6
-#: Predictions below are not drawn: rarer than any feedback that is fused.
+#: Fused predictions below, or so near to 1, are not drawn: rarer than any feedback that is fused.
 _LOWEST = 1e-4
 
 
@@ -49,9 +50,9 @@ class FusionCurves:
     Attributes:
       method: How the policy was learned.
       fusion: Its fusion function, as ``PolicyMetadata.fusion`` has it.
-      prediction_names: K.
+      predictions: K, with the maps by which raw values were made comparable.
       users: Names of the users, or of the states that stand for them; U.
-      grid: Predictions, float32 `[point]`, rising.
+      grid: Fused predictions, float32 `[point]`, rising.
       action: What the policy chose, float32 `[user, action]`.
       inner: What the action acts on, float32 `[user, prediction, point]`: q̃ᴵ of xMTF's (9), or what
         a formula weighs.
@@ -61,12 +62,22 @@ class FusionCurves:
 
     method: str
     fusion: Mapping[str, Any]
-    prediction_names: tuple[str, ...]
+    predictions: tuple[FusedPrediction, ...]
     users: tuple[str, ...]
     grid: np.ndarray
     action: np.ndarray
     inner: np.ndarray
     contribution: np.ndarray
+
+    @property
+    def prediction_names(self) -> tuple[str, ...]:
+        """Names of the K predictions."""
+        return tuple(one.name for one in self.predictions)
+
+    def raw_values(self, prediction: int) -> np.ndarray:
+        """The grid as raw values of a prediction, in the unit that people read, `[point]`."""
+        shown = self.predictions[prediction].shown
+        return np.asarray([shown(float(fused)) for fused in self.grid])
 
     @property
     def has_cells(self) -> bool:
@@ -89,6 +100,14 @@ class FusionCurves:
             "method": self.method,
             "fusion": dict(self.fusion),
             "predictions": list(self.prediction_names),
+            "raw_values": {
+                one.name: {
+                    "axis": one.axis,
+                    "map": one.formula,
+                    "values": self.raw_values(k).tolist(),
+                }
+                for k, one in enumerate(self.predictions)
+            },
             "users": list(self.users),
             **{
                 name: dict(zip(self.prediction_names, map(float, values), strict=True))
@@ -102,7 +121,7 @@ class CurveSource:
     """A loaded ranker, asked for its curves.
 
     Attributes:
-      prediction_names: Of the predictions that it fuses.
+      predictions: What it fuses, and by which maps.
       state_names: What each number of a state is.
     """
 
@@ -120,7 +139,7 @@ class CurveSource:
             about = read_json(path)
             self._policy = about["policy"]
             self.state_names = tuple(about["state_names"])
-            self.prediction_names = tuple(self._policy["prediction_names"])
+            self.predictions = tuple(map(FusedPrediction.from_dict, about["predictions"]))
         except UNREADABLE as error:
             raise DataError(
                 f"{directory} holds no ranker of MTFX: give a directory that `mtfx fusion` pushed, "
@@ -140,7 +159,8 @@ class CurveSource:
         Args:
           users: A name for each state.
           states: float32 `[user, state]`.
-          points: P, spaced evenly in the logarithm, as predictions of rare feedbacks are small.
+          points: P, spaced evenly in the log odds, as predictions of rare feedbacks are small, and
+            of rare negative ones near 1.
 
         Raises:
           ValueError: if there is no state, one is of another size or not finite, or there are
@@ -157,15 +177,16 @@ class CurveSource:
         if not np.isfinite(states).all():
             row = int(np.argmin(np.isfinite(states).all(axis=1)))
             raise ValueError(f"the state of user {users[row]} is not finite")
-        grid = np.geomspace(_LOWEST, 1.0, points).astype(np.float32)
-        grid[-1] = 1.0  # rounded up, it would be no probability
+        furthest = np.log(_LOWEST / (1.0 - _LOWEST))
+        odds = np.linspace(furthest, -furthest, points)
+        grid = (1.0 / (1.0 + np.exp(-odds))).astype(np.float32)
         found = self._model.signatures[CURVES](
             **{STATE: tf.constant(states, tf.float32), GRID: tf.constant(grid)}
         )
         return FusionCurves(
             method=self._policy["method"],
             fusion=self._policy["fusion"],
-            prediction_names=self.prediction_names,
+            predictions=self.predictions,
             users=tuple(users),
             grid=grid,
             action=found[ACTION].numpy(),
@@ -209,14 +230,15 @@ def render_curves(curves: FusionCurves) -> RenderableType:
     """A table: by prediction, how much it moves a score, and how often its curves fall."""
     kind = "xMTF's cells" if curves.has_cells else str(curves.fusion.get("formula"))
     title = f"{curves.method}, {kind}: contributions to a score, {len(curves.users)} users"
-    table = new_table(title, ["prediction"])
+    table = new_table(title, ["prediction", "fused as"])
     rises = f"rise from {curves.grid[0]:g} to {curves.grid[-1]:g}"
     add_figures(table, (rises, "least to most", "falls: inner stage", "both stages"))
     inner, both = falling_share(curves.inner), falling_share(curves.contribution)
     rise = curves.rise
-    for k, name in enumerate(curves.prediction_names):
+    for k, one in enumerate(curves.predictions):
         table.add_row(
-            name,
+            one.name,
+            one.formula,
             f"{rise[:, k].mean():.3f}",
             f"{rise[:, k].min():.3f} to {rise[:, k].max():.3f}",
             format_percent(inner[k]),
@@ -232,12 +254,15 @@ def _draw(curves: FusionCurves) -> Figure:
     figure, panels = new_panels(len(curves.prediction_names), 3.6, 2.8, margin=(0.6, 0.8))
     inner, both = falling_share(curves.inner), falling_share(curves.contribution)
     for k, axes in enumerate(panels):
+        one, raw = curves.predictions[k], curves.raw_values(k)
         for user, colour in zip(range(len(curves.users)), COLOURS, strict=False):
-            axes.plot(curves.grid, curves.contribution[user, k], color=colour, linewidth=1.6)
-            axes.plot(curves.grid, curves.inner[user, k], color=colour, linewidth=1, linestyle="--")
+            axes.plot(raw, curves.contribution[user, k], color=colour, linewidth=1.6)
+            axes.plot(raw, curves.inner[user, k], color=colour, linewidth=1, linestyle="--")
         axes.set_xscale("log")
+        axes.set_xlabel(one.axis, fontsize=8)
         falls = f"falls {inner[k]:.1%} inner, {both[k]:.1%} both"
-        axes.set_title(f"{curves.prediction_names[k]}\n{falls}", fontsize=9, loc="left")
+        turned = ", negative: the rarer the better" if one.kind == "negative" else ""
+        axes.set_title(f"{one.name}{turned}\n{falls}", fontsize=9, loc="left")
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.3)
     _legend(figure, curves)
@@ -259,5 +284,4 @@ def _legend(figure: Figure, curves: FusionCurves) -> None:
     figure.legend(
         handles=handles, loc="outside upper center", ncols=min(len(handles), 6), frameon=False
     )
-    figure.supxlabel("prediction o", fontsize=9)
     figure.supylabel("contribution to the score", fontsize=9)

@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from mtfx.datasets.fused_predictions import FusedPrediction
 from mtfx.models.action_policy import draw_around
 from mtfx.models.config import NOISE_DEVIATION, RANDOM_DEVIATION
 from mtfx.models.fusion.base import (
@@ -16,6 +17,7 @@ from mtfx.models.fusion.base import (
     check_finite,
     check_predictions,
 )
+from mtfx.models.fusion.predictions import PredictionMap
 from mtfx.models.request_state import RequestFacts, RequestState, mean_predictions
 
 REQUEST, EXAMPLES, HISTORY_LEFT_OUT = "request", "examples", "history_left_out"
@@ -35,14 +37,16 @@ NO_CANDIDATE = -1
 class Ranker(tf.Module):
     """Ranks a request's candidates; needs nothing but TensorFlow to load once saved.
 
-    The ranking model predicts every candidate's feedbacks, the policy chooses an action in the
-    request's state, and the fusion function makes one score of both. A request is one serialized
-    ``tf.Example``: the user's features with one value, ``timestamp_ms``, lists ``history_*`` of the
-    user's earlier impressions, and the candidates' features as lists of one length. Its state is
-    what ``mtfx.models.request_state`` computes of it, and the means of the predictions after that.
+    The ranking model predicts every candidate's feedbacks, which a map makes comparable; the policy
+    chooses an action in the request's state, and the fusion function makes one score of both.
+    ``predict_tasks`` gives the ranking model's raw predictions, all other signatures those that are
+    fused. A request is one serialized ``tf.Example``: the user's features with one value,
+    ``timestamp_ms``, lists ``history_*`` of the user's earlier impressions, and the candidates'
+    features as lists of one length. Its state is what ``mtfx.models.request_state`` computes of it,
+    and the means of the predictions that are fused after that.
 
     Attributes:
-      prediction_names: The K predictions that are fused, in order.
+      predictions: The map to the K predictions that are fused.
       request_state: Computes the first S0 numbers of a state.
       state_dim: S = S0 + K.
     """
@@ -50,7 +54,7 @@ class Ranker(tf.Module):
     def __init__(
         self,
         ranking: Any,
-        prediction_names: Sequence[str],
+        predictions: Sequence[FusedPrediction],
         fusion: AdditiveFusion,
         policy: Callable[[tf.Tensor], tf.Tensor],
         state_dim: int,
@@ -64,7 +68,7 @@ class Ranker(tf.Module):
           ranking: A ranking model as ``tf.saved_model.load`` gives it, with the signatures
             ``serving_default`` and ``predict_tasks`` of
             ``mtfx.models.export.ranking.RankingModule``.
-          prediction_names: Those of its outputs that are fused, in the fusion function's order.
+          predictions: What is fused of its outputs, in the fusion function's order.
           fusion: The fusion function.
           policy: States float32 `[batch, state]` to actions float32 `[batch, action]`.
           state_dim: S, of the states that the policy takes.
@@ -76,13 +80,14 @@ class Ranker(tf.Module):
           ValueError: if the ranking model lacks a signature or a prediction, or sizes do not fit.
         """
         super().__init__(name="ranker")
-        self.prediction_names = tuple(prediction_names)
+        self.predictions = PredictionMap(predictions)
+        names = self.predictions.names
         self.state_dim = state_dim
         self._check(ranking)
-        if fusion.num_predictions != len(self.prediction_names):
+        if fusion.num_predictions != len(names):
             raise ValueError(
                 f"the fusion function takes {fusion.num_predictions} predictions, but the ranker "
-                f"has {len(self.prediction_names)}: {', '.join(self.prediction_names)}"
+                f"has {len(names)}: {', '.join(names)}"
             )
         own = len(request_state.config.names)
         if state_dim != own + fusion.num_predictions:
@@ -112,7 +117,7 @@ class Ranker(tf.Module):
             ),
             "fuse": self.fuse.get_concrete_function(
                 tf.TensorSpec([None, self.state_dim], tf.float32, name=STATE),
-                tf.TensorSpec([*candidates, len(self.prediction_names)], name=PREDICTIONS),
+                tf.TensorSpec([*candidates, len(self.predictions.names)], name=PREDICTIONS),
                 tf.TensorSpec(candidates, tf.bool, name=MASK),
             ),
             CURVES: self.curves.get_concrete_function(
@@ -130,17 +135,17 @@ class Ranker(tf.Module):
           request: A serialized ``tf.Example``, string `[]`.
 
         Returns:
-          ``action`` float32 `[action]`; ``predictions`` float32 `[candidate, prediction]`;
-          ``scores`` float32 `[candidate]`; ``ranked_indices`` int32 `[candidate]`, the best
-          candidate first, among equals the one that was named first; ``state`` float32 `[state]` as
-          the policy saw it; and ``history_left_out`` int32 `[]`, how many earlier impressions were
-          not looked at for it, as they are not before the request or older than the newest ones
-          that count.
+          ``action`` float32 `[action]`; ``predictions``, those that are fused, float32 `[candidate,
+          prediction]`; ``scores`` float32 `[candidate]`; ``ranked_indices`` int32 `[candidate]`,
+          the best candidate first, among equals the one that was named first; ``state`` float32
+          `[state]` as the policy saw it; and ``history_left_out`` int32 `[]`, how many earlier
+          impressions were not looked at for it, as they are not before the request or older than
+          the newest ones that count.
 
         Raises:
           InvalidArgumentError: if the request is no ``tf.Example`` or has no candidate, lists
-            differ in length, a column has another type, or the state or a prediction is NaN or a
-            prediction no probability; the message names the column or the input.
+            differ in length, a column has another type, or the state or a prediction is NaN, or a
+            prediction no probability or below 0; the message names the column or the input.
         """
         facts, state, predictions = self._request(request)
         answer = self._ranked(state, predictions, self._action(state[tf.newaxis]))
@@ -196,7 +201,7 @@ class Ranker(tf.Module):
 
         Args:
           state: float32 `[batch, state]`.
-          predictions: float32 `[batch, candidate, prediction]` in [0, 1].
+          predictions: Those that are fused, float32 `[batch, candidate, prediction]` in [0, 1].
           mask: bool `[batch, candidate]`: False where there is no candidate, whose predictions may
             then be anything.
 
@@ -243,7 +248,7 @@ class Ranker(tf.Module):
 
         Args:
           request_state: What the request gives of the state, `[S0]`.
-          predictions: As the ranking model gives them.
+          predictions: Those that are fused.
         """
         count = tf.shape(predictions)[0]
         some = tf.debugging.Assert(count > 0, ["the request has no candidate"])
@@ -271,7 +276,7 @@ class Ranker(tf.Module):
 
         Args:
           state: float32 `[batch, state]`.
-          grid: Predictions, float32 `[point]` in [0, 1].
+          grid: Fused predictions, float32 `[point]` in [0, 1].
 
         Returns:
           ``action`` float32 `[batch, action]`; ``inner`` float32 `[batch, prediction, point]`, what
@@ -296,21 +301,27 @@ class Ranker(tf.Module):
 
     @tf.function(autograph=False)
     def predict_tasks(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The ranking model's own predictions from raw tensors, one impression per row.
+        """The ranking model's own, raw predictions from raw tensors, one impression per row.
 
         Args:
           raw: By feature, `[batch]`.
 
         Returns:
-          By task, float32 `[batch]`.
+          By task, float32 `[batch]`: probabilities, or values in the label's unit.
         """
         return self.ranking.signatures[_PREDICT_TASKS](**raw)
 
     def _predict(self, requests: tf.Tensor) -> tf.Tensor:
         """The predictions to be fused of one request `[1]`, float32 `[candidate, prediction]`."""
         outputs = self.ranking.signatures[_SERVING](**{EXAMPLES: requests})
-        stacked = tf.stack([outputs[name][0] for name in self.prediction_names], axis=-1)
-        return tf.ensure_shape(stacked, [None, len(self.prediction_names)])
+        raw = {task: outputs[task][0] for task in self.predictions.tasks}
+        return self.predictions(raw, self._durations(requests))
+
+    def _durations(self, requests: tf.Tensor) -> tf.Tensor | None:
+        """The items' durations where the map needs them, float32 `[candidate]`."""
+        if not self.predictions.needs_duration:
+            return None
+        return self.predictions.durations(requests).flat_values
 
     def _check(self, ranking: Any) -> None:
         for signature in (_SERVING, _PREDICT_TASKS):
@@ -320,7 +331,7 @@ class Ranker(tf.Module):
                     f"{', '.join(ranking.signatures)}. Train it anew with `mtfx ranking`"
                 )
         outputs = ranking.signatures[_SERVING].structured_outputs
-        if missing := [name for name in self.prediction_names if name not in outputs]:
+        if missing := [task for task in self.predictions.tasks if task not in outputs]:
             raise ValueError(
                 f"the ranking model does not predict {', '.join(missing)}; it predicts: "
                 f"{', '.join(sorted(outputs))}"

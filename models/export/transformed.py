@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from mtfx.datasets.fused_predictions import FusedPrediction
 from mtfx.datasets.request_state import RequestStateConfig
 from mtfx.models.export.policy import SavedPolicy
 from mtfx.models.export.ranker import (
@@ -24,6 +25,7 @@ from mtfx.serving.request_fields import RequestField, merged
 
 TRANSFORM, RANK_TRANSFORMED = "transform", "rank_transformed"
 EXPLORE_TRANSFORMED, REQUEST_STATE = "explore_transformed", "request_state"
+DURATIONS = "durations"
 _FUNCTIONS = (TRANSFORM, "checked", "predict_request")
 
 
@@ -32,7 +34,8 @@ class TransformedRanker(Ranker):
 
     Its further signatures split a request where its strings end. ``transform`` looks up and
     normalises features ahead of time; ``rank_transformed`` and ``explore_transformed`` rank what it
-    gave.
+    gave. Where play integrity is fused, ``transform`` gives the items' durations too, as they came,
+    and the other two take them.
 
     After :meth:`compile_for`, XLA compiles the ranking model, once for each of some numbers of
     candidates: a request is padded to the next larger one. What is some hundred small operations,
@@ -71,16 +74,22 @@ class TransformedRanker(Ranker):
             ),
             *impressions,
         )
+        durations = (
+            {DURATIONS: tf.TensorSpec([None], tf.float32, name=DURATIONS)}
+            if self.predictions.needs_duration
+            else {}
+        )
         return {
             **super().signatures(),
             TRANSFORM: self.transform.get_concrete_function(
                 tf.TensorSpec([None], tf.string, name=EXAMPLES)
             ),
-            RANK_TRANSFORMED: self.rank_transformed.get_concrete_function(*request),
+            RANK_TRANSFORMED: self.rank_transformed.get_concrete_function(*request, **durations),
             EXPLORE_TRANSFORMED: self.explore_transformed.get_concrete_function(
                 *request,
                 tf.TensorSpec([2], tf.int32, name=SEED),
                 tf.TensorSpec([], tf.bool, name=AT_RANDOM),
+                **durations,
             ),
         }
 
@@ -97,13 +106,16 @@ class TransformedRanker(Ranker):
           numeric]`, of users; ``impression_ids`` int64 `[candidate, categorical]` and
           ``impression_values`` float32 `[candidate, numeric]`, of candidates, example by example;
           ``row_lengths`` int64 `[example]`, how many each has; ``request_state`` float32
-          `[example, S0]`; ``history_left_out`` int32 `[example]`.
+          `[example, S0]`; ``history_left_out`` int32 `[example]`; and where play integrity is fused
+          ``durations`` float32 `[candidate]`.
         """
         facts = self.request_state.of_requests(examples)
+        durations = self._durations(examples)
         return {
             **self.ranking.transform(examples),
             REQUEST_STATE: facts.state,
             HISTORY_LEFT_OUT: facts.left_out,
+            **({} if durations is None else {DURATIONS: durations}),
         }
 
     @tf.function(autograph=False)
@@ -114,6 +126,7 @@ class TransformedRanker(Ranker):
         session_values: tf.Tensor,
         impression_ids: tf.Tensor,
         impression_values: tf.Tensor,
+        durations: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
         """Ranks the candidates of one request, whose features :meth:`transform` has looked up.
 
@@ -125,6 +138,7 @@ class TransformedRanker(Ranker):
           session_values: float32 `[numeric]`.
           impression_ids: int64 `[candidate, categorical]`.
           impression_values: float32 `[candidate, numeric]`.
+          durations: float32 `[candidate]`; only where play integrity is fused.
 
         Returns:
           As :meth:`serve`, but for ``history_left_out``, which :meth:`transform` has given.
@@ -134,7 +148,7 @@ class TransformedRanker(Ranker):
             names it.
         """
         features = session_ids, session_values, impression_ids, impression_values
-        state, predictions = self._transformed_request(request_state, *features)
+        state, predictions = self._transformed_request(request_state, features, durations)
         return self._ranked(state, predictions, self._action(state[tf.newaxis]))
 
     @tf.function(autograph=False)
@@ -147,6 +161,7 @@ class TransformedRanker(Ranker):
         impression_values: tf.Tensor,
         seed: tf.Tensor,
         at_random: tf.Tensor,
+        durations: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
         """Ranks by an action that is tried out; see :meth:`rank_transformed` and :meth:`explore`.
 
@@ -158,32 +173,41 @@ class TransformedRanker(Ranker):
           impression_values: Likewise.
           seed: As of :meth:`explore`.
           at_random: Likewise.
+          durations: As of :meth:`rank_transformed`.
 
         Returns:
           As :meth:`explore`, but for ``history_left_out``.
         """
         features = session_ids, session_values, impression_ids, impression_values
-        return self._explored(*self._transformed_request(request_state, *features), seed, at_random)
+        request = self._transformed_request(request_state, features, durations)
+        return self._explored(*request, seed, at_random)
 
     def _transformed_request(
         self,
         request_state: tf.Tensor,
-        session_ids: tf.Tensor,
-        session_values: tf.Tensor,
-        *impressions: tf.Tensor,
+        features: tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor],
+        durations: tf.Tensor | None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The state `[state]` and the predictions `[candidate, prediction]`, checked."""
+        session_ids, session_values, *impressions = features
         session = session_ids[tf.newaxis], session_values[tf.newaxis]
-        features = TransformedFeatures(*self.ranking.checked(*session, *impressions))
-        return self._completed(request_state, self._predict_transformed(features))
+        checked = TransformedFeatures(*self.ranking.checked(*session, *impressions))
+        return self._completed(request_state, self._fusible(checked, durations))
 
     def _predict(self, requests: tf.Tensor) -> tf.Tensor:
         transformed = self.ranking.transform(requests)
         del transformed[ROW_LENGTHS]
-        return self._predict_transformed(TransformedFeatures(**transformed))
+        return self._fusible(TransformedFeatures(**transformed), self._durations(requests))
+
+    def _fusible(self, features: TransformedFeatures, durations: tf.Tensor | None) -> tf.Tensor:
+        """The predictions to be fused of one request's features, `[candidate, prediction]`."""
+        raw = self._predict_transformed(features)
+        tasks = self.predictions.tasks
+        columns = tf.unstack(raw, num=len(tasks), axis=-1)
+        return self.predictions(dict(zip(tasks, columns, strict=True)), durations)
 
     def _predict_transformed(self, features: TransformedFeatures) -> tf.Tensor:
-        """The predictions to be fused of one request's features, `[candidate, prediction]`."""
+        """Raw predictions of one request's features, `[candidate, task]`."""
         if not self.buckets:
             return self._one_session(*features)
         count = tf.shape(features.impression_ids)[0]
@@ -200,7 +224,7 @@ class TransformedRanker(Ranker):
     ) -> tf.Tensor:
         session = (tf.ensure_shape(rows, [1, None]) for rows in (session_ids, session_values))
         outputs = self.ranking.predict_request(*session, *impressions)
-        return tf.stack([outputs[name] for name in self.prediction_names], axis=-1)
+        return tf.stack([outputs[task] for task in self.predictions.tasks], axis=-1)
 
     def _check(self, ranking: Any) -> None:
         super()._check(ranking)
@@ -216,6 +240,7 @@ def build_ranker(
     policy: SavedPolicy,
     directory: str,
     *,
+    predictions: Sequence[FusedPrediction],
     request_state: RequestStateConfig,
     columns: Mapping[str, Sequence[str]],
     request: Iterable[RequestField],
@@ -228,6 +253,7 @@ def build_ranker(
       ranking: The ranking model, as ``tf.saved_model.load`` gives it.
       policy: The policy.
       directory: Target.
+      predictions: What is fused, as in the world in which the policy was trained.
       request_state: Of the requests in whose states the policy was trained.
       columns: By tensor of the signature ``transform``, the features in its columns.
       request: What the ranking model reads of a request, as its metadata list it.
@@ -238,11 +264,16 @@ def build_ranker(
       ValueError: if the two do not fit together, or a bucket is wrong.
     """
     metadata = policy.metadata
-    names = metadata.prediction_names
+    names = tuple(prediction.name for prediction in predictions)
+    if names != metadata.prediction_names:
+        raise ValueError(
+            f"the policy fuses {', '.join(metadata.prediction_names)}, but the predictions are "
+            f"{', '.join(names)}: take those that it was trained with"
+        )
     fields = merged(request, request_state.fields)
     ranker = TransformedRanker(
         ranking,
-        names,
+        predictions,
         policy.fusion(len(names)),
         policy.act,
         metadata.state_dim,
@@ -255,6 +286,7 @@ def build_ranker(
         "request": [field.to_dict() for field in fields],
         "request_state": request_state.to_dict(),
         "state_names": list(request_state.state_names(names)),
+        "predictions": [prediction.to_dict() for prediction in predictions],
         "columns": columns,
         "candidate_buckets": list(candidate_buckets),
         "code_version": code_version,

@@ -135,7 +135,7 @@ class AdditiveFusion(FusionFunction):
 def check_predictions(
     predictions: tf.Tensor, mask: tf.Tensor | None = None, name: str = "predictions"
 ) -> tf.Tensor:
-    """Asserts that predictions are numbers in [0, 1].
+    """Asserts that fused predictions are numbers in [0, 1].
 
     For the borders of the system (exports, environments); works in a ``tf.function`` and in TF
     Serving, where a caller gets the message as an INVALID_ARGUMENT status.
@@ -158,7 +158,7 @@ def check_predictions(
     in_range = tf.reduce_all((predictions >= 0.0) & (predictions <= 1.0))
     return _assert(
         in_range,
-        f"{name} must lie in [0, 1] and must not be NaN; scale a regression's by its unit",
+        f"{name} must lie in [0, 1] and must not be NaN; a regression must be finite from 0 on",
         predictions,
     )
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from mtfx.components.ranker_exporter.warmup_requests import merged_request
+from mtfx.datasets.fused_predictions import probabilities
 from mtfx.datasets.logs.impressions import FeatureTransform, raw_features, read_raw_impressions
 from mtfx.datasets.request_state import RequestStateConfig
 from mtfx.evaluation.config import Thresholds
@@ -185,7 +186,7 @@ def test_a_ranker_takes_them_raw_transformed_and_compiled(model, records):
     state = RequestStateConfig()
     ranker = TransformedRanker(
         model,
-        ("click",),
+        probabilities(("click",)),
         build_fusion(FusionConfig(), 1),
         lambda states: states[:, -1:],
         len(state.names) + 1,

@@ -18,6 +18,7 @@ import tensorflow_transform as tft
 from sklearn.metrics import log_loss, roc_auc_score
 
 from mtfx.components.session_example_gen.summary import IngestionSummary
+from mtfx.datasets.fused_predictions import probabilities
 from mtfx.datasets.history import statistic_columns
 from mtfx.datasets.request_state import RequestStateConfig
 from mtfx.datasets.synthetic import SyntheticConfig, synthesize
@@ -347,7 +348,7 @@ def test_xla_compiles_what_was_exported(run, model):
     names, state = ("click", "long_view"), RequestStateConfig()
     ranker = TransformedRanker(
         model,
-        names,
+        probabilities(names),
         build_fusion(FusionConfig(), len(names)),
         lambda states: tf.tanh(states[:, -len(names) :]),
         len(state.state_names(names)),

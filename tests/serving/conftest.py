@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+from mtfx.datasets.fused_predictions import probabilities
 from mtfx.models.export.ranker import Ranker, export_ranker
 from mtfx.models.fusion.config import FusionConfig, build_fusion
 from mtfx.models.request_state import RequestState
@@ -22,7 +23,7 @@ def export(directory, version, scale):
     """A version whose policy multiplies the state by ``scale``."""
     ranker = Ranker(
         tf.saved_model.load(save_ranking(directory / "ranking")),
-        NAMES,
+        probabilities(NAMES),
         build_fusion(FusionConfig("formula1"), len(NAMES)),
         lambda states: tf.tanh(scale * states[:, -len(NAMES) :]),
         STATE_DIM,

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 
+from mtfx.datasets.fused_predictions import probabilities
 from mtfx.models.export.ranker import export_ranker
 from mtfx.models.export.transformed import TransformedRanker
 from mtfx.models.fusion.config import FusionConfig, build_fusion
@@ -103,7 +104,7 @@ def looked_up(tmp_path_factory):
     fusion = build_fusion(FusionConfig(beta=0.01), 2)
     ranker = TransformedRanker(
         ranking,
-        tiny_ranking.NAMES,
+        probabilities(tiny_ranking.NAMES),
         fusion,
         TinyPolicy(),
         STATE_DIM,

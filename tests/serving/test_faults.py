@@ -16,6 +16,7 @@ import requests
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+from mtfx.datasets.fused_predictions import probabilities
 from mtfx.models.export.ranker import Ranker, export_ranker
 from mtfx.models.fusion.config import FusionConfig, build_fusion
 from mtfx.models.request_state import RequestState
@@ -41,7 +42,7 @@ def parsing(tmp_path_factory):
     directory = tmp_path_factory.mktemp("parsing")
     ranker = Ranker(
         tf.saved_model.load(save_parsed_ranking(directory / "ranking")),
-        NAMES,
+        probabilities(NAMES),
         build_fusion(FusionConfig("formula1"), len(NAMES)),
         lambda states: tf.tanh(states[:, -len(NAMES) :]),
         STATE_DIM,

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from mtfx.datasets.feature_roles import changing_features
+from mtfx.datasets.fused_predictions import FusedPrediction
 from mtfx.datasets.labels import UNKNOWN
 from mtfx.datasets.registry import load_dataset
 from mtfx.datasets.synthetic.manifest import FILE_NAME as SYNTHETIC_MANIFEST
@@ -29,6 +30,7 @@ from mtfx.environments.simulator.fitting.log_data import (
 )
 from mtfx.environments.simulator.fitting.logged_requests import LoggedRequests
 from mtfx.environments.simulator.fitting.pools import Pools, make_pools
+from mtfx.environments.simulator.fitting.prediction_scales import fit_scales
 from mtfx.environments.simulator.fitting.predictions import RankingPredictions, true_predictions
 from mtfx.environments.simulator.fitting.world_response import fit_response_model, response_tables
 from mtfx.environments.simulator.response import ResponseModel
@@ -91,9 +93,8 @@ def build_world(
     else:
         fitted = fit_response_model(data, config, _epochs("response model"))
         respond, found = functools.partial(response_tables, data, fitted), fitted.summary()
-    predict = RankingPredictions(model, spec)
-    if left_out := predict.left_out:
-        notes.append(f"predictions of {', '.join(left_out)} are no probabilities and not used")
+    predict = RankingPredictions(model, spec, config.leave_out)
+    fused = _fused(predict, config, examples)
     response = respond(pools)
     requests = LoggedRequests(
         data, pools, read_logged_histories(examples, transform_graph, pools.requests)
@@ -102,23 +103,24 @@ def build_world(
         notes.append(
             "predictions are the response model's own probabilities, as no ranker has them"
         )
-        predictions = _true_predictions(response, predict.names, config.seed)
+        predictions = _true_predictions(response, fused, config.seed)
     else:
-        predictions = _predict_pools(predict, requests)
+        predictions = _predict_pools(predict, requests, fused)
     world = World(
         requests=requests.user_requests(),
         predictions=predictions,
-        prediction_names=predict.names,
+        prediction_names=tuple(one.name for one in fused),
         response=response,
         item_ids=_ids(data.catalogue["item_id"].to_numpy())[pools.items],
         user_ids=_ids(pools.requests["user_id"].to_numpy()),
+        fused=fused,
     )
     summary = {
         "dataset": config.dataset,
         "users": world.num_users,
         "pool": world.pool_size,
         "items": data.catalogue.height,
-        "prediction_names": list(predict.names),
+        "predictions": [one.to_dict() for one in fused],
         "feedback_names": list(world.feedback_names),
         "response_model": "truth" if truth else "fitted",
         "response": found,
@@ -167,21 +169,44 @@ def uses_truth(config: WorldConfig) -> bool:
     return known and config.response != "fitted"
 
 
-def _predict_pools(predict: RankingPredictions, requests: LoggedRequests) -> np.ndarray:
-    """The ranking model's predictions, float32 `[user, slot, prediction]`."""
+def _fused(
+    predict: RankingPredictions, config: WorldConfig, examples: str
+) -> tuple[FusedPrediction, ...]:
+    """What is fused, with its scales: those that are given, or fitted here."""
+    if not config.fused:
+        return fit_scales(predict, predict.fusible, examples)
+    has, wanted = (
+        sorted(f"{one.name} ({one.kind})" for one in part)
+        for part in (predict.fusible, config.fused)
+    )
+    if has != wanted:
+        raise ValueError(
+            f"the served log has the predictions {', '.join(wanted)}; the ranking model, without "
+            f"those that are left out, has {', '.join(has)}: they must be the same"
+        )
+    return config.fused
+
+
+def _predict_pools(
+    predict: RankingPredictions, requests: LoggedRequests, fused: Sequence[FusedPrediction]
+) -> np.ndarray:
+    """The ranking model's predictions as they are fused, float32 `[user, slot, prediction]`."""
     found = []
     for first in range(0, requests.num_users, _USERS_AT_ONCE):
         last = min(first + _USERS_AT_ONCE, requests.num_users)
-        found.append(predict([requests.example(user) for user in range(first, last)]))
+        examples = [requests.example(user) for user in range(first, last)]
+        found.append(predict.fused(examples, fused))
         _report(found[-1].shape[0] * found[-1].shape[1], "pairs predicted")
     return np.concatenate(found)
 
 
-def _true_predictions(response: ResponseModel, names: Sequence[str], seed: int) -> np.ndarray:
-    """The response model's probabilities, float32 `[user, slot, prediction]`."""
+def _true_predictions(
+    response: ResponseModel, fused: Sequence[FusedPrediction], seed: int
+) -> np.ndarray:
+    """What the response model expects, as it is fused, float32 `[user, slot, prediction]`."""
     users = np.arange(response.num_users)
     parts = np.array_split(users, -(-len(users) // _USERS_AT_ONCE))
-    return np.concatenate([true_predictions(response, names, part, seed) for part in parts])
+    return np.concatenate([true_predictions(response, fused, part, seed) for part in parts])
 
 
 def _truth(config: WorldConfig, data: WorldData, pools: Pools) -> ResponseModel:

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal, get_args
 
 from mtfx.config import Config
+from mtfx.datasets.fused_predictions import FusedPrediction
 from mtfx.models.config import ResponseNetworkConfig, TwoTowerConfig
 
 ResponseKind = Literal["auto", "truth", "fitted"]
@@ -83,6 +84,9 @@ class WorldConfig(Config):
       predictions: What candidates are ranked by: the ranking ``model``'s predictions, or the
         ``true`` probabilities of the response model, which no ranker that is served has. The
         second tells what fusion could do if the ranking model were without error.
+      leave_out: Names of predictions that are not fused.
+      fused: Predictions with their scales as they are, such as those of a log that was served;
+        empty: all that the ranking model has, their scales fitted to the training split.
       retrieval: Training of the two towers.
       response_training: Fit of the response model.
       max_impressions: Of each split, read no more.
@@ -102,6 +106,8 @@ class WorldConfig(Config):
     leave_below: float = 0.1
     response: ResponseKind = "auto"
     predictions: PredictionKind = "model"
+    leave_out: tuple[str, ...] = ()
+    fused: tuple[FusedPrediction, ...] = ()
     retrieval: RetrievalTrainingConfig = dataclasses.field(default_factory=RetrievalTrainingConfig)
     response_training: ResponseTrainingConfig = dataclasses.field(
         default_factory=ResponseTrainingConfig

@@ -11,6 +11,7 @@ from mtfx.components.ranker_exporter.warmup_requests import (
     read_sessions,
     warmup_requests,
 )
+from mtfx.datasets.fused_predictions import probabilities
 from mtfx.errors import DataError
 from mtfx.models.export.policy import PolicyMetadata, PolicyModule, SavedPolicy, export_policy
 from mtfx.models.export.ranker import Ranker, export_ranker
@@ -94,10 +95,10 @@ def policy(directory, scale):
 
 def test_a_ranker_that_is_not_its_parts_is_not_served(tmp_path):
     ranking = tf.saved_model.load(save_ranking(tmp_path / "ranking"))
-    joined = policy(tmp_path / "policy", 1.0)
+    joined, fused = policy(tmp_path / "policy", 1.0), probabilities(NAMES)
     ranker = Ranker(
         ranking,
-        NAMES,
+        fused,
         joined.fusion(2),
         joined.act,
         STATE_DIM,
@@ -106,11 +107,14 @@ def test_a_ranker_that_is_not_its_parts_is_not_served(tmp_path):
     )
     export_ranker(ranker, str(tmp_path / "ranker"), {})
     requests = [candidates(3, age=7.0, town="Ulm")]
-    parts = joined, ranking, STATE_CONFIG
+    parts = joined, ranking, STATE_CONFIG, fused
     check_answers(str(tmp_path / "ranker"), requests, *parts)
-    other = policy(tmp_path / "o", -1.0), ranking, STATE_CONFIG
+    other = policy(tmp_path / "o", -1.0), ranking, STATE_CONFIG, fused
     with pytest.raises(ValueError, match="other action for warm-up request 0"):
         check_answers(str(tmp_path / "ranker"), requests, *other)
     without = dataclasses.replace(STATE_CONFIG, utc_offset_hours=7.0)
     with pytest.raises(ValueError, match="other state for warm-up request 0"):
-        check_answers(str(tmp_path / "ranker"), requests, joined, ranking, without)
+        check_answers(str(tmp_path / "ranker"), requests, joined, ranking, without, fused)
+    turned = (fused[0], dataclasses.replace(fused[1], kind="negative"))
+    with pytest.raises(ValueError, match="other state for warm-up request 0"):
+        check_answers(str(tmp_path / "ranker"), requests, joined, ranking, STATE_CONFIG, turned)

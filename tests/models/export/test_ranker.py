@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
+from mtfx.datasets.fused_predictions import probabilities
 from mtfx.models.export.ranker import MASKED_SCORE, Ranker, export_ranker
 from mtfx.models.fusion.config import FusionConfig, build_fusion
 from mtfx.models.request_state import RequestState
@@ -52,7 +53,8 @@ def parts():
 
 def made(ranking, parts, state_dim=STATE_DIM, names=NAMES, policy_model=None):
     state = RequestState(STATE_CONFIG)
-    return Ranker(ranking, names, *parts, state_dim, request_state=state, policy_model=policy_model)
+    fused = probabilities(names)
+    return Ranker(ranking, fused, *parts, state_dim, request_state=state, policy_model=policy_model)
 
 
 def exported(ranking, parts, directory, policy_model=None):

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from mtfx.datasets.fused_predictions import probabilities
 from mtfx.models.export.ranker import export_ranker
 from mtfx.models.export.transformed import TransformedRanker
 from mtfx.models.fusion.config import FusionConfig, build_fusion
@@ -48,7 +49,8 @@ def ranking(tmp_path_factory):
 def make(ranking, buckets=()):
     fusion = build_fusion(FusionConfig(beta=0.01), 2)
     state = RequestState(STATE_CONFIG)
-    ranker = TransformedRanker(ranking, NAMES, fusion, TinyPolicy(), STATE_DIM, request_state=state)
+    fused = probabilities(NAMES)
+    ranker = TransformedRanker(ranking, fused, fusion, TinyPolicy(), STATE_DIM, request_state=state)
     ranker.compile_for(buckets)
     return ranker
 
