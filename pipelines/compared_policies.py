@@ -62,7 +62,7 @@ class FusionRun:
         path = Path(run_dir, "fusion", "report", SUMMARY_FILE)
         try:
             summary = read_json(path)
-            config = FusionPipelineConfig.from_dict(summary["config"])
+            config = FusionPipelineConfig.from_dict({**summary["config"], "run_dir": run_dir})
             self._formula = config.fusion
             world = in_run(run_dir, summary["simulator"])
         except UNREADABLE as error:

@@ -42,7 +42,7 @@ SPEC = DatasetSpec(
         Feature("duration_ms", "numeric", dtype="float32", log_scale=True),
         Feature("step_bucket", "categorical", dtype="string", min_count=1, oov_buckets=1),
     ),
-    tasks=(Task("click"), Task("like")),
+    tasks=(Task("click"), Task("like"), Task("play_ms", "regression", unit=1000.0)),
     default_tasks=("click", "like"),
     session_rule=SessionRule(max_length=20),
 )

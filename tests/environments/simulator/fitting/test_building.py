@@ -9,6 +9,8 @@ import pytest
 import tensorflow as tf
 
 from mtfx.components.simulator_gen import LOG_FILE, SIMULATION_FILE, build_simulator
+from mtfx.datasets.fused_predictions import FusedPrediction, probabilities, with_scales
+from mtfx.datasets.request_state import RequestColumn
 from mtfx.environments.simulator.fitting.building import (
     FIT_FILE,
     uses_truth,
@@ -25,6 +27,7 @@ from mtfx.evaluation.simulator.session_sample import SessionSample
 from mtfx.models.config import ResponseNetworkConfig, TwoTowerConfig
 from tests.planted_artifacts import DATASET, write_artifacts
 from tests.planted_log import SPEC, click_probability
+from tests.request_examples import example
 from tests.simulator_worlds import random_world
 
 
@@ -52,14 +55,30 @@ def _save(directory, signature="serving_default", **outputs):
     return str(directory)
 
 
-def test_probabilities_come_in_the_data_sets_order(tmp_path):
-    predict = RankingPredictions(_save(tmp_path, watch=7.0, like=0.2, click=0.6), SPEC)
-    assert predict.names == ("click", "like")
-    assert predict.left_out == ("watch",)
-    request = tf.train.Example()
-    request.features.feature["item_id"].int64_list.value.extend([3, 1, 4])
-    found = predict([request.SerializeToString()] * 70)
-    np.testing.assert_allclose(found, [[[0.6, 0.2]] * 3] * 70, rtol=1e-6)
+def _request(items=(3, 1, 4), durations=(20_000.0, 40_000.0, 0.0)):
+    return example(item_id=list(items), duration_ms=list(durations))
+
+
+def test_all_predictions_are_fused_in_the_data_sets_order(tmp_path):
+    model = _save(tmp_path, play_ms=20_000.0, like=0.2, click=0.6)
+    predict = RankingPredictions(model, SPEC)
+    assert [one.name for one in predict.fusible] == ["click", "like", "play_ms", "play_integrity"]
+    fused = with_scales(predict.fusible, {"play_ms": 5_000.0, "play_integrity": 0.25})
+    found = predict.fused([_request()] * 70, fused)
+    # 20 s of 20, 40 and an unknown number of seconds.
+    expected = [[0.6, 0.2, 0.8, share] for share in (0.8, 2 / 3, 0.5)]
+    np.testing.assert_allclose(found, [expected] * 70, rtol=1e-6)
+    less = RankingPredictions(model, SPEC, ("play_ms", "like"))
+    assert [one.name for one in less.fusible] == ["click", "play_integrity"]
+    with pytest.raises(ValueError, match=r"no prediction 'lik' .* click, like, play_ms, play_int"):
+        RankingPredictions(model, SPEC, ("lik",))
+
+
+def test_raw_predictions_say_where_a_candidate_is(tmp_path):
+    predict = RankingPredictions(_save(tmp_path, click=0.6), SPEC)
+    raw, there = predict.raw([_request((1,), (1.0,)), _request((1, 2), (1.0, 2.0))])
+    assert there.tolist() == [[True, False], [True, True]]
+    assert raw["click"].shape == (2, 2)
 
 
 def test_a_model_that_predicts_nothing_of_use_is_refused(tmp_path):
@@ -67,24 +86,38 @@ def test_a_model_that_predicts_nothing_of_use_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no signature 'serving_default'"):
         RankingPredictions(other, SPEC)
     times = _save(tmp_path / "times", watch=7.0)
-    with pytest.raises(ValueError, match=r"no probability, only \['watch'\]"):
+    with pytest.raises(ValueError, match=r"predicts no task of planted, only \['watch'\]"):
         RankingPredictions(times, SPEC)
 
 
 def test_true_predictions_are_the_responses_at_a_sessions_start():
     response = random_world(users=6, pool=9, seed=2).response
     users = np.asarray([4, 1])
-    found = true_predictions(response, ("like", "click"), users, seed=7)
-    assert found.shape == (2, 9, 2)
+    fused = (
+        FusedPrediction("like", "like", "negative"),
+        FusedPrediction("click", "click"),
+        FusedPrediction("watch", "watch", "regression", scale=7_000.0),
+        FusedPrediction(
+            "share", "watch", "play_integrity", 0.5, duration=RequestColumn("length", "float32")
+        ),
+    )
+    found = true_predictions(response, fused, users, seed=7)
+    assert found.shape == (2, 9, 4)
     satisfaction = response.initial_satisfaction(tf.constant(users, tf.int32), tf.constant([7, 0]))
     tables = response.arrays()
     for row, user in enumerate(users):
         lift = np.asarray(response.settings()["slopes"]) * (satisfaction[row].numpy() - 0.3)
         logits = tables["logits"][user] + lift
-        expected = 1 / (1 + np.exp(-logits[:, [2, 0]]))
-        np.testing.assert_allclose(found[row], expected, rtol=1e-4)
+        chances = 1 / (1 + np.exp(-logits[:, [2, 0]]))
+        np.testing.assert_allclose(found[row][:, 0], 1 - chances[:, 0], rtol=1e-4)
+        np.testing.assert_allclose(found[row][:, 1], chances[:, 1], rtol=1e-4)
+        median = tables["median_watch_s"][user] * np.exp(satisfaction[row].numpy() - 0.3)
+        watch = median * np.arctan(3 * tables["duration_s"][user] / median)
+        np.testing.assert_allclose(found[row][:, 2], watch / (watch + 7), rtol=1e-4)
+        share = watch / tables["duration_s"][user]
+        np.testing.assert_allclose(found[row][:, 3], share / (share + 0.5), rtol=1e-4)
     with pytest.raises(ValueError, match=r"knows no follow, only click, long_view, like"):
-        true_predictions(response, ("click", "follow"), users, seed=7)
+        true_predictions(response, probabilities(("click", "follow")), users, seed=7)
 
 
 @pytest.fixture(scope="module")
@@ -114,11 +147,18 @@ def built(tmp_path_factory):
 def test_the_world_has_the_ranking_models_predictions(built):
     _, _, output, summary = built
     world = load_world(output)
-    assert world.prediction_names == ("click", "like")
+    assert world.prediction_names == ("click", "like", "play_ms", "play_integrity")
+    assert [one["name"] for one in summary["predictions"]] == list(world.prediction_names)
     assert (world.num_users, world.pool_size) == (10, 20)
     chance = click_probability(np.asarray(world.user_ids)[:, None], np.asarray(world.item_ids))
     np.testing.assert_allclose(world.predictions[..., 0], chance, rtol=1e-5)
-    assert "predictions of watch are no probabilities and not used" in summary["notes"]
+    watch, share = world.fused[2:]
+    # The raw play time is 10 s times the click's probability, and most items are not liked.
+    assert 500 < watch.scale < 6_000
+    ms = 10_000 * chance
+    np.testing.assert_allclose(world.predictions[..., 2], ms / (ms + watch.scale), rtol=1e-5)
+    part = ms / (10_000 + 500 * np.asarray(world.item_ids))
+    np.testing.assert_allclose(world.predictions[..., 3], part / (part + share.scale), rtol=1e-5)
     with open(os.path.join(output, FIT_FILE)) as file:
         assert json.load(file)["response"]["source"].endswith("of the training split")
 

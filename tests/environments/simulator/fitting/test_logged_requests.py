@@ -27,6 +27,7 @@ def requests(data):
         "history_duration_ms": [11_500.0, 12_000.0],
         "history_click": [1, 0],
         "history_like": [0, 0],
+        "history_play_ms": [5_750.0, 12_000.0],
         "history_watch_share": [0.5, 1.0],
     }
     histories = {str(asked["session_id"][1]): past}
