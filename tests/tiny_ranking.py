@@ -85,10 +85,10 @@ def parse(examples):
 class TinyPolicy(tf.Module):
     """A linear policy."""
 
-    def __init__(self, actions: int = 2) -> None:
+    def __init__(self, actions: int = 2, states: int = STATE_DIM) -> None:
         super().__init__()
         self.kernel = tf.Variable(
-            np.linspace(-0.4, 0.4, STATE_DIM * actions).reshape(STATE_DIM, actions),
+            np.linspace(-0.4, 0.4, states * actions).reshape(states, actions),
             dtype=tf.float32,
         )
 

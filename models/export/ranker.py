@@ -315,7 +315,18 @@ class Ranker(tf.Module):
         """The predictions to be fused of one request `[1]`, float32 `[candidate, prediction]`."""
         outputs = self.ranking.signatures[_SERVING](**{EXAMPLES: requests})
         raw = {task: outputs[task][0] for task in self.predictions.tasks}
-        return self.predictions(raw, self._durations(requests))
+        return self._comparable(raw, self._durations(requests))
+
+    def _comparable(self, raw: Mapping[str, tf.Tensor], durations: tf.Tensor | None) -> tf.Tensor:
+        """Raw predictions as they are fused, `[candidate, prediction]`; see ``PredictionMap``."""
+        if durations is not None:
+            count = tf.size(next(iter(raw.values())))
+            each = tf.debugging.Assert(
+                tf.equal(tf.size(durations), count), ["durations need a value for each candidate"]
+            )
+            with tf.control_dependencies([each]):
+                durations = tf.identity(durations)
+        return self.predictions(raw, durations)
 
     def _durations(self, requests: tf.Tensor) -> tf.Tensor | None:
         """The items' durations where the map needs them, float32 `[candidate]`."""

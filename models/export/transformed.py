@@ -204,7 +204,7 @@ class TransformedRanker(Ranker):
         raw = self._predict_transformed(features)
         tasks = self.predictions.tasks
         columns = tf.unstack(raw, num=len(tasks), axis=-1)
-        return self.predictions(dict(zip(tasks, columns, strict=True)), durations)
+        return self._comparable(dict(zip(tasks, columns, strict=True)), durations)
 
     def _predict_transformed(self, features: TransformedFeatures) -> tf.Tensor:
         """Raw predictions of one request's features, `[candidate, task]`."""

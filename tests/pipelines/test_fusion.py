@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tfx.utils import path_utils
 
 from mtfx.components.blessed_models import LatestBlessedRankingStrategy
 from mtfx.datasets.registry import load_dataset
 from mtfx.datasets.synthetic.config import SyntheticConfig
 from mtfx.datasets.synthetic.synthesis import synthesize
+from mtfx.environments.simulator.world import load_world
 from mtfx.errors import StageError
 from mtfx.evaluation.config import Thresholds
 from mtfx.models.config import ModelConfig
@@ -27,7 +29,9 @@ from mtfx.serving.warmup import num_candidates, read_warmup
 from mtfx.trainers.ranking.config import TrainingConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-TASKS = ("click", "long_view", "like")
+TASKS = ("click", "long_view", "like", "hate", "watch_time_ms")
+#: What is fused, hate being left out.
+PREDICTIONS = ("click", "long_view", "like", "watch_time_ms", "play_integrity")
 
 
 class Recorder(SilentObserver):
@@ -49,7 +53,7 @@ def ranking(tmp_path_factory):
             output_dir=str(directory / "run"),
             model=ModelConfig.of_size("small", "shared_bottom"),
             training=TrainingConfig(epochs=1, batch_size=128),
-            thresholds=Thresholds(min_auc=min_auc, allow_worse_than_rate=True),
+            thresholds=Thresholds(min_auc, min_r_squared=-1e9, allow_worse_than_rate=True),
             seed=5,
         )
         return run_ranking(config, SilentObserver())
@@ -67,9 +71,10 @@ def config(ranking):
         candidates=20,
         sessions=200,
         eval_sessions=100,
+        leave_out=("hate",),
         train_steps=50,
         batch_size=32,
-        settings=(("hidden_units", (16,)),),
+        settings=(("hidden_units", (16,)), ("fusion.low", 0.1), ("reward.feedback.like", 3.0)),
         # What these runs are for is behind the blessing.
         max_return_drop=1e6,
         seed=2,
@@ -99,6 +104,57 @@ def test_all_policies_met_the_same_sessions(first, config):
     assert report["command"] == "mtfx fusion"
     assert set(report["estimates"]) >= {"conservative", "fqe"}
     assert report["blessed"] == (report["pushed_model"] is not None)
+
+
+def test_what_is_fused_is_the_same_in_world_policy_ranker_and_report(first, config):
+    summary, stages = first
+    ranker = f"{stages['RankerExporter'].outputs['model'][0].uri}/Format-Serving"
+    about = json.loads(Path(ranker, "assets.extra", "mtfx.json").read_text())
+    world = load_world(stages["SimulatorGen"].outputs["simulator"][0].uri)
+    assert world.prediction_names == PREDICTIONS
+    assert tuple(about["policy"]["prediction_names"]) == PREDICTIONS
+    assert about["policy"]["fusion"]["low"] == 0.1
+    assert about["predictions"] == [one.to_dict() for one in world.fused]
+    assert [one["name"] for one in summary.predictions] == list(PREDICTIONS)
+    assert summary.predictions[3]["map"].endswith(" s)")
+    assert about["state_names"][-5:] == [f"mean_{name}" for name in PREDICTIONS]
+    watch, share = world.fused[3:]
+    assert 100 < watch.scale < 100_000
+    assert 0.05 < share.scale < 3.0
+    # Half of what users may be shown is above the training split's median, about.
+    assert 0.1 < (world.predictions[..., 3:] > 0.5).mean() < 0.9
+    assert config.reward_config.interaction_weights(("like", "follow")).tolist() == [3.0, 2.0]
+
+
+def test_the_ranker_in_a_fresh_process_scores_as_its_raw_predictions_are_fused(first, tmp_path):
+    _, stages = first
+    ranker = f"{stages['RankerExporter'].outputs['model'][0].uri}/Format-Serving"
+    about = json.loads(Path(ranker, "assets.extra", "mtfx.json").read_text())
+    request = read_warmup(Path(ranker))[1]
+    code = (
+        "import sys, numpy as np, tensorflow as tf\n"
+        f"model = tf.saved_model.load({ranker!r})\n"
+        "request = tf.constant(open('request', 'rb').read())\n"
+        "answer = model.signatures['serving_default'](request=request)\n"
+        "np.savez('answer.npz', **{name: value.numpy() for name, value in answer.items()})\n"
+        "assert not any(name.startswith('mtfx') for name in sys.modules)\n"
+    )
+    (tmp_path / "request").write_bytes(request)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    answer = np.load(tmp_path / "answer.npz")
+    model = path_utils.serving_model_path(stages["LatestBlessedRanking"].outputs["model"][0].uri)
+    predict = tf.saved_model.load(model).signatures["serving_default"]
+    raw = {name: value.numpy()[0] for name, value in predict(tf.constant([request])).items()}
+    features = tf.train.Example.FromString(request).features.feature
+    ms = np.asarray(features["duration_ms"].float_list.value)
+    watch = raw["watch_time_ms"]
+    scales = [one["scale"] for one in about["predictions"]]
+    fused = [raw[name] for name in PREDICTIONS[:3]]
+    fused += [watch / (watch + scales[3]), watch / ms / (watch / ms + scales[4])]
+    np.testing.assert_allclose(answer["predictions"], np.stack(fused, axis=1), rtol=1e-4)
+    weights = 0.1 + 0.9 * (answer["action"] + 1) / 2
+    scores = np.log(np.stack(fused, axis=1) + 1e-3) @ weights
+    np.testing.assert_allclose(answer["scores"], scores, rtol=1e-4, atol=1e-4)
 
 
 def test_nothing_is_done_twice(first, config):
@@ -135,7 +191,7 @@ def test_the_ranker_needs_only_tensorflow(first, tmp_path):
     np.savez(
         tmp_path / "request.npz",
         state=rng.normal(size=(2, state_dim)).astype(np.float32),
-        predictions=rng.random((2, 7, len(TASKS))).astype(np.float32),
+        predictions=rng.random((2, 7, len(PREDICTIONS))).astype(np.float32),
         mask=np.arange(7) < np.array([[7], [4]]),
     )
     code = (

@@ -38,6 +38,16 @@ from mtfx.pipelines.infra_validation import InfraValidation
             "--candidate-buckets and --infra-validator exclude each other",
         ),
         ({"settings": (("rho", 9.0),)}, "rho"),
+        ({"leave_out": ("hate", "hate")}, "--leave-out names a prediction twice"),
+        ({"settings": (("fusion.low", 2.0),)}, "--set fusion: .* low < high"),
+        ({"settings": (("fusion.beta", "x"),)}, r"--set fusion.beta=x: beta is a value such as"),
+        ({"settings": (("fusion.depth", 2.0),)}, r"no such setting; there are: fusion\.low"),
+        ({"settings": (("fusion.formula", "formula1"),)}, "--fusion sets it"),
+        ({"settings": (("reward.gamma", 0.9),)}, "--set gamma sets it"),
+        ({"settings": (("reward.watch", 1.0),)}, r"there are: reward\.watch_weight"),
+        ({"settings": (("reward.watch_cap_s", -1.0),)}, "watch_cap_s must be positive"),
+        ({"settings": (("reward.feedback.like", "much"),)}, "a weight is a number"),
+        ({"settings": (("reward.feedback.like", float("nan")),)}, "must be a finite number"),
         ({"settings": (("lambda", 1.0),)}, "lambda"),
         (
             {"settings": (("rho", "high"),)},
@@ -68,6 +78,89 @@ def test_settings_are_the_methods_alone_but_for_the_layers():
     assert [config.agent(name).hidden_units for name in AGENTS] == [(8,)] * 5
     assert [config.agent(name).train_steps for name in AGENTS] == [7] * 5
     json.loads(config.to_json())
+
+
+def test_bounds_beta_and_the_rewards_weights_are_settings():
+    config = FusionPipelineConfig(
+        run_dir="run",
+        method="xmtf",
+        reward="time",
+        settings=(
+            ("fusion.low", 0.1),
+            ("fusion.beta", (0.1, 0.2)),
+            ("reward.integrity_weight", 2),
+            ("reward.feedback.like", 4),
+            ("cells.low", -0.3),
+        ),
+    )
+    assert config.fusion == FusionConfig("formula2", low=0.1, beta=(0.1, 0.2))
+    assert config.fusion_of("td3") == config.fusion
+    reward = config.reward_config
+    assert (reward.watch_weight, reward.integrity_weight) == (3.0, 2.0)
+    assert dict(reward.feedback_weights)["like"] == 4.0
+    assert dict(reward.feedback_weights)["hate"] == -2.0
+    assert config.agent("xmtf").cells.low == -0.3
+    assert FusionPipelineConfig.from_json(config.to_json()).reward_config == reward
+
+
+def _ranking_run(directory, tasks=()):
+    (directory / "report").mkdir()
+    (directory / "metadata.db").touch()
+    data = {"dataset": "kuairand", "data_dir": "data", "tasks": list(tasks)}
+    (directory / "report" / "summary.json").write_text(json.dumps({"config": {"data": data}}))
+
+
+@pytest.mark.parametrize(
+    ("values", "match"),
+    [
+        (
+            {"leave_out": ("hate",)},
+            "--leave-out: no prediction 'hate' is fused; there are: click, long_view, "
+            "watch_time_ms, play_integrity",
+        ),
+        (
+            {"leave_out": ("click", "long_view", "watch_time_ms", "play_integrity")},
+            "--leave-out: one prediction must be left",
+        ),
+        (
+            {"settings": (("reward.feedback.dislike", 1.0),)},
+            "--set reward.feedback.dislike: kuairand has no such feedback; it has: click",
+        ),
+        (
+            {"settings": (("reward.feedback.hate", 1.0),)},
+            r"counts hate for \+1, but the data set kuairand says that it is negative",
+        ),
+    ],
+)
+def test_predictions_and_feedbacks_that_the_run_lacks_are_named(tmp_path, values, match):
+    _ranking_run(tmp_path)
+    with pytest.raises(UserError, match=match):
+        FusionPipelineConfig(run_dir=str(tmp_path), **values).check()
+
+
+def test_what_is_left_out_reaches_the_simulator(stages):
+    found = stages(leave_out=("watch_time_ms",))
+    world = json.loads(found["SimulatorGen"]["config"])
+    assert (world["leave_out"], world["fused"]) == (["watch_time_ms"], [])
+
+
+def test_policies_of_other_predictions_or_rewards_are_not_compared():
+    from mtfx.pipelines.fusion_stages import pipeline_name
+
+    config = FusionPipelineConfig(run_dir="run")
+    names = {
+        pipeline_name(dataclasses.replace(config, **values))
+        for values in (
+            {},
+            {"leave_out": ("hate",)},
+            {"reward": "time"},
+            {"settings": (("reward.feedback.like", 3.0),)},
+            {"settings": (("fusion.beta", 0.1),)},
+            {"method": "xmtf"},
+        )
+    }
+    assert len(names) == 6
+    assert pipeline_name(dataclasses.replace(config, seed=3, settings=(("rho", 0.1),))) in names
 
 
 def test_xmtf_learns_offline_and_under_its_own_fusion():

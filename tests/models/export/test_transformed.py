@@ -11,11 +11,13 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from mtfx.datasets.fused_predictions import probabilities
+from mtfx.datasets.fused_predictions import FusedPrediction, probabilities
+from mtfx.datasets.request_state import RequestColumn
 from mtfx.models.export.ranker import export_ranker
 from mtfx.models.export.transformed import TransformedRanker
 from mtfx.models.fusion.config import FusionConfig, build_fusion
 from mtfx.models.request_state import RequestState
+from tests.models.export.test_ranker import answer_with_tensorflow_alone
 from tests.request_examples import example
 from tests.tiny_ranking import (
     NAMES,
@@ -248,3 +250,75 @@ def test_what_cannot_be_compiled_for_is_refused(ranking, tmp_path):
     older = save_tiny(TinyRankingModel(vocabulary), tmp_path / "older")
     with pytest.raises(ValueError, match="exported without transform, checked, predict_request"):
         make(older)
+
+
+LENGTH = RequestColumn("length", "float32")
+ALL_KINDS = (
+    FusedPrediction("click", "click"),
+    FusedPrediction("like", "like", "negative"),
+    FusedPrediction("watch_s", "watch_s", "regression", scale=20.0),
+    FusedPrediction("play_integrity", "watch_s", "play_integrity", 0.5, duration=LENGTH),
+)
+
+
+@pytest.fixture(scope="module")
+def fused(ranking, tmp_path_factory):
+    """A ranker that fuses all kinds of predictions, and the function that fuses them."""
+    directory = tmp_path_factory.mktemp("fused") / "1"
+    fusion, state = build_fusion(FusionConfig("formula1"), 4), RequestState(STATE_CONFIG)
+    policy = TinyPolicy(4, len(STATE_CONFIG.state_names([one.name for one in ALL_KINDS])))
+    ranker = TransformedRanker(ranking, ALL_KINDS, fusion, policy, OWN_DIM + 4, request_state=state)
+    ranker.compile_for((4,))
+    export_ranker(ranker, str(directory), {})
+    return directory, fusion
+
+
+MIXED = example(
+    item=list("cadb"), age=2.0, timestamp_ms=NOW, length=[50.0, 10.0, 0.0, 20.0], user_impressions=9
+)
+
+
+def test_every_kind_of_prediction_is_fused_alike_in_every_signature(fused):
+    directory, fusion = fused
+    signatures = tf.saved_model.load(str(directory)).signatures
+    answer = serve(signatures, MIXED)
+    raw = signatures["predict_tasks"](item=tf.constant(list("cadb")), age=tf.fill([4], 2.0))
+    click, like, watch = (raw[name].numpy() for name in ("click", "like", "watch_s"))
+    length = np.array([50, 10, 1, 20])
+    share = np.where([1, 1, 0, 1], watch / length, 0.5)
+    wanted = np.stack([click, 1 - like, watch / (watch + 20), share / (share + 0.5)], axis=1)
+    np.testing.assert_allclose(answer["predictions"], wanted, rtol=1e-5)
+    np.testing.assert_allclose(answer["state"][OWN_DIM:], wanted.mean(axis=0), rtol=1e-5)
+    scores = fusion.scores(tf.constant(wanted[None], tf.float32), answer["action"][None])
+    np.testing.assert_allclose(answer["scores"], scores[0], rtol=1e-5)
+    looked_up = signatures["transform"](examples=tf.constant([MIXED]))
+    assert looked_up["durations"].numpy().tolist() == [50.0, 10.0, 0.0, 20.0]
+    features = {
+        name: value if name.startswith(("impression", "durations")) else value[0]
+        for name, value in looked_up.items()
+        if name not in ("row_lengths", "history_left_out")
+    }
+    ahead = signatures["rank_transformed"](**features)
+    explored = signatures["explore_transformed"](
+        **features, seed=tf.constant([1, 2]), at_random=tf.constant(True)
+    )
+    for name in ("predictions", "state"):
+        np.testing.assert_allclose(ahead[name], answer[name], rtol=1e-6)
+        np.testing.assert_allclose(explored[name], answer[name], rtol=1e-6)
+    np.testing.assert_allclose(ahead["scores"], answer["scores"], rtol=1e-6)
+
+
+def test_a_fresh_process_fuses_as_the_library_does(fused):
+    answer = answer_with_tensorflow_alone(fused[0], MIXED)
+    own = serve(tf.saved_model.load(str(fused[0])).signatures, MIXED)
+    for name in ("predictions", "scores", "action", "state"):
+        np.testing.assert_allclose(answer[name], own[name], rtol=1e-6, atol=1e-7)
+
+
+def test_a_request_without_its_durations_is_refused(fused):
+    signatures = tf.saved_model.load(str(fused[0])).signatures
+    assert "durations" in signatures["rank_transformed"].structured_input_signature[1]
+    for length in ([], [5.0]):
+        request = example(item=list("ca"), age=2.0, timestamp_ms=NOW, length=length)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="a value for each candidate"):
+            serve(signatures, request)
