@@ -102,7 +102,15 @@ def test_parts_that_do_not_fit_are_named(changes, words):
 
 def test_tasks_are_those_named_or_the_defaults_or_all():
     spec = load_dataset("kuairand")
-    assert [t.name for t in spec.select_tasks()] == ["click", "long_view"]
+    assert [t.name for t in spec.select_tasks()] == ["click", "long_view", "watch_time_ms"]
     assert [t.name for t in spec.select_tasks(("like",))] == ["like"]
     everything = dataclasses.replace(spec, default_tasks=()).select_tasks()
     assert len(everything) == 8
+
+
+def test_only_a_binary_feedback_can_be_negative():
+    spec = load_dataset("kuairand")
+    assert [task.name for task in spec.tasks if task.negative] == ["hate"]
+    tasks = (Task("click"), Task("watch_time_ms", "regression", negative=True))
+    with pytest.raises(ValueError, match="'watch_time_ms' is a regression; only a binary feedback"):
+        dataclasses.replace(spec, tasks=tasks, default_tasks=(), history=None)

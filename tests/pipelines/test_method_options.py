@@ -80,3 +80,19 @@ def test_the_configuration_survives_json_and_changes_the_digest():
     )
     values = json.loads(json.dumps(trainer.to_dict()))
     assert RankingTrainerConfig.from_dict(values) == trainer
+
+
+def test_where_no_task_is_named_rmtl_takes_the_binary_ones():
+    data = DataOptions("kuairand", "logs")
+    rmtl = RankingPipelineConfig(data, "out", method_options=MethodOptions("rmtl"))
+    assert rmtl.data.tasks == ("click", "long_view")
+    rmtl.check_tasks()
+    plain = RankingPipelineConfig(data, "out")
+    assert "watch_time_ms" in [task.name for task in plain.data.selected_tasks()]
+    named = RankingPipelineConfig(
+        dataclasses.replace(data, tasks=("watch_time_ms",)),
+        "out",
+        method_options=MethodOptions("rmtl"),
+    )
+    with pytest.raises(UserError, match="watch_time_ms is a regression"):
+        named.check_tasks()

@@ -160,6 +160,9 @@ def test_features_that_were_looked_up_ahead_rank_as_a_request_does(looked_up):
         ({"impression_ids": [[9]]}, "impression_ids must lie in item"),
         ({"impression_values": np.zeros([3, 0])}, "must have as many rows"),
         ({"session_ids": [1, 2]}, "not compatible with expected shape"),
+        ({"durations": [[1.0]]}, "durations must be float32 with 1 axes"),
+        # This ranker does not fuse play integrity.
+        ({"durations": [1.0]}, "durations"),
     ],
 )
 def test_features_that_do_not_fit_are_invalid(looked_up, change, message):

@@ -94,7 +94,7 @@ def build_world(
         fitted = fit_response_model(data, config, _epochs("response model"))
         respond, found = functools.partial(response_tables, data, fitted), fitted.summary()
     predict = RankingPredictions(model, spec, config.leave_out)
-    fused = _fused(predict, config, examples)
+    fused = fused_of(predict, config, examples)
     response = respond(pools)
     requests = LoggedRequests(
         data, pools, read_logged_histories(examples, transform_graph, pools.requests)
@@ -169,10 +169,19 @@ def uses_truth(config: WorldConfig) -> bool:
     return known and config.response != "fitted"
 
 
-def _fused(
+def fused_of(
     predict: RankingPredictions, config: WorldConfig, examples: str
 ) -> tuple[FusedPrediction, ...]:
-    """What is fused, with its scales: those that are given, or fitted here."""
+    """What is fused in a world, with its scales.
+
+    Args:
+      predict: The ranking model.
+      config: Of the world; its ``fused`` is taken as it is, where it is given.
+      examples: URI of the sessions that scales are fitted to otherwise.
+
+    Raises:
+      ValueError: if the predictions that are given are not the model's.
+    """
     if not config.fused:
         return fit_scales(predict, predict.fusible, examples)
     has, wanted = (

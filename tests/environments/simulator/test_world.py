@@ -7,10 +7,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mtfx.datasets.fused_predictions import FusedPrediction, probabilities
+from mtfx.datasets.request_state import RequestColumn
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.table_response import TableResponse
 from mtfx.environments.simulator.user_requests import UserRequests
-from mtfx.environments.simulator.world import TABLES_FILE, WORLD_FILE, load_world, save_world
+from mtfx.environments.simulator.world import (
+    TABLES_FILE,
+    WORLD_FILE,
+    load_predictions,
+    load_world,
+    save_world,
+)
 from mtfx.errors import DataError
 from tests.simulator_worlds import random_world
 
@@ -35,6 +43,22 @@ def test_save_and_load(tmp_path):
         first, second = (getattr(w.response, name)(*arguments) for w in (world, again))
         np.testing.assert_array_equal(first, second)
     assert again.response.settings() == world.response.settings()
+
+
+def test_the_maps_of_the_predictions_are_saved_too(tmp_path):
+    fused = (
+        FusedPrediction("task_0", "task_0", "negative"),
+        FusedPrediction("task_1", "task_1", "regression", scale=7.5, unit=2.0),
+        FusedPrediction("task_2", "task_1", "play_integrity", duration=RequestColumn("d", "int64")),
+    )
+    world = random_world(users=2, pool=3)
+    assert world.fused == probabilities(("task_0", "task_1", "task_2"))
+    save_world(dataclasses.replace(world, fused=fused), tmp_path)
+    assert load_world(tmp_path).fused == load_predictions(tmp_path) == fused
+    with pytest.raises(ValueError, match=r"but their maps those of task_0, task_1$"):
+        dataclasses.replace(world, fused=fused[:2])
+    with pytest.raises(DataError, match="cannot be read"):
+        load_predictions(tmp_path / "nowhere")
 
 
 def test_ids_may_be_words(tmp_path):

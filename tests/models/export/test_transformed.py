@@ -289,7 +289,9 @@ def test_every_kind_of_prediction_is_fused_alike_in_every_signature(fused):
     wanted = np.stack([click, 1 - like, watch / (watch + 20), share / (share + 0.5)], axis=1)
     np.testing.assert_allclose(answer["predictions"], wanted, rtol=1e-5)
     np.testing.assert_allclose(answer["state"][OWN_DIM:], wanted.mean(axis=0), rtol=1e-5)
-    scores = fusion.scores(tf.constant(wanted[None], tf.float32), answer["action"][None])
+    scores = fusion.scores(
+        tf.constant(wanted[None], tf.float32), tf.constant(answer["action"][None])
+    )
     np.testing.assert_allclose(answer["scores"], scores[0], rtol=1e-5)
     looked_up = signatures["transform"](examples=tf.constant([MIXED]))
     assert looked_up["durations"].numpy().tolist() == [50.0, 10.0, 0.0, 20.0]

@@ -13,6 +13,7 @@ from mtfx.datasets.fused_predictions import FusedPrediction, probabilities, with
 from mtfx.datasets.request_state import RequestColumn
 from mtfx.environments.simulator.fitting.building import (
     FIT_FILE,
+    fused_of,
     uses_truth,
 )
 from mtfx.environments.simulator.fitting.config import (
@@ -118,6 +119,17 @@ def test_true_predictions_are_the_responses_at_a_sessions_start():
         np.testing.assert_allclose(found[row][:, 3], share / (share + 0.5), rtol=1e-4)
     with pytest.raises(ValueError, match=r"knows no follow, only click, long_view, like"):
         true_predictions(response, probabilities(("click", "follow")), users, seed=7)
+
+
+def test_a_served_logs_predictions_keep_their_scales_and_must_be_the_models(tmp_path):
+    predict = RankingPredictions(_save(tmp_path, play_ms=7.0, click=0.6), SPEC, ("play_integrity",))
+    served = with_scales(predict.fusible, {"play_ms": 3.0})
+    config = WorldConfig(DATASET, "", leave_out=("play_integrity",), fused=served)
+    assert WorldConfig.from_json(config.to_json()) == config
+    assert fused_of(predict, config, "nowhere") == served
+    other = dataclasses.replace(config, fused=served[:1])
+    with pytest.raises(ValueError, match=r"has click \(probability\), play_ms \(regression\): the"):
+        fused_of(predict, other, "nowhere")
 
 
 @pytest.fixture(scope="module")
