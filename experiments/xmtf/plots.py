@@ -92,7 +92,7 @@ def curve_plots(design: Design, results: Results, path: str) -> list[str]:
                 _curve(cells, user, at, f"user {user + 1}") for user in range(_USERS)
             ]
     draw("curves-by-user", by_user, f"prediction of {_PREDICTION}")
-    draw("curves-by-prediction", by_prediction, "prediction")
+    draw("curves-by-prediction", by_prediction, "prediction, as it is fused")
     draw("curves-by-lambda", by_lambda, f"prediction of {_PREDICTION}")
     return written
 

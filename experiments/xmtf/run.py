@@ -37,7 +37,7 @@ WATCH_TIME_REWARD = RewardConfig(watch_weight=1.0, integrity_weight=0.0, interac
 #: Second numbers of the seeds, so that no two purposes share sessions.
 _TRAINING_SEED, _CELLS_SEED = 31, 41
 #: Users whose curves are kept, and points of a curve, between what is predicted at all.
-CURVE_USERS, CURVE_POINTS = 8, 48
+CURVE_USERS, CURVE_POINTS = 8, 96
 #: First requests of so many sessions are looked at for falling cells.
 _REQUESTS = 200
 _LOWEST = 1e-5
@@ -208,12 +208,15 @@ def cell_curves(agent: XmtfAgent, simulator: Simulator, seed: int) -> dict[str, 
     """The cells' curves for some users at their first request (Figures 5 to 7).
 
     Returns:
-      ``grid``: predictions `[point]`; ``inner`` and ``both``: values `[user][prediction][point]` of
+      ``grid``: fused predictions `[point]`; ``inner`` and ``both``: values `[user][prediction][point]` of
       the inner stage alone and of both; ``ranges``: by prediction, between which values 98% of the
       candidates lie; ``names`` of the predictions.
     """
     _, states, actions = _first_requests(agent, simulator, seed, CURVE_USERS)
-    grid = np.geomspace(_LOWEST, 1.0, CURVE_POINTS).astype(np.float32)
+    # Even in the log odds: those of a rare negative feedback lie near 1.
+    furthest = np.log(_LOWEST / (1.0 - _LOWEST))
+    odds = np.linspace(furthest, -furthest, CURVE_POINTS)
+    grid = (1.0 / (1.0 + np.exp(-odds))).astype(np.float32)
     world = simulator.world
     shape = [states.shape[0], CURVE_POINTS, world.num_predictions]
     points = tf.broadcast_to(tf.constant(grid)[tf.newaxis, :, tf.newaxis], shape)
