@@ -91,8 +91,8 @@ class ModelConfig(Config):
       sizes: Its sizes; RMTL's when None.
       state: Sizes of the state representation.
       history: Sizes of the network that reads the user's earlier impressions.
-      task_weights: Weight of a task's loss, TASK=WEIGHT, 1 by default; may be given for several
-        tasks.
+      task_weights: Weight of a task's loss, TASK=WEIGHT; may be given for several tasks. By default
+        1, and 0.1 of a regression, whose loss is otherwise some ten times the others'.
       loss_weighting: How tasks are balanced while training, beyond that; see `mtfx backbones`.
     """
 

@@ -208,9 +208,9 @@ def cell_curves(agent: XmtfAgent, simulator: Simulator, seed: int) -> dict[str, 
     """The cells' curves for some users at their first request (Figures 5 to 7).
 
     Returns:
-      ``grid``: fused predictions `[point]`; ``inner`` and ``both``: values `[user][prediction][point]` of
-      the inner stage alone and of both; ``ranges``: by prediction, between which values 98% of the
-      candidates lie; ``names`` of the predictions.
+      ``grid``: fused predictions `[point]`; ``inner`` and ``both``: values
+      `[user][prediction][point]` of the inner stage alone and of both; ``ranges``: by prediction,
+      between which values 98% of the candidates lie; ``names`` of the predictions.
     """
     _, states, actions = _first_requests(agent, simulator, seed, CURVE_USERS)
     # Even in the log odds: those of a rare negative feedback lie near 1.

@@ -14,7 +14,13 @@ from mtfx.models.config import ModelConfig
 from mtfx.models.keras import keras
 from mtfx.models.metrics import LogitAuc
 from mtfx.models.mtl.registry import BACKBONES, MmoeConfig, PleConfig
-from mtfx.models.ranking_model import MAX_LOG, MIN_LOG, RankingModel, TweedieDeviance
+from mtfx.models.ranking_model import (
+    MAX_LOG,
+    MIN_LOG,
+    REGRESSION_WEIGHT,
+    RankingModel,
+    TweedieDeviance,
+)
 
 TASK_COUNTS = (1, 2, 5)
 #: All backbones; by default, where each takes ten seconds, MMoE alone.
@@ -39,7 +45,8 @@ def test_forward_pass_and_loss_match_numpy(small, reference, backbone, num_tasks
     expected = reference.FORWARD[backbone](model.backbone, state)
     np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-5)
     loss = model.compute_loss((tensors(features), tf.constant(labels)))
-    wanted = reference.loss(model.tasks, [1.0] * num_tasks, expected, labels)
+    weights = [1.0 if task.kind == "binary" else REGRESSION_WEIGHT for task in model.tasks]
+    wanted = reference.loss(model.tasks, weights, expected, labels)
     assert float(loss) == pytest.approx(wanted, rel=1e-4)
 
 

@@ -25,6 +25,7 @@ MODEL = ModelConfig(
     backbone="shared_bottom",
     sizes=BackboneConfig(bottom_units=(8,), tower_units=(), dropout=0.0),
     state=StateConfig(embedding_dim=4, hidden_units=(), state_dim=8),
+    task_weights=(("watch", 1.0),),
 )
 
 
