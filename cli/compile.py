@@ -78,7 +78,9 @@ _TRAINING = Flags(
     prefix="ranking: ",
 )
 _BLESSING = Flags(
-    Thresholds, ("min_auc", "max_auc_drop", "allow_worse_than_rate"), prefix="ranking: "
+    Thresholds,
+    ("min_auc", "max_auc_drop", "min_r_squared", "allow_worse_than_rate"),
+    prefix="ranking: ",
 )
 _POLICY = Flags(
     FusionPipelineConfig,

@@ -41,7 +41,7 @@ _MODEL = Flags(
     make=ModelConfig.of_size,
 )
 _TRAINING = Flags(TrainingConfig, ("epochs", "batch_size"))
-_BLESSING = Flags(Thresholds, ("min_auc", "max_auc_drop", "allow_worse_than_rate"))
+_BLESSING = Flags(Thresholds, ("min_auc", "max_auc_drop", "min_r_squared", "allow_worse_than_rate"))
 _DAILY = Flags(
     DailyConfig,
     (

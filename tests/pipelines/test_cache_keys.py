@@ -68,6 +68,7 @@ FUSION = {
     "method": ["td3"],
     "baselines": ["constant"],
     "formula": ["formula3"],
+    "leave_out": ["play_integrity"],
     "reward": ["interaction"],
     "exploration": ["noise"],
     "response": ["fitted"],
@@ -95,6 +96,7 @@ FUSION = {
 FUSION_NOT = {"beam_workers": SPEED, "beam_args": SPEED, "cache": BEGIN, "debug": PLACE}
 SIMULATOR = {
     "run_dir": ["run-2"],
+    "leave_out": ["play_integrity"],
     "response": ["fitted"],
     "predictions": ["true"],
     "users": ["50"],
@@ -123,10 +125,12 @@ DAILY = {
     "batch_size": ["64"],
     "min_auc": ["0.9"],
     "max_auc_drop": ["0.5"],
+    "min_r_squared": ["0.5"],
     "allow_worse_than_rate": [],
     "method": ["td3"],
     "baselines": ["bo"],
     "formula": ["formula3"],
+    "leave_out": ["play_integrity"],
     "reward": ["interaction"],
     "users": ["50"],
     "pool": ["200"],
