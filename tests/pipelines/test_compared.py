@@ -45,7 +45,7 @@ def test_a_policy_that_is_not_there_or_cannot_be_read_is_named(run):
         run.policy("--control", "td3")
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"config": {}, "simulator": "x"}'])
+@pytest.mark.parametrize("content", ["", "{}", '{"config": [], "simulator": "x"}'])
 def test_a_run_without_a_readable_report_says_what_to_do(tmp_path, content):
     report = tmp_path / "fusion" / "report"
     report.mkdir(parents=True)

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from mtfx.cli.__main__ import main
+from mtfx.datasets.fused_predictions import probabilities
 from mtfx.datasets.request_state import RequestStateConfig
 from mtfx.datasets.transitions.codec import encode_transitions
 from mtfx.datasets.transitions.spec import TransitionManifest
@@ -75,7 +76,11 @@ def test_each_policy_is_joined_with_the_runs_ranking_model(tmp_path, capsys):
     item = RequestField("item", "string", "candidate", per_candidate=True, required=True)
     about = {"columns": COLUMNS.names, "request": [item.to_dict()]}
     write_metadata(serving / "ranking" / "3", about)
-    write_metadata(serving / "ranker" / "1", {"request_state": STATE_CONFIG.to_dict()})
+    served = {
+        "request_state": STATE_CONFIG.to_dict(),
+        "predictions": [prediction.to_dict() for prediction in probabilities(NAMES)],
+    }
+    write_metadata(serving / "ranker" / "1", served)
     joined = ["--run-dir", str(tmp_path / "run")]
     spec = dataclasses.replace(SPEC, state_dim=STATE_DIM, prediction_names=NAMES, action_dim=2)
     write_sessions(tmp_path / "fitting", spec)
@@ -88,6 +93,7 @@ def test_each_policy_is_joined_with_the_runs_ranking_model(tmp_path, capsys):
     assert sorted(answer["ranked_indices"].numpy()) == [0, 1, 2, 3]
     found = json.loads((ranker / "assets.extra" / "mtfx.json").read_text())
     assert RequestStateConfig.from_dict(found["request_state"]) == STATE_CONFIG
+    assert found["predictions"] == served["predictions"]
     assert {field["name"] for field in found["request"]} > {"item", "age", "timestamp_ms"}
     # Sessions of other states are not of this ranker.
     capsys.readouterr()
