@@ -22,6 +22,7 @@ from mtfx.cli.experiment import experiment_command
 from mtfx.cli.explain import explain_command
 from mtfx.cli.failures import append_traceback, explain
 from mtfx.cli.fusion import fusion_command
+from mtfx.cli.headroom import headroom_command
 from mtfx.cli.join_feedback import join_feedback_command
 from mtfx.cli.logs import write_errors_to
 from mtfx.cli.ranking import ranking_command
@@ -44,6 +45,7 @@ _COMMANDS = (
     ranking_command,
     simulator_command,
     fusion_command,
+    headroom_command,
     stream_command,
     explain_command,
     join_feedback_command,

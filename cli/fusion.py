@@ -89,6 +89,7 @@ _FLAGS = Flags(
         "max_return_drop",
         "ope_penalty",
         "keep_simulator",
+        "headroom",
         "base_policy",
         "candidate_buckets",
     ),

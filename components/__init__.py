@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from mtfx.lazy import exports
 
 if TYPE_CHECKING:
+    from mtfx.components.headroom_estimator import HeadroomEstimator
     from mtfx.components.interaction_gen.component import (
         ServedInteractionGen,
         SimulatedInteractionGen,
@@ -23,6 +24,7 @@ else:
     __getattr__, __dir__, __all__ = exports(
         __name__,
         {
+            "headroom_estimator": ("HeadroomEstimator",),
             "interaction_gen.component": ("ServedInteractionGen", "SimulatedInteractionGen"),
             "policy_comparison": ("PolicyComparison",),
             "policy_evaluator.component": ("PolicyEvaluator",),

@@ -50,6 +50,7 @@ class FusionRun:
 
     Attributes:
       simulator: With the run's rules.
+      formula: The run's.
     """
 
     def __init__(self, run_dir: str) -> None:
@@ -63,7 +64,7 @@ class FusionRun:
         try:
             summary = read_json(path)
             config = FusionPipelineConfig.from_dict({**summary["config"], "run_dir": run_dir})
-            self._formula = config.fusion
+            self.formula = config.fusion
             world = in_run(run_dir, summary["simulator"])
         except UNREADABLE as error:
             otherwise = "compare logs with --interactions"
@@ -94,9 +95,9 @@ class FusionRun:
           DataError: if what is there cannot be read, or is for another world.
         """
         if name == CONSTANT:
-            fusion = build_fusion(self._formula, self.simulator.world.num_predictions)
+            fusion = build_fusion(self.formula, self.simulator.world.num_predictions)
             middle = ConstantPolicy(np.zeros(fusion.action_dim, np.float32))
-            return NamedPolicy(name, f"equal weights, {self._formula.formula}", fusion, middle)
+            return NamedPolicy(name, f"equal weights, {self.formula.formula}", fusion, middle)
         methods = self.methods()
         directory = methods.get(name, name)
         require(

@@ -103,6 +103,8 @@ class FusionPipelineConfig(Config):
         earlier run, whose ranker served it.
       keep_simulator: Whether a policy that is learned from a served log is judged in the earlier
         run's simulator; otherwise one is fitted anew, of the latest ranking model and its log.
+      headroom: Whether the report says what the best formula, the best function of the predictions
+        and the truth would gain in the simulator: how much a policy can. Not of a served log.
       base_policy: Artifact of an earlier policy of the same method, whose networks training begins
         with: warm start.
       candidate_buckets: Numbers of candidates, such as 128,512, that XLA compiles the served ranker
@@ -135,6 +137,7 @@ class FusionPipelineConfig(Config):
     ope_penalty: float | None = None
     served: ServedLog | None = None
     keep_simulator: bool = False
+    headroom: bool = True
     base_policy: str = ""
     candidate_buckets: tuple[int, ...] = ()
     infra_validation: InfraValidation = dataclasses.field(default_factory=InfraValidation)

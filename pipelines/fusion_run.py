@@ -8,11 +8,13 @@ from typing import Any
 
 from tfx.utils import path_utils
 
+from mtfx.components.headroom_estimator import HEADROOM_FILE
 from mtfx.components.policy_comparison import COMPARISON_FILE
 from mtfx.environments.simulator.world import load_predictions
 from mtfx.evaluation.policies.comparison import rows_from_json
 from mtfx.evaluation.reports.fusion import FusionSummary
 from mtfx.evaluation.reports.policy import SUMMARY_FILE
+from mtfx.evaluation.simulator import headroom
 from mtfx.files import read_json
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
@@ -58,6 +60,7 @@ def summarise_run(config: FusionPipelineConfig, result: RunResult, command: str)
         pushed_model=pushed_model(result),
         interactions={"train": about["transitions"]},
         history=_read(result.output(trainer, "model_run").uri, HISTORY_FILE),
+        headroom=_headroom(config, result),
         seconds=result.seconds,
         config=json.loads(config.to_json()),
         command=command,
@@ -70,6 +73,13 @@ def summarise_run(config: FusionPipelineConfig, result: RunResult, command: str)
             for one in load_predictions(_simulator(config, result))
         ],
     )
+
+
+def _headroom(config: FusionPipelineConfig, result: RunResult) -> tuple[headroom.HeadroomRow, ...]:
+    if not config.headroom or config.served is not None:
+        return ()
+    found = result.output("HeadroomEstimator", "headroom_estimate").uri
+    return headroom.rows_from_json(_read(found, HEADROOM_FILE))
 
 
 def _simulator(config: FusionPipelineConfig, result: RunResult) -> str:

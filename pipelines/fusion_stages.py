@@ -20,6 +20,7 @@ from tfx.types.channel import Channel
 
 from mtfx.agents.search.registry import SEARCHES
 from mtfx.components.blessed_models import LatestBlessedRankingStrategy
+from mtfx.components.headroom_estimator import HeadroomEstimator
 from mtfx.components.interaction_gen.component import ServedInteractionGen, SimulatedInteractionGen
 from mtfx.components.interaction_gen.config import (
     ServedInteractionConfig,
@@ -236,6 +237,22 @@ def comparison_stage(
         seed=config.seed + EVALUATION_SEED,
         code_version=code_version(),
     )
+
+
+def headroom_stages(config: FusionPipelineConfig, simulator: Channel) -> list[BaseComponent]:
+    """The stage that says what fusion could gain in the simulator, if it is wanted."""
+    if not config.headroom or config.served is not None:
+        return []
+    return [
+        HeadroomEstimator(
+            simulator=simulator,
+            fusion=config.fusion.to_json(),
+            simulator_config=config.simulator.to_json(),
+            sessions=config.eval_sessions,
+            seed=config.seed + EVALUATION_SEED,
+            code_version=code_version(),
+        )
+    ]
 
 
 def exporter_stage(

@@ -31,6 +31,7 @@ WITHOUT = {
     "models.mtl.ple": f"{_BY_NAME}: tests/models/mtl/test_backbones.py",
     "models.mtl.shared_bottom": f"{_BY_NAME}: tests/models/mtl/test_backbones.py",
     "pipelines.fusion_run": "reads a finished run: tests/pipelines/test_fusion.py",
+    "pipelines.headroom": "by its command: tests/pipelines/test_headroom.py",
     "pipelines.rejoin": "needs two runs: tests/pipelines/test_daily.py",
     "pipelines.streaming": "needs a run: tests/pipelines/test_stream.py",
     "trainers.ranking.run": "found by name: tests/trainers/ranking/test_run.py",

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mtfx.evaluation.policies.comparison import FIGURES, PolicyRow, rows_to_json
+from mtfx.evaluation.reports.headroom import gain_factor, headroom_bars, headroom_table
 from mtfx.evaluation.reports.kit.figures import (
     COLOURS,
     GREY,
@@ -34,6 +35,7 @@ from mtfx.evaluation.reports.kit.tables import (
     verdict,
 )
 from mtfx.evaluation.significance import Mean
+from mtfx.evaluation.simulator.headroom import FUNCTIONS, HeadroomRow
 from mtfx.files import jsonable
 
 SUMMARY_FILE = "summary.json"
@@ -67,6 +69,7 @@ class FusionSummary:
       pushed_model: Directory of the pushed ranker; None if it was not pushed.
       interactions: Transitions by split.
       history: Losses and mean Q values while the policy was trained.
+      headroom: What other ways to rank are worth in the simulator; empty if that was not asked for.
       seconds: Wall clock seconds by stage, in the order of the stages.
       config: The run's configuration, JSON-like.
       command: The command line that repeats the run.
@@ -97,6 +100,7 @@ class FusionSummary:
     interactions: Mapping[str, int]
     history: Sequence[Mapping[str, Any]]
     seconds: Mapping[str, float]
+    headroom: Sequence[HeadroomRow] = ()
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     command: str = ""
     code_version: str = ""
@@ -128,6 +132,7 @@ class FusionSummary:
         """The content of ``summary.json``; undefined figures are null, never NaN."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         rows = {name: rows_to_json(values[name]) for name in ("comparison", "training_users")}
+        rows["headroom"] = [row.to_json() for row in self.headroom]
         return jsonable({**values, **rows})
 
 
@@ -150,10 +155,13 @@ def render_fusion_page(summary: FusionSummary) -> str:
     images = {
         "policies": policy_bars(summary.comparison),
         "training": q_values(summary.history),
+        "headroom": headroom_bars(summary.headroom) if summary.headroom else b"",
     }
     values = {
         "run": summary,
         "titles": FIGURES,
+        "functions": FUNCTIONS,
+        "gain_factor": gain_factor,
         "total_seconds": sum(summary.seconds.values()),
     }
     return render_page("fusion.html.j2", values, images)
@@ -214,8 +222,10 @@ def render_fusion_summary(summary: FusionSummary) -> RenderableType:
     Returns:
       Something ``rich.console.Console.print`` can print.
     """
-    parts = [_policies(summary), _estimates(summary), seconds_table(summary.seconds)]
-    return stacked([*parts, *_fused(summary), _verdict(summary)])
+    parts: list[RenderableType] = [_policies(summary), _estimates(summary)]
+    if summary.headroom:
+        parts.append(headroom_table(summary.headroom))
+    return stacked([*parts, seconds_table(summary.seconds), *_fused(summary), _verdict(summary)])
 
 
 def _fused(summary: FusionSummary) -> list[Text]:

@@ -13,6 +13,7 @@ from mtfx.cli.cut_days import cut_days_command
 from mtfx.cli.experiment import experiment_command
 from mtfx.cli.explain import explain_command
 from mtfx.cli.failures import INTERRUPTED, append_traceback, explain
+from mtfx.cli.headroom import headroom_command
 from mtfx.cli.join_feedback import join_feedback_command
 from mtfx.cli.logs import require_log
 from mtfx.cli.parameters import HyperParameter, Names, Numbers, TrialSetting
@@ -38,6 +39,7 @@ NO_DATA = ("--dataset", "kuairand", "--data-dir", "no")
         (experiment_command, ("no-such", *OUT), "'no-such' is not one of"),
         (explain_command, OUT, "--run-dir"),
         (explain_command, (*OUT, "--run-dir", "no", "--user", "a,,b"), "has an empty name"),
+        (headroom_command, OUT, "give either --run-dir or --simulator"),
         (join_feedback_command, ("--feedback", "a,,b"), "has an empty name"),
         (ranking_command, (*NO_DATA, *OUT), "--data-dir no is not a directory"),
         (stream_command, ("--method", "no-such"), "'no-such' is not one of"),

@@ -83,6 +83,7 @@ FUSION = {
     "estimator": ["fqe"],
     "max_return_drop": ["0.5"],
     "keep_simulator": ["--served-log", "served"],
+    "headroom": [],
     "ope_penalty": ["0.5"],
     "data_dir": ["served"],
     "pattern": ["*.gz", "--served-log", "served"],
@@ -256,7 +257,8 @@ def _of_a_day(config, span):
 
 def _flag(command, name):
     [option] = [one for one in cli.commands[command].params if one.name == name]
-    return option.opts[0], option.is_flag
+    names = option.secondary_opts if option.is_flag and option.default is True else option.opts
+    return names[0], option.is_flag
 
 
 @pytest.mark.parametrize("command", TABLES)
