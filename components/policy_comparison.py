@@ -21,7 +21,13 @@ from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.user_groups import judged_sessions
 from mtfx.environments.simulator.value import session_figures
 from mtfx.environments.simulator.world import load_world
-from mtfx.evaluation.policies.comparison import FIGURES, compare_policies, rows_to_json
+from mtfx.evaluation.policies.comparison import (
+    FIGURES,
+    ahead_of,
+    compare_policies,
+    paired_to_json,
+    rows_to_json,
+)
 from mtfx.models.export.policy import SavedPolicy
 
 COMPARISON_FILE = "comparison.json"
@@ -39,6 +45,7 @@ class PolicyComparisonSpec(ComponentSpec):
         "simulator_config": ExecutionParameter(type=str),
         "sessions": ExecutionParameter(type=int),
         "gamma": ExecutionParameter(type=float),
+        "method": ExecutionParameter(type=str),
         "seed": ExecutionParameter(type=int),
         "code_version": ExecutionParameter(type=str),
     }
@@ -102,6 +109,10 @@ class Executor(base_executor.BaseExecutor):
             "sessions": sessions,
             "policies": rows_to_json(compare_policies(figures)),
             "training_users": rows_to_json(compare_policies(training)),
+            "ahead": {
+                name: paired_to_json(test)
+                for name, test in ahead_of(figures, exec_properties["method"]).items()
+            },
         }
         with tf.io.gfile.GFile(os.path.join(output, COMPARISON_FILE), "w") as file:
             file.write(json.dumps(content, indent=1))
@@ -115,7 +126,8 @@ class PolicyComparison(base_component.BaseComponent):
     """Runs all policies on the same simulated sessions and writes ``comparison.json``.
 
     ``policies`` are the figures of sessions of users that no policy learnt from, which count, and
-    ``training_users`` those of as many sessions of the others.
+    ``training_users`` those of as many sessions of the others. ``ahead`` are the policies that are
+    better than the learned one beyond chance.
 
     Every policy has an input of its own: a union of channels is compiled for TFX's own runners
     only, Kubeflow's refuses it.
@@ -131,6 +143,7 @@ class PolicyComparison(base_component.BaseComponent):
         simulator_config: SimulatorConfig,
         sessions: int,
         gamma: float,
+        method: str,
         seed: int,
         code_version: str = "",
     ):
@@ -143,6 +156,7 @@ class PolicyComparison(base_component.BaseComponent):
           sessions: How many of each group of users, see
             ``mtfx.environments.simulator.user_groups``.
           gamma: Discount of the return.
+          method: Of the policy that is to be pushed; the others are baselines.
           seed: Of the sessions.
           code_version: Part of the cache key.
         """
@@ -154,6 +168,7 @@ class PolicyComparison(base_component.BaseComponent):
                 simulator_config=json.dumps(simulator_config.to_dict()),
                 sessions=sessions,
                 gamma=gamma,
+                method=method,
                 seed=seed,
                 code_version=code_version,
                 comparison=channel.Channel(type=standard_artifacts.ModelEvaluation),

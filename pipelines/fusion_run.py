@@ -11,7 +11,7 @@ from tfx.utils import path_utils
 from mtfx.components.headroom_estimator import HEADROOM_FILE
 from mtfx.components.policy_comparison import COMPARISON_FILE
 from mtfx.environments.simulator.world import load_predictions
-from mtfx.evaluation.policies.comparison import rows_from_json
+from mtfx.evaluation.policies.comparison import paired_from_json, rows_from_json
 from mtfx.evaluation.reports.fusion import FusionSummary
 from mtfx.evaluation.reports.policy import SUMMARY_FILE
 from mtfx.evaluation.simulator import headroom
@@ -47,6 +47,7 @@ def summarise_run(config: FusionPipelineConfig, result: RunResult, command: str)
         ranking_model=result.output("LatestBlessedRanking", "model").uri,
         comparison=rows_from_json(comparison["policies"]),
         training_users=rows_from_json(comparison["training_users"]),
+        ahead={name: paired_from_json(test) for name, test in comparison["ahead"].items()},
         sessions=comparison["sessions"],
         evaluation=evaluation,
         estimates=found["estimates"],

@@ -234,6 +234,7 @@ def comparison_stage(
         simulator_config=config.simulator,
         sessions=config.eval_sessions,
         gamma=evaluation_config(config).gamma,
+        method=config.method,
         seed=config.seed + EVALUATION_SEED,
         code_version=code_version(),
     )

@@ -67,13 +67,53 @@ def compare_policies(figures: Mapping[str, Mapping[str, Values]]) -> tuple[Polic
     )
 
 
+def ahead_of(
+    figures: Mapping[str, Mapping[str, Values]], policy: str, significance: float = 0.05
+) -> dict[str, PairedTest]:
+    """Policies that return more than one of them beyond chance.
+
+    Args:
+      figures: As of :func:`compare_policies`.
+      policy: The one that the others are held against.
+      significance: Of all comparisons together: each p-value is multiplied by their number
+        (Bonferroni).
+
+    Returns:
+      The difference of the discounted returns by policy, the best first.
+
+    Raises:
+      KeyError: if there is no such policy.
+    """
+    own = figures[policy]["discounted_return"]
+    others = {name: of["discounted_return"] for name, of in figures.items() if name != policy}
+    tests = {name: paired_test(values, own) for name, values in others.items()}
+    ahead = {
+        name: test
+        for name, test in tests.items()
+        if test.p is not None
+        and test.p * len(tests) < significance
+        and (test.difference.mean or 0.0) > 0.0
+    }
+    return dict(sorted(ahead.items(), key=lambda item: -(item[1].difference.mean or 0.0)))
+
+
+def paired_to_json(test: PairedTest) -> dict[str, Any]:
+    """A paired test as JSON values."""
+    return dataclasses.asdict(test)
+
+
+def paired_from_json(value: Mapping[str, Any]) -> PairedTest:
+    """The inverse of :func:`paired_to_json`."""
+    return PairedTest(Mean(**value["difference"]), value["p"])
+
+
 def rows_to_json(rows: Sequence[PolicyRow]) -> list[dict[str, Any]]:
     """Rows as JSON values, for ``comparison.json``."""
     return [
         {
             "policy": row.policy,
             "figures": {key: dataclasses.asdict(mean) for key, mean in row.figures.items()},
-            "differences": {key: dataclasses.asdict(test) for key, test in row.differences.items()},
+            "differences": {key: paired_to_json(test) for key, test in row.differences.items()},
         }
         for row in rows
     ]
@@ -85,10 +125,7 @@ def rows_from_json(values: Sequence[Mapping[str, Any]]) -> tuple[PolicyRow, ...]
         PolicyRow(
             row["policy"],
             {key: Mean(**mean) for key, mean in row["figures"].items()},
-            {
-                key: PairedTest(Mean(**test["difference"]), test["p"])
-                for key, test in row["differences"].items()
-            },
+            {key: paired_from_json(test) for key, test in row["differences"].items()},
         )
         for row in values
     )

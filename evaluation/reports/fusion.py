@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mtfx.evaluation.policies.comparison import FIGURES, PolicyRow, rows_to_json
+from mtfx.evaluation.policies.comparison import FIGURES, PolicyRow, paired_to_json, rows_to_json
 from mtfx.evaluation.reports.headroom import gain_factor, headroom_bars, headroom_table
 from mtfx.evaluation.reports.kit.figures import (
     COLOURS,
@@ -34,7 +34,7 @@ from mtfx.evaluation.reports.kit.tables import (
     stacked,
     verdict,
 )
-from mtfx.evaluation.significance import Mean
+from mtfx.evaluation.significance import Mean, PairedTest
 from mtfx.evaluation.simulator.headroom import FUNCTIONS, HeadroomRow
 from mtfx.files import jsonable
 
@@ -55,6 +55,8 @@ class FusionSummary:
       comparison: The policy and its baselines on the same simulated sessions, of users that no
         policy learnt from.
       training_users: The same on as many sessions of the users that they learnt from.
+      ahead: Baselines that returned more than the policy beyond chance, and by how much, the best
+        first.
       sessions: How many these were, of either group.
       evaluation: Directory of the evaluation's own report.
       estimates: By estimator, ``value``, ``low`` and ``high`` from the held-out interactions.
@@ -101,6 +103,7 @@ class FusionSummary:
     history: Sequence[Mapping[str, Any]]
     seconds: Mapping[str, float]
     headroom: Sequence[HeadroomRow] = ()
+    ahead: Mapping[str, PairedTest] = dataclasses.field(default_factory=dict)
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     command: str = ""
     code_version: str = ""
@@ -119,6 +122,17 @@ class FusionSummary:
         return "The policy was not blessed, so it was not pushed."
 
     @property
+    def remarks(self) -> list[str]:
+        """What a reader must know of the verdict: who is better, and why it was refused."""
+        better = [
+            f"{name} is better than {self.method}: return "
+            f"{test.difference.mean:+.3f} ± {test.difference.half_width:.3f} a session (p "
+            f"{test.p:.2g}, paired, of {self.judged_users})"
+            for name, test in self.ahead.items()
+        ]
+        return [*better, *self.reasons]
+
+    @property
     def judged_users(self) -> str:
         """Whose sessions ``comparison`` is of, in words.
 
@@ -131,7 +145,10 @@ class FusionSummary:
     def to_json(self) -> dict[str, Any]:
         """The content of ``summary.json``; undefined figures are null, never NaN."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        rows = {name: rows_to_json(values[name]) for name in ("comparison", "training_users")}
+        rows: dict[str, Any] = {
+            name: rows_to_json(values[name]) for name in ("comparison", "training_users")
+        }
+        rows["ahead"] = {name: paired_to_json(test) for name, test in self.ahead.items()}
         rows["headroom"] = [row.to_json() for row in self.headroom]
         return jsonable({**values, **rows})
 
@@ -295,4 +312,4 @@ def _interval(estimate: Mapping[str, Any]) -> str:
 
 def _verdict(summary: FusionSummary) -> Text:
     pushed = [summary.pushed_model] if summary.pushed_model else []
-    return verdict(summary.verdict, outcome_style(summary.blessed), [*summary.reasons, *pushed])
+    return verdict(summary.verdict, outcome_style(summary.blessed), [*summary.remarks, *pushed])

@@ -8,7 +8,10 @@ from scipy import stats
 
 from mtfx.evaluation.policies.comparison import (
     FIGURES,
+    ahead_of,
     compare_policies,
+    paired_from_json,
+    paired_to_json,
     rows_from_json,
     rows_to_json,
 )
@@ -35,6 +38,36 @@ def test_differences_are_paired_by_session():
         )
         # The sessions differ far more among themselves than the policies do.
         assert test.difference.half_width < second.figures[name].half_width
+
+
+def test_who_is_ahead_is_so_beyond_chance_and_the_best_comes_first():
+    figures = {
+        "constant": sessions(0.2),
+        "bcq": sessions(0.0),
+        "bo": sessions(0.5),
+        "td3": sessions(-0.4),
+        "es": sessions(0.0),
+    }
+    ahead = ahead_of(figures, "bcq")
+    assert list(ahead) == ["bo", "constant"]
+    expected = stats.ttest_rel(
+        figures["bo"]["discounted_return"], figures["bcq"]["discounted_return"]
+    )
+    assert ahead["bo"].p == pytest.approx(expected.pvalue)
+    assert paired_from_json(json.loads(json.dumps(paired_to_json(ahead["bo"])))) == ahead["bo"]
+    assert ahead_of(figures, "bo") == {}
+
+
+def test_many_comparisons_need_more_evidence():
+    rng = np.random.default_rng(5)
+    own = rng.normal(size=30)
+    # A single comparison at p = .02 or so.
+    better = own + 1.0 + stats.zscore(rng.normal(size=30)) * 2.2
+    figures = {"bcq": {"discounted_return": own}, "bo": {"discounted_return": better}}
+    assert list(ahead_of(figures, "bcq")) == ["bo"]
+    for number in range(9):
+        figures[f"other {number}"] = {"discounted_return": own + rng.normal(size=30) - 9.0}
+    assert ahead_of(figures, "bcq") == {}
 
 
 def test_rows_survive_json():

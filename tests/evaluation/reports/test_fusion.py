@@ -16,6 +16,7 @@ from mtfx.evaluation.reports.fusion import (
     render_fusion_summary,
     write_fusion_report,
 )
+from mtfx.evaluation.significance import Mean, PairedTest
 
 
 def _figures(watch_s, noise=0.0):
@@ -148,3 +149,15 @@ def test_what_is_undefined_is_shown_as_such(summary):
     page = render_fusion_page(refused)
     assert "The bar" not in page
     assert "None" not in page
+
+
+def test_a_baseline_that_is_better_is_said_before_anything_else(summary):
+    test = PairedTest(Mean(30, 0.41, 0.1), 1e-5)
+    better = dataclasses.replace(summary, ahead={"bo": test})
+    said = "bo is better than bcq: return +0.410 ± 0.100 a session (p 1e-05"
+    assert better.remarks[0].startswith(said)
+    assert better.remarks[1:] == list(summary.reasons) == summary.remarks
+    page = _Page()
+    page.feed(render_fusion_page(better))
+    assert page.text.index("bo is better than bcq") < page.text.index(summary.reasons[0])
+    assert better.to_json()["ahead"]["bo"]["p"] == 1e-5
