@@ -44,7 +44,9 @@ def headroom_table(rows: Sequence[HeadroomRow]) -> Table:
         f"of users that nothing was fitted to; * p < {_SIGNIFICANT} against equal weights, paired",
     )
     add_figures(
-        table, ["reward of the top item", "times", "return of a session", "times", "watch time, s"]
+        table,
+        ["reward of the top item", "times", "return of a session", "times", "watch time, s"],
+        no_wrap=True,
     )
     for row in rows:
         table.add_row(

@@ -25,13 +25,15 @@ from mtfx.evaluation.simulator.score_functions import (
 from mtfx.models.fusion.config import FusionConfig, build_fusion
 
 #: What candidates are ranked by, from the least that is known to the most, and its title.
+#: Increasing functions are of one prediction each; the state is that of a session's first request;
+#: the truth are the response model's probabilities and watch times.
 FUNCTIONS: dict[str, str] = {
     "equal": "equal weights",
-    "formula": "best formula, one for all users",
-    "sum": "best sum of increasing functions of one prediction each",
+    "formula": "best formula for all users",
+    "sum": "best sum of increasing functions",
     "any": "best function of the predictions",
-    "state": "best function of the predictions and the first request's state",
-    "truth": "oracle: true probabilities and watch times",
+    "state": "best function of predictions and state",
+    "truth": "the truth (oracle)",
 }
 
 
