@@ -22,7 +22,8 @@ from mtfx.models.fusion.config import fusion_config
 from mtfx.pipelines.code_version import code_version
 from mtfx.pipelines.fusion_settings import agent_config
 from mtfx.serving.request_fields import RequestField
-from mtfx.trainers.fusion.streaming import StreamingConfig, StreamingTrainer
+from mtfx.trainers.fusion.config import StreamingConfig
+from mtfx.trainers.fusion.streaming import StreamingTrainer
 
 _RANKERS = "rankers"
 
@@ -36,7 +37,7 @@ class StreamOptions:
       output_dir: For checkpoints, policies and rankers.
       method: An agent.
       settings: Its hyper-parameters, by name.
-      candidates: See :class:`mtfx.trainers.fusion.streaming.StreamingConfig`, as of the next three.
+      candidates: See :class:`mtfx.trainers.fusion.config.StreamingConfig`, as the next three.
       steps_per_transition: Likewise.
       export_every: Likewise.
       seed: Likewise.

@@ -1,4 +1,4 @@
-"""Configuration of the fusion Trainer's run function, as plain data."""
+"""Configurations of the fusion Trainer and of streaming, as plain data."""
 
 from __future__ import annotations
 
@@ -51,3 +51,47 @@ class FusionTrainerConfig(Config):
             "agent": AGENTS[values["method"]].config,
             "fusion": fusion_config_class(values.get("fusion")),
         }
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamingConfig:
+    """How sessions are trained on as they come.
+
+    Attributes:
+      method: An algorithm of ``mtfx.agents.registry``.
+      agent: Its hyper-parameters; ``buffer_size`` is that of the replay buffer.
+      fusion: The fusion function whose actions the sessions hold.
+      candidates: C, candidates of a request that an agent learns from; smaller requests are padded,
+        of larger ones so many are drawn.
+      steps_per_transition: Training steps for each new transition. 1 is Algorithm 1's; the sum over
+        a session is rounded, and what is left over goes to the next.
+      export_every: Sessions between two checkpoints, each with an export.
+      seed: Of weights and minibatches.
+      code_version: Recorded with the policies.
+    """
+
+    method: str
+    agent: FusionAgentConfig
+    fusion: AnyFusionConfig
+    candidates: int = 100
+    steps_per_transition: float = 1.0
+    export_every: int = 1000
+    seed: int = 0
+    code_version: str = ""
+
+    def __post_init__(self) -> None:
+        AGENTS[self.method]
+        for name in ("candidates", "export_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0.0 < self.steps_per_transition < float("inf"):
+            raise ValueError(
+                f"steps_per_transition must be positive, got {self.steps_per_transition}"
+            )
+
+    def values(self) -> dict[str, Any]:
+        """What a stream that is resumed has to have in common with the one that stopped."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        # A newer version of the code may resume.
+        del values["code_version"]
+        return {**values, "agent": self.agent.to_dict(), "fusion": self.fusion.to_dict()}

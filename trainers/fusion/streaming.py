@@ -10,59 +10,22 @@ from typing import Any
 import tensorflow as tf
 
 from mtfx.agents.building import build_agent
-from mtfx.agents.config import FusionAgentConfig, XmtfConfig
+from mtfx.agents.config import XmtfConfig
 from mtfx.agents.offline_training import training_loop
 from mtfx.agents.registry import AGENTS
 from mtfx.agents.transition_tensors import CandidateTensors, candidate_tensors, transition_tensors
-from mtfx.datasets.file_names import literal, pattern_free
-from mtfx.datasets.fingerprint import fingerprint
+from mtfx.datasets.file_names import pattern_free
 from mtfx.datasets.transitions.spec import TransitionManifest
-from mtfx.datasets.transitions.table import TransitionTable, load_transitions
+from mtfx.datasets.transitions.table import TransitionTable
 from mtfx.errors import DataError, TrainingDivergedError
 from mtfx.models.export.policy import PolicyMetadata, export_policy
-from mtfx.models.fusion.config import AnyFusionConfig
+from mtfx.trainers.fusion.config import StreamingConfig
 from mtfx.trainers.fusion.export import exported_fusion, policy_module
 from mtfx.trainers.fusion.replay import TransitionReplay
+from mtfx.trainers.fusion.stream_files import StreamFiles, session_rows
 from mtfx.trainers.fusion.stream_state import StreamState, read_state
 
-_CHECKPOINTS, _POLICIES, _QUARANTINE = "checkpoints", "policies", "quarantine"
-
-
-@dataclasses.dataclass(frozen=True)
-class StreamingConfig:
-    """How sessions are trained on as they come.
-
-    Attributes:
-      method: An algorithm of ``mtfx.agents.registry``.
-      agent: Its hyper-parameters; ``buffer_size`` is that of the replay buffer.
-      fusion: The fusion function whose actions the sessions hold.
-      candidates: C, candidates of a request that an agent learns from; smaller requests are padded,
-        of larger ones so many are drawn.
-      steps_per_transition: Training steps for each new transition. 1 is Algorithm 1's; the sum over
-        a session is rounded, and what is left over goes to the next.
-      export_every: Sessions between two checkpoints, each with an export.
-      seed: Of weights and minibatches.
-      code_version: Recorded with the policies.
-    """
-
-    method: str
-    agent: FusionAgentConfig
-    fusion: AnyFusionConfig
-    candidates: int = 100
-    steps_per_transition: float = 1.0
-    export_every: int = 1000
-    seed: int = 0
-    code_version: str = ""
-
-    def __post_init__(self) -> None:
-        AGENTS[self.method]
-        for name in ("candidates", "export_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0.0 < self.steps_per_transition < float("inf"):
-            raise ValueError(
-                f"steps_per_transition must be positive, got {self.steps_per_transition}"
-            )
+_CHECKPOINTS, _POLICIES = "checkpoints", "policies"
 
 
 #: Told the directory of an exported policy and its version.
@@ -102,19 +65,21 @@ class StreamingTrainer:
             if a resumed run had another configuration, or misses its files or its checkpoint.
         """
         self._config, self._directory = config, directory
-        self._interactions, self._on_export = interactions, on_export
+        self._on_export = on_export
         manifest = TransitionManifest.of_files(interactions)
         manifest.check_fusion(config.fusion.action_meaning(), interactions)
-        stopped = read_state(directory, _config_values(config))
+        stopped = read_state(directory, config.values())
         self._spec = spec = manifest.spec
-        self._with_candidates = AGENTS[config.method].needs_candidates
+        with_candidates = AGENTS[config.method].needs_candidates
+        limit = self._limit if with_candidates else None
+        self._files = StreamFiles(interactions, directory, spec, limit)
         self.agent: Any = build_agent(
             config.method,
             spec.state_dim,
             spec.action_dim,
             config.agent,
             config.seed,
-            self._width if self._with_candidates else 0,
+            self._width if with_candidates else 0,
         )
         self._replay = TransitionReplay(self.agent, config.agent.buffer_size)
         self._train = training_loop(
@@ -146,11 +111,7 @@ class StreamingTrainer:
 
     def waiting(self) -> list[str]:
         """Names of the files that have arrived and are not trained on, in order."""
-        known = {*self.state.done, *self.state.skipped}
-        found = tf.io.gfile.glob(os.path.join(literal(self._interactions), "*"))
-        names = sorted(os.path.basename(path) for path in found)
-        ends = (".gz", ".tfrecord", ".parquet")
-        return [name for name in names if name.endswith(ends) and name not in known]
+        return self._files.names({*self.state.done, *self.state.skipped})
 
     def feed(self, name: str) -> Iterator[int]:
         """Trains on the sessions of a file, one after the other.
@@ -168,8 +129,8 @@ class StreamingTrainer:
           TrainingDivergedError: if a loss is not finite.
         """
         try:
-            digest = self._digest(name)
-            table = self._load(name)
+            digest = self._files.digest(name)
+            table = self._files.load(name)
         except DataError as error:
             self.state.skipped[name] = str(error)
             self._save()
@@ -178,7 +139,7 @@ class StreamingTrainer:
         begun = self.state.file_sessions if self.state.file == name else 0
         self.state.file, self.state.file_sessions = name, begun
         self.state.bad_records += table.num_quarantined if not begun else 0
-        for first, last in _session_rows(table, begun):
+        for first, last in session_rows(table, begun):
             self._add(table, first, last, self.state.transitions)
             yield self._learn(last - first)
             self.state.file_sessions += 1
@@ -221,34 +182,13 @@ class StreamingTrainer:
             prediction_names=spec.prediction_names,
             fusion=exported_fusion(self.agent, config.fusion).to_dict(),
             config={
-                "streaming": _config_values(config),
+                "streaming": config.values(),
                 "sessions": self.state.sessions,
                 "transitions": self.state.transitions,
                 "steps": int(self.agent.train_step_counter),
             },
             code_version=config.code_version,
         )
-
-    def _load(self, name: str) -> TransitionTable:
-        return load_transitions(
-            literal(os.path.join(self._interactions, name)),
-            self._spec,
-            max_transitions=2**62,
-            quarantine_path=os.path.join(self._directory, _QUARANTINE, name + ".csv"),
-            candidates=self._limit if self._with_candidates else None,
-        )
-
-    def _digest(self, name: str) -> str:
-        return fingerprint([os.path.join(self._interactions, name)], self._interactions)
-
-    def _check_unchanged(self, name: str) -> None:
-        # Streams of earlier versions do not know.
-        if self.state.digests.get(name, "") not in ("", self._digest(name)):
-            raise DataError(
-                f"{os.path.join(self._interactions, name)} was changed since this stream was "
-                "trained on it: put the earlier file back and what is new under another name, or "
-                "begin anew in another directory"
-            )
 
     def _add(self, table: TransitionTable, first: int, last: int, number: int) -> None:
         """Takes rows into the buffer, the first as transition ``number`` of the stream."""
@@ -296,7 +236,7 @@ class StreamingTrainer:
 
     def _save(self) -> None:
         path = self._manager.save(checkpoint_number=self.state.sessions)
-        self.state.write(self._directory, _config_values(self._config), os.path.basename(path))
+        self.state.write(self._directory, self._config.values(), os.path.basename(path))
 
     def _restore(self, state: StreamState, checkpoint: str) -> None:
         # Files that could not be read may have been mended since.
@@ -329,29 +269,14 @@ class StreamingTrainer:
         for name in reversed(names):
             if self.state.transitions - end >= self._replay.capacity:
                 break
-            self._check_unchanged(name)
-            table = self._load(name)
+            self._files.check_unchanged(name, self.state.digests.get(name, ""))
+            table = self._files.load(name)
             last = table.num_transitions
             if name == self.state.file:
-                rows = list(_session_rows(table, 0))[: self.state.file_sessions]
+                rows = list(session_rows(table, 0))[: self.state.file_sessions]
                 last = rows[-1][1] if rows else 0
             first = max(0, last - self._replay.capacity + self.state.transitions - end)
             if first < last:
                 self._add(table, first, last, end - (last - first))
             end -= last
         self._replay.size.assign(min(self.state.transitions, self._replay.capacity))
-
-
-def _session_rows(table: TransitionTable, skip: int) -> Iterator[tuple[int, int]]:
-    """First row of each session and the row after its last, without the first ``skip`` sessions."""
-    counts = tf.math.bincount(table.session_index).numpy()
-    ends = counts.cumsum()
-    for session in range(skip, len(counts)):
-        yield int(ends[session] - counts[session]), int(ends[session])
-
-
-def _config_values(config: StreamingConfig) -> dict[str, Any]:
-    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    # A newer version of the code may resume.
-    del values["code_version"]
-    return {**values, "agent": config.agent.to_dict(), "fusion": config.fusion.to_dict()}

@@ -14,7 +14,8 @@ from mtfx.datasets.transitions.spec import TransitionManifest
 from mtfx.errors import DataError
 from mtfx.models.export.policy import SavedPolicy
 from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig
-from mtfx.trainers.fusion.streaming import StreamingConfig, StreamingTrainer
+from mtfx.trainers.fusion.config import StreamingConfig
+from mtfx.trainers.fusion.streaming import StreamingTrainer
 from tests.transition_batches import SPEC, random_batch
 
 XMTF = XmtfConfig(hidden_units=(8,), batch_size=4, buffer_size=40, outer="actor_critic")
