@@ -24,12 +24,12 @@ from mtfx.models.loss_weighting.pcgrad import projections
 from mtfx.models.loss_weighting.registry import LOSS_WEIGHTINGS
 from mtfx.models.loss_weighting.uncertainty import UncertaintyWeighting
 from mtfx.models.mtl.registry import BACKBONES
-from mtfx.models.ranking_model import RankingModel
+from mtfx.models.ranking_model import REGRESSION_WEIGHT, RankingModel
 
 WATCH = 4
 SMALL_TASKS = (Task("a"), Task("b"), Task("c"))
 CONSTANT = np.array([1.0, 0.5, 1.0, 2.0, 1.0])
-TASK_WEIGHTS = (("cart", 0.5), ("like", 2.0))
+TASK_WEIGHTS = (("cart", 0.5), ("like", 2.0), ("watch", 1.0))
 
 
 def tensors(features):
@@ -93,7 +93,8 @@ def test_the_loss_is_that_of_the_known_labels_in_numpy(small, reference, backbon
     wanted = numpy_losses(reference, model.tasks, logits, masked)
     np.testing.assert_allclose(found.mean_losses(), wanted, rtol=1e-3)
     loss = model.compute_loss((tensors(features), tf.constant(masked)))
-    assert float(loss) == pytest.approx(wanted.sum(), rel=1e-3)
+    weights = [1.0 if task.kind == "binary" else REGRESSION_WEIGHT for task in model.tasks]
+    assert float(loss) == pytest.approx(wanted @ weights, rel=1e-3)
     everything = numpy_losses(reference, model.tasks, logits, labels)
     assert not np.allclose(wanted, everything, rtol=1e-2)
 
