@@ -58,6 +58,6 @@ def headroom_command(
 
             options = HeadroomOptions(output_dir, run_dir, simulator, sessions, samples, seed)
             result = run_headroom(options, status.update)
-        console.print(headroom_table(result.rows))
+        console.print(headroom_table(result.rows, result.caveat))
         for path in result.paths:
             console.print(str(path), soft_wrap=True)

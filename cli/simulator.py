@@ -9,6 +9,7 @@ import click
 from mtfx.cli.flags import Flags
 from mtfx.cli.progress import stage_progress
 from mtfx.cli.shared_flags import Invocation, cache_option, debug_option, seed_option, started
+from mtfx.errors import require
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 
 #: What candidates may be ranked by; ``mtfx.environments.simulator.fitting.config`` has them too.
@@ -40,12 +41,11 @@ def simulator_command(
     Takes the latest blessed model of `mtfx ranking`, fits how its users respond, and simulates the
     log's held-out sessions. `mtfx fusion` with the same options takes the simulator from the cache.
     """
-    config = _FLAGS.build(
-        values,
-        # Nobody ranks candidates here; small pools shall not be refused for their default number.
-        candidates=min(FusionPipelineConfig.candidates, max(values["pool"], 1)),
-        seed=seed,
-        enable_cache=cache,
+    config = _FLAGS.build(values, seed=seed, enable_cache=cache)
+    require(
+        (config.response, predictions) != ("published", "true"),
+        "--response published and --predictions true exclude each other",
+        "its users answer with the ranking model's predictions, which then nobody would see",
     )
     with started(invocation, config) as console:
         with console.status("loading TensorFlow and TFX"):

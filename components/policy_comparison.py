@@ -47,6 +47,7 @@ class PolicyComparisonSpec(ComponentSpec):
         "gamma": ExecutionParameter(type=float),
         "method": ExecutionParameter(type=str),
         "seed": ExecutionParameter(type=int),
+        "world": ExecutionParameter(type=str),
         "code_version": ExecutionParameter(type=str),
     }
     INPUTS = {  # noqa: RUF012
@@ -77,7 +78,8 @@ class Executor(base_executor.BaseExecutor):
           ValueError: if a policy does not suit the simulator.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        world = load_world(artifact_utils.get_single_uri(input_dict["simulator"]))
+        directory = artifact_utils.get_single_uri(input_dict["simulator"])
+        world = load_world(os.path.join(directory, exec_properties["world"]))
         rules = SimulatorConfig.from_dict(json.loads(exec_properties["simulator_config"]))
         simulator = Simulator(world, rules)
         policies = [
@@ -145,6 +147,7 @@ class PolicyComparison(base_component.BaseComponent):
         gamma: float,
         method: str,
         seed: int,
+        world: str = "",
         code_version: str = "",
     ):
         """Makes the component.
@@ -158,6 +161,8 @@ class PolicyComparison(base_component.BaseComponent):
           gamma: Discount of the return.
           method: Of the policy that is to be pushed; the others are baselines.
           seed: Of the sessions.
+          world: Folder, in the simulator's artifact, of another world of the same users and pools,
+            whose users answer in another way; empty: the simulator's own.
           code_version: Part of the cache key.
         """
         if len(policies) > MOST_POLICIES:
@@ -170,6 +175,7 @@ class PolicyComparison(base_component.BaseComponent):
                 gamma=gamma,
                 method=method,
                 seed=seed,
+                world=world,
                 code_version=code_version,
                 comparison=channel.Channel(type=standard_artifacts.ModelEvaluation),
                 **dict(zip(_POLICIES, policies, strict=False)),

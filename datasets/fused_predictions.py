@@ -149,6 +149,29 @@ def fused_predictions(spec: DatasetSpec, outputs: Collection[str]) -> tuple[Fuse
     return tuple(found)
 
 
+def watch_time_task(spec: DatasetSpec, outputs: Collection[str]) -> str:
+    """The task whose raw prediction is the expected watch time in ms.
+
+    Args:
+      spec: The data set.
+      outputs: Tasks that the model predicts.
+
+    Raises:
+      ValueError: if the model predicts none.
+    """
+    times = {column.name for column in spec.columns_of("watch_time")}
+    known = [task.name for task in spec.tasks if task.kind == "regression" and task.name in times]
+    found = [name for name in known if name in outputs]
+    if not found:
+        remedy = (
+            f"train it with `mtfx ranking --tasks ...,{known[0]}`"
+            if known
+            else f"{spec.name} has no task of it"
+        )
+        raise ValueError(f"the ranking model predicts no watch time: {remedy}")
+    return found[0]
+
+
 def _of_task(spec: DatasetSpec, task: Task) -> FusedPrediction:
     if task.kind == "binary":
         return FusedPrediction(task.name, task.name, "negative" if task.negative else "probability")

@@ -21,6 +21,7 @@ from mtfx.pipelines.fusion_stages import (
     exporter_stage,
     fusion_key,
     headroom_stages,
+    independent_stages,
     learned_methods,
     pipeline_of,
     ranking_and_simulator,
@@ -75,9 +76,8 @@ def create_pipeline(config: FusionPipelineConfig) -> Pipeline:
         simulator=simulator,
         config=evaluation_config(config),
     )
-    comparison = comparison_stage(
-        config, simulator, [stage.outputs["model"] for stage in (*searched, *trained)]
-    )
+    policies = [stage.outputs["model"] for stage in (*searched, *trained)]
+    comparison = comparison_stage(config, simulator, policies)
     exporter = exporter_stage(
         config,
         ranking_model=ranking.outputs["model"],
@@ -104,6 +104,7 @@ def create_pipeline(config: FusionPipelineConfig) -> Pipeline:
             current,
             evaluator,
             comparison,
+            *independent_stages(config, simulator, policies),
             *headroom_stages(config, simulator),
             exporter,
             *([] if infra_validator is None else [infra_validator]),

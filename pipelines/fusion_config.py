@@ -12,7 +12,7 @@ from mtfx.agents.config import EXPLORATIONS
 from mtfx.agents.registry import AGENTS
 from mtfx.agents.search.registry import SEARCHES
 from mtfx.config import Config, OneOf, wrong_choice
-from mtfx.datasets.fused_predictions import fused_predictions, without
+from mtfx.datasets.fused_predictions import fused_predictions, watch_time_task, without
 from mtfx.datasets.registry import load_dataset
 from mtfx.datasets.rewards import REWARD_PRESETS, RewardConfig
 from mtfx.errors import UserError, require
@@ -21,10 +21,12 @@ from mtfx.files import UNREADABLE, read_json
 from mtfx.models.fusion.config import FORMULAS, AnyFusionConfig, FormulaFreeConfig, FusionConfig
 from mtfx.pipelines.beam_args import local_beam_args
 from mtfx.pipelines.fusion_settings import (
+    PoolSizes,
     agent_config,
     agent_settings,
     feedback_names,
     formula_config,
+    pool_sizes,
     reward_config,
 )
 from mtfx.pipelines.infra_validation import InfraValidation
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
 #: Where the simulator's users take their responses from;
 #: ``mtfx.environments.simulator.fitting.config`` has them too.
-RESPONSES = ("auto", "truth", "fitted")
+RESPONSES = ("auto", "truth", "fitted", "published")
 #: Flags that are not called like their field.
 FLAGS = {"formula": "--fusion", "settings": "--set", "enable_cache": "--cache"}
 _MAX_SEED = 2**31 - 1
@@ -84,10 +86,11 @@ class FusionPipelineConfig(Config):
         equation 2).
       exploration: Policy whose interactions are learned from (BatchRL-MTF, section 3.3).
       response: Simulated users' responses: the truth behind synthetic data, fitted to the log, or
-        with auto the first where there is one.
+        with auto the first where there is one. With published they answer with the ranking model's
+        own prediction, as in xMTF's published simulator, which is circular.
       users: Simulated users.
-      pool: Items of each user.
-      candidates: Items per request.
+      pool: Items of each user; by default 300, with the response published 1,097.
+      candidates: Items per request; by default 100, with the response published 1,000.
       sessions: Simulated sessions to learn from.
       eval_sessions: Simulated sessions to compare policies on.
       train_steps: Training steps of the policy; by default the agent's, BatchRL-MTF's 300,000.
@@ -125,8 +128,8 @@ class FusionPipelineConfig(Config):
     exploration: Annotated[str, OneOf(EXPLORATIONS)] = "mixed"
     response: Annotated[str, OneOf(RESPONSES)] = "auto"
     users: int = 1000
-    pool: int = 300
-    candidates: int = 100
+    pool: int | None = None
+    candidates: int | None = None
     sessions: int = 10_000
     eval_sessions: int = 2000
     train_steps: int | None = None
@@ -180,9 +183,10 @@ class FusionPipelineConfig(Config):
             value = getattr(self, name)
             flag = "--" + name.replace("_", "-")
             require(value is None or value >= 1, f"{flag} must be at least 1, got {value}")
+        sizes = self.sizes
         require(
-            self.candidates <= self.pool,
-            f"--candidates {self.candidates} is more than --pool {self.pool}",
+            sizes.candidates <= sizes.pool,
+            f"--candidates {sizes.candidates} is more than --pool {sizes.pool}",
             "candidates of a request are drawn from the user's pool",
         )
         require(
@@ -229,6 +233,11 @@ class FusionPipelineConfig(Config):
             without(fused_predictions(spec, tasks), self.leave_out)
         except ValueError as error:
             raise UserError(f"--leave-out: {error}") from error
+        if self.response == "published":
+            try:
+                watch_time_task(spec, tasks)
+            except ValueError as error:
+                raise UserError(f"--response published: {error}") from error
         binary = [task.name for task in spec.tasks if task.kind == "binary"]
         for name in feedback_names(self.settings):
             require(
@@ -365,9 +374,17 @@ class FusionPipelineConfig(Config):
     @property
     def simulator(self) -> SimulatorConfig:
         """The rules of a simulated session. Imports TensorFlow."""
-        from mtfx.environments.simulator.config import SimulatorConfig
+        from mtfx.environments.simulator.config import PUBLISHED_RULES, SimulatorConfig
 
-        return SimulatorConfig(candidates=self.candidates, reward=self.reward_config)
+        rules = PUBLISHED_RULES if self.response == "published" else SimulatorConfig()
+        return dataclasses.replace(
+            rules, candidates=self.sizes.candidates, reward=self.reward_config
+        )
+
+    @property
+    def sizes(self) -> PoolSizes:
+        """Items of a user and of a request, those of the response where none are given."""
+        return pool_sizes(self.response, self.pool, self.candidates)
 
     def agent(self, method: str) -> FusionAgentConfig:
         """Hyper-parameters of an agent; ``settings`` are those of ``method`` alone.

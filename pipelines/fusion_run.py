@@ -10,8 +10,9 @@ from tfx.utils import path_utils
 
 from mtfx.components.headroom_estimator import HEADROOM_FILE
 from mtfx.components.policy_comparison import COMPARISON_FILE
-from mtfx.environments.simulator.world import load_predictions
-from mtfx.evaluation.policies.comparison import paired_from_json, rows_from_json
+from mtfx.environments.simulator.fitting.building import INDEPENDENT
+from mtfx.environments.simulator.world import load_caveat, load_predictions
+from mtfx.evaluation.policies.comparison import PolicyRow, paired_from_json, rows_from_json
 from mtfx.evaluation.reports.fusion import FusionSummary
 from mtfx.evaluation.reports.policy import SUMMARY_FILE
 from mtfx.evaluation.simulator import headroom
@@ -62,6 +63,8 @@ def summarise_run(config: FusionPipelineConfig, result: RunResult, command: str)
         interactions={"train": about["transitions"]},
         history=_read(result.output(trainer, "model_run").uri, HISTORY_FILE),
         headroom=_headroom(config, result),
+        independent=_independent(result),
+        caveat=load_caveat(_simulator(config, result)),
         seconds=result.seconds,
         config=json.loads(config.to_json()),
         command=command,
@@ -81,6 +84,14 @@ def _headroom(config: FusionPipelineConfig, result: RunResult) -> tuple[headroom
         return ()
     found = result.output("HeadroomEstimator", "headroom_estimate").uri
     return headroom.rows_from_json(_read(found, HEADROOM_FILE))
+
+
+def _independent(result: RunResult) -> tuple[PolicyRow, ...]:
+    stage = f"PolicyComparison-{INDEPENDENT}"
+    if stage not in result.stages:
+        return ()
+    found = _read(result.output(stage, "comparison").uri, COMPARISON_FILE)
+    return rows_from_json(found["policies"])
 
 
 def _simulator(config: FusionPipelineConfig, result: RunResult) -> str:

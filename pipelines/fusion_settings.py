@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from mtfx.agents.config import FusionAgentConfig
 from mtfx.agents.registry import AGENTS
@@ -44,6 +44,30 @@ FUSION, REWARD = "fusion.", "reward."
 FEEDBACK = REWARD + "feedback."
 #: Fields of the formula, and of the reward, that are set elsewhere.
 _ELSEWHERE = {"formula": "--fusion", "gamma": "--set gamma", "feedback_weights": FEEDBACK + "NAME"}
+
+
+class PoolSizes(NamedTuple):
+    """Items of a simulated user, and those that a request offers of them."""
+
+    pool: int
+    candidates: int
+
+
+#: Of xMTF's published simulator: 1,000 unwatched items at each of up to 97 requests.
+_PUBLISHED_SIZES, _SIZES = PoolSizes(1_097, 1_000), PoolSizes(300, 100)
+
+
+def pool_sizes(response: str, pool: int | None, candidates: int | None) -> PoolSizes:
+    """The sizes that are given, and the response's own where none are.
+
+    Args:
+      response: The simulated users'.
+      pool: Items of each user; None: as many as the response has by default.
+      candidates: Items per request; None: likewise, and no more than the pool has.
+    """
+    own = _PUBLISHED_SIZES if response == "published" else _SIZES
+    items = own.pool if pool is None else pool
+    return PoolSizes(items, min(own.candidates, items) if candidates is None else candidates)
 
 
 def agent_config(method: str, values: dict[str, Any], *, offline: bool = True) -> FusionAgentConfig:

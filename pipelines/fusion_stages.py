@@ -36,6 +36,7 @@ from mtfx.datasets.description_version import description_version
 from mtfx.datasets.registry import load_dataset
 from mtfx.datasets.transitions.spec import TransitionSpec
 from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.fitting.building import INDEPENDENT
 from mtfx.environments.simulator.fitting.config import PredictionKind, ResponseKind, WorldConfig
 from mtfx.environments.simulator.fitting.log_data import world_fingerprint
 from mtfx.environments.simulator.world import load_predictions, load_world
@@ -139,7 +140,7 @@ def world_config(config: FusionPipelineConfig, dataset: str, data_dir: str) -> W
         dataset=dataset,
         data_dir=data_dir,
         users=config.users,
-        pool=config.pool,
+        pool=config.sizes.pool,
         max_views=config.simulator.max_views,
         response=cast(ResponseKind, config.response),
         leave_out=config.leave_out,
@@ -225,9 +226,19 @@ def served_stage(config: FusionPipelineConfig, log: ServedLog) -> ServedInteract
 
 
 def comparison_stage(
-    config: FusionPipelineConfig, simulator: Channel, policies: Sequence[Channel]
+    config: FusionPipelineConfig,
+    simulator: Channel,
+    policies: Sequence[Channel],
+    world: str = "",
 ) -> PolicyComparison:
-    """The stage that compares policies on the same simulated sessions."""
+    """The stage that compares policies on the same simulated sessions.
+
+    Args:
+      config: The run.
+      simulator: The simulator.
+      policies: What is compared.
+      world: Folder of another world in the simulator's artifact.
+    """
     return PolicyComparison(
         simulator=simulator,
         policies=policies,
@@ -236,8 +247,22 @@ def comparison_stage(
         gamma=evaluation_config(config).gamma,
         method=config.method,
         seed=config.seed + EVALUATION_SEED,
+        world=world,
         code_version=code_version(),
     )
+
+
+def independent_stages(
+    config: FusionPipelineConfig, simulator: Channel, policies: Sequence[Channel]
+) -> list[BaseComponent]:
+    """The stage that compares them where users answer independently of the ranking model.
+
+    Where they do in the first place there is nothing to add.
+    """
+    if config.response != "published" or (config.served is not None and config.keep_simulator):
+        return []
+    stage = comparison_stage(config, simulator, policies, INDEPENDENT)
+    return [stage.with_id(f"{stage.id}-{INDEPENDENT}")]
 
 
 def headroom_stages(config: FusionPipelineConfig, simulator: Channel) -> list[BaseComponent]:

@@ -26,7 +26,7 @@ class HeadroomOptions:
     Attributes:
       output_dir: Where the outputs go.
       run_dir: A run, whose last fusion's simulator, rules and formula are taken.
-      simulator: Directory of a simulator in place of it, with the default rules.
+      simulator: Directory of a simulator in place of it, with the rules of its response model.
       sessions: How many.
       samples: Responses that the worth of an item is the mean of.
       seed: Of everything random.
@@ -45,10 +45,12 @@ class HeadroomResult(NamedTuple):
 
     Attributes:
       rows: By way to rank.
+      caveat: What must stand beside them; empty if nothing.
       paths: Of the figures and of the picture.
     """
 
     rows: tuple[HeadroomRow, ...]
+    caveat: str
     paths: tuple[Path, Path]
 
 
@@ -81,6 +83,7 @@ def run_headroom(options: HeadroomOptions, on_progress: Callable[[str], None]) -
         "options": dataclasses.asdict(options),
         "predictions": list(simulator.world.prediction_names),
         "formula": formula.to_dict(),
+        "caveat": simulator.world.response.caveat,
         "rows": [row.to_json() for row in rows],
         "code_version": code_version(),
     }
@@ -88,4 +91,4 @@ def run_headroom(options: HeadroomOptions, on_progress: Callable[[str], None]) -
     paths = directory / HEADROOM_FILE, directory / FIGURE_FILE
     write_json(paths[0], content)
     write_atomically(paths[1], headroom_bars(rows))
-    return HeadroomResult(rows, paths)
+    return HeadroomResult(rows, simulator.world.response.caveat, paths)

@@ -41,14 +41,14 @@ class Simulator(tf.Module):
 
         Args:
           world: Users, pools, predictions, responses.
-          config: The rules; the defaults when None.
+          config: The rules; those of the world's response model when None.
         """
         super().__init__(name="simulator")
         self.world = world
-        self.config = config = SimulatorConfig() if config is None else config
         self._response = world.response
-        self._reward = build_reward(config.reward, world.feedback_names)
-        self._sets = CandidateSets(world.pool_size, config.candidates, config.max_views)
+        self.config: SimulatorConfig = world.response.rules if config is None else config
+        self._reward = build_reward(self.config.reward, world.feedback_names)
+        self._sets = CandidateSets(world.pool_size, self.config.candidates, self.config.max_views)
         self._request_state = RequestState(world.requests.config)
         self._attributes = tf.constant(world.requests.attributes)
         self._start_ms = tf.constant(world.requests.start_ms)

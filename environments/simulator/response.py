@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from mtfx.config import Config
+from mtfx.environments.simulator.config import PublishedSettings, SimulatorConfig
 from mtfx.registry import Entry, Registry
 
 
@@ -19,8 +20,8 @@ class Response(NamedTuple):
     Attributes:
       feedback: 0 or 1, float32 `[batch, feedback]`.
       watch_s: Seconds watched, float32 `[batch]`.
-      satisfaction_reward: What the impression does to the satisfaction, in [0, 1], float32
-        `[batch]`.
+      satisfaction_reward: What the impression does to the satisfaction, float32 `[batch]`; in
+        [0, 1], but in the published simulator, where it has no upper bound.
     """
 
     feedback: tf.Tensor
@@ -29,7 +30,9 @@ class Response(NamedTuple):
 
 
 class ResponseModel(tf.Module, abc.ABC):
-    """How users respond to the items of their pools; never the model that ranks them.
+    """How users respond to the items of their pools.
+
+    Never the model that ranks them, but in one world, whose ``caveat`` says so.
 
     A *slot* is the place of an item in its user's pool. What the model needs to know of a user and
     an item is a table over `[user, slot]`, so that a step is a few gathers and arithmetic.
@@ -43,15 +46,19 @@ class ResponseModel(tf.Module, abc.ABC):
       feedback_names: Names of the feedbacks, F of them.
       num_users: U.
       pool_size: P, items of each user's pool.
+      rules: Of sessions, where a simulator is given no others.
+      caveat: What must stand beside every figure of a world with this model; empty if nothing.
     """
 
+    rules: ClassVar[SimulatorConfig] = SimulatorConfig()
+    caveat: ClassVar[str] = ""
     feedback_names: tuple[str, ...]
     num_users: int
     pool_size: int
 
     @abc.abstractmethod
     def initial_satisfaction(self, users: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Satisfaction with which sessions start, in [0, 1].
+        """Satisfaction with which sessions start, at least 0.
 
         Args:
           users: int32 `[batch]`.
@@ -167,6 +174,11 @@ RESPONSE_MODELS: Registry[Entry] = Registry(
     {
         "fitted": Entry(
             "environments.simulator.fitted_response:FittedResponse", Config, "fitted to a log"
+        ),
+        "published": Entry(
+            "environments.simulator.published_response:PublishedResponse",
+            PublishedSettings,
+            "the ranking model's own prediction, as in xMTF's published simulator; circular",
         ),
         "synthetic_video": Entry(
             "environments.simulator.synthetic_response:SyntheticResponse",

@@ -177,6 +177,19 @@ def load_predictions(directory: str | os.PathLike[str]) -> tuple[FusedPrediction
         raise DataError(f"the world in {source} cannot be read ({error}); make it anew") from error
 
 
+def load_caveat(directory: str | os.PathLike[str]) -> str:
+    """What must stand beside every figure of a saved world; empty if nothing.
+
+    Raises:
+      DataError: if it cannot be read.
+    """
+    source = os.fspath(directory)
+    try:
+        return RESPONSE_MODELS[json.loads(_read(source, WORLD_FILE))["response"]].load().caveat
+    except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
+        raise DataError(f"the world in {source} cannot be read ({error}); make it anew") from error
+
+
 def _with_prefix(tables: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {
         name.removeprefix(prefix): table

@@ -13,6 +13,12 @@ from rich.text import Text
 
 from mtfx.evaluation.policies.comparison import FIGURES, PolicyRow, paired_to_json, rows_to_json
 from mtfx.evaluation.reports.headroom import gain_factor, headroom_bars, headroom_table
+from mtfx.evaluation.reports.independent import (
+    RESPONSES,
+    BothResponses,
+    both_responses,
+    independent_table,
+)
 from mtfx.evaluation.reports.kit.figures import (
     COLOURS,
     GREY,
@@ -72,6 +78,8 @@ class FusionSummary:
       interactions: Transitions by split.
       history: Losses and mean Q values while the policy was trained.
       headroom: What other ways to rank are worth in the simulator; empty if that was not asked for.
+      independent: Of a circular world, what ``comparison`` is where users answer independently.
+      caveat: What must stand beside every figure of the simulator; empty if nothing.
       seconds: Wall clock seconds by stage, in the order of the stages.
       config: The run's configuration, JSON-like.
       command: The command line that repeats the run.
@@ -103,6 +111,8 @@ class FusionSummary:
     history: Sequence[Mapping[str, Any]]
     seconds: Mapping[str, float]
     headroom: Sequence[HeadroomRow] = ()
+    independent: Sequence[PolicyRow] = ()
+    caveat: str = ""
     ahead: Mapping[str, PairedTest] = dataclasses.field(default_factory=dict)
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     command: str = ""
@@ -123,14 +133,23 @@ class FusionSummary:
 
     @property
     def remarks(self) -> list[str]:
-        """What a reader must know of the verdict: who is better, and why it was refused."""
+        """What a reader must know of the verdict: the caveat, who is better, why it was refused."""
         better = [
             f"{name} is better than {self.method}: return "
             f"{test.difference.mean:+.3f} ± {test.difference.half_width:.3f} a session (p "
             f"{test.p:.2g}, paired, of {self.judged_users})"
             for name, test in self.ahead.items()
         ]
-        return [*better, *self.reasons]
+        return [
+            *([f"The simulator is {self.caveat}"] if self.caveat else []),
+            *better,
+            *self.reasons,
+        ]
+
+    @property
+    def both_responses(self) -> Sequence[BothResponses]:
+        """The policies under both responses; empty where there is one."""
+        return both_responses(self.comparison, self.independent) if self.independent else ()
 
     @property
     def judged_users(self) -> str:
@@ -146,7 +165,8 @@ class FusionSummary:
         """The content of ``summary.json``; undefined figures are null, never NaN."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         rows: dict[str, Any] = {
-            name: rows_to_json(values[name]) for name in ("comparison", "training_users")
+            name: rows_to_json(values[name])
+            for name in ("comparison", "training_users", "independent")
         }
         rows["ahead"] = {name: paired_to_json(test) for name, test in self.ahead.items()}
         rows["headroom"] = [row.to_json() for row in self.headroom]
@@ -178,6 +198,7 @@ def render_fusion_page(summary: FusionSummary) -> str:
         "run": summary,
         "titles": FIGURES,
         "functions": FUNCTIONS,
+        "responses": RESPONSES,
         "gain_factor": gain_factor,
         "total_seconds": sum(summary.seconds.values()),
     }
@@ -239,9 +260,12 @@ def render_fusion_summary(summary: FusionSummary) -> RenderableType:
     Returns:
       Something ``rich.console.Console.print`` can print.
     """
-    parts: list[RenderableType] = [_policies(summary), _estimates(summary)]
+    parts: list[RenderableType] = [_policies(summary)]
+    if summary.independent:
+        parts.append(independent_table(summary.both_responses))
+    parts.append(_estimates(summary))
     if summary.headroom:
-        parts.append(headroom_table(summary.headroom))
+        parts.append(headroom_table(summary.headroom, summary.caveat))
     return stacked([*parts, seconds_table(summary.seconds), *_fused(summary), _verdict(summary)])
 
 
@@ -256,6 +280,8 @@ def _policies(summary: FusionSummary) -> Table:
         "mean ± 95% interval"
     )
     caption = f"* p < {_SIGNIFICANT}, paired by session; the last column decides nothing"
+    if summary.caveat:
+        caption += f"; {summary.caveat}"
     table = new_table(title, ["policy"], caption)
     first = summary.comparison[0].policy
     add_figures(

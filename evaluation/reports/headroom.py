@@ -36,12 +36,20 @@ def gain_factor(row: HeadroomRow, first: HeadroomRow, figure: str) -> float | No
     return None if mean is None or base is None or base <= 0 else mean / base
 
 
-def headroom_table(rows: Sequence[HeadroomRow]) -> Table:
-    """The table for the terminal."""
+def headroom_table(rows: Sequence[HeadroomRow], caveat: str = "") -> Table:
+    """The table for the terminal.
+
+    Args:
+      rows: By way to rank, equal weights first.
+      caveat: What must stand beside them; empty if nothing.
+    """
+    terms = (
+        f"of users that nothing was fitted to; * p < {_SIGNIFICANT} against equal weights, paired"
+    )
     table = new_table(
         "Headroom: what the same candidates are worth, ranked by what is fitted to the truth",
         ["ranked by"],
-        f"of users that nothing was fitted to; * p < {_SIGNIFICANT} against equal weights, paired",
+        f"{terms}; {caveat}" if caveat else terms,
     )
     add_figures(
         table,

@@ -14,11 +14,12 @@ import polars as pl
 
 from mtfx.datasets.labels import UNKNOWN
 from mtfx.datasets.logs.impressions import SESSION
-from mtfx.environments.simulator.config import SimulatorConfig
+from mtfx.environments.simulator.config import CIRCULAR, SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.fitting.config import WorldConfig
 from mtfx.environments.simulator.fitting.log_data import WorldData
 from mtfx.environments.simulator.fitting.pools import Pools, logged_pools
+from mtfx.environments.simulator.fitting.truth import in_main_tab
 from mtfx.environments.simulator.response import ResponseModel
 from mtfx.environments.simulator.synthetic_tables import MAIN_TAB
 from mtfx.environments.simulator.user_requests import UserRequests
@@ -70,8 +71,7 @@ def validate_world(
         ``config``.
     """
     rng = np.random.default_rng([config.seed, 3])
-    in_main_tab = fit["response_model"] == "truth"
-    frame, exposures, terms = _log_of(data, pools, in_main_tab, rng)
+    frame, exposures, terms = _log_of(data, pools, in_main_tab(fit), rng)
     shown, counts = logged_pools(data, pools, frame["user_id"].unique().sort(), config.seed)
     cap = min(config.max_views, data.spec.session_rule.max_length, shown.items.shape[1])
     share = _random_share(frame, exposures)
@@ -120,7 +120,7 @@ def validate_world(
 
 
 def _log_of(
-    data: WorldData, pools: Pools, in_main_tab: bool, rng: np.random.Generator
+    data: WorldData, pools: Pools, main_tab_only: bool, rng: np.random.Generator
 ) -> tuple[pl.DataFrame, pl.DataFrame | None, list[str]]:
     """The log's held-out sessions that are compared, its random exposures, and what was done."""
     users = pools.requests["user_id"].to_numpy()
@@ -133,7 +133,7 @@ def _log_of(
         terms.append(f"{_MOST_USERS:,} of the simulator's users, drawn at random.")
     frame = data.splits["test"].filter(pl.col("user_id").is_in(users.tolist()))
     exposures = None if data.exposures is None else data.exposures.frame
-    if in_main_tab and (frame["tab"] == MAIN_TAB).any():
+    if main_tab_only and (frame["tab"] == MAIN_TAB).any():
         frame = frame.filter(pl.col("tab") == MAIN_TAB)
         exposures = None if exposures is None else exposures.filter(pl.col("tab") == MAIN_TAB)
         terms.append(f"Only sessions in tab {MAIN_TAB}, where all simulated ones take place.")
@@ -215,4 +215,6 @@ def _numbered(session: np.ndarray) -> np.ndarray:
 def _describe(fit: Mapping[str, Any]) -> str:
     if fit["response_model"] == "truth":
         return "the known user model behind the synthetic data, nothing of it fitted"
+    if fit["response_model"] == "published":
+        return f"{fit['response']['source']}; {CIRCULAR}"
     return f"fitted on {fit['response']['source']}"

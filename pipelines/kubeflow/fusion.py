@@ -22,6 +22,7 @@ from mtfx.pipelines.fusion_stages import (
     exporter_stage,
     fusion_key,
     headroom_stages,
+    independent_stages,
     learned_methods,
     pipeline_name,
     search_stages,
@@ -88,9 +89,8 @@ def create_fusion_pipeline(
         simulator=simulator,
         config=evaluation_config(config),
     )
-    comparison = comparison_stage(
-        config, simulator, [stage.outputs["model"] for stage in (*searched, *trained)]
-    )
+    policies = [stage.outputs["model"] for stage in (*searched, *trained)]
+    comparison = comparison_stage(config, simulator, policies)
     exporter = exporter_stage(
         config,
         ranking_model=ranking["ranking_model"],
@@ -123,6 +123,7 @@ def create_fusion_pipeline(
             current,
             evaluator,
             comparison,
+            *independent_stages(config, simulator, policies),
             *headroom_stages(config, simulator),
             exporter,
             *pushers,

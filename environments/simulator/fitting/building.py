@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,8 +18,6 @@ from mtfx.datasets.feature_roles import changing_features
 from mtfx.datasets.fused_predictions import FusedPrediction
 from mtfx.datasets.labels import UNKNOWN
 from mtfx.datasets.registry import load_dataset
-from mtfx.datasets.synthetic.manifest import FILE_NAME as SYNTHETIC_MANIFEST
-from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.fitting.config import WorldConfig
 from mtfx.environments.simulator.fitting.log_data import (
@@ -32,17 +29,26 @@ from mtfx.environments.simulator.fitting.logged_requests import LoggedRequests
 from mtfx.environments.simulator.fitting.pools import Pools, make_pools
 from mtfx.environments.simulator.fitting.prediction_scales import fit_scales
 from mtfx.environments.simulator.fitting.predictions import RankingPredictions, true_predictions
+from mtfx.environments.simulator.fitting.published import (
+    SOURCE,
+    published_notes,
+    published_tables,
+)
+from mtfx.environments.simulator.fitting.truth import (
+    moved_to_main_tab,
+    true_response,
+    uses_truth,
+)
 from mtfx.environments.simulator.fitting.world_response import fit_response_model, response_tables
 from mtfx.environments.simulator.response import ResponseModel
 from mtfx.environments.simulator.saved_simulator import DIRECTORY as SAVED_MODEL
 from mtfx.environments.simulator.saved_simulator import export_simulator
-from mtfx.environments.simulator.synthetic_response import SyntheticResponse
-from mtfx.environments.simulator.synthetic_tables import MAIN_TAB, synthetic_tables
 from mtfx.environments.simulator.world import World, save_world
 
 #: Written beside the world: what was fitted and how well.
 FIT_FILE = "fit.json"
-_TRUTH_DATASET = "synthetic-video"
+#: Folder, below a world of the response ``published``, of the same with the response ``auto``.
+INDEPENDENT = "independent"
 _USERS_AT_ONCE = 100
 
 
@@ -52,6 +58,7 @@ class FittedWorld:
 
     Attributes:
       world: The world.
+      independent: Of the response ``published``, the same world with the response ``auto``.
       data: The log that it was fitted to.
       pools: Its users and the items that each of them may be shown.
       respond: The response model of any users and items.
@@ -63,6 +70,7 @@ class FittedWorld:
     pools: Pools
     respond: Callable[[Pools], ResponseModel]
     summary: dict[str, Any]
+    independent: World | None = None
 
 
 def build_world(
@@ -88,17 +96,17 @@ def build_world(
     notes = _notes(data, pools, config)
     truth = uses_truth(config)
     if truth:
-        pools = _in_main_tab(pools)
-        respond, found = functools.partial(_truth, config, data), {"source": "the known truth"}
+        pools = moved_to_main_tab(pools)
+        respond = functools.partial(true_response, config, data)
+        found = {"source": "the known truth"}
     else:
         fitted = fit_response_model(data, config, _epochs("response model"))
         respond, found = functools.partial(response_tables, data, fitted), fitted.summary()
     predict = RankingPredictions(model, spec, config.leave_out)
     fused = fused_of(predict, config, examples)
     response = respond(pools)
-    requests = LoggedRequests(
-        data, pools, read_logged_histories(examples, transform_graph, pools.requests)
-    )
+    histories = read_logged_histories(examples, transform_graph, pools.requests)
+    requests = LoggedRequests(data, pools, histories)
     if config.predictions == "true":
         notes.append(
             "predictions are the response model's own probabilities, as no ranker has them"
@@ -115,6 +123,14 @@ def build_world(
         user_ids=_ids(pools.requests["user_id"].to_numpy()),
         fused=fused,
     )
+    independent, about = None, {"response_model": "truth" if truth else "fitted", "response": found}
+    if config.response == "published":
+        respond = functools.partial(published_tables, data, predict, histories)
+        answers = respond(pools)
+        independent, world = world, dataclasses.replace(world, response=answers)
+        notes[:0] = published_notes(answers, config.max_views)
+        published = {"response_model": "published", "response": {"source": SOURCE}}
+        about = {**published, "independent": about}
     summary = {
         "dataset": config.dataset,
         "users": world.num_users,
@@ -122,8 +138,7 @@ def build_world(
         "items": data.catalogue.height,
         "predictions": [one.to_dict() for one in fused],
         "feedback_names": list(world.feedback_names),
-        "response_model": "truth" if truth else "fitted",
-        "response": found,
+        **about,
         "retrieval": {
             "losses": list(pools.losses),
             "hit_rate": None if np.isnan(pools.hit_rate) else pools.hit_rate,
@@ -133,11 +148,13 @@ def build_world(
         "seconds": time.monotonic() - begin,
         "config": json.loads(config.to_json()),
     }
-    return FittedWorld(world, data, pools, respond, summary)
+    return FittedWorld(world, data, pools, respond, summary, independent)
 
 
 def save_fitted_world(fitted: FittedWorld, config: WorldConfig, output: str) -> None:
     """Writes ``world.json``, ``world.npz``, ``fit.json`` and the simulator as a SavedModel.
+
+    The same world with the independent response, where there is one, is ``independent`` in it.
 
     Args:
       fitted: By :func:`build_world`.
@@ -145,28 +162,17 @@ def save_fitted_world(fitted: FittedWorld, config: WorldConfig, output: str) -> 
       output: Directory; the SavedModel is ``saved_model`` in it.
     """
     save_world(fitted.world, output)
-    rules = SimulatorConfig(
-        max_views=config.max_views, carry_over=config.carry_over, leave_below=config.leave_below
+    if fitted.independent is not None:
+        save_world(fitted.independent, Path(output, INDEPENDENT))
+    rules = dataclasses.replace(
+        fitted.world.response.rules,
+        max_views=config.max_views,
+        carry_over=config.carry_over,
+        leave_below=config.leave_below,
     )
     export_simulator(Simulator(fitted.world, rules), Path(output, SAVED_MODEL))
     summary = json.dumps(fitted.summary, indent=1) + "\n"
     Path(output, FIT_FILE).write_text(summary, encoding="utf-8")
-
-
-def uses_truth(config: WorldConfig) -> bool:
-    """Whether the response model is the user model behind a synthetic data set.
-
-    Raises:
-      ValueError: if it shall be, but the data set has none.
-    """
-    known = config.dataset == _TRUTH_DATASET
-    known = known and os.path.isfile(os.path.join(config.data_dir, SYNTHETIC_MANIFEST))
-    if config.response == "truth" and not known:
-        raise ValueError(
-            f"the truth is known only of the data set {_TRUTH_DATASET} in a directory that "
-            f"`mtfx synthesize` wrote, not of {config.dataset} in {config.data_dir}"
-        )
-    return known and config.response != "fitted"
 
 
 def fused_of(
@@ -216,19 +222,6 @@ def _true_predictions(
     users = np.arange(response.num_users)
     parts = np.array_split(users, -(-len(users) // _USERS_AT_ONCE))
     return np.concatenate([true_predictions(response, fused, part, seed) for part in parts])
-
-
-def _truth(config: WorldConfig, data: WorldData, pools: Pools) -> ResponseModel:
-    items = data.catalogue["item_id"].to_numpy()[pools.items]
-    users = pools.requests["user_id"].to_numpy()
-    return SyntheticResponse(synthetic_tables(config.data_dir, users, items))
-
-
-def _in_main_tab(pools: Pools) -> Pools:
-    """The truth has all sessions in one tab, so the ranking model is asked about that one."""
-    tab = np.full(pools.requests.height, MAIN_TAB, np.int64)
-    requests = pools.requests
-    return dataclasses.replace(pools, requests=requests.with_columns(tab=tab))
 
 
 def _notes(data: WorldData, pools: Pools, config: WorldConfig) -> list[str]:

@@ -9,7 +9,7 @@ from mtfx.config import Config
 from mtfx.datasets.fused_predictions import FusedPrediction
 from mtfx.models.config import ResponseNetworkConfig, TwoTowerConfig
 
-ResponseKind = Literal["auto", "truth", "fitted"]
+ResponseKind = Literal["auto", "truth", "fitted", "published"]
 PredictionKind = Literal["model", "true"]
 
 
@@ -80,7 +80,8 @@ class WorldConfig(Config):
       carry_over: The simulator's.
       leave_below: The simulator's.
       response: ``truth`` is the user model behind a synthetic data set, ``fitted`` the model
-        fitted to the log; ``auto`` takes the first where there is one.
+        fitted to the log; ``auto`` takes the first where there is one; ``published`` is the ranking
+        model's own prediction, as in xMTF's published simulator.
       predictions: What candidates are ranked by: the ranking ``model``'s predictions, or the
         ``true`` probabilities of the response model, which no ranker that is served has. The
         second tells what fusion could do if the ranking model were without error.
@@ -130,3 +131,8 @@ class WorldConfig(Config):
         if self.predictions not in get_args(PredictionKind):
             kinds = ", ".join(get_args(PredictionKind))
             raise ValueError(f"no predictions {self.predictions!r}; there are: {kinds}")
+        if self.response == "published" and self.predictions == "true":
+            raise ValueError(
+                "the response published answers with the ranking model's predictions: candidates "
+                "cannot be ranked by true ones"
+            )

@@ -22,6 +22,7 @@ class RankingPredictions:
     """A ranking model as it is served.
 
     Attributes:
+      outputs: All that it predicts, by name.
       fusible: What can be fused of its outputs, in the order of the data set's tasks; the scales
         are still to be fitted.
     """
@@ -49,18 +50,21 @@ class RankingPredictions:
                 f"{', '.join(found)}. Train it anew with `mtfx ranking`"
             )
         self._predict = found[_SIGNATURE]
-        outputs = set(self._predict.structured_outputs)
-        self.fusible = without(fused_predictions(spec, outputs), leave_out)
+        self.outputs = frozenset(self._predict.structured_outputs)
+        self.fusible = without(fused_predictions(spec, self.outputs), leave_out)
         self._tasks = tuple(sorted({one.task for one in self.fusible}))
         [item] = spec.columns_of("item")
         kind = tf.string if item.dtype == "string" else tf.int64
         self._item = {_ITEM: tf.io.RaggedFeature(kind, row_splits_dtype=tf.int64)}
 
-    def raw(self, examples: Sequence[bytes]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def raw(
+        self, examples: Sequence[bytes], tasks: Sequence[str] = ()
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Raw predictions of requests, or of whole sessions.
 
         Args:
           examples: Serialized ``tf.Example`` protos.
+          tasks: Of :attr:`outputs`; those that are fused if none are named.
 
         Returns:
           By task float32 `[example, candidate]`, padded with 0; and where there is a candidate,
@@ -68,10 +72,25 @@ class RankingPredictions:
         """
         batch = tf.constant(examples)
         values = self._predict(**{_EXAMPLES: batch})
-        raw = {task: values[task].numpy() for task in self._tasks}
+        raw = {task: values[task].numpy() for task in tasks or self._tasks}
         lengths = tf.io.parse_example(batch, self._item)[_ITEM].row_lengths().numpy()
         width = next(iter(raw.values())).shape[1]
         return raw, np.arange(width) < lengths[:, np.newaxis]
+
+    def raw_of_requests(
+        self, requests: Sequence[bytes], tasks: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """Raw predictions of the candidates of requests, by task float32 `[request, candidate]`.
+
+        Args:
+          requests: Serialized, each of the same number of candidates.
+          tasks: Of :attr:`outputs`.
+        """
+        parts = [
+            self.raw(requests[first : first + _REQUESTS_AT_ONCE], tasks)[0]
+            for first in range(0, len(requests), _REQUESTS_AT_ONCE)
+        ]
+        return {task: np.concatenate([part[task] for part in parts]) for task in tasks}
 
     def fused(
         self, requests: Sequence[bytes], predictions: Sequence[FusedPrediction]

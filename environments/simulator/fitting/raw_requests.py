@@ -16,6 +16,7 @@ from mtfx.environments.simulator.fitting.config import WorldConfig
 from mtfx.environments.simulator.fitting.log_data import load_world_data, read_logged_histories
 from mtfx.environments.simulator.fitting.logged_requests import LoggedRequests
 from mtfx.environments.simulator.fitting.pools import Pools, catalogue_rows
+from mtfx.environments.simulator.fitting.truth import in_main_tab
 from mtfx.environments.simulator.synthetic_tables import MAIN_TAB
 from mtfx.environments.simulator.world import World, load_world
 from mtfx.files import read_json
@@ -51,7 +52,7 @@ class WorldRequests(LoggedRequests):
             config.max_impressions,
         )
         requests = user_requests(data.splits["test"], data.roles, config.users, config.seed)
-        if fit["response_model"] == "truth":
+        if in_main_tab(fit):
             # The truth has all sessions in one tab.
             tab = pl.Series("tab", np.full(requests.height, MAIN_TAB), dtype=pl.Int64)
             requests = requests.with_columns(tab)

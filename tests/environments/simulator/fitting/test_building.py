@@ -14,7 +14,6 @@ from mtfx.datasets.request_state import RequestColumn
 from mtfx.environments.simulator.fitting.building import (
     FIT_FILE,
     fused_of,
-    uses_truth,
 )
 from mtfx.environments.simulator.fitting.config import (
     ResponseTrainingConfig,
@@ -30,17 +29,6 @@ from tests.planted_artifacts import DATASET, write_artifacts
 from tests.planted_log import SPEC, click_probability
 from tests.request_examples import example
 from tests.simulator_worlds import random_world
-
-
-def test_the_truth_is_known_of_synthetic_videos_alone(tmp_path):
-    assert not uses_truth(WorldConfig("kuairand_pure", str(tmp_path)))
-    assert not uses_truth(WorldConfig("synthetic-video", str(tmp_path)))
-    (tmp_path / "synthetic.json").write_text("{}")
-    known = WorldConfig("synthetic-video", str(tmp_path))
-    assert uses_truth(known)
-    assert not uses_truth(dataclasses.replace(known, response="fitted"))
-    with pytest.raises(ValueError, match=r"the truth is known only of .*synthetic-video"):
-        uses_truth(WorldConfig("kuairand_pure", str(tmp_path), response="truth"))
 
 
 def _save(directory, signature="serving_default", **outputs):
