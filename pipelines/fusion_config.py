@@ -12,7 +12,6 @@ from mtfx.agents.config import EXPLORATIONS
 from mtfx.agents.registry import AGENTS
 from mtfx.agents.search.registry import SEARCHES
 from mtfx.config import Config, OneOf, wrong_choice
-from mtfx.datasets.fused_predictions import fused_predictions, watch_time_task, without
 from mtfx.datasets.registry import load_dataset
 from mtfx.datasets.rewards import REWARD_PRESETS, RewardConfig
 from mtfx.errors import UserError, require
@@ -24,6 +23,7 @@ from mtfx.pipelines.fusion_settings import (
     PoolSizes,
     agent_config,
     agent_settings,
+    check_predictions,
     feedback_names,
     formula_config,
     pool_sizes,
@@ -229,15 +229,7 @@ class FusionPipelineConfig(Config):
             tasks = [task.name for task in spec.select_tasks(tuple(run.get("tasks") or ()))]
         except ValueError as error:
             raise UserError(f"--run-dir {self.run_dir}: {error}") from error
-        try:
-            without(fused_predictions(spec, tasks), self.leave_out)
-        except ValueError as error:
-            raise UserError(f"--leave-out: {error}") from error
-        if self.response == "published":
-            try:
-                watch_time_task(spec, tasks)
-            except ValueError as error:
-                raise UserError(f"--response published: {error}") from error
+        check_predictions(spec, tasks, self.leave_out, self.response)
         binary = [task.name for task in spec.tasks if task.kind == "binary"]
         for name in feedback_names(self.settings):
             require(

@@ -7,13 +7,15 @@ begin with ``fusion.``, those of the reward with ``reward.``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mtfx.agents.config import FusionAgentConfig
 from mtfx.agents.registry import AGENTS
 from mtfx.config import override, read_value, settings_of
+from mtfx.datasets.fused_predictions import fused_predictions, watch_time_task, without
 from mtfx.datasets.rewards import RewardConfig, reward_preset
+from mtfx.datasets.spec import DatasetSpec
 from mtfx.errors import UserError, require
 from mtfx.models.fusion.config import FusionConfig
 
@@ -68,6 +70,31 @@ def pool_sizes(response: str, pool: int | None, candidates: int | None) -> PoolS
     own = _PUBLISHED_SIZES if response == "published" else _SIZES
     items = own.pool if pool is None else pool
     return PoolSizes(items, min(own.candidates, items) if candidates is None else candidates)
+
+
+def check_predictions(
+    spec: DatasetSpec, tasks: Collection[str], leave_out: Sequence[str], response: str
+) -> None:
+    """Checks that a ranking model predicts what a run asks of it.
+
+    Args:
+      spec: The data set.
+      tasks: That the model predicts.
+      leave_out: Predictions that are not fused.
+      response: The simulated users'.
+
+    Raises:
+      UserError: naming the flag, and what there is.
+    """
+    try:
+        without(fused_predictions(spec, tasks), leave_out)
+    except ValueError as error:
+        raise UserError(f"--leave-out: {error}") from error
+    if response == "published":
+        try:
+            watch_time_task(spec, tasks)
+        except ValueError as error:
+            raise UserError(f"--response published: {error}") from error
 
 
 def agent_config(method: str, values: dict[str, Any], *, offline: bool = True) -> FusionAgentConfig:

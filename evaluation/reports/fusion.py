@@ -141,7 +141,7 @@ class FusionSummary:
             for name, test in self.ahead.items()
         ]
         return [
-            *([f"The simulator is {self.caveat}"] if self.caveat else []),
+            *([f"the simulator is {self.caveat}"] if self.caveat else []),
             *better,
             *self.reasons,
         ]

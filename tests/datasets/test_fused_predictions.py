@@ -10,6 +10,7 @@ from mtfx.datasets.fused_predictions import (
     FusedPrediction,
     fused_predictions,
     probabilities,
+    watch_time_task,
     with_scales,
     without,
 )
@@ -120,3 +121,13 @@ def test_a_raw_value_is_shown_in_the_unit_that_people_read():
 def test_what_does_not_suit_is_named(values, match):
     with pytest.raises(ValueError, match=match):
         FusedPrediction("a", "b", **values)
+
+
+def test_the_watch_time_is_the_regression_of_that_column():
+    spec = SPEC
+    assert watch_time_task(spec, ("click", "watch_time_ms")) == "watch_time_ms"
+    with pytest.raises(ValueError, match=r"no watch time: train it with .* \.\.\.,watch_time_ms"):
+        watch_time_task(spec, ("click",))
+    shop = retailrocket.SPEC
+    with pytest.raises(ValueError, match="retailrocket has no task of it"):
+        watch_time_task(shop, tuple(task.name for task in shop.tasks))

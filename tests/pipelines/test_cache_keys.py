@@ -71,7 +71,7 @@ FUSION = {
     "leave_out": ["play_integrity"],
     "reward": ["interaction"],
     "exploration": ["noise"],
-    "response": ["fitted"],
+    "response": ["published"],
     "users": ["50"],
     "pool": ["200"],
     "candidates": ["50"],

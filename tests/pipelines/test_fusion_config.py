@@ -25,6 +25,11 @@ from mtfx.pipelines.infra_validation import InfraValidation
         ({"baselines": ("constant", "grid")}, "--baselines 'grid'"),
         ({"baselines": ("bo", "bo")}, "twice"),
         ({"candidates": 400}, "--candidates 400 is more than --pool 300"),
+        (
+            {"candidates": 2_000, "response": "published"},
+            "--candidates 2000 is more than --pool 1097",
+        ),
+        ({"pool": 0}, "--pool must be at least 1, got 0"),
         ({"sessions": 0}, "--sessions"),
         ({"seed": -1}, "--seed"),
         ({"max_return_drop": -0.1}, "--max-return-drop must not be negative"),
@@ -103,6 +108,25 @@ def test_bounds_beta_and_the_rewards_weights_are_settings():
     assert FusionPipelineConfig.from_json(config.to_json()).reward_config == reward
 
 
+@pytest.mark.parametrize(
+    ("values", "sizes", "max_views"),
+    [
+        ({}, (300, 100), 50),
+        ({"pool": 60}, (60, 60), 50),
+        ({"pool": 700, "candidates": 8}, (700, 8), 50),
+        ({"response": "published"}, (1_097, 1_000), 97),
+        ({"response": "published", "pool": 400}, (400, 400), 97),
+        ({"response": "published", "candidates": 100}, (1_097, 100), 97),
+    ],
+)
+def test_a_response_has_its_own_sizes_and_rules_where_none_are_given(values, sizes, max_views):
+    config = FusionPipelineConfig(run_dir="run", **values)
+    assert config.sizes == sizes
+    assert FusionPipelineConfig.from_json(config.to_json()).sizes == sizes
+    assert (config.simulator.candidates, config.simulator.max_views) == (sizes[1], max_views)
+    assert config.simulator.reward == config.reward_config
+
+
 def _ranking_run(directory, tasks=()):
     (directory / "report").mkdir()
     (directory / "metadata.db").touch()
@@ -136,6 +160,25 @@ def test_predictions_and_feedbacks_that_the_run_lacks_are_named(tmp_path, values
     _ranking_run(tmp_path)
     with pytest.raises(UserError, match=match):
         FusionPipelineConfig(run_dir=str(tmp_path), **values).check()
+
+
+def test_the_published_response_needs_the_predicted_watch_time(tmp_path, capsys):
+    _ranking_run(tmp_path, ("click", "long_view"))
+    for command in ("fusion", "simulator"):
+        assert main([command, "--run-dir", str(tmp_path), "--response", "published"]) == 1
+        error = " ".join(capsys.readouterr().err.split())
+        assert "--response published: the ranking model predicts no watch time" in error
+        assert "`mtfx ranking --tasks ...,watch_time_ms`" in error
+
+
+def test_its_policies_are_compared_under_the_independent_response_too(stages):
+    both = stages(response="published")
+    names = [name for name in both if name.startswith("PolicyComparison")]
+    assert names == ["PolicyComparison", "PolicyComparison-independent"]
+    first, second = (both[name] for name in names)
+    assert {**first, "world": "independent"} == second
+    assert json.loads(first["simulator_config"])["max_views"] == 97
+    assert "PolicyComparison-independent" not in stages()
 
 
 def test_what_is_left_out_reaches_the_simulator(stages):

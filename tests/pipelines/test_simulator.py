@@ -30,6 +30,14 @@ def test_wrong_values_are_named(tmp_path, capsys, flag, value):
     assert f"{flag} " in capsys.readouterr().err
 
 
+def test_the_published_response_is_of_the_models_predictions(tmp_path, capsys):
+    flags = ["--response", "published", "--predictions", "true"]
+    assert main(["simulator", "--run-dir", str(tmp_path), *flags]) == 1
+    assert "--response published and --predictions true exclude" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="cannot be ranked by true ones"):
+        WorldConfig("mine", "", response="published", predictions="true")
+
+
 def test_it_is_the_first_two_stages_under_the_fusion_pipelines_name(tmp_path):
     (tmp_path / "report").mkdir()
     summary = '{"config": {"data": {"dataset": "synthetic-video", "data_dir": "video"}}}'

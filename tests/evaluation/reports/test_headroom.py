@@ -4,6 +4,7 @@ import io
 
 from rich.console import Console
 
+from mtfx.environments.simulator.config import CIRCULAR
 from mtfx.evaluation.reports.headroom import gain_factor, headroom_bars, headroom_table
 from mtfx.evaluation.significance import Mean, PairedTest
 from mtfx.evaluation.simulator.headroom import FUNCTIONS, HeadroomRow
@@ -29,6 +30,11 @@ def test_multiples_of_equal_weights_are_marked_where_they_are_no_chance():
     assert "1.500*" in text
     assert "1.050" in text
     assert "1.050*" not in text
+
+
+def test_a_worlds_caveat_stands_below():
+    text = " ".join(text_of(headroom_table(ROWS, CIRCULAR)).split())
+    assert "how well a policy follows that prediction" in text
 
 
 def test_a_multiple_of_nothing_says_nothing():
