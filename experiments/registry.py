@@ -16,6 +16,7 @@ from mtfx.experiments.engine.design import Experiment
 from mtfx.experiments.rmtl.plots import learning_plots, mean_plots
 from mtfx.experiments.rmtl.tables import backbones, sensitivity, table_1, table_2, transfer
 from mtfx.experiments.xmtf.plots import curve_plots, sweep_plots, table_plots
+from mtfx.experiments.xmtf.published import published as xmtf_published
 from mtfx.experiments.xmtf.tables import curves as xmtf_curves
 from mtfx.experiments.xmtf.tables import sweep as xmtf_sweep
 from mtfx.experiments.xmtf.tables import table_3 as xmtf_table_3
@@ -23,6 +24,7 @@ from mtfx.experiments.xmtf.tables import table_3 as xmtf_table_3
 _RMTL_TRIAL = "mtfx.experiments.rmtl.run:run_trial"
 _FUSION_TRIAL = "mtfx.experiments.batchrl.run:run_trial"
 _XMTF_TRIAL = "mtfx.experiments.xmtf.run:run_trial"
+_PUBLISHED_TRIAL = "mtfx.experiments.xmtf.published:run_trial"
 
 EXPERIMENTS: dict[str, Experiment] = {
     "rmtl-table1": Experiment(
@@ -102,6 +104,13 @@ EXPERIMENTS: dict[str, Experiment] = {
         xmtf_table_3,
         table_plots,
         seeds=20,
+    ),
+    "xmtf-published": Experiment(
+        "online",
+        "xMTF Table 3 in its published simulator, which is circular, and under independent users",
+        _PUBLISHED_TRIAL,
+        xmtf_published,
+        table_plots,
     ),
     "xmtf-lambda": Experiment(
         "online",

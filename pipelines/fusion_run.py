@@ -10,8 +10,7 @@ from tfx.utils import path_utils
 
 from mtfx.components.headroom_estimator import HEADROOM_FILE
 from mtfx.components.policy_comparison import COMPARISON_FILE
-from mtfx.environments.simulator.fitting.building import INDEPENDENT
-from mtfx.environments.simulator.world import load_caveat, load_predictions
+from mtfx.environments.simulator.world import INDEPENDENT, load_caveat, load_predictions
 from mtfx.evaluation.policies.comparison import PolicyRow, paired_from_json, rows_from_json
 from mtfx.evaluation.reports.fusion import FusionSummary
 from mtfx.evaluation.reports.policy import SUMMARY_FILE

@@ -36,10 +36,9 @@ from mtfx.datasets.description_version import description_version
 from mtfx.datasets.registry import load_dataset
 from mtfx.datasets.transitions.spec import TransitionSpec
 from mtfx.environments.simulator.dynamics import Simulator
-from mtfx.environments.simulator.fitting.building import INDEPENDENT
 from mtfx.environments.simulator.fitting.config import PredictionKind, ResponseKind, WorldConfig
 from mtfx.environments.simulator.fitting.log_data import world_fingerprint
-from mtfx.environments.simulator.world import load_predictions, load_world
+from mtfx.environments.simulator.world import INDEPENDENT, load_predictions, load_world
 from mtfx.evaluation.config import BlessingConfig
 from mtfx.evaluation.ope.config import ConservativeConfig
 from mtfx.evaluation.ope.registry import ESTIMATORS

@@ -53,6 +53,14 @@ class SessionRunner:
             autograph=False,
         )
 
+    def elsewhere(self, simulator: Simulator) -> SessionRunner:
+        """Runs sessions of another simulator with the same policy and fusion.
+
+        Raises:
+          ValueError: if that one has another number of predictions.
+        """
+        return SessionRunner(simulator, self._fusion, self._policy)
+
     def run(self, users: np.ndarray, seed: Seed) -> Iterator[tuple[np.ndarray, int, Request]]:
         """Runs a session for each user.
 

@@ -23,6 +23,8 @@ from mtfx.errors import DataError
 from mtfx.files import write_json
 
 WORLD_FILE, TABLES_FILE = "world.json", "world.npz"
+#: Folder, in that of a world of the response ``published``, of the same with an independent one.
+INDEPENDENT = "independent"
 _RESPONSE_PREFIX, _REQUEST_PREFIX = "response/", "requests/"
 _VERSION = 3
 

@@ -89,6 +89,7 @@ class SimulatedWorld:
       predictions: Names of the ranking model's predictions.
       feedbacks: Names of the feedbacks of the response model.
       fingerprint: Changes with the content.
+      caveat: What must stand beside every figure of it; empty if nothing.
     """
 
     directory: str
@@ -97,6 +98,7 @@ class SimulatedWorld:
     predictions: tuple[str, ...]
     feedbacks: tuple[str, ...]
     fingerprint: str
+    caveat: str = ""
 
     def facts(self) -> tuple[str, ...]:
         """See :class:`TrialData`."""
@@ -105,6 +107,7 @@ class SimulatedWorld:
             f"predictions: {', '.join(self.predictions)}",
             f"feedbacks: {', '.join(self.feedbacks)}",
             f"data fingerprint: {self.fingerprint}",
+            *([self.caveat] if self.caveat else []),
         )
 
 
@@ -124,6 +127,7 @@ def describe_world(directory: str) -> SimulatedWorld:
         predictions=world.prediction_names,
         feedbacks=tuple(world.feedback_names),
         fingerprint=_fingerprint(directory),
+        caveat=world.response.caveat,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,15 +15,18 @@ from mtfx.agents.search.policies import ConstantVectorPolicy, PopulationObjectiv
 from mtfx.agents.search.registry import SEARCHES
 from mtfx.agents.xmtf import XmtfAgent
 from mtfx.components.policy_search.returns import PopulationReturns, sessions_per_point
+from mtfx.datasets.fused_predictions import FusedPrediction
 from mtfx.datasets.rewards import RewardConfig, reward_preset
 from mtfx.environments.simulator import draws
 from mtfx.environments.simulator.config import SimulatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
+from mtfx.environments.simulator.fitting.predictions import true_predictions
 from mtfx.environments.simulator.policies import ConstantPolicy
+from mtfx.environments.simulator.response import ResponseModel
 from mtfx.environments.simulator.runner import SessionRunner
 from mtfx.environments.simulator.user_groups import user_groups
 from mtfx.environments.simulator.value import figures_of
-from mtfx.environments.simulator.world import load_world
+from mtfx.environments.simulator.world import INDEPENDENT, load_world
 from mtfx.experiments.engine.data import SimulatedWorld
 from mtfx.experiments.engine.simulation import curve_sessions, measured_figures
 from mtfx.experiments.xmtf.learners import XmtfLearner, build_learner
@@ -38,6 +43,9 @@ WATCH_TIME_REWARD = RewardConfig(watch_weight=1.0, integrity_weight=0.0, interac
 _TRAINING_SEED, _CELLS_SEED = 31, 41
 #: Users whose curves are kept, and points of a curve, between what is predicted at all.
 CURVE_USERS, CURVE_POINTS = 8, 96
+#: A middling watch time, which the map of expected ones takes to 1/2.
+_EXPECTED_MS = 10_000.0
+_USERS_AT_ONCE = 100
 #: First requests of so many sessions are looked at for falling cells.
 _REQUESTS = 200
 _LOWEST = 1e-5
@@ -77,14 +85,25 @@ class _Trial:
             reward=training_reward(trial.config.reward),
         )
         self._simulator = Simulator(load_world(data.directory), rules)
+        self._independent = None
+        if self._simulator.world.response.caveat:
+            self._independent = Simulator(load_world(Path(data.directory, INDEPENDENT)), rules)
 
     def run(self) -> dict[str, Any]:
-        runs = {"constant": self._constant, "cem": self._search}
+        runs = {"constant": self._constant, "expected": self._expected, "cem": self._search}
         return runs.get(self._trial.spec.learner, self._agent)()
 
     def _constant(self) -> dict[str, Any]:
         runner, _ = self._constant_runner()
         return {"metrics": self._measured(runner)}
+
+    def _expected(self) -> dict[str, Any]:
+        """Shows what the response model expects to be watched longest, in either world."""
+        table = expected_watch(self._simulator.world.response, self._trial.seed)
+        self._simulator = ranked_by(self._simulator, table)
+        if self._independent is not None:
+            self._independent = ranked_by(self._independent, table)
+        return self._constant()
 
     def _search(self) -> dict[str, Any]:
         """CEM with as many sessions as the agents' requests make under equal weights."""
@@ -171,7 +190,13 @@ class _Trial:
 
     def _measured(self, runner: SessionRunner) -> dict[str, dict[str, float]]:
         seed, config = self._trial.seed, self._trial.config
-        return {"simulator": measured_figures(runner, seed, config.eval_sessions, config.gamma)}
+        runners = {"simulator": runner}
+        if self._independent is not None:
+            runners["independent"] = runner.elsewhere(self._independent)
+        return {
+            name: measured_figures(one, seed, config.eval_sessions, config.gamma)
+            for name, one in runners.items()
+        }
 
     def _curve_sessions(self) -> tuple[np.ndarray, tuple[int, int]]:
         return curve_sessions(self._simulator, self._trial.seed, self._trial.config.curve_sessions)
@@ -180,6 +205,22 @@ class _Trial:
 def training_reward(name: str) -> RewardConfig:
     """The reward of a name: watch time alone, or a preset of ``mtfx.datasets.rewards``."""
     return WATCH_TIME_REWARD if name == WATCH_TIME else reward_preset(name)
+
+
+def expected_watch(response: ResponseModel, seed: int) -> np.ndarray:
+    """What a response model expects to be watched, float32 `[user, slot, 1]` in [0, 1), rising."""
+    watch = (FusedPrediction("watch", "watch", "regression", scale=_EXPECTED_MS),)
+    users = np.arange(response.num_users)
+    parts = np.array_split(users, -(-len(users) // _USERS_AT_ONCE))
+    return np.concatenate([true_predictions(response, watch, part, seed) for part in parts])
+
+
+def ranked_by(simulator: Simulator, table: np.ndarray) -> Simulator:
+    """The simulator with one prediction, float32 `[user, slot, 1]`, in place of its own."""
+    world = dataclasses.replace(
+        simulator.world, predictions=table, prediction_names=("expected",), fused=()
+    )
+    return Simulator(world, simulator.config)
 
 
 def cell_figures(agent: XmtfAgent, simulator: Simulator, seed: int) -> dict[str, float]:

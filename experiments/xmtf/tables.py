@@ -69,16 +69,17 @@ def table_3(options: FusionOptions) -> Design:
     columns = [
         TableColumn(
             spec.title,
-            _trials(options, name),
+            trials_of(options, name),
             {other: other for other in ("xMTF", "equal weights") if other != spec.title},
-            _printed_in_table_3(spec.title),
+            printed_in_table_3(spec.title),
         )
         for name, spec in METHODS.items()
+        if spec.learner != "expected"
     ]
     columns.append(
         TableColumn(
             "xMTF, hinge transfer",
-            _trials(options, "xmtf", (("transfer", "hinge"),)),
+            trials_of(options, "xmtf", (("transfer", "hinge"),)),
             {"xMTF": "xMTF", "equal weights": "equal weights"},
         )
     )
@@ -101,7 +102,7 @@ def sweep(options: FusionOptions) -> Design:
     columns = [
         TableColumn(
             lambda_title(value),
-            _trials(options, "xmtf", (("lambda", value),)),
+            trials_of(options, "xmtf", (("lambda", value),)),
             {} if value == 0.4 else {lambda_title(0.4): lambda_title(0.4)},
             _printed_in_table_4(value),
         )
@@ -124,10 +125,10 @@ def sweep(options: FusionOptions) -> Design:
 def curves(options: FusionOptions) -> Design:
     """The cells' curves and how often they fall, of both families (Figures 5 to 7)."""
     columns = [
-        TableColumn(lambda_title(value), _trials(options, "xmtf", (("lambda", value),)))
+        TableColumn(lambda_title(value), trials_of(options, "xmtf", (("lambda", value),)))
         for value in LAMBDAS
     ]
-    columns.append(TableColumn("basis cells", _trials(options, "xmtf_basis")))
+    columns.append(TableColumn("basis cells", trials_of(options, "xmtf_basis")))
     return Design.of(
         TableDesign(
             "xMTF, Figures 5 to 7: how often the cells fall",
@@ -144,14 +145,21 @@ def lambda_title(value: float) -> str:
     return f"λ {value:g}"
 
 
-def _trials(
+def trials_of(
     options: FusionOptions, name: str, changes: tuple[tuple[str, Value], ...] = ()
 ) -> tuple[XmtfTrial, ...]:
+    """The trials of a method, one per seed.
+
+    Args:
+      options: Seeds and settings.
+      name: Of the method.
+      changes: Settings that the column differs by.
+    """
     settings = tuple({**dict(options.settings), **dict(changes)}.items())
     return tuple(XmtfTrial(name, seed, settings) for seed in options.seeds)
 
 
-def _printed_in_table_3(column: str) -> dict[tuple[str, str], float]:
+def printed_in_table_3(column: str) -> dict[tuple[str, str], float]:
     """Of Table 3: by our row, the number of a column; empty where it has none."""
     return {_ROW: _TABLE_3[column]} if column in _TABLE_3 else {}
 

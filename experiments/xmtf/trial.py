@@ -16,8 +16,9 @@ from mtfx.experiments.engine.trial import Trial
 from mtfx.models.fusion.config import CellFamily, CellsConfig
 from mtfx.setting import Concerns, TrialConfig, Value, Values, changes
 
-#: ``constant`` weighs all predictions alike; ``cem`` searches one weight vector for everybody.
-OnlineLearner = Literal["constant", "cem", "td3", "bcq", "xmtf"]
+#: ``constant`` weighs all predictions alike; ``expected`` learns nothing and shows what is expected
+#: to be watched longest; ``cem`` searches one weight vector for everybody.
+OnlineLearner = Literal["constant", "expected", "cem", "td3", "bcq", "xmtf"]
 #: Those that are trained on transitions while they act.
 ONLINE_AGENTS: tuple[OnlineLearner, ...] = ("td3", "bcq", "xmtf")
 
@@ -61,6 +62,7 @@ METHODS: dict[str, OnlineMethod] = {
     "xmtf_no_outer": OnlineMethod("xMTF w/o outer", "xmtf", outer_stage=False),
     "xmtf_no_inner": OnlineMethod("xMTF w/o inner", "xmtf", inner_stage=False),
     "xmtf_basis": OnlineMethod("xMTF, basis cells", "xmtf", cells="basis"),
+    "longest": OnlineMethod("longest expected", "expected"),
 }
 
 
@@ -226,7 +228,7 @@ class XmtfTrial(Trial):
 
 def _stages(spec: OnlineMethod) -> tuple[str, ...]:
     """Stages of settings that a method's result depends on."""
-    if spec.learner == "constant":
+    if spec.learner in ("constant", "expected"):
         return ("world",)
     if spec.learner not in ONLINE_AGENTS:
         return ("world", "learning", spec.learner)

@@ -43,12 +43,10 @@ from mtfx.environments.simulator.fitting.world_response import fit_response_mode
 from mtfx.environments.simulator.response import ResponseModel
 from mtfx.environments.simulator.saved_simulator import DIRECTORY as SAVED_MODEL
 from mtfx.environments.simulator.saved_simulator import export_simulator
-from mtfx.environments.simulator.world import World, save_world
+from mtfx.environments.simulator.world import INDEPENDENT, World, save_world
 
 #: Written beside the world: what was fitted and how well.
 FIT_FILE = "fit.json"
-#: Folder, below a world of the response ``published``, of the same with the response ``auto``.
-INDEPENDENT = "independent"
 _USERS_AT_ONCE = 100
 
 

@@ -10,7 +10,6 @@ import pytest
 from mtfx.components.simulator_gen import build_simulator
 from mtfx.environments.simulator.config import CIRCULAR
 from mtfx.environments.simulator.fitted_response import FittedResponse
-from mtfx.environments.simulator.fitting.building import INDEPENDENT
 from mtfx.environments.simulator.fitting.config import (
     ResponseTrainingConfig,
     RetrievalTrainingConfig,
@@ -18,7 +17,7 @@ from mtfx.environments.simulator.fitting.config import (
 )
 from mtfx.environments.simulator.fitting.published import logged_seconds, published_notes
 from mtfx.environments.simulator.published_response import PublishedResponse
-from mtfx.environments.simulator.world import load_world
+from mtfx.environments.simulator.world import INDEPENDENT, load_world
 from mtfx.models.config import ResponseNetworkConfig, TwoTowerConfig
 from tests.planted_artifacts import DATASET, write_artifacts
 from tests.planted_log import click_probability, planted_data
