@@ -71,6 +71,7 @@ class BlessingConfig(Config):
       allow_constant: Whether a policy may take the same action in every state. Bayesian
         optimisation and fixed weights do so by design: set it for them. A policy learned from
         states that does so has collapsed.
+      refusal: Why no policy is blessed at all, whatever it is worth; empty: one may be.
     """
 
     reference: Reference = "low"
@@ -80,6 +81,7 @@ class BlessingConfig(Config):
     min_order_agreement: float = 0.8
     min_effective_sessions: float = 10.0
     allow_constant: bool = False
+    refusal: str = ""
 
     def __post_init__(self) -> None:
         if self.reference not in get_args(Reference):

@@ -51,6 +51,10 @@ from mtfx.trainers.fusion.config import FusionTrainerConfig
 
 #: Simulated sessions of other seeds than those that are learned from.
 EVALUATION_SEED = 1_000_003
+_NOT_SERVED = (
+    "--response published: what it learnt from users who answer with the ranking model's own "
+    "prediction is not to be served"
+)
 
 
 def ranking_and_simulator(config: FusionPipelineConfig) -> tuple[Any, Any]:
@@ -119,7 +123,10 @@ def evaluation_config(config: FusionPipelineConfig) -> PolicyEvaluatorConfig:
             config.estimator,
         ),
         deciding=config.estimator,
-        blessing=BlessingConfig(max_drop=config.max_return_drop),
+        blessing=BlessingConfig(
+            max_drop=config.max_return_drop,
+            refusal=_NOT_SERVED if config.response == "published" and not config.served else "",
+        ),
         simulator=config.simulator,
         simulated_sessions=config.eval_sessions,
         seed=config.seed,

@@ -82,7 +82,8 @@ def decide(
     Returns:
       The decision; refused, it has at least one reason.
     """
-    reasons, notes = guard_actions(actions, config), []
+    reasons, notes = [config.refusal] if config.refusal else [], []
+    reasons += guard_actions(actions, config)
     if order_agreement is not None and not order_agreement >= config.min_order_agreement:
         reasons.append(
             "the policy's own fusion puts what the log showed first in "

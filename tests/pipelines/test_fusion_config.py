@@ -179,6 +179,9 @@ def test_its_policies_are_compared_under_the_independent_response_too(stages):
     assert {**first, "world": "independent"} == second
     assert json.loads(first["simulator_config"])["max_views"] == 97
     assert "PolicyComparison-independent" not in stages()
+    for values, refused in (({"response": "published"}, True), ({}, False)):
+        evaluator = json.loads(stages(**values)["PolicyEvaluator"]["config"])
+        assert bool(evaluator["blessing"]["refusal"]) == refused
 
 
 def test_what_is_left_out_reaches_the_simulator(stages):

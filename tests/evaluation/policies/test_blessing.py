@@ -39,6 +39,12 @@ def test_bounds_are_compared_with_bounds_unless_asked_otherwise():
     assert "below the current policy's lower bound, 4 less 0.05" in worse.reasons[0]
 
 
+def test_a_refusal_comes_first_and_no_drop_outdoes_it():
+    refused = verdict(refusal="not to be served", max_drop=1e6)
+    assert (refused.blessed, refused.reasons) == (False, ["not to be served"])
+    assert len(verdict(actions=CONSTANT, refusal="not to be served").reasons) == 2
+
+
 @pytest.mark.parametrize(
     "current",
     [
