@@ -24,8 +24,10 @@ from mtfx.models.calibration import Calibration, TaskCalibration
 from mtfx.models.ranking_model import MAX_LOG, MIN_LOG, RankingModel
 
 #: Impressions of either class (a regression: with a positive label) below which a task is left as
-#: it is: the rate alone would be off by a tenth (1 / √100) by chance.
-MIN_EXAMPLES = 100
+#: it is. Two fitted numbers cost about one nat of the later split's whole log loss by chance
+#: (Akaike), however rare the class is; a rare task that has learnt by heart loses that with every
+#: few positives. Below twenty the fit's own standard errors are no guide any more.
+MIN_EXAMPLES = 20
 #: A model without any order on the eval split would have a slope of 0 or less, a perfect one an
 #: infinite slope; the order is kept, fine enough for float32, and probabilities away from 0 and 1.
 MIN_SLOPE, MAX_SLOPE = 0.1, 10.0

@@ -61,16 +61,37 @@ def test_the_order_stays_and_the_mean_is_right_where_no_line_is_best(wrong, slop
 def test_too_few_of_a_class_are_left_as_they_are():
     logits = np.linspace(-2, 2, 1000)
     for few, name in ((0.0, "negatives"), (1.0, "positives")):
-        labels = np.where(np.arange(1000) % 11, 1.0 - few, few)  # 91 of the few
+        labels = np.where(np.arange(1000) % 60, 1.0 - few, few)  # 17 of the few
         found = counted(logits, labels)
         assert (found.slope, found.shift) == (1.0, 0.0)
         assert found.reason == (
-            f"the eval split has 91 {name}, fewer than the {MIN_EXAMPLES} that a fit needs"
+            f"the eval split has 17 {name}, fewer than the {MIN_EXAMPLES} that a fit needs"
         )
         assert found.before == found.after
     nothing = counted(logits, np.zeros(1000))
     assert (nothing.before, nothing.positives) == (None, 0)
     assert "0 positives" in nothing.reason
+
+
+def test_a_rare_task_that_has_learnt_by_heart_is_better_for_its_fit():
+    """Thirty positives are enough: on rows to come, in all of ten draws together."""
+    rng = np.random.default_rng(5)
+    gained = 0.0
+    for _ in range(10):
+        logits = rng.normal(-6.0, 2.0, (2, 12_000))
+        truth = 1 / (1 + np.exp(-(-6.0 + 0.3 * (logits + 6.0))))
+        labels = (rng.random(logits.shape) < truth).astype(float)
+        found = counted(logits[0], labels[0])
+        assert 15 < found.positives < 60
+        gained += log_loss(labels[1], logits[1]) - log_loss(
+            labels[1], found.slope * logits[1] + found.shift
+        )
+    assert gained > 100.0
+
+
+def log_loss(labels, logits):
+    """Nats of all rows together."""
+    return float(np.logaddexp(0, np.where(labels == 1, -logits, logits)).sum())
 
 
 def test_logits_without_bound_are_counted():
@@ -91,9 +112,9 @@ def test_a_regression_gets_the_right_mean():
     assert (predictions * math.exp(found.shift)).mean() == pytest.approx(labels.mean())
     assert (found.slope, found.after) == (1.0, 1.0)
     few = ValueSums()
-    few.add(np.ones(500), np.repeat([0.0, 3.0], [450, 50]))
+    few.add(np.ones(500), np.repeat([0.0, 3.0], [485, 15]))
     assert few.fit().shift == 0.0
-    assert "50 positive labels" in few.fit().reason
+    assert "15 positive labels" in few.fit().reason
     assert ValueSums().fit().before is None
 
 
