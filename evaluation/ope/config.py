@@ -107,7 +107,7 @@ class ConservativeConfig(FittedQConfig):
         on the log, too: with rewards of our presets and 2,000 transitions, 5e-4 overrated 15 of 17
         policies, up to twice, and 0.05 three; with 100,000 transitions 0.002 overrated none, and
         0.01 put those beyond the log far below the truth (one log each). With 500,000 transitions
-        a network of 16 units kept the order at 0.01 (``docs/ope.md``).
+        a network of 16 units kept the order at 0.01 (``docs/ope-results.md``).
     """
 
     penalty: float = 0.05
