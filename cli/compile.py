@@ -95,6 +95,7 @@ _POLICY = Flags(
         "sessions",
         "eval_sessions",
         "train_steps",
+        "push",
         "max_return_drop",
         "candidate_buckets",
     ),

@@ -22,9 +22,10 @@ from mtfx.cli.shared_flags import (
     seed_option,
     started,
 )
-from mtfx.pipelines.fusion_config import FLAGS, FusionPipelineConfig, ServedLog
+from mtfx.pipelines.fusion_config import FLAGS, FusionPipelineConfig
 from mtfx.pipelines.fusion_settings import part_settings_help, settings_help
 from mtfx.pipelines.infra_validation import InfraValidation
+from mtfx.pipelines.served_log import ServedLog
 
 
 def _settings_table() -> str:
@@ -85,6 +86,7 @@ _FLAGS = Flags(
         "train_steps",
         "batch_size",
         "settings",
+        "push",
         "estimator",
         "max_return_drop",
         "ope_penalty",

@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
-from tfx.types import artifact_utils, channel, standard_artifacts
+from tfx.types import artifact, artifact_utils, channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.utils import path_utils
 
@@ -38,6 +38,29 @@ _POLICIES = tuple(f"policy_{number}" for number in range(MOST_POLICIES))
 _ORDER = (CONSTANT, "bo", "es", "cem")
 
 
+def policy_inputs() -> dict[str, ChannelParameter]:
+    """The inputs of a component that takes several policies.
+
+    Every policy has an input of its own: a union of channels is compiled for TFX's own runners
+    only, Kubeflow's refuses it.
+    """
+    return {
+        name: ChannelParameter(type=standard_artifacts.Model, optional=True) for name in _POLICIES
+    }
+
+
+def policy_channels(policies: Sequence[channel.BaseChannel]) -> dict[str, channel.BaseChannel]:
+    """The channels of those inputs; ValueError for more than ``MOST_POLICIES`` of them."""
+    if len(policies) > MOST_POLICIES:
+        raise ValueError(f"{len(policies)} policies are more than {MOST_POLICIES}")
+    return dict(zip(_POLICIES, policies, strict=False))
+
+
+def policy_artifacts(input_dict: dict[str, list]) -> list[artifact.Artifact]:
+    """The artifacts of those inputs, in their order."""
+    return [one for name in _POLICIES for one in input_dict.get(name) or ()]
+
+
 class PolicyComparisonSpec(ComponentSpec):
     """Inputs, outputs and parameters of PolicyComparison."""
 
@@ -52,10 +75,7 @@ class PolicyComparisonSpec(ComponentSpec):
     }
     INPUTS = {  # noqa: RUF012
         "simulator": ChannelParameter(type=SimulatorArtifact),
-        **{
-            name: ChannelParameter(type=standard_artifacts.Model, optional=True)
-            for name in _POLICIES
-        },
+        **policy_inputs(),
     }
     OUTPUTS = {  # noqa: RUF012
         "comparison": ChannelParameter(type=standard_artifacts.ModelEvaluation)
@@ -83,9 +103,8 @@ class Executor(base_executor.BaseExecutor):
         rules = SimulatorConfig.from_dict(json.loads(exec_properties["simulator_config"]))
         simulator = Simulator(world, rules)
         policies = [
-            SavedPolicy(path_utils.serving_model_path(artifact.uri))
-            for name in _POLICIES
-            for artifact in input_dict.get(name) or ()
+            SavedPolicy(path_utils.serving_model_path(one.uri))
+            for one in policy_artifacts(input_dict)
         ]
         policies.sort(key=lambda policy: _rank(policy.metadata.method))
         sessions, seed = exec_properties["sessions"], exec_properties["seed"]
@@ -130,9 +149,6 @@ class PolicyComparison(base_component.BaseComponent):
     ``policies`` are the figures of sessions of users that no policy learnt from, which count, and
     ``training_users`` those of as many sessions of the others. ``ahead`` are the policies that are
     better than the learned one beyond chance.
-
-    Every policy has an input of its own: a union of channels is compiled for TFX's own runners
-    only, Kubeflow's refuses it.
     """
 
     SPEC_CLASS = PolicyComparisonSpec
@@ -159,14 +175,12 @@ class PolicyComparison(base_component.BaseComponent):
           sessions: How many of each group of users, see
             ``mtfx.environments.simulator.user_groups``.
           gamma: Discount of the return.
-          method: Of the policy that is to be pushed; the others are baselines.
+          method: Of the policy that was learned to be pushed; the others are baselines.
           seed: Of the sessions.
           world: Folder, in the simulator's artifact, of another world of the same users and pools,
             whose users answer in another way; empty: the simulator's own.
           code_version: Part of the cache key.
         """
-        if len(policies) > MOST_POLICIES:
-            raise ValueError(f"{len(policies)} policies are more than {MOST_POLICIES}")
         super().__init__(
             PolicyComparisonSpec(
                 simulator=simulator,
@@ -178,6 +192,6 @@ class PolicyComparison(base_component.BaseComponent):
                 world=world,
                 code_version=code_version,
                 comparison=channel.Channel(type=standard_artifacts.ModelEvaluation),
-                **dict(zip(_POLICIES, policies, strict=False)),
+                **policy_channels(policies),
             )
         )

@@ -69,8 +69,8 @@ class BlessingConfig(Config):
       min_effective_sessions: Least effective sample size of an estimate by importance weights.
         Fewer sessions than ten are no evidence, however narrow the interval that they give.
       allow_constant: Whether a policy may take the same action in every state. Bayesian
-        optimisation and fixed weights do so by design: set it for them. A policy learned from
-        states that does so has collapsed.
+        optimisation and fixed weights do so by design: ``PolicyEvaluator`` sets it for them. A
+        policy learned from states that does so has collapsed.
       refusal: Why no policy is blessed at all, whatever it is worth; empty: one may be.
     """
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from mtfx.config import Config
 from mtfx.errors import require
 from mtfx.pipelines.config import RankingPipelineConfig
-from mtfx.pipelines.fusion_config import FusionPipelineConfig, ServedLog
+from mtfx.pipelines.fusion_config import FusionPipelineConfig
+from mtfx.pipelines.served_log import ServedLog
 from mtfx.pipelines.spans import available_spans, has_span, span_folders
 
 if TYPE_CHECKING:

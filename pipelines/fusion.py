@@ -26,6 +26,7 @@ from mtfx.pipelines.fusion_stages import (
     pipeline_of,
     ranking_and_simulator,
     search_stages,
+    selection_stages,
     served_stage,
     trainer_stage,
 )
@@ -62,7 +63,9 @@ def create_pipeline(config: FusionPipelineConfig) -> Pipeline:
         )
         for name in learned
     ]
-    candidate = trained[0].outputs["model"]
+    policies = [stage.outputs["model"] for stage in (*searched, *trained)]
+    selected = selection_stages(config, simulator, policies)
+    candidate = (*selected, *trained)[0].outputs["model"]
     current = Resolver(
         strategy_class=EarlierBlessedModelStrategy,
         model=Channel(type=standard_artifacts.Model),
@@ -76,7 +79,6 @@ def create_pipeline(config: FusionPipelineConfig) -> Pipeline:
         simulator=simulator,
         config=evaluation_config(config),
     )
-    policies = [stage.outputs["model"] for stage in (*searched, *trained)]
     comparison = comparison_stage(config, simulator, policies)
     exporter = exporter_stage(
         config,
@@ -101,6 +103,7 @@ def create_pipeline(config: FusionPipelineConfig) -> Pipeline:
             *explored.values(),
             *searched,
             *trained,
+            *selected,
             current,
             evaluator,
             comparison,

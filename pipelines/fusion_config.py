@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mtfx.agents.config import EXPLORATIONS
 from mtfx.agents.registry import AGENTS
 from mtfx.agents.search.registry import SEARCHES
-from mtfx.config import Config, OneOf, wrong_choice
+from mtfx.config import OneOf, wrong_choice
 from mtfx.datasets.registry import load_dataset
 from mtfx.datasets.rewards import REWARD_PRESETS, RewardConfig
 from mtfx.errors import UserError, require
 from mtfx.evaluation.ope.registry import ESTIMATORS
-from mtfx.files import UNREADABLE, read_json
 from mtfx.models.fusion.config import FORMULAS, AnyFusionConfig, FormulaFreeConfig, FusionConfig
 from mtfx.pipelines.beam_args import local_beam_args
+from mtfx.pipelines.fusion_folder import FusionFolder
 from mtfx.pipelines.fusion_settings import (
     PoolSizes,
     agent_config,
     agent_settings,
+    check_feedback,
     check_predictions,
-    feedback_names,
     formula_config,
     pool_sizes,
     reward_config,
 )
 from mtfx.pipelines.infra_validation import InfraValidation
-from mtfx.pipelines.run_folder import in_run, report_error, require_model
-from mtfx.pipelines.spans import at_span, check_spans
+from mtfx.pipelines.run_folder import require_model
+from mtfx.pipelines.served_log import ServedLog, check_served
 
 if TYPE_CHECKING:
     from mtfx.agents.config import FusionAgentConfig
@@ -40,35 +38,15 @@ if TYPE_CHECKING:
 #: Where the simulator's users take their responses from;
 #: ``mtfx.environments.simulator.fitting.config`` has them too.
 RESPONSES = ("auto", "truth", "fitted", "published")
+#: Which policy goes into the ranker.
+PUSHES = ("method", "best")
 #: Flags that are not called like their field.
 FLAGS = {"formula": "--fusion", "settings": "--set", "enable_cache": "--cache"}
 _MAX_SEED = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
-class ServedLog(Config):
-    """A log of served requests with their feedback, as ``mtfx join-feedback`` writes it.
-
-    Attributes:
-      data_dir: Directory of served requests that `mtfx join-feedback` wrote: learn from those, not
-        from the simulator. The run has to have served them.
-      pattern: Files of it to read; {SPAN} in a folder's name stands for the number of a delivery,
-        such as 'day-{SPAN}/*.parquet'.
-      span: Number for {SPAN}.
-      earlier_spans: Deliveries that are read together with it, in order: a rolling window.
-    """
-
-    data_dir: str
-    pattern: str = "*.parquet"
-    span: int = 1
-    earlier_spans: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        check_spans(self.pattern, self.span, self.earlier_spans, "day-{SPAN}/*.parquet")
-
-
-@dataclasses.dataclass(frozen=True)
-class FusionPipelineConfig(Config):
+class FusionPipelineConfig(FusionFolder):
     """A run of the fusion pipeline.
 
     Attributes:
@@ -97,6 +75,8 @@ class FusionPipelineConfig(Config):
       batch_size: Transitions per step; by default the agent's, 256, and 1024 of xmtf.
       settings: A hyper-parameter of the agent, such as rho=0.1, of the formula, such as
         fusion.low=0.1, or of the reward, such as reward.watch_weight=2; see below.
+      push: Which policy is judged and, if blessed, pushed: the method's, or with best that of the
+        baselines which is better beyond chance in simulated sessions kept for this choice, if any.
       estimator: Off-policy estimator whose lower bound decides on the blessing.
       max_return_drop: How far that bound may fall below the current policy's, or below what the log
         earned where there is no current one; in units of reward.
@@ -135,6 +115,7 @@ class FusionPipelineConfig(Config):
     train_steps: int | None = None
     batch_size: int | None = None
     settings: tuple[tuple[str, Any], ...] = ()
+    push: Annotated[str, OneOf(PUSHES)] = "method"
     estimator: Annotated[str, OneOf(ESTIMATORS)] = "conservative"
     max_return_drop: float = 0.0
     ope_penalty: float | None = None
@@ -199,6 +180,8 @@ class FusionPipelineConfig(Config):
         self.agent(self.method)
         self.fusion  # noqa: B018 (its settings are checked)
         self.reward_config  # noqa: B018
+        if self.push == "best":
+            self._check_choice()
 
     def check(self) -> None:
         """Checks the ranking run on this machine, before anything slow starts.
@@ -207,19 +190,38 @@ class FusionPipelineConfig(Config):
           UserError: naming what is missing and what to run first.
         """
         self.infra_validation.check()
-        for path in (self.metadata_path, self._ranking_summary):
-            require(
-                path.is_file(),
-                f"--run-dir {self.run_dir} holds no run of the ranking pipeline: "
-                f"{path} is not there",
-                "run `mtfx ranking --output-dir "
-                f"{self.run_dir} ...` first; this pipeline fuses the model it blessed",
-            )
+        self.check_run()
         self._check_feedback()
         where = "give the artifact of a Trainer, below RUN/fusion/pipeline/Trainer-METHOD/model"
         require_model("--base-policy", self.base_policy, where)
         if self.served is not None:
-            self._check_served(self.served)
+            check_served(self.served, self.run_dir, self.served_simulator)
+            for name in self._of_other_meaning():
+                require(
+                    name in SEARCHES,
+                    f"--baselines {name} cannot learn from the served log: its actions mean "
+                    f"something else than those of {self.method}",
+                    "leave it out",
+                )
+
+    def _check_choice(self) -> None:
+        require(
+            bool(self.baselines),
+            "--push best chooses among --method and --baselines, and there are no baselines",
+            "name some, such as --baselines constant,bo",
+        )
+        others = ", ".join(self._of_other_meaning())
+        require(
+            not others,
+            f"--push best cannot judge {others}: the actions mean something else than those of "
+            f"{self.method}, from whose log policies are valued",
+            "leave it out of --baselines",
+        )
+
+    def _of_other_meaning(self) -> list[str]:
+        """Baselines whose actions do not mean what the method's do."""
+        own = self.fusion_of(self.method).action_meaning()
+        return [name for name in self.baselines if self.fusion_of(name).action_meaning() != own]
 
     def _check_feedback(self) -> None:
         """Checks the predictions and feedbacks that are named by those of the ranking run."""
@@ -230,107 +232,7 @@ class FusionPipelineConfig(Config):
         except ValueError as error:
             raise UserError(f"--run-dir {self.run_dir}: {error}") from error
         check_predictions(spec, tasks, self.leave_out, self.response)
-        binary = [task.name for task in spec.tasks if task.kind == "binary"]
-        for name in feedback_names(self.settings):
-            require(
-                name in binary,
-                f"--set reward.feedback.{name}: {spec.name} has no such feedback; it has: "
-                f"{', '.join(binary)}",
-            )
-        for task in spec.tasks:
-            [weight] = self.reward_config.interaction_weights([task.name])
-            require(
-                not task.negative or weight <= 0,
-                f"the reward counts {task.name} for {weight:+g}, but the data set {spec.name} says "
-                "that it is negative",
-                f"give it a weight of at most 0: --set reward.feedback.{task.name}=-1",
-            )
-
-    def _check_served(self, served: ServedLog) -> None:
-        require(
-            "://" in served.data_dir or Path(served.data_dir).is_dir(),
-            f"--served-log {served.data_dir} is not a directory",
-            "`mtfx join-feedback` makes it of a service's two logs",
-        )
-        require(
-            bool(self.served_simulator),
-            f"--served-log needs a ranker that served it, and {self.run_dir} has exported none",
-            "run `mtfx fusion` without --served-log first, and serve what it pushes",
-        )
-        for name in (self.method, *self.baselines):
-            require(
-                name in SEARCHES
-                or self.fusion_of(name).action_meaning()
-                == self.fusion_of(self.method).action_meaning(),
-                f"--baselines {name} cannot learn from the served log: its actions mean something "
-                f"else than those of {self.method}",
-                "leave it out",
-            )
-
-    @property
-    def metadata_path(self) -> Path:
-        """The SQLite file of ML Metadata, shared with the ranking pipeline."""
-        return Path(self.run_dir, "metadata.db")
-
-    @property
-    def log_path(self) -> Path:
-        """The log of every run in this directory."""
-        return Path(self.run_dir, "logs", "mtfx.log")
-
-    @property
-    def output_dir(self) -> str:
-        """Where the pipeline's artifacts and report go."""
-        return os.path.join(os.path.abspath(self.run_dir), "fusion")
-
-    @property
-    def report_dir(self) -> Path:
-        """Where ``summary.json`` goes."""
-        return Path(self.output_dir, "report")
-
-    @property
-    def ranker_dir(self) -> str:
-        """Where rankers are pushed, a folder for each."""
-        return os.path.join(os.path.abspath(self.run_dir), "serving", "ranker")
-
-    @property
-    def _ranking_summary(self) -> Path:
-        return Path(self.run_dir, "report", "summary.json")
-
-    @property
-    def served_simulator(self) -> str:
-        """Simulator of the run's last fusion, which says what served states hold; empty without.
-
-        Raises:
-          UserError: if there is a report that does not tell.
-        """
-        path = self.report_dir / "summary.json"
-        if not path.is_file():
-            return ""
-        try:
-            return in_run(self.run_dir, str(read_json(path)["simulator"]))
-        except UNREADABLE as error:
-            otherwise = "leave --served-log out"
-            raise report_error(self.run_dir, path, "mtfx fusion", error, otherwise) from error
-
-    @property
-    def log_dir(self) -> str:
-        """Folder of the ranking run's log; of its span, where the log comes in several."""
-        data = self.ranking_run()
-        folder = os.path.dirname(at_span(data.get("pattern", "*"), data.get("span", 1)))
-        return os.path.abspath(os.path.join(data["data_dir"], folder))
-
-    def ranking_run(self) -> dict[str, Any]:
-        """What ``mtfx ranking`` was told of its data: ``dataset``, ``data_dir`` and more.
-
-        Raises:
-          UserError: if the run's summary is damaged.
-        """
-        try:
-            return read_json(self._ranking_summary)["config"]["data"]
-        except UNREADABLE as error:
-            raise report_error(
-                self.run_dir, self._ranking_summary, "mtfx ranking", error, "give another --run-dir"
-            ) from error
+        check_feedback(spec, self.settings, self.reward_config)
 
     @property
     def fusion(self) -> FusionConfig:
@@ -345,10 +247,8 @@ class FusionPipelineConfig(Config):
         Raises:
           UserError: if a setting is unknown or out of its range.
         """
-        agent = self.agent(method)
-        if (cells := getattr(agent, "cells", None)) is None:
-            return self.fusion
-        return FormulaFreeConfig(cells.low, cells.high)
+        cells = None if method in SEARCHES else getattr(self.agent(method), "cells", None)
+        return self.fusion if cells is None else FormulaFreeConfig(cells.low, cells.high)
 
     @property
     def reward_config(self) -> RewardConfig:

@@ -10,8 +10,10 @@ from tfx.utils import path_utils
 
 from mtfx.components.headroom_estimator import HEADROOM_FILE
 from mtfx.components.policy_comparison import COMPARISON_FILE
+from mtfx.components.policy_selector import SELECTION_FILE
 from mtfx.environments.simulator.world import INDEPENDENT, load_caveat, load_predictions
 from mtfx.evaluation.policies.comparison import PolicyRow, paired_from_json, rows_from_json
+from mtfx.evaluation.policies.selection import Selection
 from mtfx.evaluation.reports.fusion import FusionSummary
 from mtfx.evaluation.reports.policy import SUMMARY_FILE
 from mtfx.evaluation.simulator import headroom
@@ -38,6 +40,11 @@ def summarise_run(config: FusionPipelineConfig, result: RunResult, command: str)
     found = _read(evaluation, SUMMARY_FILE)
     comparison = _read(result.output("PolicyComparison", "comparison").uri, COMPARISON_FILE)
     trainer = f"Trainer-{config.method}"
+    selector = "PolicySelector"
+    selection = None
+    if selector in result.stages:
+        chosen = _read(result.output(selector, "selection").uri, SELECTION_FILE)
+        selection = Selection.from_json(chosen)
     policy = path_utils.serving_model_path(result.output(trainer, "model").uri)
     about = _read(os.path.join(policy, "assets.extra"), "mtfx.json")["config"]
     return FusionSummary(
@@ -70,7 +77,8 @@ def summarise_run(config: FusionPipelineConfig, result: RunResult, command: str)
         code_version=code_version(),
         ranker=path_utils.serving_model_path(result.output("RankerExporter", "model").uri),
         simulator=_simulator(config, result),
-        policy=result.output(trainer, "model").uri,
+        policy=result.output(trainer if selection is None else selector, "model").uri,
+        selection=selection,
         predictions=[
             {"name": one.name, "map": one.formula, "of": one.axis}
             for one in load_predictions(_simulator(config, result))

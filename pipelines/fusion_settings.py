@@ -97,6 +97,36 @@ def check_predictions(
             raise UserError(f"--response published: {error}") from error
 
 
+def check_feedback(
+    spec: DatasetSpec, settings: Sequence[tuple[str, Any]], reward: RewardConfig
+) -> None:
+    """Checks the feedbacks that a reward weighs by those of the data set.
+
+    Args:
+      spec: The data set.
+      settings: As ``--set`` gives them.
+      reward: What they make of the preset.
+
+    Raises:
+      UserError: naming the feedback that the data set lacks, or a negative one that counts.
+    """
+    binary = [task.name for task in spec.tasks if task.kind == "binary"]
+    for name in feedback_names(settings):
+        require(
+            name in binary,
+            f"--set reward.feedback.{name}: {spec.name} has no such feedback; it has: "
+            f"{', '.join(binary)}",
+        )
+    for task in spec.tasks:
+        [weight] = reward.interaction_weights([task.name])
+        require(
+            not task.negative or weight <= 0,
+            f"the reward counts {task.name} for {weight:+g}, but the data set {spec.name} says "
+            "that it is negative",
+            f"give it a weight of at most 0: --set reward.feedback.{task.name}=-1",
+        )
+
+
 def agent_config(method: str, values: dict[str, Any], *, offline: bool = True) -> FusionAgentConfig:
     """Hyper-parameters of an agent.
 

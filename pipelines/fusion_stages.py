@@ -30,6 +30,7 @@ from mtfx.components.policy_comparison import PolicyComparison
 from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig, default_estimators
 from mtfx.components.policy_search.component import PolicySearch
 from mtfx.components.policy_search.search import PolicySearchConfig
+from mtfx.components.policy_selector import PolicySelector
 from mtfx.components.ranker_exporter.component import RankerExporter
 from mtfx.components.simulator_gen import SimulatorGen
 from mtfx.datasets.description_version import description_version
@@ -44,13 +45,16 @@ from mtfx.evaluation.ope.config import ConservativeConfig
 from mtfx.evaluation.ope.registry import ESTIMATORS
 from mtfx.models.fusion.config import build_fusion
 from mtfx.pipelines.code_version import code_version
-from mtfx.pipelines.fusion_config import FusionPipelineConfig, ServedLog
+from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.local_pipeline import earlier_simulator, local_pipeline
+from mtfx.pipelines.served_log import ServedLog
 from mtfx.pipelines.spans import span_folders
 from mtfx.trainers.fusion.config import FusionTrainerConfig
 
 #: Simulated sessions of other seeds than those that are learned from.
 EVALUATION_SEED = 1_000_003
+#: And others again, by which alone a policy is chosen.
+SELECTION_SEED = 2_000_003
 _NOT_SERVED = (
     "--response published: what it learnt from users who answer with the ranking model's own "
     "prediction is not to be served"
@@ -256,6 +260,26 @@ def comparison_stage(
         world=world,
         code_version=code_version(),
     )
+
+
+def selection_stages(
+    config: FusionPipelineConfig, simulator: Channel, policies: Sequence[Channel]
+) -> list[BaseComponent]:
+    """The stage that chooses the policy to push, if there is a choice."""
+    if config.push != "best":
+        return []
+    return [
+        PolicySelector(
+            simulator=simulator,
+            policies=policies,
+            simulator_config=config.simulator,
+            sessions=config.eval_sessions,
+            gamma=evaluation_config(config).gamma,
+            method=config.method,
+            seed=config.seed + SELECTION_SEED,
+            code_version=code_version(),
+        )
+    ]
 
 
 def independent_stages(

@@ -1,5 +1,7 @@
 """Small worlds for tests of whatever needs a simulator."""
 
+import dataclasses
+
 import numpy as np
 
 from mtfx.environments.simulator.table_response import TableResponse
@@ -48,4 +50,21 @@ def random_world(users=20, pool=60, tasks=3, seed=0, attributes=4, skill=1.5) ->
         response=response,
         item_ids=np.stack([rng.permutation(10 * pool)[:pool] for _ in range(users)]),
         user_ids=np.arange(users),
+    )
+
+
+def misleading_world():
+    """One prediction tells what is watched long, two tell the reverse: equal weights rank badly.
+
+    Nobody leaves, so that all sessions are alike and what luck does to their mean is little.
+    """
+    world = random_world(skill=3.0)
+    honest = world.predictions[..., 1]
+    liars = (1 - honest, 1 - world.predictions[..., 0])
+    arrays = world.response.arrays()
+    arrays["leave_logits"] = np.full_like(arrays["leave_logits"], -20.0)
+    return dataclasses.replace(
+        world,
+        predictions=np.stack([honest, *liars], axis=-1),
+        response=type(world.response).restore(arrays, world.response.settings()),
     )

@@ -18,7 +18,6 @@ WITHOUT = {
     "agents.xmtf_batch_constrained": f"{_BY_NAME}: tests/agents/test_xmtf_batch_constrained.py",
     "components.interaction_gen.simulated": "Beam's part of the component: test_simulated.py",
     "components.interaction_gen.writing": "Beam's part of both components: test_simulated.py",
-    "components.policy_comparison": "a stage: tests/pipelines/test_fusion.py",
     "components.policy_evaluator.evaluate": "the component's executor: test_component.py",
     "components.ranker_exporter.component": "a stage: tests/pipelines/test_fusion.py",
     "components.session_example_gen.transforms": "Beam's part of the component: test_executor.py",

@@ -10,10 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from mtfx.agents.search.registry import SEARCHES
 from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.user_groups import judged_sessions
 from mtfx.environments.simulator.value import SessionFigures, session_figures
+from mtfx.evaluation.config import BlessingConfig
 from mtfx.evaluation.ope.base import Estimate
 from mtfx.evaluation.ope.bootstrap import mean_interval
 from mtfx.evaluation.ope.data import OfflineData
@@ -95,7 +97,7 @@ def evaluate_policy(
         estimates["policy"].get(config.deciding),
         estimates["current"].get(config.deciding),
         logged,
-        config.blessing,
+        _rule(policy.metadata.method, config.blessing),
         policy.metadata.config.get("order_agreement"),
         failures.get(config.deciding, ""),
     )
@@ -117,6 +119,12 @@ def evaluate_policy(
         config=config.to_dict(),
     )
     return Evaluated(evaluation, actions)
+
+
+def _rule(method: str, config: BlessingConfig) -> BlessingConfig:
+    """The rule for a policy of a method: weights for everybody do not depend on the state."""
+    fixed = method in SEARCHES and not SEARCHES[method].personalised
+    return dataclasses.replace(config, allow_constant=config.allow_constant or fixed)
 
 
 class _Simulated(NamedTuple):

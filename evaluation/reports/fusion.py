@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mtfx.evaluation.policies.comparison import FIGURES, PolicyRow, paired_to_json, rows_to_json
+from mtfx.evaluation.policies.selection import Selection
 from mtfx.evaluation.reports.headroom import gain_factor, headroom_bars, headroom_table
 from mtfx.evaluation.reports.independent import (
     RESPONSES,
@@ -79,6 +80,7 @@ class FusionSummary:
       history: Losses and mean Q values while the policy was trained.
       headroom: What other ways to rank are worth in the simulator; empty if that was not asked for.
       independent: Of a circular world, what ``comparison`` is where users answer independently.
+      selection: Which policy was chosen to be judged and pushed; None where it is the method's.
       caveat: What must stand beside every figure of the simulator; empty if nothing.
       seconds: Wall clock seconds by stage, in the order of the stages.
       config: The run's configuration, JSON-like.
@@ -112,6 +114,7 @@ class FusionSummary:
     seconds: Mapping[str, float]
     headroom: Sequence[HeadroomRow] = ()
     independent: Sequence[PolicyRow] = ()
+    selection: Selection | None = None
     caveat: str = ""
     ahead: Mapping[str, PairedTest] = dataclasses.field(default_factory=dict)
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -123,17 +126,26 @@ class FusionSummary:
     predictions: Sequence[Mapping[str, str]] = ()
 
     @property
+    def judged(self) -> str:
+        """Whose policy was evaluated, and pushed if blessed."""
+        return self.method if self.selection is None else self.selection.chosen
+
+    @property
     def verdict(self) -> str:
         """The outcome in one sentence."""
+        which = "policy" if self.judged == self.method else f"policy {self.judged}"
         if self.blessed and self.pushed_model:
-            return "The policy was blessed, and pushed with its ranking model as one ranker."
+            return f"The {which} was blessed, and pushed with its ranking model as one ranker."
         if self.blessed:
-            return "The policy was blessed, but not pushed."
-        return "The policy was not blessed, so it was not pushed."
+            return f"The {which} was blessed, but not pushed."
+        return f"The {which} was not blessed, so it was not pushed."
 
     @property
     def remarks(self) -> list[str]:
-        """What a reader must know of the verdict: the caveat, who is better, why it was refused."""
+        """What a reader must know of the verdict.
+
+        What was chosen and why, the caveat, who is better, why the policy was refused.
+        """
         better = [
             f"{name} is better than {self.method}: return "
             f"{test.difference.mean:+.3f} ± {test.difference.half_width:.3f} a session (p "
@@ -141,6 +153,7 @@ class FusionSummary:
             for name, test in self.ahead.items()
         ]
         return [
+            *([self.selection.sentence] if self.selection else []),
             *([f"the simulator is {self.caveat}"] if self.caveat else []),
             *better,
             *self.reasons,
@@ -169,6 +182,7 @@ class FusionSummary:
             for name in ("comparison", "training_users", "independent")
         }
         rows["ahead"] = {name: paired_to_json(test) for name, test in self.ahead.items()}
+        rows["selection"] = self.selection.to_json() if self.selection else None
         rows["headroom"] = [row.to_json() for row in self.headroom]
         return jsonable({**values, **rows})
 
@@ -319,7 +333,7 @@ def _estimates(summary: FusionSummary) -> Table:
     )
     bar = "" if summary.bar is None else f"the bar: {summary.bar:.3f}, {summary.bar_source}"
     table = new_table(title, ["estimator"], bar)
-    add_figures(table, [summary.method, "current policy"])
+    add_figures(table, [summary.judged, "current policy"])
     for name, estimate in summary.estimates.items():
         current = summary.current.get(name)
         table.add_row(name, _interval(estimate), _interval(current) if current else "")

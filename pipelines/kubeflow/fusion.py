@@ -26,6 +26,7 @@ from mtfx.pipelines.fusion_stages import (
     learned_methods,
     pipeline_name,
     search_stages,
+    selection_stages,
     trainer_config,
     world_config,
 )
@@ -80,7 +81,9 @@ def create_fusion_pipeline(
         ).with_id(f"Trainer-{name}")
         for name in learned
     ]
-    candidate = trained[0].outputs["model"]
+    policies = [stage.outputs["model"] for stage in (*searched, *trained)]
+    selected = selection_stages(config, simulator, policies)
+    candidate = (*selected, *trained)[0].outputs["model"]
     current = CurrentModel(push_dir=cluster.push_to(POLICY)).with_id("CurrentPolicy")
     evaluator = PolicyEvaluator(
         interactions=explored[fusion_key(config, config.method)].outputs["examples"],
@@ -89,7 +92,6 @@ def create_fusion_pipeline(
         simulator=simulator,
         config=evaluation_config(config),
     )
-    policies = [stage.outputs["model"] for stage in (*searched, *trained)]
     comparison = comparison_stage(config, simulator, policies)
     exporter = exporter_stage(
         config,
@@ -120,6 +122,7 @@ def create_fusion_pipeline(
             *explored.values(),
             *searched,
             *trained,
+            *selected,
             current,
             evaluator,
             comparison,

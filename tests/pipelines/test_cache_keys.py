@@ -80,6 +80,7 @@ FUSION = {
     "train_steps": ["99"],
     "batch_size": ["99"],
     "settings": ["rho=0.2"],
+    "push": ["best"],
     "estimator": ["fqe"],
     "max_return_drop": ["0.5"],
     "keep_simulator": ["--served-log", "served"],

@@ -237,6 +237,31 @@ def test_a_second_policy_is_judged_against_the_first(first, config):
     assert set(later.current) == set(later.estimates)
 
 
+def test_the_best_policy_is_judged_exported_and_pushed(first, config):
+    recorder = Recorder()
+    # A policy of a few steps, against weights that were searched for.
+    summary = run_fusion(
+        dataclasses.replace(
+            config, push="best", baselines=("constant", "bo"), train_steps=2, eval_sessions=400
+        ),
+        recorder,
+    )
+    selection = summary.selection
+    assert selection.candidates == ("constant", "bo", "bcq")
+    assert summary.judged == selection.chosen
+    assert summary.remarks[0].startswith("--push best ")
+    chosen = recorder.stages["PolicySelector"].outputs["model"][0].uri
+    assert summary.policy == chosen
+    for path in (f"{chosen}/Format-Serving", summary.ranker):
+        about = json.loads(Path(path, "assets.extra", "mtfx.json").read_text())
+        assert about.get("policy", about)["method"] == selection.chosen
+    evaluated = json.loads(Path(summary.evaluation, "summary.json").read_text())
+    assert evaluated["method"] == selection.chosen
+    report = json.loads((config.report_dir / "summary.json").read_text())
+    assert report["selection"]["chosen"] == selection.chosen
+    assert summary.blessed == (summary.pushed_model is not None)
+
+
 def test_the_strategy_looks_past_the_channels_it_is_given():
     class Store:
         def get_contexts_by_type(self, name):

@@ -53,6 +53,14 @@ from mtfx.pipelines.infra_validation import InfraValidation
         ({"settings": (("reward.watch_cap_s", -1.0),)}, "watch_cap_s must be positive"),
         ({"settings": (("reward.feedback.like", "much"),)}, "a weight is a number"),
         ({"settings": (("reward.feedback.like", float("nan")),)}, "must be a finite number"),
+        ({"push": "worst"}, "--push 'worst'"),
+        ({"push": "best", "baselines": ()}, "--push best chooses .* there are no baselines"),
+        ({"push": "best", "baselines": ("bcq",)}, "--push best chooses .* no baselines"),
+        (
+            {"push": "best", "method": "xmtf"},
+            "--push best cannot judge constant, bo, td3: .* something else than those of xmtf",
+        ),
+        ({"push": "best", "baselines": ("bo", "xmtf")}, "--push best cannot judge xmtf"),
         ({"settings": (("lambda", 1.0),)}, "lambda"),
         (
             {"settings": (("rho", "high"),)},
@@ -182,6 +190,29 @@ def test_its_policies_are_compared_under_the_independent_response_too(stages):
     for values, refused in (({"response": "published"}, True), ({}, False)):
         evaluator = json.loads(stages(**values)["PolicyEvaluator"]["config"])
         assert bool(evaluator["blessing"]["refusal"]) == refused
+
+
+def test_the_policy_is_chosen_on_other_sessions_than_it_is_judged_on(stages):
+    assert "PolicySelector" not in stages()
+    found = stages(push="best")
+    seeds = {name: found[name]["seed"] for name in ("PolicySelector", "PolicyComparison")}
+    searched = json.loads(found["PolicySearch-bo"]["search"])["seed"]
+    evaluated = json.loads(found["PolicyEvaluator"]["config"])["seed"]
+    assert len({*seeds.values(), searched, evaluated}) == 3
+    assert found["PolicySelector"]["method"] == "bcq"
+
+
+@pytest.mark.parametrize("push", ["method", "best"])
+def test_what_is_judged_is_what_is_exported(tmp_path, stages, push):
+    from mtfx.pipelines.fusion import create_pipeline
+
+    pipeline = create_pipeline(FusionPipelineConfig(run_dir=str(tmp_path), push=push))
+    named = {stage.id: stage for stage in pipeline.components}
+    makers = {
+        name: named[name].inputs["policy"].producer_component_id
+        for name in ("PolicyEvaluator", "RankerExporter")
+    }
+    assert set(makers.values()) == {{"method": "Trainer-bcq", "best": "PolicySelector"}[push]}
 
 
 def test_what_is_left_out_reaches_the_simulator(stages):

@@ -120,6 +120,20 @@ def interactions(tmp_path_factory):
     return write_interactions(tmp_path_factory.mktemp("interactions") / "examples")
 
 
+@pytest.mark.parametrize(
+    ("method", "collapsed"), [("constant", False), ("bo", False), ("es", True), ("bcq", True)]
+)
+def test_only_weights_for_everybody_may_be_the_same_in_all_states(
+    interactions, tmp_path, method, collapsed
+):
+    policy = export(
+        lambda states: tf.zeros([tf.shape(states)[0], 3]), tmp_path / "policy", method=method
+    )
+    run = Run(tmp_path, {"interactions": interactions, "policy": policy})
+    assert any("has collapsed" in reason for reason in run.summary["reasons"]) == collapsed
+    assert ("NOT_BLESSED" in run.files) == collapsed
+
+
 def test_a_policy_is_valued_against_the_current_one(interactions, tmp_path):
     world = SimulatorArtifact()
     world.uri = str(tmp_path / "world")

@@ -1,6 +1,5 @@
 """Searched policies: better than none where the search can see it, and the real executor."""
 
-import dataclasses
 import json
 import types
 
@@ -21,26 +20,9 @@ from mtfx.environments.simulator.value import session_figures
 from mtfx.environments.simulator.world import save_world
 from mtfx.models.export.policy import SavedPolicy
 from mtfx.models.fusion.config import FusionConfig, build_fusion
-from tests.simulator_worlds import random_world
+from tests.simulator_worlds import misleading_world, random_world
 
 RULES = SimulatorConfig(candidates=20, max_views=20)
-
-
-def misleading_world():
-    """One prediction tells what is watched long, two tell the reverse: equal weights rank badly.
-
-    Nobody leaves, so that all sessions are alike and what luck does to their mean is little.
-    """
-    world = random_world(skill=3.0)
-    honest = world.predictions[..., 1]
-    liars = (1 - honest, 1 - world.predictions[..., 0])
-    arrays = world.response.arrays()
-    arrays["leave_logits"] = np.full_like(arrays["leave_logits"], -20.0)
-    return dataclasses.replace(
-        world,
-        predictions=np.stack([honest, *liars], axis=-1),
-        response=type(world.response).restore(arrays, world.response.settings()),
-    )
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from mtfx.evaluation.policies.comparison import FIGURES, compare_policies
+from mtfx.evaluation.policies.selection import Selection
 from mtfx.evaluation.reports.fusion import (
     FusionSummary,
     render_fusion_page,
@@ -161,3 +162,21 @@ def test_a_baseline_that_is_better_is_said_before_anything_else(summary):
     page.feed(render_fusion_page(better))
     assert page.text.index("bo is better than bcq") < page.text.index(summary.reasons[0])
     assert better.to_json()["ahead"]["bo"]["p"] == 1e-5
+
+
+def test_what_was_chosen_and_why_comes_first(summary):
+    test = PairedTest(Mean(50, 0.41, 0.1), 1e-5)
+    selection = Selection("bcq", "bo", ("bo", "bcq"), 2000, {"bo": test})
+    chosen = dataclasses.replace(summary, selection=selection, ahead={"bo": test}, caveat="odd")
+    assert chosen.remarks[0] == selection.sentence
+    assert chosen.judged == "bo"
+    assert chosen.verdict.startswith("The policy bo was ")
+    assert chosen.to_json()["selection"] == selection.to_json()
+    page = _Page()
+    page.feed(render_fusion_page(chosen))
+    assert page.text.index("chose bo in place of bcq") < page.text.index("bo is better than bcq")
+    kept = dataclasses.replace(selection, chosen="bcq", ahead={})
+    kept = dataclasses.replace(summary, selection=kept)
+    assert (kept.judged, kept.verdict) == ("bcq", summary.verdict)
+    assert "kept bcq" in kept.remarks[0]
+    assert summary.to_json()["selection"] is None
