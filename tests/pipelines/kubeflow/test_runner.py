@@ -229,3 +229,25 @@ def test_wrong_flags_are_named(tmp_path, capfd, arguments, message):
     assert message in shown.err
     assert "Traceback" not in shown.err
     assert not list(tmp_path.iterdir())
+
+
+def test_the_policy_that_is_chosen_is_the_one_that_is_pushed(directory):
+    config = FusionPipelineConfig(run_dir="", baselines=("constant", "bo"), push="best")
+    pipeline = create_fusion_pipeline(config, CLUSTER, "synthetic-video", "gs://bucket/data")
+    file = compile_pipeline(pipeline, CLUSTER, str(directory)).path
+    tasks = yaml.safe_load(file.read_text())["root"]["dag"]["tasks"]
+
+    def maker(task, name):
+        return tasks[task]["inputs"]["artifacts"][name]["taskOutputArtifact"]["producerTask"]
+
+    for task, name in (
+        ("PolicyEvaluator", "policy"),
+        ("RankerExporter", "policy"),
+        ("PolicyPusher", "model"),
+    ):
+        assert maker(task, name) == "PolicySelector"
+    assert [maker("PolicySelector", f"policy_{place}") for place in range(3)] == [
+        "PolicySearch-constant",
+        "PolicySearch-bo",
+        "Trainer-bcq",
+    ]
