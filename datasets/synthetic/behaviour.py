@@ -11,7 +11,7 @@ import polars as pl
 
 from mtfx.datasets.synthetic.blocks import Block
 from mtfx.datasets.synthetic.latents import Items, Users
-from mtfx.datasets.synthetic.user_model import UserModel
+from mtfx.datasets.synthetic.user_model import NEUTRAL_SATISFACTION, UserModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +86,19 @@ class BlockImpressions:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class Truth:
+    """What a block's impressions were drawn from.
+
+    Attributes:
+      probabilities: Of each feedback, float32 `[n, task]`.
+      mean_extra_ms: Mean of :attr:`Outcome.extra_ms`, float32 `[n]`; None where it tells nothing.
+    """
+
+    probabilities: np.ndarray
+    mean_extra_ms: np.ndarray | None = None
+
+
 class ProfileWorld(abc.ABC):
     """A profile's users and items, and how the one responds to the other.
 
@@ -124,6 +137,43 @@ class ProfileWorld(abc.ABC):
           Two float32 `[n]`.
         """
 
+    def situation_scores(
+        self,
+        factors: np.ndarray,
+        item: np.ndarray,
+        affinity: np.ndarray,
+        shift: np.ndarray,
+        satisfaction: np.ndarray,
+    ) -> np.ndarray:
+        """What the situation adds to the scores of user and item, float32 `[n, task]`.
+
+        Args:
+          factors: The users', float32 `[n, FACTORS]`.
+          item: int64 `[n]`.
+          affinity: Of user and item, float32 `[n]`.
+          shift: Of the utility, by the circumstances, float32 `[n]`.
+          satisfaction: float32 `[n]`.
+        """
+        del factors, item
+        utility = np.float32(self.model.affinity) * affinity + shift
+        utility += np.float32(self.model.satisfaction) * (
+            satisfaction - np.float32(NEUTRAL_SATISFACTION)
+        )
+        return utility[:, None] * np.asarray(self.model.utility_weights, np.float32)
+
+    def mean_extra_ms(
+        self, item: np.ndarray, scores: np.ndarray, side: np.ndarray
+    ) -> np.ndarray | None:
+        """Mean of :attr:`Outcome.extra_ms`, float32 `[n]`; None where it tells nothing.
+
+        Args:
+          item: int64 `[n]`.
+          scores: With intercepts, float32 `[n, task]`.
+          side: float32 `[n]`.
+        """
+        del item, scores, side
+        return None
+
     @abc.abstractmethod
     def probabilities(self, scores: np.ndarray, side: np.ndarray) -> np.ndarray:
         """The true probability of each feedback, not conditional on any other.
@@ -155,7 +205,7 @@ class ProfileWorld(abc.ABC):
         rng: np.random.Generator,
         block: Block,
         impressions: BlockImpressions,
-        probabilities: np.ndarray | None,
+        truth: Truth | None,
     ) -> dict[str, pl.DataFrame]:
         """A block's rows of each file that grows with the impressions, by file stem.
 
@@ -163,7 +213,7 @@ class ProfileWorld(abc.ABC):
           rng: Source of randomness for columns that carry no signal.
           block: Whose users.
           impressions: Their impressions.
-          probabilities: float32 `[n, task]` if the truth is to be written.
+          truth: What they were drawn from, if it is to be written.
         """
 
     @abc.abstractmethod

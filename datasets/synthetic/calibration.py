@@ -13,7 +13,6 @@ from mtfx.datasets.synthetic.behaviour import BlockImpressions, Intercepts, Prof
 from mtfx.datasets.synthetic.blocks import Block
 from mtfx.datasets.synthetic.simulation import make_block
 
-_PILOT_BLOCKS = 8
 #: How far each round goes to its solution. Feedback raises satisfaction and that raises feedback,
 #: which a solution does not foresee, so that all the way would be too far.
 _STEPS = (1.0, 0.7, 0.7, 0.7)
@@ -30,36 +29,43 @@ def calibrate(seed: int, world: ProfileWorld, blocks: list[Block]) -> Intercepts
     Args:
       seed: Of the data set.
       world: Items and responses.
-      blocks: All blocks; at most eight of them make the pilot, and the first alone is used in
+      blocks: All blocks; ``pilot_blocks`` of them make the pilot, and the first alone is used in
         all rounds but the last.
 
     Returns:
       The intercepts; the same arguments give the same ones.
     """
     intercepts = _first_guess(world)
-    if len(blocks) == 1 and blocks[0].rows <= _SMALL_ROWS:
-        return _closest_try(seed, world, blocks[0], intercepts)
-    chosen = np.unique(np.linspace(0, len(blocks) - 1, _PILOT_BLOCKS).round().astype(int))
+    if len(blocks) == 1:
+        tries = _SMALL_TRIES if blocks[0].rows <= _SMALL_ROWS else world.model.block_tries
+        if tries:
+            return _closest_try(seed, world, blocks[0], intercepts, tries)
+    places = np.linspace(0, len(blocks) - 1, world.model.pilot_blocks)
+    chosen = np.unique(places.round().astype(int))
     for number, step in enumerate(_STEPS):
-        used = chosen if number == len(_STEPS) - 1 else chosen[:1]
+        last = number == len(_STEPS) - 1
+        used = chosen if last else chosen[:1]
         pilot = [_simulated(seed, world, blocks[index], intercepts) for index in used]
-        intercepts = _towards(intercepts, _solve(world, pilot), step)
+        solved = _solve(world, pilot, world.model.solved_rows if last else _MAX_SOLVED_ROWS)
+        # What is too rare to change satisfaction goes all the way at last.
+        rare = last & (np.asarray(world.model.rates) < world.model.rare_below)
+        intercepts = _towards(intercepts, solved, step, np.where(rare, 1, step))
     return intercepts
 
 
 def _closest_try(
-    seed: int, world: ProfileWorld, block: Block, intercepts: Intercepts
+    seed: int, world: ProfileWorld, block: Block, intercepts: Intercepts, tries: int
 ) -> Intercepts:
     rates = np.asarray(world.model.rates)
     best, least = intercepts, np.inf
-    for number in range(_SMALL_TRIES):
+    for number in range(tries):
         pilot = _simulated(seed, world, block, intercepts)
         found = pilot.labels[~pilot.is_random].mean(axis=0)
         distance = float(((found - rates) ** 2 / rates).sum())
         if distance < least:
             best, least = intercepts, distance
         step = _STEPS[min(number, len(_STEPS) - 1)]
-        intercepts = _towards(intercepts, _solve(world, [pilot]), step)
+        intercepts = _towards(intercepts, _solve(world, [pilot]), step, np.full(len(rates), step))
     return best
 
 
@@ -78,19 +84,21 @@ def _simulated(
     return make_block(seed, world, block, intercepts, keep_scores=True)[1]
 
 
-def _towards(old: Intercepts, solved: Intercepts, step: float) -> Intercepts:
+def _towards(old: Intercepts, solved: Intercepts, step: float, by_task: np.ndarray) -> Intercepts:
     return Intercepts(
-        tasks=old.tasks + np.float32(step) * (solved.tasks - old.tasks),
+        tasks=old.tasks + by_task.astype(np.float32) * (solved.tasks - old.tasks),
         leave=old.leave + step * (solved.leave - old.leave),
         rows_per_session=solved.rows_per_session,
     )
 
 
-def _solve(world: ProfileWorld, pilot: list[BlockImpressions]) -> Intercepts:
+def _solve(
+    world: ProfileWorld, pilot: list[BlockImpressions], rows: int = _MAX_SOLVED_ROWS
+) -> Intercepts:
     standard = ~np.concatenate([impressions.is_random for impressions in pilot])
-    scores = _thinned(_column(pilot, "scores")[standard])
-    side = _thinned(_column(pilot, "side")[standard])
-    leave_scores = _thinned(_column(pilot, "leave_scores"))
+    scores = _thinned(_column(pilot, "scores")[standard], rows)
+    side = _thinned(_column(pilot, "side")[standard], rows)
+    leave_scores = _thinned(_column(pilot, "leave_scores"), _MAX_SOLVED_ROWS)
     leaves_at = 1.0 / world.model.session_length
 
     def mean_leaving(intercept: np.ndarray) -> np.ndarray:
@@ -137,8 +145,8 @@ def _bisect(mean, target: np.ndarray, known: np.ndarray) -> np.ndarray:
     return middle
 
 
-def _thinned(values: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(values[:: -(-len(values) // _MAX_SOLVED_ROWS)])
+def _thinned(values: np.ndarray, rows: int) -> np.ndarray:
+    return np.ascontiguousarray(values[:: -(-len(values) // rows)])
 
 
 def _column(pilot: list[BlockImpressions], name: str) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from mtfx.datasets.synthetic.blocks import Stream, generator, mix, normal
-from mtfx.datasets.synthetic.user_model import OBSERVED_SHARE, UserModel
+from mtfx.datasets.synthetic.user_model import OBSERVED_SHARE, ShopModel, Traits, UserModel
 
 BLOCK_ITEMS = 1 << 16
 
@@ -63,14 +63,16 @@ def draw_codes(rng: np.random.Generator, codes: int, size: int) -> np.ndarray:
     return zipf_ranks(rng.random(size), codes, 0.4)
 
 
-def observed_part(rng: np.random.Generator, *parts: np.ndarray) -> np.ndarray:
-    """Unit-variance latent of which the given effects explain ``OBSERVED_SHARE``, same shape."""
+def observed_part(
+    rng: np.random.Generator, *parts: np.ndarray, share: float = OBSERVED_SHARE
+) -> np.ndarray:
+    """Unit-variance latent of which the given effects explain ``share``, same shape."""
     observed = np.sum(parts, axis=0, dtype=np.float32) / np.float32(len(parts) ** 0.5)
-    return mix(rng, observed, OBSERVED_SHARE)
+    return mix(rng, observed, share)
 
 
 def feedback_scores(
-    rng: np.random.Generator, model: UserModel, utility: np.ndarray, inclination: np.ndarray
+    rng: np.random.Generator, model: ShopModel, utility: np.ndarray, inclination: np.ndarray
 ) -> np.ndarray:
     """Turns a part of the utility into its part of every feedback's score.
 
@@ -88,6 +90,23 @@ def feedback_scores(
     traits = np.float32(0.5**0.5) * (inclination[:, None] + own)
     weights = np.asarray(model.utility_weights, np.float32)
     return utility[:, None] * weights + traits * np.asarray(model.trait_sd, np.float32)
+
+
+def trait_scores(
+    rng: np.random.Generator, traits: Traits, viewing: np.ndarray, interacting: np.ndarray
+) -> np.ndarray:
+    """What two latents and each feedback's own trait add to the scores, float32 `[entity, task]`.
+
+    Args:
+      rng: Source of randomness.
+      traits: How they weigh.
+      viewing: Unit-variance latent, float32 `[entity]`.
+      interacting: Likewise.
+    """
+    scores = normal(rng, len(viewing), len(traits.own)) * np.asarray(traits.own, np.float32)
+    scores += viewing[:, None] * np.asarray(traits.viewing, np.float32)
+    scores += interacting[:, None] * np.asarray(traits.interacting, np.float32)
+    return scores
 
 
 def pareto_activity(rng: np.random.Generator, model: UserModel, users: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from mtfx.files import read_json, write_json
 
 FILE_NAME = "synthetic.json"
 #: Raised when the user model or a file layout changes, so that old data sets differ from new.
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,13 @@ import numpy as np
 import polars as pl
 
 from mtfx.datasets.retailrocket import ADD_TO_CART, TRANSACTION, VIEW
-from mtfx.datasets.synthetic.behaviour import BlockImpressions, Outcome, ProfileWorld, sigmoid
+from mtfx.datasets.synthetic.behaviour import (
+    BlockImpressions,
+    Outcome,
+    ProfileWorld,
+    Truth,
+    sigmoid,
+)
 from mtfx.datasets.synthetic.blocks import Block, Stream, generator, normal
 from mtfx.datasets.synthetic.config import SyntheticConfig
 from mtfx.datasets.synthetic.latents import (
@@ -28,7 +34,7 @@ from mtfx.datasets.synthetic.shop_tables import (
     property_rows,
 )
 from mtfx.datasets.synthetic.truth import truth_frame
-from mtfx.datasets.synthetic.user_model import FACTORS, NEUTRAL_SATISFACTION, SHOP_MODEL
+from mtfx.datasets.synthetic.user_model import FACTORS, NEUTRAL_SATISFACTION, SHOP_MODEL, ShopModel
 
 #: What a tenth above the usual price takes from the utility.
 _PRICE_WEIGHT = 0.25
@@ -41,6 +47,8 @@ _LONGEST_PAUSE_MS = 900_000
 
 class ShopWorld(ProfileWorld):
     """Visitors of a web shop."""
+
+    model: ShopModel
 
     def __init__(self, config: SyntheticConfig):
         self.model = SHOP_MODEL
@@ -116,13 +124,13 @@ class ShopWorld(ProfileWorld):
         rng: np.random.Generator,
         block: Block,
         impressions: BlockImpressions,
-        probabilities: np.ndarray | None,
+        truth: Truth | None,
     ) -> dict[str, pl.DataFrame]:
         """The events, and the truth of the views among them."""
         visitor = block.first_user + impressions.user
         item = self.items.ids[impressions.item]
         frames = {"events": _events(impressions, visitor, item, block.first_row)}
-        if probabilities is not None:
+        if truth is not None:
             keys = pl.DataFrame(
                 {"visitorid": visitor, "itemid": item, "timestamp": impressions.time_ms}
             )
@@ -130,7 +138,7 @@ class ShopWorld(ProfileWorld):
                 keys,
                 self.model.tasks,
                 impressions.labels,
-                probabilities,
+                truth.probabilities,
                 impressions.satisfaction,
             )
         return frames

@@ -17,7 +17,7 @@ from mtfx.datasets.synthetic.latents import (
     observed_part,
     permuted_ids,
 )
-from mtfx.datasets.synthetic.user_model import FACTORS, UserModel
+from mtfx.datasets.synthetic.user_model import FACTORS, ShopModel
 
 SNAPSHOTS_FROM_MS = 1_430_622_000_000  # Sunday 2015-05-03 03:00 UTC
 WEEK_MS = 7 * 86_400_000
@@ -88,7 +88,7 @@ def category_tree(categories: Categories) -> pl.DataFrame:
 
 
 def make_products(
-    seed: int, model: UserModel, categories: Categories, count: int
+    seed: int, model: ShopModel, categories: Categories, count: int
 ) -> tuple[Items, ItemColumns]:
     """Draws the items.
 

@@ -42,7 +42,6 @@ def simulate(
       The impressions, ordered by session and time, and the session of each, int64 `[n]`.
     """
     model = world.model
-    weights = np.asarray(model.utility_weights, np.float32)
     session = np.arange(len(schedule.user))
     user = schedule.user
     context = world.session_context(rng, len(session))
@@ -50,15 +49,12 @@ def simulate(
     start_ms, time_ms = schedule.start_ms, schedule.start_ms
     steps: list[dict[str, np.ndarray]] = []
     while len(session):
-        item, is_random, affinity = _expose(rng, world, users.factors.take(user, axis=0), time_ms)
+        factors = users.factors.take(user, axis=0)
+        item, is_random, affinity = _expose(rng, world, factors, time_ms)
         shift, side = world.circumstances(item, time_ms, context)
-        utility = np.float32(model.affinity) * affinity + shift
-        utility += np.float32(model.satisfaction) * (
-            satisfaction - np.float32(NEUTRAL_SATISFACTION)
-        )
         scores = users.scores.take(user, axis=0)
         scores += world.items.scores.take(item, axis=0)
-        scores += utility[:, None] * weights
+        scores += world.situation_scores(factors, item, affinity, shift, satisfaction)
         outcome = world.respond(rng, item, scores + intercepts.tasks, side)
         step = {
             "session": session,

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from mtfx.datasets.synthetic.behaviour import BlockImpressions, Intercepts, ProfileWorld
+from mtfx.datasets.synthetic.behaviour import BlockImpressions, Intercepts, ProfileWorld, Truth
 from mtfx.datasets.synthetic.blocks import Block, Stream, generator, split_into_blocks
 from mtfx.datasets.synthetic.calibration import calibrate
 from mtfx.datasets.synthetic.config import SyntheticConfig
@@ -168,8 +168,8 @@ def _make(
         config.seed, world, block, intercepts, keep_scores=config.with_truth
     )
     rng = generator(config.seed, Stream.LOG_COLUMNS, block.index)
-    probabilities = _probabilities(world, impressions, intercepts)
-    frames = world.log_frames(rng, block, impressions, probabilities)
+    truth = _truth(world, impressions, intercepts)
+    frames = world.log_frames(rng, block, impressions, truth)
     if users.table is not None:
         frames[f"user_features_{TAG}"] = users.table
     return _Made(
@@ -181,9 +181,13 @@ def _make(
     )
 
 
-def _probabilities(
+def _truth(
     world: ProfileWorld, impressions: BlockImpressions, intercepts: Intercepts
-) -> np.ndarray | None:
+) -> Truth | None:
     if impressions.scores is None or impressions.side is None:
         return None
-    return world.probabilities(impressions.scores + intercepts.tasks, impressions.side)
+    scores = impressions.scores + intercepts.tasks
+    return Truth(
+        probabilities=world.probabilities(scores, impressions.side),
+        mean_extra_ms=world.mean_extra_ms(impressions.item, scores, impressions.side),
+    )

@@ -18,6 +18,7 @@ def truth_frame(
     labels: np.ndarray,
     probabilities: np.ndarray,
     satisfaction: np.ndarray,
+    mean_watch_time_ms: np.ndarray | None = None,
 ) -> pl.DataFrame:
     """Rows of a truth file.
 
@@ -28,14 +29,18 @@ def truth_frame(
       probabilities: What the user did with which probability, given everything before the
         impression and the item shown, float32 `[n, task]`.
       satisfaction: Before the impression, float32 `[n]`.
+      mean_watch_time_ms: The mean of the watch time, likewise, float32 `[n]`; None leaves it out.
 
     Returns:
-      ``keys`` with the columns ``satisfaction``, and ``TASK`` and ``p_TASK`` for each task.
+      ``keys`` with the columns ``satisfaction``, ``TASK`` and ``p_TASK`` for each task, and
+      ``mean_watch_time_ms``.
     """
     columns = [pl.Series("satisfaction", satisfaction)]
     for index, task in enumerate(tasks):
         columns.append(pl.Series(task, labels[:, index].astype(np.int8)))
         columns.append(pl.Series(f"p_{task}", probabilities[:, index]))
+    if mean_watch_time_ms is not None:
+        columns.append(pl.Series("mean_watch_time_ms", mean_watch_time_ms))
     return keys.with_columns(columns)
 
 

@@ -7,30 +7,37 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from mtfx.datasets.synthetic.behaviour import BlockImpressions, Outcome, ProfileWorld, sigmoid
-from mtfx.datasets.synthetic.blocks import Block, Stream, generator
+from mtfx.datasets.synthetic.behaviour import (
+    BlockImpressions,
+    Outcome,
+    ProfileWorld,
+    Truth,
+    sigmoid,
+)
+from mtfx.datasets.synthetic.blocks import Block
 from mtfx.datasets.synthetic.config import SyntheticConfig
-from mtfx.datasets.synthetic.latents import BLOCK_ITEMS, Users, effects
+from mtfx.datasets.synthetic.latents import BLOCK_ITEMS, Users
 from mtfx.datasets.synthetic.truth import truth_frame
-from mtfx.datasets.synthetic.user_model import VIDEO_MODEL
+from mtfx.datasets.synthetic.user_model import (
+    FACTORS,
+    NEUTRAL_SATISFACTION,
+    VIDEO_MODEL,
+    VideoModel,
+)
 from mtfx.datasets.synthetic.video_tables import make_users, make_videos, user_effects, video_table
+from mtfx.datasets.synthetic.watch_law import LATE, LONG_VIEW_MS, WatchLaw
 
 TAG = "synthetic"
 LOGS = ("standard_4_08_to_4_21", "standard_4_22_to_5_08", "random_4_22_to_5_08")
-#: A view this long, or to the end of a shorter video, is a long view.
-LONG_VIEW_MS = 18_000
 _SECOND_PERIOD_MS = 1_650_556_800_000  # 2022-04-22 00:00 +08:00
-TABS, _TAB_SHARES = (0, 1, 2, 4, 6), (0.12, 0.62, 0.08, 0.14, 0.04)
-_TAB_WEIGHT = 0.35
-#: Spread of the log of the watch time of a clicked video.
-WATCH_SPREAD = 0.5
-#: How often a video is played at most.
-MAX_LOOPS = 3.0
-#: log of the median watch time of a video that was not clicked, and the spread around it.
-_SKIP_LOG_MS, SKIP_SPREAD = float(np.log(700.0)), 0.5
+#: Tabs of the real log with their shares of the sessions, and what each adds to the utility.
+TABS, _TAB_SHARES = (0, 1, 2, 4, 6), (0.155, 0.72, 0.03, 0.065, 0.03)
+_TAB_UTILITY = np.array([-2.4, 0.1, 0.1, 0.5, -1.7], np.float32)
+#: The tab that shows covers: a video plays there only after a click.
+COVERS = 0
 #: Factors of the probabilities of like, follow, comment, forward and hate.
-CLICKED = np.array([1.0, 1.0, 1.0, 1.0, 0.5], np.float32)
-UNCLICKED = np.array([0.15, 0.15, 0.15, 0.15, 1.0], np.float32)
+CLICKED = np.ones(5, np.float32)
+UNCLICKED = np.array([0.22, 0.12, 0.03, 0.08, 1.0], np.float32)
 _DAYS = np.array([20220408 + d for d in range(23)] + [20220501 + d for d in range(8)])
 
 
@@ -39,20 +46,18 @@ class VideoWorld(ProfileWorld):
 
     Attributes:
       videos: What the video table says about the items.
-      log_threshold_ms: Log of the watch time that makes a long view, float32 `[item]`.
+      watch: The law of their watch times.
     """
+
+    model: VideoModel
 
     def __init__(self, config: SyntheticConfig):
         self.model = VIDEO_MODEL
         self._seed = config.seed
         self.items, self.videos = make_videos(config.seed, self.model, config.item_count)
+        self.watch = WatchLaw.of(self.videos.duration_ms, self.videos.hold)
         self._effects = user_effects(config.seed)
-        self._tab_effect = np.float32(_TAB_WEIGHT) * effects(
-            generator(config.seed, Stream.WORLD, 3), len(TABS)
-        )
         self._tab_ends = np.cumsum(_TAB_SHARES)[:-1]
-        threshold = np.minimum(self.videos.duration_ms, LONG_VIEW_MS)
-        self.log_threshold_ms = np.log(threshold).astype(np.float32)
         second_share = (self.model.end_ms - _SECOND_PERIOD_MS) / (
             self.model.end_ms - self.model.start_ms
         )
@@ -70,44 +75,62 @@ class VideoWorld(ProfileWorld):
     def circumstances(
         self, item: np.ndarray, time_ms: np.ndarray, context: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The tab's effect, and the score of a long view without a click."""
-        side = (np.float32(_SKIP_LOG_MS) - self.log_threshold_ms[item]) / np.float32(SKIP_SPREAD)
-        return self._tab_effect[context], side
+        """The tab's effect, and the chance of a long view without a click."""
+        late = np.where(np.asarray(TABS)[context] == COVERS, np.float32(0), np.float32(LATE))
+        return _TAB_UTILITY[context], late
+
+    def situation_scores(
+        self,
+        factors: np.ndarray,
+        item: np.ndarray,
+        affinity: np.ndarray,
+        shift: np.ndarray,
+        satisfaction: np.ndarray,
+    ) -> np.ndarray:
+        """The affinity of viewing with the tab, that of interacting, and the satisfaction."""
+        utility = np.float32(self.model.affinity) * affinity + shift
+        theirs = interests(self.items.factors.take(item, axis=0))
+        interest = np.einsum("nf,nf->n", theirs, factors) / np.float32(FACTORS**0.5)
+        distance = satisfaction - np.float32(NEUTRAL_SATISFACTION)
+        scores = utility[:, None] * np.asarray(self.model.utility_weights, np.float32)
+        scores += interest[:, None] * np.asarray(self.model.interest_weights, np.float32)
+        return scores + distance[:, None] * satisfaction_slopes()
 
     def probabilities(self, scores: np.ndarray, side: np.ndarray) -> np.ndarray:
         """See base class."""
         result = sigmoid(scores)
         click = result[:, :1].copy()
-        result[:, 1:2] = click * result[:, 1:2] + (1 - click) * sigmoid(side)[:, None]
+        result[:, 1:2] = click * result[:, 1:2] + (1 - click) * side[:, None]
         result[:, 2:] *= click * CLICKED + (1 - click) * UNCLICKED
         return result
+
+    def mean_extra_ms(self, item: np.ndarray, scores: np.ndarray, side: np.ndarray) -> np.ndarray:
+        """The mean watch time."""
+        return self.watch.take(item).mean_ms(sigmoid(scores[:, 0]), sigmoid(scores[:, 1]), side)
 
     def respond(
         self, rng: np.random.Generator, item: np.ndarray, scores: np.ndarray, side: np.ndarray
     ) -> Outcome:
         """Draws click, then the watch time given it, then the rest.
 
-        The log of the watch time is logistic around the score of a long view, so that it passes
-        the threshold with just that probability. Reward: 0.4 for a click, 0.4 for a long view,
-        0.2 for any further positive feedback; none with a hate.
+        Reward: 0.4 for a click, 0.4 for a long view, 0.2 for any further positive feedback; none
+        with a hate.
         """
         draws = rng.random(scores.shape, dtype=np.float32)
         labels = np.empty(scores.shape, bool)
         click = draws[:, 0] < sigmoid(scores[:, 0])
-        chance = np.clip(draws[:, 1], 1e-7, 1 - 1e-7)
-        logistic = np.log(chance / (1 - chance))
-        excess = np.where(
-            click,
-            np.float32(WATCH_SPREAD) * (scores[:, 1] + logistic),
-            np.float32(SKIP_SPREAD) * (side + logistic),
-        )
-        watch = np.exp(excess + self.log_threshold_ms[item])
+        law = self.watch.take(item)
+        clicked_ms, clicked_long = law.clicked_ms(sigmoid(scores[:, 1]), draws[:, 1])
+        skipped_ms, skipped_long = law.skipped_ms(draws[:, 1], side)
+        long_view = np.where(click, clicked_long, skipped_long)
         duration = self.videos.duration_ms[item]
         threshold = np.minimum(duration, LONG_VIEW_MS)
-        watch_ms = np.minimum(watch, MAX_LOOPS * duration).astype(np.int64)
-        # Single precision may put a watch time just below a threshold that it reaches.
-        watch_ms = np.where(excess >= 0, np.maximum(watch_ms, threshold), watch_ms)
-        labels[:, 0], labels[:, 1] = click, watch_ms >= threshold
+        watch_ms = np.where(click, clicked_ms, skipped_ms).astype(np.int64)
+        # Single precision may put a watch time on the wrong side of a threshold.
+        watch_ms = np.where(
+            long_view, np.maximum(watch_ms, threshold), np.minimum(watch_ms, threshold - 1)
+        )
+        labels[:, 0], labels[:, 1] = click, long_view
         further = sigmoid(scores[:, 2:]) * np.where(click[:, None], CLICKED, UNCLICKED)
         labels[:, 2:] = draws[:, 2:] < further
         reward = 0.4 * click + 0.4 * labels[:, 1] + 0.2 * labels[:, 2:6].any(axis=1)
@@ -120,7 +143,7 @@ class VideoWorld(ProfileWorld):
         rng: np.random.Generator,
         block: Block,
         impressions: BlockImpressions,
-        probabilities: np.ndarray | None,
+        truth: Truth | None,
     ) -> dict[str, pl.DataFrame]:
         """The two standard logs and the random one, and the truth of each."""
         item, time_ms, labels = impressions.item, impressions.time_ms, impressions.labels
@@ -128,20 +151,21 @@ class VideoWorld(ProfileWorld):
         log = log.with_columns(user_id=block.first_user + impressions.user)
         log_of_row = np.where(impressions.is_random, 2, time_ms >= _SECOND_PERIOD_MS)
         frames = {}
-        truth = None
-        if probabilities is not None:
-            truth = truth_frame(
+        drawn_from = None
+        if truth is not None:
+            drawn_from = truth_frame(
                 log.select("user_id", "video_id", "time_ms"),
                 self.model.tasks,
                 labels,
-                probabilities,
+                truth.probabilities,
                 impressions.satisfaction,
+                truth.mean_extra_ms,
             )
         for number, name in enumerate(LOGS):
             rows = pl.Series(np.flatnonzero(log_of_row == number))
             frames[f"log_{name}_{TAG}"] = log[rows]
-            if truth is not None:
-                frames[f"truth_{name}_{TAG}"] = truth[rows]
+            if drawn_from is not None:
+                frames[f"truth_{name}_{TAG}"] = drawn_from[rows]
         return frames
 
     def item_frames(self) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -149,6 +173,21 @@ class VideoWorld(ProfileWorld):
         for first in range(0, len(self.items.ids), BLOCK_ITEMS):
             rows = video_table(self._seed, self.items.ids, self.videos, first)
             yield f"video_features_basic_{TAG}", rows
+
+
+def interests(factors: np.ndarray) -> np.ndarray:
+    """What of videos' factors meets a user's when it comes to interacting, of the same shape.
+
+    The same factors in another order: who likes to watch what is told by the same columns as who
+    interacts with what, but the two hardly know of each other, and for each user in another way.
+    """
+    return np.roll(factors, 1, axis=-1)
+
+
+def satisfaction_slopes() -> np.ndarray:
+    """What the satisfaction adds to each feedback's score, float32 `[task]`."""
+    weights = np.asarray(VIDEO_MODEL.satisfaction_weights, np.float32)
+    return np.float32(VIDEO_MODEL.satisfaction) * weights
 
 
 def _log(

@@ -15,12 +15,12 @@ from mtfx.datasets.synthetic.calibration import calibrate
 from mtfx.datasets.synthetic.config import SyntheticConfig
 from mtfx.datasets.synthetic.latents import Users
 from mtfx.datasets.synthetic.manifest import FILE_NAME, read_manifest
-from mtfx.datasets.synthetic.user_model import FACTORS
+from mtfx.datasets.synthetic.user_model import FACTORS, NEUTRAL_SATISFACTION
 from mtfx.datasets.synthetic.video import TABS, VideoWorld
 from mtfx.errors import DataError
 from mtfx.files import read_json
 
-#: The tab in which most of the log's sessions take place (62%).
+#: The tab in which most of the log's sessions take place (72%).
 MAIN_TAB = 1
 
 
@@ -31,17 +31,18 @@ class VideoTables:
     Attributes:
       scores: Of each feedback at neutral satisfaction, intercept included, float32
         `[user, slot, feedback]`.
-      side: Score of a long view without a click, float32 `[user, slot]`.
-      log_threshold_ms: Log of the watch time that makes a long view, float32 `[user, slot]`.
+      late: Chance of a long view without a click; 0 in a tab of covers, where a video plays only
+        after a click; float32 `[user]`, as all sessions take place in one tab.
       duration_ms: Length of the video, float32 `[user, slot]`.
+      hold: Of the video, see ``mtfx.datasets.synthetic.watch_law``, float32 `[user, slot]`.
       mood: Mean satisfaction at a session's start, float32 `[user]`.
       leave_scores: Score of leaving at neutral satisfaction, intercept included, float32 `[user]`.
     """
 
     scores: np.ndarray
-    side: np.ndarray
-    log_threshold_ms: np.ndarray
+    late: np.ndarray
     duration_ms: np.ndarray
+    hold: np.ndarray
     mood: np.ndarray
     leave_scores: np.ndarray
 
@@ -99,22 +100,22 @@ def synthetic_tables(
     items = place[items]
     shape = items.shape
     scores = np.empty((*shape, len(world.model.tasks)), np.float32)
-    side = np.empty(shape, np.float32)
+    late = np.empty(len(users), np.float32)
     mood, leave_scores = np.empty(len(users), np.float32), np.empty(len(users), np.float32)
     for block in blocks:
         own = np.flatnonzero((users >= block.first_user) & (users < block.first_user + block.users))
         if not len(own):
             continue
         latents, index = world.users(block), users[own] - block.first_user
-        scores[own], side[own] = _scores(world, latents, index, items[own], tab, intercepts)
+        scores[own], late[own] = _scores(world, latents, index, items[own], tab, intercepts)
         mood[own] = latents.mood[index]
         leave_scores[own] = latents.depth[index] + np.float32(intercepts.leave)
     duration = world.videos.duration_ms[items].astype(np.float32)
     return VideoTables(
         scores=scores,
-        side=side,
-        log_threshold_ms=world.log_threshold_ms[items],
+        late=late,
         duration_ms=duration,
+        hold=world.videos.hold[items],
         mood=mood,
         leave_scores=leave_scores,
     )
@@ -128,16 +129,19 @@ def _scores(
     tab: int,
     intercepts: Intercepts,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scores at neutral satisfaction `[user, slot, feedback]` and sides `[user, slot]`."""
-    model = world.model
-    factors = world.items.factors.take(items, axis=0)
-    affinity = np.einsum("upf,uf->up", factors, users.factors[index]) / np.float32(FACTORS**0.5)
-    context = np.full(items.size, TABS.index(tab), np.int8)
-    shift, side = world.circumstances(items.ravel(), np.zeros(items.size, np.int64), context)
-    utility = np.float32(model.affinity) * affinity + shift.reshape(items.shape)
+    """Scores at neutral satisfaction `[user, slot, feedback]`; chances of late views `[user]`."""
+    factors = users.factors[index]
+    theirs = world.items.factors.take(items, axis=0)
+    affinity = np.einsum("upf,uf->up", theirs, factors) / np.float32(FACTORS**0.5)
+    item, context = items.ravel(), np.full(items.size, TABS.index(tab), np.int8)
+    shift, late = world.circumstances(item, np.zeros(items.size, np.int64), context)
+    neutral = np.full(items.size, NEUTRAL_SATISFACTION, np.float32)
+    situation = world.situation_scores(
+        factors.repeat(items.shape[1], axis=0), item, affinity.ravel(), shift, neutral
+    )
     scores = users.scores[index][:, None] + world.items.scores.take(items, axis=0)
-    scores += utility[..., None] * np.asarray(model.utility_weights, np.float32)
-    return scores + intercepts.tasks, side.reshape(items.shape)
+    scores += situation.reshape(scores.shape)
+    return scores + intercepts.tasks, late.reshape(items.shape)[:, 0]
 
 
 def _config(directory: Path) -> SyntheticConfig:

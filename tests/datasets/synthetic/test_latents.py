@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 
-from mtfx.datasets.synthetic.latents import effects, feedback_scores, observed_part, zipf_ranks
-from mtfx.datasets.synthetic.user_model import OBSERVED_SHARE, VIDEO_MODEL
+from mtfx.datasets.synthetic.latents import (
+    effects,
+    feedback_scores,
+    observed_part,
+    trait_scores,
+    zipf_ranks,
+)
+from mtfx.datasets.synthetic.user_model import OBSERVED_SHARE, SHOP_MODEL, VIDEO_MODEL
 
 
 @pytest.mark.parametrize("exponent", [0.4, 0.8])
@@ -37,8 +43,19 @@ def test_feedback_scores_share_utility_and_inclination():
     rng = np.random.default_rng(0)
     utility = rng.standard_normal(100_000).astype(np.float32)
     inclination = rng.standard_normal(100_000).astype(np.float32)
-    scores = feedback_scores(rng, VIDEO_MODEL, utility, inclination)
-    weights, sd = np.array(VIDEO_MODEL.utility_weights), np.array(VIDEO_MODEL.trait_sd)
+    scores = feedback_scores(rng, SHOP_MODEL, utility, inclination)
+    weights, sd = np.array(SHOP_MODEL.utility_weights), np.array(SHOP_MODEL.trait_sd)
     expected = np.outer(weights, weights) + np.outer(sd, sd) * 0.5
     expected[np.diag_indices_from(expected)] += 0.5 * sd**2
     np.testing.assert_allclose(np.cov(scores.T), expected, atol=0.02)
+
+
+def test_trait_scores_have_two_families_that_do_not_know_of_each_other():
+    rng = np.random.default_rng(0)
+    viewing, interacting = rng.standard_normal((2, 100_000)).astype(np.float32)
+    traits = VIDEO_MODEL.videos
+    scores = trait_scores(rng, traits, viewing, interacting)
+    expected = np.outer(traits.viewing, traits.viewing)
+    expected += np.outer(traits.interacting, traits.interacting) + np.diag(np.square(traits.own))
+    scale = np.sqrt(np.outer(expected.diagonal(), expected.diagonal()))
+    np.testing.assert_allclose(np.cov(scores.T) / scale, expected / scale, atol=0.02)

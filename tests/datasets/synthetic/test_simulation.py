@@ -64,15 +64,16 @@ def test_probabilities_are_those_of_the_draws():
     size = 200_000
     row = np.array([[-0.4, 0.6, -1.0, -1.5, -2.0, -2.5, -1.2]], np.float32)
     scores = np.repeat(row, size, axis=0)
-    side = np.full(size, -2.0, np.float32)
+    late = 0.03
+    side = np.full(size, late, np.float32)
     outcome = world.respond(np.random.default_rng(0), np.zeros(size, np.int64), scores, side)
     logistic = 1 / (1 + np.exp(-row[0].astype(np.float64)))
     click = logistic[0]
     expected = [
         click,
-        click * logistic[1] + (1 - click) / (1 + np.exp(2.0)),
-        *(logistic[2:6] * (click + 0.15 * (1 - click))),
-        logistic[6] * (0.5 * click + (1 - click)),
+        click * logistic[1] + (1 - click) * late,
+        *(logistic[2:6] * (click + np.array([0.22, 0.12, 0.03, 0.08]) * (1 - click))),
+        logistic[6],
     ]
     np.testing.assert_allclose(world.probabilities(row, side[:1])[0], expected, rtol=1e-5)
     spread = 5 * np.sqrt(np.array(expected) / size)

@@ -86,10 +86,15 @@ def numpy_scores(world, intercepts, users, items, satisfaction):
     affinity = (world.items.factors[items] * latents.factors[users]).sum(axis=1) / 8**0.5
     context = np.full(len(users), TABS.index(MAIN_TAB), np.int8)
     shift, side = world.circumstances(items, np.zeros(len(users), int), context)
-    utility = world.model.affinity * affinity + shift
-    utility = utility + world.model.satisfaction * (satisfaction - 0.3)
+    rolled = np.concatenate([world.items.factors[:, -1:], world.items.factors[:, :-1]], axis=1)
+    interest = (rolled[items] * latents.factors[users]).sum(axis=1) / 8**0.5
+    model = world.model
+    utility = model.affinity * affinity + shift
+    distance = model.satisfaction * (satisfaction - 0.3)
     scores = latents.scores[users] + world.items.scores[items]
-    scores = scores + utility[:, None] * np.array(world.model.utility_weights, np.float32)
+    scores = scores + utility[:, None] * np.array(model.utility_weights, np.float32)
+    scores = scores + interest[:, None] * np.array(model.interest_weights, np.float32)
+    scores = scores + distance[:, None] * np.array(model.satisfaction_weights, np.float32)
     return (scores + intercepts.tasks).astype(np.float32), side
 
 
@@ -182,8 +187,8 @@ def test_sessions_are_as_long_and_as_good_as_the_numpy_simulations(
 
 
 def _session_of(log, users):
-    """Sessions of a log in which all start at the same time: a new one where time goes back."""
-    new = (np.diff(log.time_ms) < 0) | (np.diff(log.user) != 0)
+    """Sessions of a log in which all start at the same time: a new one where time does not pass."""
+    new = (np.diff(log.time_ms) <= 0) | (np.diff(log.user) != 0)
     return np.concatenate([[0], np.cumsum(new)])
 
 
