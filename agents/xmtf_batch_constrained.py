@@ -1,8 +1,8 @@
 """xMTF whose outer stage is batch-constrained: for logs that nothing can be added to.
 
 Offline, an actor that climbs the critic (14) goes where the log has no actions and the critic's
-values are extrapolated: TD3's ran to three times the truth in ``docs/fusion.md``'s table. BCQ's
-actions stay near the logged ones.
+values are extrapolated: TD3's ran to three times the truth in ``docs/fusion-results.md``'s table.
+BCQ's actions stay near the logged ones.
 """
 
 from __future__ import annotations
