@@ -22,8 +22,8 @@ from mtfx.models.fusion.config import FusionConfig
 #: A run of the pipeline learns offline, where xMTF's own settings are for data that are renewed. An
 #: unconstrained actor goes where the log has no actions and no estimate can be trusted (see
 #: ``docs/ope-results.md``). Cells that do not begin as the log's fusion rank by weights that nobody
-#: chose, and those that only a loss makes increasing fall until it has: after 100 steps such a policy
-#: ordered 21% of the candidates' pairs as the log's fusion, and no feedback tells it so. A margin
+#: chose, and those that only a loss makes increasing fall until it has: after 100 steps such a
+#: policy ordered 21% of the pairs as the log's fusion, and no feedback tells it so. A margin
 #: would move cells that rise by construction away from the log's fusion though nothing is learnt.
 #: The cost of a step grows with the candidates, of which 32 still have 496 pairs.
 OFFLINE_DEFAULTS: dict[str, dict[str, Any]] = {
