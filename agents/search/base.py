@@ -43,11 +43,15 @@ class SearchResult:
         the point with the highest value seen, which was lucky more often than it is good.
       value: The objective's value at ``best``, as seen.
       history: One entry per call of the objective.
+      finalists: Points that may be the best, ``best`` first, float64 `[point, dim]`: where the
+        objective is noisy, one is to be chosen by values that the search has not seen. None where
+        the search itself averages over its points.
     """
 
     best: np.ndarray
     value: float
     history: tuple[SearchStep, ...]
+    finalists: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,9 +121,11 @@ class CountedObjective:
             self._progress(step)
         return values
 
-    def result(self, best: np.ndarray, value: float) -> SearchResult:
+    def result(
+        self, best: np.ndarray, value: float, finalists: np.ndarray | None = None
+    ) -> SearchResult:
         """The result, with the history so far."""
-        return SearchResult(best, float(value), tuple(self.history))
+        return SearchResult(best, float(value), tuple(self.history), finalists)
 
 
 def check_dim(dim: int) -> None:

@@ -33,6 +33,9 @@ class BayesianConfig(SearchConfig):
         1.96 is scikit-optimize's default.
       candidates: Random points where the bound is evaluated; the best five start L-BFGS. Ours; a
         tenth of scikit-optimize's default, which takes most of its time in six dimensions.
+      finalists: Points of the highest mean of the process that are given for a last choice. Ours:
+        in a world of 200 users, the first of them returned 6.54 and the best of the five by 500 new
+        sessions 6.59 (six searches, points tried on 500 sessions; 6.33 and 6.48 with 100).
       low: Lowest value of every coordinate; an action's.
       high: Highest value; an action's.
     """
@@ -42,13 +45,14 @@ class BayesianConfig(SearchConfig):
     batch: int = 1
     confidence: float = 1.96
     candidates: int = 1_000
+    finalists: int = 5
     low: float = -1.0
     high: float = 1.0
 
     def __post_init__(self) -> None:
         check_bounds(self.low, self.high)
         check_at_least(self, 2, "initial_points")
-        check_at_least(self, 1, "rounds", "batch")
+        check_at_least(self, 1, "rounds", "batch", "finalists")
         check_at_least(self, 5, "candidates")
         check_at_least(self, 0, "confidence")
 
@@ -83,7 +87,7 @@ def maximise(
       progress: Notified of every round.
 
     Returns:
-      The evaluated point where the process' mean is highest.
+      The evaluated point where the process' mean is highest, and the next ones as finalists.
 
     Raises:
       ValueError: if the objective gives NaN, or ``dim`` is not positive.
@@ -118,5 +122,9 @@ def maximise(
             optimizer.tell(points, (-values).tolist())
     seen = np.array(optimizer.Xi, dtype=np.float64)
     predicted = optimizer.models[-1].predict(optimizer.space.transform(optimizer.Xi))
-    best = int(np.argmin(predicted))
-    return evaluate.result(seen[best], -optimizer.yi[best])
+    order = np.argsort(predicted, kind="stable")
+    best = order[0]
+    # A point that was asked for twice is one point.
+    distinct = list(dict.fromkeys(map(tuple, seen[order].tolist())))
+    finalists = np.array(distinct[: config.finalists])
+    return evaluate.result(seen[best], -optimizer.yi[best], finalists)

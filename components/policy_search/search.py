@@ -22,9 +22,9 @@ from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.user_groups import user_groups
 from mtfx.models.fusion.base import FusionFunction
 
-#: Second numbers of the seeds: sessions that points are tried on, and those that none may see,
-#: which are of users that no policy learns from.
-_SEARCHED, _HELD_OUT = 0, 1
+#: Second numbers of the seeds: sessions that points are tried on, those that none may see, which
+#: are of users that no policy learns from, and those that choose among the best points.
+_SEARCHED, _HELD_OUT, _CHOSEN = 0, 1, 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +109,15 @@ def search_policy(
         returns = _returns(simulator, fusion, members, config, _SEARCHED)
         objective = PopulationObjective(members, returns)
         result = method.load()(objective, members.size, settings, config.seed, progress)
+        if result.finalists is not None:
+            finalists = vector_policy(config.method, simulator, fusion, len(result.finalists))
+            finalists.assign(result.finalists)
+            # What looked best where it was tried was lucky there.
+            values = _returns(simulator, fusion, finalists, config, _CHOSEN)(finalists)
+            best = int(np.argmax(values))
+            result = dataclasses.replace(
+                result, best=result.finalists[best], value=float(values[best])
+            )
         policy.assign(result.best)
     found = _returns(simulator, fusion, policy, config, _HELD_OUT).of_sessions(policy)[0]
     error = float(found.std(ddof=1) / np.sqrt(len(found))) if len(found) > 1 else float("nan")

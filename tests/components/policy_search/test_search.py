@@ -108,7 +108,12 @@ def test_what_is_compared_meets_the_same_sessions_and_nothing_else_does(
     fusion = fake_fusion(3)
     config = PolicySearchConfig(method, sessions=6, settings=settings, seed=3)
     found, result, held_out = search_policy(fake_world(), fusion, config)
-    *searched, last = [one[:2] for one in sessions.tried]
+    finalists = 5 if method == "bo" else 0
+    tried = [one[:2] for one in sessions.tried]
+    last, chosen = tried[-1], tried[len(tried) - 1 - finalists : -1]
+    searched = tried[: len(tried) - 1 - finalists]
+    assert len(set(chosen)) == (1 if finalists else 0)
+    assert not set(chosen) & {*searched, last}
     assert len(searched) == result.history[-1].evaluations
     groups = [searched[first : first + compared] for first in range(0, len(searched), compared)]
     assert all(len(set(group)) == 1 for group in groups)
@@ -116,7 +121,9 @@ def test_what_is_compared_meets_the_same_sessions_and_nothing_else_does(
     # The choice is judged where no point was, and is what was judged there.
     assert last not in searched
     groups_of_users = user_groups(np.arange(1000))
-    assert {user for users, _ in searched for user in users} <= set(groups_of_users.training)
+    assert {user for users, _ in (*searched, *chosen) for user in users} <= set(
+        groups_of_users.training
+    )
     assert set(last[0]) <= set(groups_of_users.evaluation)
     np.testing.assert_allclose(sessions.tried[-1][2], found.parameters.numpy()[0])
     assert held_out.value == pytest.approx(luck_of(np.array(sessions.tried[-1][2]), last[1]))
@@ -127,6 +134,26 @@ def test_what_is_compared_meets_the_same_sessions_and_nothing_else_does(
     again = Sessions(monkeypatch)
     search_policy(fake_world(), fusion, config)
     assert again.tried == sessions.tried
+
+
+def test_the_luckiest_point_is_not_chosen_for_its_luck(monkeypatch):
+    """Each point met luck of its own, which outweighs all; the last choice gives all the same."""
+
+    def value(point, luck):
+        return -float(point @ point) + 5.0 * np.random.default_rng(luck).normal()
+
+    places = []
+    for seed in range(4):
+        sessions = Sessions(monkeypatch, value)
+        config = PolicySearchConfig(
+            "bo", sessions=2, settings=(("initial_points", 8), ("rounds", 2)), seed=seed
+        )
+        found = search_policy(fake_world(), fake_fusion(3), config)
+        points = np.array([point for *_, point in sessions.tried[-6:-1]])
+        places.append(int(np.argmin(np.square(points).sum(axis=1))))
+        np.testing.assert_allclose(found.result.best, points[places[-1]], atol=1e-6)
+    # The search's own order is of luck.
+    assert set(places) != {0}
 
 
 def test_luck_is_not_learnt_by_heart(monkeypatch):
