@@ -12,29 +12,29 @@ import tensorflow as tf
 from mtfx.datasets.fused_predictions import FusedPrediction
 from mtfx.models.action_policy import draw_around
 from mtfx.models.config import NOISE_DEVIATION, RANDOM_DEVIATION
-from mtfx.models.fusion.base import (
-    AdditiveFusion,
-    check_finite,
-    check_predictions,
+from mtfx.models.export.request_inputs import (
+    PREDICT_TASKS,
+    PREDICTIONS,
+    SERVING,
+    STATE,
+    RequestInputs,
 )
-from mtfx.models.fusion.predictions import PredictionMap
-from mtfx.models.request_state import RequestFacts, RequestState, mean_predictions
+from mtfx.models.fusion.base import AdditiveFusion, check_finite, check_predictions
+from mtfx.models.request_state import RequestState
 
-REQUEST, EXAMPLES, HISTORY_LEFT_OUT = "request", "examples", "history_left_out"
-STATE, PREDICTIONS, MASK = "state", "predictions", "mask"
+REQUEST, HISTORY_LEFT_OUT, MASK = "request", "history_left_out", "mask"
 ACTION, SCORES, RANKED_INDICES = "action", "scores", "ranked_indices"
 SEED, AT_RANDOM, LOG_DENSITY = "seed", "at_random", "log_density"
 GRID, INNER, CONTRIBUTION = "grid", "inner", "contribution"
 METADATA_FILE = "mtfx.json"
 CURVES = "curves"
-_SERVING, _PREDICT_TASKS = "serving_default", "predict_tasks"
 #: Score of a candidate that the mask leaves out: the lowest number, as JSON has no infinity.
 MASKED_SCORE = tf.float32.min
 #: In place of an index, where the mask left fewer candidates than there is room for.
 NO_CANDIDATE = -1
 
 
-class Ranker(tf.Module):
+class Ranker(RequestInputs):
     """Ranks a request's candidates; needs nothing but TensorFlow to load once saved.
 
     The ranking model predicts every candidate's feedbacks, which a map makes comparable; the policy
@@ -46,8 +46,6 @@ class Ranker(tf.Module):
     and the means of the predictions that are fused after that.
 
     Attributes:
-      predictions: The map to the K predictions that are fused.
-      request_state: Computes the first S0 numbers of a state.
       state_dim: S = S0 + K.
     """
 
@@ -79,11 +77,9 @@ class Ranker(tf.Module):
         Raises:
           ValueError: if the ranking model lacks a signature or a prediction, or sizes do not fit.
         """
-        super().__init__(name="ranker")
-        self.predictions = PredictionMap(predictions)
+        super().__init__(ranking, predictions, request_state, name="ranker")
         names = self.predictions.names
         self.state_dim = state_dim
-        self._check(ranking)
         if fusion.num_predictions != len(names):
             raise ValueError(
                 f"the fusion function takes {fusion.num_predictions} predictions, but the ranker "
@@ -95,9 +91,8 @@ class Ranker(tf.Module):
                 f"the policy takes states of size {state_dim}, but a request has {own} numbers and "
                 f"{fusion.num_predictions} mean predictions: train it in states of such requests"
             )
-        self.request_state = request_state
         # What is an attribute is saved.
-        self.ranking, self.fusion, self.policy = ranking, fusion, policy
+        self.fusion, self.policy = fusion, policy
         self.policy_model = policy_model
 
     def signatures(self) -> dict[str, Any]:
@@ -107,9 +102,9 @@ class Ranker(tf.Module):
           ValueError: if the policy's actions or the predictions do not fit the fusion function.
         """
         candidates = [None, None]
-        raw = self.ranking.signatures[_PREDICT_TASKS].structured_input_signature[1]
+        raw = self.ranking.signatures[PREDICT_TASKS].structured_input_signature[1]
         return {
-            _SERVING: self.serve.get_concrete_function(tf.TensorSpec([], tf.string, name=REQUEST)),
+            SERVING: self.serve.get_concrete_function(tf.TensorSpec([], tf.string, name=REQUEST)),
             "explore": self.explore.get_concrete_function(
                 tf.TensorSpec([], tf.string, name=REQUEST),
                 tf.TensorSpec([2], tf.int32, name=SEED),
@@ -124,7 +119,7 @@ class Ranker(tf.Module):
                 tf.TensorSpec([None, self.state_dim], tf.float32, name=STATE),
                 tf.TensorSpec([None], tf.float32, name=GRID),
             ),
-            _PREDICT_TASKS: self.predict_tasks.get_concrete_function(raw),
+            PREDICT_TASKS: self.predict_tasks.get_concrete_function(raw),
         }
 
     @tf.function(autograph=False)
@@ -235,29 +230,6 @@ class Ranker(tf.Module):
             RANKED_INDICES: tf.where(places < count, order, NO_CANDIDATE),
         }
 
-    def _request(self, request: tf.Tensor) -> tuple[RequestFacts, tf.Tensor, tf.Tensor]:
-        """What a request says, its state `[state]` and its predictions, checked."""
-        requests = request[tf.newaxis]
-        facts = self.request_state.of_requests(requests)
-        return facts, *self._completed(facts.state[0], self._predict(requests))
-
-    def _completed(
-        self, request_state: tf.Tensor, predictions: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The state `[state]` and the predictions `[candidate, prediction]`, checked.
-
-        Args:
-          request_state: What the request gives of the state, `[S0]`.
-          predictions: Those that are fused.
-        """
-        count = tf.shape(predictions)[0]
-        some = tf.debugging.Assert(count > 0, ["the request has no candidate"])
-        with tf.control_dependencies([some]):
-            predictions = check_predictions(predictions, None, PREDICTIONS)
-        mask = tf.ones([1, count], tf.bool)
-        means = mean_predictions(predictions[tf.newaxis], mask)[0]
-        return check_finite(tf.concat([request_state, means], axis=0), STATE), predictions
-
     def _ranked(
         self, state: tf.Tensor, predictions: tf.Tensor, action: tf.Tensor
     ) -> dict[str, tf.Tensor]:
@@ -298,55 +270,6 @@ class Ranker(tf.Module):
 
     def _action(self, state: tf.Tensor) -> tf.Tensor:
         return tf.clip_by_value(check_finite(self.policy(state), ACTION), -1.0, 1.0)
-
-    @tf.function(autograph=False)
-    def predict_tasks(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The ranking model's own, raw predictions from raw tensors, one impression per row.
-
-        Args:
-          raw: By feature, `[batch]`.
-
-        Returns:
-          By task, float32 `[batch]`: probabilities, or values in the label's unit.
-        """
-        return self.ranking.signatures[_PREDICT_TASKS](**raw)
-
-    def _predict(self, requests: tf.Tensor) -> tf.Tensor:
-        """The predictions to be fused of one request `[1]`, float32 `[candidate, prediction]`."""
-        outputs = self.ranking.signatures[_SERVING](**{EXAMPLES: requests})
-        raw = {task: outputs[task][0] for task in self.predictions.tasks}
-        return self._comparable(raw, self._durations(requests))
-
-    def _comparable(self, raw: Mapping[str, tf.Tensor], durations: tf.Tensor | None) -> tf.Tensor:
-        """Raw predictions as they are fused, `[candidate, prediction]`; see ``PredictionMap``."""
-        if durations is not None:
-            count = tf.size(next(iter(raw.values())))
-            each = tf.debugging.Assert(
-                tf.equal(tf.size(durations), count), ["durations need a value for each candidate"]
-            )
-            with tf.control_dependencies([each]):
-                durations = tf.identity(durations)
-        return self.predictions(raw, durations)
-
-    def _durations(self, requests: tf.Tensor) -> tf.Tensor | None:
-        """The items' durations where the map needs them, float32 `[candidate]`."""
-        if not self.predictions.needs_duration:
-            return None
-        return self.predictions.durations(requests).flat_values
-
-    def _check(self, ranking: Any) -> None:
-        for signature in (_SERVING, _PREDICT_TASKS):
-            if signature not in ranking.signatures:
-                raise ValueError(
-                    f"the ranking model has no signature {signature!r}; it has: "
-                    f"{', '.join(ranking.signatures)}. Train it anew with `mtfx ranking`"
-                )
-        outputs = ranking.signatures[_SERVING].structured_outputs
-        if missing := [task for task in self.predictions.tasks if task not in outputs]:
-            raise ValueError(
-                f"the ranking model does not predict {', '.join(missing)}; it predicts: "
-                f"{', '.join(sorted(outputs))}"
-            )
 
 
 def export_ranker(ranker: Ranker, directory: str, metadata: Mapping[str, Any]) -> None:

@@ -13,12 +13,12 @@ from mtfx.datasets.request_state import RequestStateConfig
 from mtfx.models.export.policy import SavedPolicy
 from mtfx.models.export.ranker import (
     AT_RANDOM,
-    EXAMPLES,
     HISTORY_LEFT_OUT,
     SEED,
     Ranker,
     export_ranker,
 )
+from mtfx.models.export.request_inputs import EXAMPLES
 from mtfx.models.export.transformed_features import ROW_LENGTHS, TransformedFeatures
 from mtfx.models.request_state import RequestState
 from mtfx.serving.request_fields import RequestField, merged
