@@ -135,7 +135,7 @@ def fusion_command(invocation: Invocation, /, seed: int, cache: bool, **values: 
     )
     with started(invocation, config) as console:
         with console.status("loading TensorFlow and TFX"):
-            from mtfx.evaluation.reports.fusion import render_fusion_summary
+            from mtfx.evaluation.reports.fusion_console import render_fusion_summary
             from mtfx.evaluation.reports.kit.pages import PAGE_FILE
             from mtfx.pipelines.fusion import run_fusion
         with stage_progress(console) as progress:

@@ -1,58 +1,24 @@
-"""The fusion run's page and console tables, from one made-up run."""
+"""The fusion run's page, its pictures and its JSON, from one made-up run."""
 
 import dataclasses
 import html.parser
-import io
 import json
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from mtfx.evaluation.policies.comparison import FIGURES, compare_policies
 from mtfx.evaluation.policies.selection import Selection
 from mtfx.evaluation.reports.fusion import (
-    FusionSummary,
     render_fusion_page,
-    render_fusion_summary,
     write_fusion_report,
 )
 from mtfx.evaluation.significance import Mean, PairedTest
-
-
-def _figures(watch_s, noise=0.0):
-    sessions, rng = np.random.default_rng(0).normal(size=30), np.random.default_rng(1)
-    rows = watch_s + sessions + rng.normal(0.0, noise, (len(FIGURES), 30))
-    return dict(zip(FIGURES, rows.tolist(), strict=True))
+from tests.fusion_summaries import figures, fusion_summary
 
 
 @pytest.fixture
 def summary():
-    return FusionSummary(
-        dataset="synthetic-video",
-        method="bcq",
-        seed=3,
-        ranking_model="run/pipeline/Trainer/model/8",
-        comparison=compare_policies({"constant": _figures(20.0), "<bcq>": _figures(25.0, 0.1)}),
-        training_users=compare_policies({"constant": _figures(19.0), "<bcq>": _figures(31.0)}),
-        sessions=30,
-        evaluation="run/fusion/pipeline/PolicyEvaluator/evaluation/1",
-        estimates={"conservative": {"value": 3.5, "low": 3.1, "high": 4.0}},
-        current={},
-        logged={"value": 3.4, "low": 3.0, "high": 3.9},
-        gamma=0.9,
-        bar=3.0,
-        bar_source="what the log's own policy earned",
-        reasons=["there is no current policy to compare with"],
-        blessed=True,
-        pushed_model="run/serving/ranker/1",
-        interactions={"train": 29181},
-        history=[
-            {"step": 10, "data_q": 1.0, "policy_q": 1.1},
-            {"step": 20, "data_q": 2.0, "policy_q": float("nan")},
-        ],
-        seconds={"Trainer-bcq": 12.0, "Pusher": 0.5},
-    )
+    return fusion_summary()
 
 
 class _Page(html.parser.HTMLParser):
@@ -81,7 +47,7 @@ def test_the_page_stands_alone_and_shows_every_figure(summary):
     assert len(page.images) == 2
     assert all(image["src"].startswith("data:image/png;base64,") for image in page.images)
     assert "http" not in text
-    watch = np.mean(_figures(25.0, 0.1)["watch_s"])
+    watch = np.mean(figures(25.0, 0.1)["watch_s"])
     for shown in (
         f"{watch:.2f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}",
         "<bcq>",
@@ -91,7 +57,7 @@ def test_the_page_stands_alone_and_shows_every_figure(summary):
         "The bar: 3.000, what the log's own policy earned",
         "discounted by 0.9 per request",
         "3.400",
-        f"{np.mean(_figures(31.0)['watch_s']):.2f}",
+        f"{np.mean(figures(31.0)['watch_s']):.2f}",
         "Of users that no policy learnt from.",
         "12.00\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}",
     ):
@@ -118,38 +84,6 @@ def test_undefined_figures_are_null(summary, tmp_path):
     assert found["history"][1]["policy_q"] is None
     assert found["training_users"][0]["figures"]["watch_s"]["n"] == 30
     assert found["comparison"][1]["differences"]["watch_s"]["p"] < 1e-6
-
-
-@pytest.mark.parametrize("blessed", [True, False])
-def test_the_console_says_how_it_ended(summary, blessed):
-    ended = dataclasses.replace(
-        summary, blessed=blessed, pushed_model="run/serving/ranker/1" if blessed else None
-    )
-    file = io.StringIO()
-    Console(file=file, width=120).print(render_fusion_summary(ended))
-    text = file.getvalue()
-    assert ("not blessed" not in text) == blessed
-    gain = np.subtract(_figures(25.0, 0.1)["watch_s"], _figures(20.0)["watch_s"]).mean()
-    assert f"{gain:+.2f} s*" in text
-    assert "of users that no policy learnt from: mean" in " ".join(text.split())
-    assert f"{np.mean(_figures(31.0)['watch_s']):.2f}" in text
-    assert summary.reasons[0] in text
-    assert "the bar: 3.000, what the log's own policy earned" in text
-    assert "discount 0.9 per request" in text
-    assert "3.400 [3.000, 3.900]" in text
-
-
-def test_what_is_undefined_is_shown_as_such(summary):
-    undefined = {"value": None, "low": None, "high": None}
-    refused = dataclasses.replace(
-        summary, estimates={"fqe": undefined}, logged=undefined, bar=None, bar_source=""
-    )
-    file = io.StringIO()
-    Console(file=file, width=120).print(render_fusion_summary(refused))
-    assert "\N{EN DASH} [\N{EN DASH}, \N{EN DASH}]" in file.getvalue()
-    page = render_fusion_page(refused)
-    assert "The bar" not in page
-    assert "None" not in page
 
 
 def test_a_baseline_that_is_better_is_said_before_anything_else(summary):
@@ -180,3 +114,13 @@ def test_what_was_chosen_and_why_comes_first(summary):
     assert (kept.judged, kept.verdict) == ("bcq", summary.verdict)
     assert "kept bcq" in kept.remarks[0]
     assert summary.to_json()["selection"] is None
+
+
+def test_a_bar_that_is_undefined_is_not_on_the_page(summary):
+    undefined = {"value": None, "low": None, "high": None}
+    refused = dataclasses.replace(
+        summary, estimates={"fqe": undefined}, logged=undefined, bar=None, bar_source=""
+    )
+    page = render_fusion_page(refused)
+    assert "The bar" not in page
+    assert "None" not in page

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from mtfx.environments.simulator.config import CIRCULAR
 from mtfx.evaluation.policies.comparison import FIGURES, compare_policies
-from mtfx.evaluation.reports.fusion import render_fusion_page, render_fusion_summary
+from mtfx.evaluation.reports.fusion import render_fusion_page
+from mtfx.evaluation.reports.fusion_console import render_fusion_summary
 from mtfx.evaluation.reports.independent import both_responses, independent_table
 from tests.evaluation.reports.test_fusion import summary  # noqa: F401 (a fixture)
 
