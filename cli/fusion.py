@@ -77,6 +77,7 @@ _FLAGS = Flags(
         "leave_out",
         "reward",
         "exploration",
+        "explore_around",
         "response",
         "users",
         "pool",

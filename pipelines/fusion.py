@@ -13,20 +13,22 @@ from mtfx.components.policy_evaluator.component import PolicyEvaluator
 from mtfx.evaluation.reports.fusion import FusionSummary, write_fusion_report
 from mtfx.pipelines import local_runner
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
-from mtfx.pipelines.fusion_run import summarise_run
-from mtfx.pipelines.fusion_stages import (
+from mtfx.pipelines.fusion_evaluation import (
     comparison_stage,
     evaluation_config,
+    headroom_stages,
+    independent_stages,
+    selection_stages,
+)
+from mtfx.pipelines.fusion_run import summarise_run
+from mtfx.pipelines.fusion_stages import (
     exploration_stages,
     exporter_stage,
     fusion_key,
-    headroom_stages,
-    independent_stages,
     learned_methods,
     pipeline_of,
     ranking_and_simulator,
     search_stages,
-    selection_stages,
     served_stage,
     trainer_stage,
 )
@@ -49,7 +51,7 @@ def create_pipeline(config: FusionPipelineConfig) -> Pipeline:
     searched = search_stages(config, simulator)
     learned = learned_methods(config)
     explored = (
-        exploration_stages(config, learned, simulator)
+        exploration_stages(config, learned, simulator, searched)
         if config.served is None
         else dict.fromkeys([fusion_key(config, config.method)], served_stage(config, config.served))
     )

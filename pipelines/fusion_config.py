@@ -21,6 +21,7 @@ from mtfx.pipelines.fusion_settings import (
     PoolSizes,
     agent_config,
     agent_settings,
+    check_explored,
     check_feedback,
     check_predictions,
     formula_config,
@@ -63,6 +64,8 @@ class FusionPipelineConfig(FusionFolder):
       reward: What the reward weighs most: watch time, play integrity or interactions (BatchRL-MTF,
         equation 2).
       exploration: Policy whose interactions are learned from (BatchRL-MTF, section 3.3).
+      explore_around: Baseline whose weights action noise explores around, as a service explores
+        around the formula that it has: constant, equal weights, or a search, such as bo.
       response: Simulated users' responses: the truth behind synthetic data, fitted to the log, or
         with auto the first where there is one. With published they answer with the ranking model's
         own prediction, as in xMTF's published simulator, which is circular.
@@ -106,6 +109,7 @@ class FusionPipelineConfig(FusionFolder):
     leave_out: tuple[str, ...] = ()
     reward: Annotated[str, OneOf(tuple(REWARD_PRESETS))] = "default"
     exploration: Annotated[str, OneOf(EXPLORATIONS)] = "mixed"
+    explore_around: Annotated[str, OneOf(SEARCHES)] = "constant"
     response: Annotated[str, OneOf(RESPONSES)] = "auto"
     users: int = 1000
     pool: int | None = None
@@ -132,7 +136,7 @@ class FusionPipelineConfig(FusionFolder):
     def __post_init__(self) -> None:
         if wrong := wrong_choice(self):
             field, message = wrong
-            raise UserError(f"{FLAGS.get(field, '--' + field)} {message}")
+            raise UserError(f"{FLAGS.get(field, '--' + field.replace('_', '-'))} {message}")
         require(
             self.ope_penalty is None or 0 <= self.ope_penalty < math.inf,
             f"--ope-penalty must not be negative, got {self.ope_penalty}",
@@ -182,6 +186,9 @@ class FusionPipelineConfig(FusionFolder):
         self.reward_config  # noqa: B018
         if self.push == "best":
             self._check_choice()
+        weighs = self.fusion_of(self.method).action_meaning() == self.fusion.action_meaning()
+        other = "" if weighs else self.method
+        check_explored(self.explore_around, self.baselines, self.served is not None, other)
 
     def check(self) -> None:
         """Checks the ranking run on this machine, before anything slow starts.

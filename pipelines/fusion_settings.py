@@ -267,3 +267,30 @@ def _offline_defaults(method: str) -> dict[str, Any]:
 
 def _offline(method: str) -> FusionAgentConfig:
     return override(AGENTS[method].config(), _offline_defaults(method))
+
+
+def check_explored(around: str, baselines: tuple[str, ...], is_served: bool, other: str) -> None:
+    """Checks that action noise can explore around a search's weights.
+
+    Args:
+      around: The search; equal weights, constant, are always at hand.
+      baselines: Of the run.
+      is_served: Whether a served log is learned from.
+      other: A method whose actions are no weights; empty for one of weights.
+
+    Raises:
+      UserError: naming the flag.
+    """
+    if around == "constant":
+        return
+    require(not is_served, "--explore-around and --served-log exclude each other")
+    require(
+        around in baselines,
+        f"--explore-around {around} takes the weights of a baseline, and none has that name",
+        f"add it: --baselines {','.join((*baselines, around))}",
+    )
+    require(
+        not other,
+        f"--explore-around {around} explores around weights, and the actions of {other} are none",
+        "leave --explore-around out",
+    )

@@ -1,4 +1,4 @@
-"""The stages of the fusion pipeline, made from its configuration."""
+"""The stages of the fusion pipeline that learn policies and export rankers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Sequence
 from typing import Any, cast
 
 from tfx.components import Trainer
@@ -20,17 +19,13 @@ from tfx.types.channel import Channel
 
 from mtfx.agents.search.registry import SEARCHES
 from mtfx.components.blessed_models import LatestBlessedRankingStrategy
-from mtfx.components.headroom_estimator import HeadroomEstimator
 from mtfx.components.interaction_gen.component import ServedInteractionGen, SimulatedInteractionGen
 from mtfx.components.interaction_gen.config import (
     ServedInteractionConfig,
     SimulatedInteractionConfig,
 )
-from mtfx.components.policy_comparison import PolicyComparison
-from mtfx.components.policy_evaluator.config import PolicyEvaluatorConfig, default_estimators
 from mtfx.components.policy_search.component import PolicySearch
 from mtfx.components.policy_search.search import PolicySearchConfig
-from mtfx.components.policy_selector import PolicySelector
 from mtfx.components.ranker_exporter.component import RankerExporter
 from mtfx.components.simulator_gen import SimulatorGen
 from mtfx.datasets.description_version import description_version
@@ -39,9 +34,7 @@ from mtfx.datasets.transitions.spec import TransitionSpec
 from mtfx.environments.simulator.dynamics import Simulator
 from mtfx.environments.simulator.fitting.config import PredictionKind, ResponseKind, WorldConfig
 from mtfx.environments.simulator.fitting.log_data import world_fingerprint
-from mtfx.environments.simulator.world import INDEPENDENT, load_predictions, load_world
-from mtfx.evaluation.config import BlessingConfig
-from mtfx.evaluation.ope.config import ConservativeConfig
+from mtfx.environments.simulator.world import load_predictions, load_world
 from mtfx.evaluation.ope.registry import ESTIMATORS
 from mtfx.models.fusion.config import build_fusion
 from mtfx.pipelines.code_version import code_version
@@ -50,15 +43,6 @@ from mtfx.pipelines.local_pipeline import earlier_simulator, local_pipeline
 from mtfx.pipelines.served_log import ServedLog
 from mtfx.pipelines.spans import span_folders
 from mtfx.trainers.fusion.config import FusionTrainerConfig
-
-#: Simulated sessions of other seeds than those that are learned from.
-EVALUATION_SEED = 1_000_003
-#: And others again, by which alone a policy is chosen.
-SELECTION_SEED = 2_000_003
-_NOT_SERVED = (
-    "--response published: what it learnt from users who answer with the ranking model's own "
-    "prediction is not to be served"
-)
 
 
 def ranking_and_simulator(config: FusionPipelineConfig) -> tuple[Any, Any]:
@@ -118,26 +102,6 @@ def pipeline_of(config: FusionPipelineConfig, stages: list[Any], name: str = "")
     )
 
 
-def evaluation_config(config: FusionPipelineConfig) -> PolicyEvaluatorConfig:
-    """How policies are judged."""
-    return PolicyEvaluatorConfig(
-        estimators=default_estimators(
-            ConservativeConfig.penalty if config.ope_penalty is None else config.ope_penalty,
-            config.reward_config.gamma,
-            config.estimator,
-        ),
-        deciding=config.estimator,
-        blessing=BlessingConfig(
-            max_drop=config.max_return_drop,
-            refusal=_NOT_SERVED if config.response == "published" and not config.served else "",
-        ),
-        simulator=config.simulator,
-        simulated_sessions=config.eval_sessions,
-        seed=config.seed,
-        code_version=code_version(),
-    )
-
-
 def world_config(config: FusionPipelineConfig, dataset: str, data_dir: str) -> WorldConfig:
     """How the simulator is fitted.
 
@@ -170,10 +134,15 @@ def search_stages(config: FusionPipelineConfig, simulator: Channel) -> list[Base
             fusion=json.dumps(config.fusion.to_dict()),
             simulator_config=json.dumps(config.simulator.to_dict()),
             code_version=code_version(),
-        ).with_id(f"PolicySearch-{method}")
+        ).with_id(search_id(method))
         for method in config.baselines
         if method in SEARCHES
     ]
+
+
+def search_id(method: str) -> str:
+    """Name of the stage of a search."""
+    return f"PolicySearch-{method}"
 
 
 def learned_methods(config: FusionPipelineConfig) -> list[str]:
@@ -182,17 +151,33 @@ def learned_methods(config: FusionPipelineConfig) -> list[str]:
 
 
 def exploration_stages(
-    config: FusionPipelineConfig, methods: list[str], simulator: Channel
+    config: FusionPipelineConfig,
+    methods: list[str],
+    simulator: Channel,
+    searched: list[BaseComponent],
 ) -> dict[str, SimulatedInteractionGen]:
-    """The stages that explore, by fusion: an action means something under its own fusion only."""
+    """The stages that explore, by fusion: an action means something under its own fusion only.
+
+    Args:
+      config: The run.
+      methods: What learns from them.
+      simulator: Of the users.
+      searched: The stages of :func:`search_stages`, one of which may be explored around.
+    """
+    around = {stage.id: stage.outputs["model"] for stage in searched}
+    middle = config.explore_around == "constant"
     stages: dict[str, SimulatedInteractionGen] = {}
     for method in methods:
         fusion = config.fusion_of(method)
         key = fusion_key(config, method)
         if key in stages:
             continue
+        of_weights = fusion.action_meaning() == config.fusion.action_meaning()
         stage = SimulatedInteractionGen(
             simulator=simulator,
+            policy=(
+                around[search_id(config.explore_around)] if of_weights and not middle else None
+            ),
             config=SimulatedInteractionConfig(
                 sessions=config.sessions,
                 exploration=config.exploration,
@@ -233,82 +218,6 @@ def served_stage(config: FusionPipelineConfig, log: ServedLog) -> ServedInteract
         pattern=log.pattern,
         span=log.span,
     )
-
-
-def comparison_stage(
-    config: FusionPipelineConfig,
-    simulator: Channel,
-    policies: Sequence[Channel],
-    world: str = "",
-) -> PolicyComparison:
-    """The stage that compares policies on the same simulated sessions.
-
-    Args:
-      config: The run.
-      simulator: The simulator.
-      policies: What is compared.
-      world: Folder of another world in the simulator's artifact.
-    """
-    return PolicyComparison(
-        simulator=simulator,
-        policies=policies,
-        simulator_config=config.simulator,
-        sessions=config.eval_sessions,
-        gamma=evaluation_config(config).gamma,
-        method=config.method,
-        seed=config.seed + EVALUATION_SEED,
-        world=world,
-        code_version=code_version(),
-    )
-
-
-def selection_stages(
-    config: FusionPipelineConfig, simulator: Channel, policies: Sequence[Channel]
-) -> list[BaseComponent]:
-    """The stage that chooses the policy to push, if there is a choice."""
-    if config.push != "best":
-        return []
-    return [
-        PolicySelector(
-            simulator=simulator,
-            policies=policies,
-            simulator_config=config.simulator,
-            sessions=config.eval_sessions,
-            gamma=evaluation_config(config).gamma,
-            method=config.method,
-            seed=config.seed + SELECTION_SEED,
-            code_version=code_version(),
-        )
-    ]
-
-
-def independent_stages(
-    config: FusionPipelineConfig, simulator: Channel, policies: Sequence[Channel]
-) -> list[BaseComponent]:
-    """The stage that compares them where users answer independently of the ranking model.
-
-    Where they do in the first place there is nothing to add.
-    """
-    if config.response != "published" or (config.served is not None and config.keep_simulator):
-        return []
-    stage = comparison_stage(config, simulator, policies, INDEPENDENT)
-    return [stage.with_id(f"{stage.id}-{INDEPENDENT}")]
-
-
-def headroom_stages(config: FusionPipelineConfig, simulator: Channel) -> list[BaseComponent]:
-    """The stage that says what fusion could gain in the simulator, if it is wanted."""
-    if not config.headroom or config.served is not None:
-        return []
-    return [
-        HeadroomEstimator(
-            simulator=simulator,
-            fusion=config.fusion.to_json(),
-            simulator_config=config.simulator.to_json(),
-            sessions=config.eval_sessions,
-            seed=config.seed + EVALUATION_SEED,
-            code_version=code_version(),
-        )
-    ]
 
 
 def exporter_stage(

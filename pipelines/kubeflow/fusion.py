@@ -15,18 +15,20 @@ from mtfx.components.policy_evaluator.component import PolicyEvaluator
 from mtfx.components.simulator_gen import SimulatorGen
 from mtfx.datasets.logs.sessions import SPLITS
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
-from mtfx.pipelines.fusion_stages import (
+from mtfx.pipelines.fusion_evaluation import (
     comparison_stage,
     evaluation_config,
+    headroom_stages,
+    independent_stages,
+    selection_stages,
+)
+from mtfx.pipelines.fusion_stages import (
     exploration_stages,
     exporter_stage,
     fusion_key,
-    headroom_stages,
-    independent_stages,
     learned_methods,
     pipeline_name,
     search_stages,
-    selection_stages,
     trainer_config,
     world_config,
 )
@@ -70,7 +72,7 @@ def create_fusion_pipeline(
     simulator = simulator_gen.outputs["simulator"]
     searched = search_stages(config, simulator)
     learned = learned_methods(config)
-    explored = exploration_stages(config, learned, simulator)
+    explored = exploration_stages(config, learned, simulator, searched)
     seed = RuntimeParameter(name="seed", ptype=int, default=config.seed)
     trained = [
         SeededTrainer(

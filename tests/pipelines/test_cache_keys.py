@@ -71,6 +71,7 @@ FUSION = {
     "leave_out": ["play_integrity"],
     "reward": ["interaction"],
     "exploration": ["noise"],
+    "explore_around": ["bo"],
     "response": ["published"],
     "users": ["50"],
     "pool": ["200"],

@@ -16,6 +16,7 @@ from mtfx.models.fusion.config import FormulaFreeConfig, FusionConfig
 from mtfx.pipelines.fusion_config import FusionPipelineConfig
 from mtfx.pipelines.fusion_settings import agent_config, settings_help
 from mtfx.pipelines.infra_validation import InfraValidation
+from mtfx.pipelines.served_log import ServedLog
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,16 @@ from mtfx.pipelines.infra_validation import InfraValidation
             "--push best cannot judge constant, bo, td3: .* something else than those of xmtf",
         ),
         ({"push": "best", "baselines": ("bo", "xmtf")}, "--push best cannot judge xmtf"),
+        ({"explore_around": "td3"}, "--explore-around 'td3'"),
+        ({"explore_around": "es"}, "--explore-around es takes .* none has that name"),
+        (
+            {"explore_around": "bo", "method": "xmtf"},
+            "--explore-around bo explores .* the actions of xmtf are none",
+        ),
+        (
+            {"explore_around": "bo", "served": ServedLog("log")},
+            "--explore-around and --served-log exclude",
+        ),
         ({"settings": (("lambda", 1.0),)}, "lambda"),
         (
             {"settings": (("rho", "high"),)},
