@@ -21,6 +21,7 @@ from mtfx.environments.simulator.world import load_world
 from mtfx.errors import DataError, UserError, require
 from mtfx.evaluation.reports.fusion import SUMMARY_FILE
 from mtfx.files import UNREADABLE, read_json
+from mtfx.pipelines.fusion_settings import pool_sizes
 from mtfx.pipelines.run_folder import in_run, report_error
 
 #: Column, or key, of a user's name.
@@ -66,7 +67,8 @@ def ranker_of_run(run_dir: str) -> RankerOfRun:
     try:
         summary = read_json(path)
         ranker, simulator = (in_run(run_dir, summary[name]) for name in ("ranker", "simulator"))
-        candidates = summary["config"]["candidates"]
+        run = summary["config"]
+        sizes = pool_sizes(run.get("response", ""), run.get("pool"), run["candidates"])
     except UNREADABLE as error:
         otherwise = "name an exported ranker with --ranker"
         raise report_error(run_dir, path, "mtfx fusion", error, otherwise) from error
@@ -76,7 +78,7 @@ def ranker_of_run(run_dir: str) -> RankerOfRun:
             f"--run-dir {run_dir}: {place}, the {what} of its last fusion, is not there",
             "bring it back, or run the same `mtfx fusion` again, which makes what is missing",
         )
-    return RankerOfRun(ranker, simulator, candidates)
+    return RankerOfRun(ranker, simulator, sizes.candidates)
 
 
 def read_requests(path: Path, state_names: Sequence[str], users: Sequence[str] = ()) -> UserStates:

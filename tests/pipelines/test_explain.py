@@ -172,6 +172,9 @@ def test_a_renamed_run_is_explained_by_what_is_in_it(ranker, world_dir, tmp_path
     shutil.copytree(first, second)
     found = ranker_of_run(str(second))
     assert (found.ranker, found.simulator) == tuple(str(second / p) for p in places.values())
+    default = {"candidates": None, "pool": None, "response": "published"}
+    report.write_text(json.dumps({**summary, "config": default}))
+    assert ranker_of_run(str(first)).candidates == 1_000
     assert run(tmp_path, "--run-dir", str(second), "--points", "5") == 0
     shutil.rmtree(second / places["ranker"])
     assert run(tmp_path, "--run-dir", str(second)) == 1
