@@ -43,9 +43,9 @@ demo: $(STAMP) ## Synthesize a small data set and run both pipelines on it.
 	$(BIN)/mtfx ranking --dataset synthetic-$(DEMO_PROFILE) --data-dir $(DEMO_DIR)/data \
 		--output-dir $(DEMO_DIR)/run --backbone $(DEMO_BACKBONE) --model-size small \
 		--tasks $(DEMO_TASKS) --epochs $(DEMO_EPOCHS) --batch-size $(DEMO_BATCH_SIZE) --seed 1
-	$(BIN)/mtfx fusion --run-dir $(DEMO_DIR)/run --method bcq --users $(DEMO_USERS) \
-		--sessions $(DEMO_SESSIONS) --eval-sessions $(DEMO_EVAL_SESSIONS) \
-		--train-steps $(DEMO_STEPS) --set "hidden_units=(64,64)" \
+	$(BIN)/mtfx fusion --run-dir $(DEMO_DIR)/run --method bcq --explore-around bo \
+		--exploration noise --push best --users $(DEMO_USERS) --sessions $(DEMO_SESSIONS) \
+		--eval-sessions $(DEMO_EVAL_SESSIONS) --train-steps $(DEMO_STEPS) --set "hidden_units=(64,64)" \
 		--max-return-drop $(DEMO_RETURN_DROP) --seed 1
 
 test: $(STAMP) ## Run the default tests (eight to ten minutes on two cores).

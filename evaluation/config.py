@@ -60,7 +60,7 @@ class BlessingConfig(Config):
       max_drop: The lower bound may be below the reference by this much, in units of reward.
       min_value: The lower bound may never be below this; None for no such bound.
       max_outside_share: Most of the coordinates of actions, as a share, beyond the logged actions'
-        1% and 99% quantiles. What a Q network says there is extrapolated.
+        1% and 99% quantiles by more than 0.05. What a Q network says there is extrapolated.
       min_order_agreement: Least share of the pairs of a shown and another candidate of the log in
         which a policy with a trained fusion puts the shown one first too, by the logged action.
         Below it the estimate is of another ranking. 0.5 is chance. Ours is what 0.7 of all pairs

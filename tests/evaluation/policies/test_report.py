@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import truncnorm
 
 from mtfx.evaluation.policies.report import report_actions
 
@@ -12,7 +13,7 @@ LOGGED = RNG.uniform(-0.6, 0.6, (2000, 2)).astype(np.float32)
 def test_the_logged_actions_themselves_are_no_distance_away():
     report = report_actions(LOGGED, LOGGED)
     assert report.wasserstein == (0, 0)
-    assert report.outside_share == pytest.approx(0.02, abs=0.002)
+    assert report.outside_share == 0
     assert not report.is_constant
     assert not report.is_saturated
     np.testing.assert_allclose(report.deviation, LOGGED.std(axis=0), rtol=1e-5)
@@ -33,6 +34,20 @@ def test_a_shift_is_its_distance():
     assert report.wasserstein[0] == pytest.approx(0.3, abs=0.06)
     assert report.outside[0] == pytest.approx(0.25, abs=0.06)
     assert report.outside[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("centre", "deviation", "outside"),
+    [(1.0, 0.1, 0.0), (-1.0, 0.1, 0.0), (0.7, 0.1, 0.0), (0.5, 0.1, 1.0), (0.0, 0.5, 1.0)],
+)
+def test_what_noise_explored_is_inside_and_the_bounds_of_wide_noise_are_not(
+    centre, deviation, outside
+):
+    """Weights in a log of noise around themselves, and the bound in a log around others."""
+    low, high = (np.array([-1.0, 1.0]) - centre) / deviation
+    logged = truncnorm(low, high, centre, deviation).rvs((20_000, 1), random_state=1)
+    bound = np.full((10, 1), 1.0 if outside else centre)
+    assert report_actions(bound, logged).outside_share == outside
 
 
 @pytest.mark.parametrize(
