@@ -153,7 +153,9 @@ def run_fusion_command(name, arguments, run_dir, pipelines):
 
 
 def fusion(arguments, run_dir, pipelines, **_):
-    layers = ["--set", "hidden_units=(8,8)", "--baselines", "constant"]
+    # What is explored around is one of the baselines.
+    explored = arguments[1] if arguments[0] == "--explore-around" else "constant"
+    layers = ["--set", "hidden_units=(8,8)", "--baselines", explored]
     run_fusion_command("fusion", [*layers, *arguments], run_dir, pipelines)
 
 

@@ -225,13 +225,19 @@ def keys(folder, monkeypatch):
 
 
 def _parameters(pipeline):
-    """Execution properties, and what is said of imported artifacts."""
+    """Execution properties, what is said of imported artifacts, and whose outputs are inputs."""
     nodes = [node.pipeline_node for node in compiler.Compiler().compile(pipeline).nodes]
     return {
         node.node_info.id: [
-            (name, value.SerializeToString(deterministic=True))
-            for part in (node.parameters.parameters, node.outputs.outputs)
-            for name, value in sorted(part.items())
+            *(
+                (name, value.SerializeToString(deterministic=True))
+                for part in (node.parameters.parameters, node.outputs.outputs)
+                for name, value in sorted(part.items())
+            ),
+            *(
+                (name, tuple(channel.producer_node_query.id for channel in value.channels))
+                for name, value in sorted(node.inputs.inputs.items())
+            ),
         ]
         for node in nodes
     }
