@@ -44,6 +44,8 @@ def test_the_page_stands_alone_and_shows_every_figure(summary):
     text = render_fusion_page(summary)
     page.feed(text)
     assert not page.open
+    assert "< 0.001" in page.text
+    assert "<td>0.000</td>" not in text
     assert len(page.images) == 2
     assert all(image["src"].startswith("data:image/png;base64,") for image in page.images)
     assert "http" not in text
