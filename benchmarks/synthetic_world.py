@@ -40,7 +40,7 @@ _BY_DURATION = {
 
 @click.command(context_settings={"show_default": True}, help=__doc__)
 @click.option("--seeds", type=Numbers(), default=_SEEDS)
-@click.option("--impressions", type=int, default=_IMPRESSIONS)
+@click.option("--impressions", type=click.IntRange(min=1_000), default=_IMPRESSIONS)
 @click.option("--output-dir", type=click.Path(path_type=Path), help="Of the table and pictures.")
 @click.option("--small", is_flag=True, help=f"{_SMALL:,} impressions, for a quick look.")
 def main(seeds: tuple[int, ...], impressions: int, output_dir: Path | None, small: bool) -> None:
